@@ -1,0 +1,103 @@
+# Everything a person types. The environment comes from the hashed locks; nothing is downloaded
+# that the locks (or ops/kafka/pom.xml) do not name.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.stamp-run
+DEV_STAMP := $(VENV)/.stamp-dev
+
+.DEFAULT_GOAL := help
+.PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
+        compile test-compiled bench bench-parse bench-ack bench-check bench-e2e \
+        proof-crash proof-fuzz proof-oracle clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(RUN_STAMP) ## make the environment that `run` and `demo` need
+
+setup-dev: $(DEV_STAMP) ## make the environment that tests and benchmarks need
+
+run: setup ## everything on the embedded engine: laboratories simulated, three streams flowing
+	$(BIN)/labdispatch run $(ARGS)
+
+demo: setup ## 1,000 simulated results, the account, one event of each stream
+	$(BIN)/labdispatch demo $(ARGS)
+
+kafka: setup-dev ## resolve Apache Kafka's jars from Maven
+	@$(BIN)/python -m ops.kafka.resolve
+
+hapi: setup-dev ## resolve HAPI HL7v2's jars from Maven, a second reader of our answers
+	@$(BIN)/python -m tests.support.hapi.resolve
+
+test: setup-dev kafka hapi ## every test, on a real PostgreSQL and a real Apache Kafka
+	$(BIN)/pytest $(ARGS)
+
+lint: setup-dev ## ruff: what it checks, and its format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup-dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: setup-dev ## import-linter: roads lead one way
+	$(BIN)/lint-imports
+
+check: lint types imports test test-compiled ## what CI runs
+
+compile: setup-dev ## compiled twins of the pure modules, half as fast again (needs a C compiler)
+	$(BIN)/python -m ops.compile
+
+READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py \
+  tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
+  tests/properties/test_reader.py tests/fuzz
+
+test-compiled: compile ## the tests of the reader on its compiled twins; and that plain Python can still be asked for
+	$(BIN)/pytest $(READER_TESTS) --twins=compiled $(ARGS)
+	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py --twins=plain $(ARGS)
+
+bench: bench-parse bench-check bench-ack bench-e2e ## the benchmarks, each on every engine (half an hour)
+
+bench-parse: setup-dev ## parse + check + map against hl7apy and python-hl7
+	$(BIN)/python -m benchmarks.parse $(ARGS)
+
+bench-check: setup-dev ## `check` of 1,000 files, start-up included, against hl7apy's parse of them
+	$(BIN)/python -m benchmarks.check $(ARGS)
+
+bench-ack: setup-dev kafka ## acknowledged durably a second, against a bare echo
+	$(BIN)/python -m benchmarks.ack --engine embedded $(ARGS)
+	$(BIN)/python -m benchmarks.ack --engine cluster $(ARGS)
+
+bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
+	$(BIN)/python -m benchmarks.e2e --engine embedded $(ARGS)
+	$(BIN)/python -m benchmarks.e2e --engine cluster $(ARGS)
+
+proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
+	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
+
+proof-fuzz: setup-dev ## hours of fuzzing (HOURS=1 by default), a row for each target
+	$(BIN)/python -m tests.fuzz.proof --hours $(or $(HOURS),1) $(ARGS)
+
+proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure
+	$(BIN)/python -m tests.support.oracle_proof $(ARGS)
+
+lock: ## write the locks anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-dev.lock
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled

@@ -1,0 +1,202 @@
+"""A message held against HL7's own tables: structure, segments, fields, data types, values. Pure.
+
+A right segment is taken in one look (`line_pattern`); only one that is not is walked through to
+say exactly what is off (`segment_walk`). No finding prevents safekeeping, none holds a value. What
+hl7apy would say otherwise is listed in `docs/profile-differences.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from functools import lru_cache
+from operator import attrgetter
+from typing import Final
+
+from schemas.finding import Finding
+from schemas.place import Place
+
+from .bounds import MAX_FINDINGS
+from .catalogue import finding
+from .er7 import Message, Segment
+from .hl7_tables import VERSIONS, tables_of
+from .leaves import LEAVES
+from .line_pattern import field_patterns, line_pattern
+from .order_walk import order_pattern, walk_order
+from .segment_walk import Budget, Enough, walk_segment
+from .separators import Separators
+
+_LONG: Final = 2_048
+"""A line of more characters holds a document: it is walked, which never looks inside a text."""
+_VALUES: Final = 50_000
+"""So many values of a message are walked through at most; what comes after is not judged."""
+_SEGMENTS: Final = 50_000
+"""The same of segments, and of a message with more the order is not judged."""
+_STRUCTURES: Final = {"ORU": "ORU_R01", "ACK": "ACK", "OUL": "OUL_R22", "MDM": "MDM_T02"}
+_SPECIAL: Final = {("ORU", "R30"): "ORU_R30"}
+
+
+def check_structure(message: Message, version: str) -> tuple[Finding, ...]:
+    """Return what is off HL7 itself in a message: warnings and infos, each place once.
+
+    Never raises; at most `MAX_FINDINGS`. A version that has no tables here finds nothing.
+
+    Args:
+        message: As read.
+        version: What MSH-12 says; components after the first say nothing.
+    """
+    if version not in VERSIONS:
+        version = version.partition(message.separators.component)[0].strip()
+        if version not in VERSIONS:
+            return ()
+    found = _Findings()
+    with suppress(Enough):
+        _check(message, version, found)
+    return tuple(found.by_place.values()) if found.by_place else ()
+
+
+def _check(message: Message, version: str, found: _Findings) -> None:
+    """Find what is off, until as much is found or looked at as may be."""
+    segments = message.segments
+    structure = structure_name(message)
+    order = order_pattern(version, structure)
+    names = " ".join(map(_NAME, segments)) + " "
+    if len(segments) > _SEGMENTS:
+        segments = segments[:_SEGMENTS]
+    elif order is not None and not order.fullmatch(names):
+        many = len(names) > _KEPT_CHARACTERS
+        off = (_order_faults.__wrapped__ if many else _order_faults)(names, version, structure)
+        for code, place in off:
+            found.note(code, place)
+    letters = _standard_letters(message.separators)
+    patterns = _patterns(version) if letters is not None else _NONE
+    for segment in segments:
+        key = segment.name
+        if key == "OBX":
+            key = _OBX + segment.field(2)
+        pattern = patterns.get(key, _NEVER)
+        if pattern is _NEVER:
+            pattern = _add_pattern(patterns, version, segment)
+        line = segment.line
+        if letters and len(line) <= _LONG:
+            line = line.translate(letters)
+        if pattern is None or len(line) > _LONG or not pattern.fullmatch(line):
+            tables = tables_of(version)
+            if segment.name in tables.segments:
+                # None: OBX-2 is no data type, and what it says is not for a cache.
+                right = _right_fields(version, segment) if not letters and pattern else ()
+                walk_segment(segment, tables, found.note, found.budget, right)
+
+
+_NAME: Final = attrgetter("name")
+_STANDARD: Final = Separators()
+_KEPT_CHARACTERS: Final = 1_024
+"""The order of a longer message is found out anew: what is kept is bounded."""
+_OBX: Final = "OBX|"
+_NEVER: Final = re.compile("(?!)")
+"""Stands for an expression that was not asked for yet."""
+_NONE: Final[dict[str, re.Pattern[str] | None]] = {}
+
+
+@lru_cache(maxsize=len(VERSIONS))
+def _patterns(_version: str) -> dict[str, re.Pattern[str] | None]:
+    """Return the expressions of a version by segment (and OBX-2), made when first asked for."""
+    return {}
+
+
+def _add_pattern(
+    patterns: dict[str, re.Pattern[str] | None], version: str, segment: Segment
+) -> re.Pattern[str] | None:
+    """Make the expression of a segment; None where it is unknown, or OBX-2 is no data type."""
+    if patterns is _NONE:
+        return None
+    name, kind, tables = segment.name, "", tables_of(version)
+    if name not in tables.segments:
+        return None
+    if name == "OBX":
+        kind = segment.field(2)
+        if kind not in tables.types and kind not in LEAVES:
+            return None
+    made = line_pattern(version, name, kind)
+    patterns[_OBX + kind if name == "OBX" else name] = made
+    return made
+
+
+class _Findings:
+    """What was found so far: each code at each place once, and no more than are told."""
+
+    def __init__(self) -> None:
+        self.by_place: dict[tuple[str, Place], Finding] = {}
+        self.budget = Budget(_VALUES)
+
+    def note(self, code: str, place: Place) -> None:
+        """Keep a finding, unless it is told already.
+
+        Raises:
+            Enough: As many are kept as are told.
+        """
+        if len(self.by_place) >= MAX_FINDINGS:
+            raise Enough
+        self.by_place.setdefault((code, place), finding(code, place))
+
+
+def structure_name(message: Message) -> str:
+    """Return which structure the segments of a message should have, by MSH-9."""
+    kind, _, rest = message.header.field(9).partition(message.separators.component)
+    event = rest.partition(message.separators.component)[0].strip()
+    kind = kind.strip()
+    return _SPECIAL.get((kind, event)) or _STRUCTURES.get(kind, "")
+
+
+@lru_cache(maxsize=1_024)
+def _order_faults(names: str, version: str, structure: str) -> tuple[tuple[str, Place], ...]:
+    """Return what is off in an order, past Z segments, which may stand anywhere.
+
+    A laboratory's messages have few orders: what one lacks is found out once.
+    """
+    kept: list[Segment] = []
+    seen: dict[str, int] = {}
+    for name in names.split(" ")[:-1]:
+        seen[name] = seen.get(name, 0) + 1
+        if not name.startswith("Z"):
+            kept.append(Segment(name, seen[name], name, _STANDARD))
+    order = order_pattern(version, structure)
+    if order is None or order.fullmatch(" ".join(map(_NAME, kept)) + " "):
+        return ()
+    faults: list[tuple[str, Place]] = []
+
+    def note(code: str, place: Place) -> None:
+        if len(faults) >= MAX_FINDINGS:
+            raise Enough
+        faults.append((code, place))
+
+    with suppress(Enough):
+        walk_order(kept, version, structure, note)
+    return tuple(faults)
+
+
+def _right_fields(version: str, segment: Segment) -> tuple[re.Pattern[str], ...]:
+    return field_patterns(version, segment.name, segment.field(2) if segment.name == "OBX" else "")
+
+
+@lru_cache(maxsize=64)
+def _standard_letters(separators: Separators) -> dict[int, int] | None:
+    """Return how a line is written with the separators that the expressions know.
+
+    Each separator and the standard one change places, so that a text that holds the standard one
+    holds a letter instead. Empty where they are the standard ones; None where that cannot be done.
+    """
+    letters: dict[int, int] = {}
+    for name in ("field", "component", "repetition", "subcomponent"):
+        sent, known = getattr(separators, name), getattr(_STANDARD, name)
+        if sent != known:
+            letters[ord(sent)] = ord(known)
+            letters.setdefault(ord(known), ord(sent))
+    if len(set(letters.values())) != len(letters):
+        return None
+    return letters
+
+
+def are_standard(separators: Separators) -> bool:
+    """Say whether the separators are just those that the expressions know."""
+    return _standard_letters(separators) == {}

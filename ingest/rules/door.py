@@ -1,0 +1,109 @@
+"""Rules of the door: who may send, and what cannot be taken now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.finding import Level
+from schemas.place import Place
+
+from .rule import Rule
+
+_SENDER: Final = Place("MSH", 1, 4)
+_OWN: Final = "our own (docs/guarantees: what is acknowledged is durable)"
+
+
+def _not_now(code: str, en: str, fr: str, why: str) -> Rule:
+    """Return a rule of the world and not of the message."""
+    return Rule(
+        code=code,
+        level=Level.ERROR,
+        hl7_code=207,
+        en=f"Nothing can be taken now: {en}.",
+        fr=f"Rien ne peut être reçu pour l'instant : {fr}.",
+        why=why,
+        source=_OWN,
+        good="MSA|AA|C1",
+        bad="MSA|AR|C1",
+        may_be_resent=True,
+    )
+
+
+RULES: Final = (
+    Rule(
+        code="unknown_sender",
+        level=Level.ERROR,
+        hl7_code=200,
+        place=_SENDER,
+        en="This sending facility is not registered here: ask the hub's operators.",
+        fr="Cet émetteur n'est pas enregistré ici : adressez-vous aux exploitants.",
+        why="A result whose laboratory nobody knows cannot be answered for.",
+        source="our own; HL7 v2.5.1 2.15.9.4 (MSH-4)",
+        good="MSH|^~\\&|SGL|300017985|",
+        bad="MSH|^~\\&|SGL|MY LAB|",
+    ),
+    Rule(
+        code="suspended_sender",
+        level=Level.ERROR,
+        hl7_code=200,
+        place=_SENDER,
+        en="This sending facility is suspended: ask the hub's operators.",
+        fr="Cet émetteur est suspendu : adressez-vous aux exploitants.",
+        why="The operators stopped this laboratory, as after messages for wrong persons.",
+        source="our own (docs/runbooks)",
+        good="labs state LAB live",
+        bad="labs state LAB suspended",
+    ),
+    Rule(
+        code="control_id_reused",
+        level=Level.WARNING,
+        place=Place("MSH", 1, 10),
+        en="This control id came before with other bytes: give each message its own.",
+        fr="Cet identifiant a déjà servi avec un autre contenu : donnez-en un à chaque message.",
+        why="The message was handled as a new one; a search by its control id finds several.",
+        source="HL7 v2.5.1 2.15.9.10 (MSH-10)",
+        good="MSH-10 C1, then C2",
+        bad="MSH-10 C1, then C1 with another result",
+    ),
+    Rule(
+        code="unexpected",
+        level=Level.WARNING,
+        hl7_code=207,
+        en="The message is safe but could not be read as a report; the operators will look at it.",
+        fr="Le message est conservé mais n'a pu être lu ; les exploitants vont l'examiner.",
+        why="A fault of the hub is never the laboratory's: what is safe is acknowledged.",
+        source=_OWN,
+        good="MSA|AA|C1",
+        bad="MSA|AA|C1 with ERR-5 unexpected",
+    ),
+    _not_now(
+        "not_now",
+        "keep the message and wait a few minutes",
+        "gardez le message et patientez quelques minutes",
+        "What cannot be made durable is not acknowledged.",
+    ),
+    _not_now(
+        "disk_low",
+        "the hub's disk is nearly full, its operators are told",
+        "le disque est presque plein, les exploitants sont prévenus",
+        "A door that fills the disk would stop in the middle of a message.",
+    ),
+    _not_now(
+        "backpressure",
+        "too many messages wait, send more slowly",
+        "trop de messages attendent, envoyez plus lentement",
+        "The log takes what it can; what waits is bounded.",
+    ),
+    _not_now(
+        "stopping",
+        "the hub restarts, connect again in a minute",
+        "le service redémarre, reconnectez-vous dans une minute",
+        "A door that stops takes nothing that it could not answer.",
+    ),
+    _not_now(
+        "database_away",
+        "the storage is not there, its operators are told",
+        "le stockage est absent, les exploitants sont prévenus",
+        "What cannot be made durable is not acknowledged.",
+    ),
+)

@@ -1,0 +1,154 @@
+"""The account: every record of the log has exactly one recorded ending, and it shows.
+
+`received` is counted in the log, the endings are counted outcome rows, and `in_flight` is counted
+from the log's end and the recorded progress; none of the three is computed from the other two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ops.runtime.intake_log import IntakeLog
+from ops.runtime.postgres import Pool, translated
+
+# One statement is one snapshot: what it counts belongs to one moment.
+COUNT_STATE: Final = """
+SELECT 'ending' AS what, ending AS name, reason, count(*) AS n
+FROM outcome GROUP BY ending, reason
+UNION ALL SELECT 'progress', '', '', coalesce(sum(next_offset), 0)::bigint FROM intake_progress
+UNION ALL SELECT 'persons', '', '', count(*) FROM person WHERE merged_into IS NULL
+UNION ALL SELECT 'events', stream, '', sum(last_seq)::bigint FROM stream_head GROUP BY stream
+UNION ALL SELECT 'holds', stream, reason, count(*) FROM hold GROUP BY stream, reason
+UNION ALL SELECT 'door', answer, reason, sum(n)::bigint FROM door_count GROUP BY answer, reason
+"""
+
+# The same moment must see the log too where the log is in the same database.
+COUNT_LOG: Final = """
+UNION ALL SELECT 'received', '', '', count(*) FROM intake
+UNION ALL SELECT 'in_flight', '', '', count(*) FROM intake i
+    JOIN intake_progress p ON p.partition = i.partition WHERE i."offset" >= p.next_offset
+"""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum that must close.
+
+    received = dispatched + duplicate + refused + parked + replays + in_flight.
+
+    `at_the_door` counts what was answered AR or could not be read: it is not in the log, and its
+    counts are flushed every second (a kill may lose the last second of them, never of the log).
+    """
+
+    received: int
+    dispatched: int
+    duplicate: int
+    duplicate_by_reason: dict[str, int]
+    refused: int
+    refused_by_reason: dict[str, int]
+    parked: int
+    parked_by_reason: dict[str, int]
+    replays: int
+    in_flight: int
+    closes: bool
+    difference: int
+    at_the_door: dict[str, dict[str, int]]
+    holds: dict[str, dict[str, int]]
+    persons: int
+    events: dict[str, int]
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What was counted, by section, name and reason."""
+
+    rows: dict[tuple[str, str, str], int]
+
+    def one(self, what: str, name: str = "") -> int:
+        """Sum one name of a section over its reasons."""
+        return sum(n for (w, m, _), n in self.rows.items() if w == what and m == name)
+
+    def by_reason(self, what: str, name: str) -> dict[str, int]:
+        """Split one name of a section by its reasons."""
+        return {r: n for (w, m, r), n in sorted(self.rows.items()) if w == what and m == name}
+
+    def nested(self, what: str) -> dict[str, dict[str, int]]:
+        """Split a section by name, then by reason."""
+        names = sorted({m for (w, m, _) in self.rows if w == what})
+        return {name: self.by_reason(what, name) for name in names}
+
+
+def draw(counts: Counts, *, received: int, in_flight: int) -> Account:
+    """Draw the account up from what was counted; pure."""
+    endings = {
+        name: counts.one("ending", name)
+        for name in ("dispatched", "duplicate", "refused", "parked", "replay")
+    }
+    difference = received - sum(endings.values()) - in_flight
+    return Account(
+        received=received,
+        dispatched=endings["dispatched"],
+        duplicate=endings["duplicate"],
+        duplicate_by_reason=counts.by_reason("ending", "duplicate"),
+        refused=endings["refused"],
+        refused_by_reason=counts.by_reason("ending", "refused"),
+        parked=endings["parked"],
+        parked_by_reason=counts.by_reason("ending", "parked"),
+        replays=endings["replay"],
+        in_flight=in_flight,
+        closes=difference == 0,
+        difference=difference,
+        at_the_door=counts.nested("door"),
+        holds=counts.nested("holds"),
+        persons=counts.one("persons"),
+        events={name: counts.one("events", name) for name in counts.nested("events")},
+    )
+
+
+async def take_account(pool: Pool, log: IntakeLog, engine: str) -> Account:
+    """Count and draw up the account of an instance.
+
+    Raises:
+        TransientError: The database or the log is away.
+    """
+    statement = COUNT_STATE + (COUNT_LOG if engine == "embedded" else "")
+    with translated():
+        async with pool.acquire() as connection:
+            rows = await connection.fetch(statement)
+    counts = Counts(rows={(r["what"], r["name"], r["reason"]): r["n"] for r in rows})
+    if engine == "embedded":
+        return draw(counts, received=counts.one("received"), in_flight=counts.one("in_flight"))
+    # The log is asked after the snapshot, so that its end is never behind the progress. Only
+    # idempotent, never transactional producers write the intake topic: its offsets are gapless
+    # from 0, and its end is how many records it was given.
+    received = sum((await log.end_offsets()).values())
+    return draw(counts, received=received, in_flight=received - counts.one("progress"))
+
+
+def as_text(account: Account) -> str:
+    """Write the account for a person."""
+    lines = [f"received    {account.received:>10,}   records in the intake log"]
+    for name, n, split in (
+        ("dispatched", account.dispatched, {}),
+        ("duplicate", account.duplicate, account.duplicate_by_reason),
+        ("refused", account.refused, account.refused_by_reason),
+        ("parked", account.parked, account.parked_by_reason),
+        ("replays", account.replays, {}),
+        ("in flight", account.in_flight, {}),
+    ):
+        shown = ", ".join(f"{reason} {count:,}" for reason, count in split.items())
+        lines.append(f"{name:<11} {n:>10,}   {shown}".rstrip())
+    lines.append(
+        "the account closes"
+        if account.closes
+        else f"THE ACCOUNT DOES NOT CLOSE: {account.difference:+,} (see docs/runbooks/account.md)"
+    )
+    lines.append(f"persons     {account.persons:>10,}")
+    lines.extend(f"{name:<16} {n:>5,} events" for name, n in account.events.items())
+    for title, table in (("waiting", account.holds), ("at the door", account.at_the_door)):
+        lines.extend(
+            f"{title}: {name} {reason} {n:,}"
+            for name, split in table.items()
+            for reason, n in split.items()
+        )
+    return "\n".join(lines)

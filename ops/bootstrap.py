@@ -1,0 +1,289 @@
+"""The composition root: each station's parts, put together from the settings.
+
+Every process opens its own connections, keys and log; nothing is shared but the data folder, the
+database and the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from dedup.resolver import Resolver
+from dedup.store import DedupStore
+from ingest.accept import Acceptor, DoorCounts
+from ingest.labs import LabRegister, PostgresLabStore
+from ingest.listener import ListenerLimits, MllpListener
+from ops.dispatch import Dispatcher, DispatchSecrets
+from ops.prepare import Preparer
+from ops.publishing import Publisher
+from ops.register.tally import Tally
+from ops.runtime.clock import SystemClock
+from ops.runtime.embedded import read_connection
+from ops.runtime.group_append import GroupAppender
+from ops.runtime.intake_kafka import open_kafka_log
+from ops.runtime.intake_log import IntakeLog
+from ops.runtime.intake_postgres import PostgresIntakeLog
+from ops.runtime.kafka import KafkaSettings, TransactionalPublisher
+from ops.runtime.migrate import Instance, check_schema, init_instance, load_instance, migrate
+from ops.runtime.postgres import Pool, check_durability, connected, open_pool, translated
+from ops.runtime.settings import Engine, Settings
+from ops.runtime.vault import FolderKeyStore, Vault
+from ops.runtime.worker import Worker, WorkerSettings
+from routing.relay import Relay
+from routing.router import Router, load_own_rules
+from routing.streams import StreamReader
+from schemas.decision import Realm
+from schemas.topics import STREAMS, Stream, intake_topic, topic_of
+
+
+class Hub(msgspec.Struct, frozen=True, kw_only=True):
+    """What every station has: the instance, its database, its log, its keys."""
+
+    settings: Settings
+    instance: Instance
+    pool: Pool
+    log: IntakeLog
+    vault: Vault
+    clock: SystemClock
+
+    @property
+    def realm(self) -> Realm:
+        """The realm of the instance."""
+        return Realm(self.instance.realm)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether Apache Kafka lies below the log and behind the streams."""
+        return self.instance.engine == Engine.CLUSTER.value
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process that takes messages has besides."""
+
+    acceptor: Acceptor
+    appender: GroupAppender
+    register: LabRegister
+    counts: DoorCounts
+
+
+def connection_of(settings: Settings) -> Mapping[str, Any]:
+    """Return how to reach the instance's database.
+
+    Raises:
+        FatalError: No embedded database was ever started in the data folder.
+    """
+    if settings.engine is Engine.EMBEDDED:
+        return read_connection(settings.data_dir)
+    assert settings.postgres_dsn is not None, "settings check it"
+    return {"dsn": settings.postgres_dsn.get_secret_value()}
+
+
+async def migrate_instance(settings: Settings) -> int:
+    """Bring the database to this release's schema, and fix the instance at its first start.
+
+    Returns:
+        How many migrations were applied.
+
+    Raises:
+        FatalError: The database is unsafe, newer, or another instance's.
+        TransientError: The database is away.
+    """
+    connect = connection_of(settings)
+    async with connected(connect, "migrate") as connection:
+        with translated():
+            await _check(connection, settings)
+    applied = await migrate(connect)
+    async with connected(connect, "migrate") as connection:
+        with translated():
+            await init_instance(connection, settings)
+    Vault(FolderKeyStore(settings.keys_folder), SystemClock())
+    return applied
+
+
+@asynccontextmanager
+async def open_hub(
+    settings: Settings, role: str, *, connections: int = 4, appends: bool = False
+) -> AsyncIterator[Hub]:
+    """Open an instance for one station, and close it again.
+
+    Args:
+        settings: Where it is.
+        role: ingest, dispatch, relay, api or looking: its time limits in the database.
+        connections: The most database connections.
+        appends: Whether this process writes to the intake log.
+
+    Raises:
+        FatalError: Not migrated, another realm, engine or number of partitions, unsafe database.
+        TransientError: The database or the broker cannot be reached.
+    """
+    clock = SystemClock()
+    pool = await open_pool(connection_of(settings), role, max_size=connections)
+    try:
+        with translated():
+            async with pool.acquire() as connection:
+                await _check(connection, settings)
+                await check_schema(connection)
+                instance = await load_instance(connection, settings)
+        log = await _open_log(settings, instance, pool, appends=appends)
+        try:
+            yield Hub(
+                settings=settings,
+                instance=instance,
+                pool=pool,
+                log=log,
+                vault=Vault(FolderKeyStore(settings.keys_folder), clock),
+                clock=clock,
+            )
+        finally:
+            await log.close()
+    finally:
+        await pool.close()
+
+
+async def open_door(hub: Hub) -> Door:
+    """Return the parts of a process that takes messages; `appender.start` is the caller's.
+
+    Raises:
+        TransientError: The register cannot be read.
+    """
+    settings = hub.settings
+    register = LabRegister(PostgresLabStore(hub.pool), register_unknown=settings.registers_unknown)
+    await register.refresh()
+    appender = GroupAppender(
+        hub.log,
+        lanes=settings.append_lanes,
+        max_batch=settings.append_batch,
+        max_queued=settings.append_queue,
+        max_queued_bytes=settings.append_queue_bytes,
+        deadline_seconds=settings.append_deadline_seconds,
+    )
+    counts = DoorCounts()
+    acceptor = Acceptor(
+        register=register,
+        appender=appender,
+        vault=hub.vault,
+        clock=hub.clock,
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+        inbox_secret=hub.vault.secret("inbox"),
+        counts=counts,
+    )
+    return Door(acceptor=acceptor, appender=appender, register=register, counts=counts)
+
+
+def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
+    """Return the MLLP listener with its bounds."""
+    limits = ListenerLimits(
+        max_frame_bytes=settings.max_frame_bytes,
+        partial_frame_seconds=settings.partial_frame_seconds,
+        min_bytes_per_second=settings.min_bytes_per_second,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        window_frames=settings.window_frames,
+        window_bytes=settings.window_bytes,
+        unread_answer_seconds=settings.unread_answer_seconds,
+    )
+    return MllpListener(acceptor, limits)
+
+
+def dispatcher_of(hub: Hub) -> Dispatcher:
+    """Return what handles a batch."""
+    vault = hub.vault
+    store = DedupStore(vault)
+    return Dispatcher(
+        pool=hub.pool,
+        log=hub.log,
+        preparer=Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm),
+        store=store,
+        resolver=Resolver(store),
+        publisher=Publisher(
+            router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+            vault=vault,
+            body_secret=vault.secret("body"),
+            realm=hub.realm,
+        ),
+        clock=hub.clock,
+        secrets=DispatchSecrets(report=vault.secret("report")),
+        max_keys=hub.settings.dispatch_batch_keys,
+        keep_raw=hub.is_cluster,
+        labs=PostgresLabStore(hub.pool),
+        tally=Tally(vault, vault.secret("unmapped")),
+    )
+
+
+def worker_of(hub: Hub) -> Worker:
+    """Return the dispatch worker."""
+    settings = hub.settings
+    return Worker(
+        hub.pool,
+        hub.log,
+        dispatcher_of(hub),
+        partitions=hub.instance.partitions,
+        settings=WorkerSettings(
+            linger_seconds=settings.dispatch_linger_seconds,
+            batch_messages=settings.dispatch_batch_messages,
+        ),
+    )
+
+
+def reader_of(hub: Hub) -> StreamReader:
+    """Return the reader of the streams."""
+    return StreamReader(hub.pool, hub.vault)
+
+
+def relays_of(hub: Hub) -> list[Relay]:
+    """Return one relay a stream; none on the embedded engine."""
+    if not hub.is_cluster:
+        return []
+    return [_relay(hub, stream) for stream in STREAMS]
+
+
+def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
+    """Return where the brokers are."""
+    return KafkaSettings(
+        bootstrap=settings.kafka_bootstrap,
+        client_id=f"labdispatch-{client_id}",
+        deadline_seconds=settings.kafka_deadline_seconds,
+    )
+
+
+def _relay(hub: Hub, stream: Stream) -> Relay:
+    settings = hub.settings
+    prefix = settings.kafka_topic_prefix
+    publisher = TransactionalPublisher(
+        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+    )
+    return Relay(
+        reader_of(hub),
+        publisher,
+        stream=stream,
+        topic=topic_of(stream, prefix),
+        partitions=hub.instance.partitions,
+        max_events=settings.relay_batch_events,
+        max_bytes=settings.relay_batch_bytes,
+        poll_seconds=settings.relay_poll_seconds,
+    )
+
+
+async def _open_log(
+    settings: Settings, instance: Instance, pool: Pool, *, appends: bool
+) -> IntakeLog:
+    if instance.engine == Engine.EMBEDDED.value:
+        return PostgresIntakeLog(pool, deadline_seconds=settings.append_deadline_seconds)
+    return await open_kafka_log(
+        kafka_settings(settings, "intake"),
+        topic=intake_topic(settings.kafka_topic_prefix),
+        partitions=instance.partitions,
+        replication_factor=settings.replication_factor,
+        min_insync_replicas=settings.min_insync_replicas,
+        appends=appends,
+    )
+
+
+async def _check(connection: Any, settings: Settings) -> None:
+    needs_standby = settings.engine is Engine.CLUSTER and settings.require_standby
+    await check_durability(connection, needs_standby=needs_standby)

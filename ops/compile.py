@@ -1,0 +1,83 @@
+"""Make compiled twins of the pure modules on the hot path: `python -m ops.compile`.
+
+Needs mypy (of the development environment) and a C compiler. Never required: without twins, or
+with twins of other sources, plain Python does the same, and the same tests run on both.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from mypyc.build import mypycify
+from setuptools import Distribution
+from setuptools.command.build_ext import build_ext
+
+from ingest import LIBRARY, TWINS, sources_digest
+
+MODULES: Final = (
+    "charset",
+    "escapes",
+    "er7",
+    "times",
+    "header",
+    "reading",
+    "groups",
+    "observations",
+    "orders",
+    "traits",
+    "documents",
+    "mapping",
+    "french",
+    "checker",
+    "segment_walk",
+    "order_walk",
+    "leaves",
+)
+"""Modules of `ingest`; all of them pure."""
+
+
+def main() -> None:
+    """Compile, and put the twins in their place only when all of them are made."""
+    root = TWINS.parent
+    for name in MODULES:
+        _check_classes(root / f"{name}.py")
+    digest = sources_digest()
+    shutil.rmtree(TWINS, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        extensions = mypycify(
+            [str(root.relative_to(Path.cwd()) / f"{name}.py") for name in MODULES],
+            group_name=LIBRARY,
+            target_dir=scratch,
+            opt_level="3",
+        )
+        made = Path(scratch) / "made"
+        build = build_ext(Distribution({"name": LIBRARY, "ext_modules": extensions}))
+        build.build_lib, build.build_temp = str(made), str(Path(scratch) / "temp")
+        build.ensure_finalized()
+        build.run()
+        twins = Path(scratch) / "twins"
+        twins.mkdir()
+        for path in (*made.glob("*.so"), *(made / "ingest").glob("*.so")):
+            shutil.copy(path, twins)
+        (twins / "MANIFEST").write_text(digest)
+        shutil.copytree(twins, TWINS)
+    sys.stdout.write(f"{len(MODULES)} modules compiled into {TWINS.relative_to(Path.cwd())}\n")
+
+
+def _check_classes(path: Path) -> None:
+    """Refuse a class with keywords: mypyc drops them, and a frozen Struct would not be frozen."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef) and node.keywords:
+            raise SystemExit(
+                f"{path.name}:{node.lineno}: {node.name} has keywords that a twin would lose: "
+                "let it inherit them, or move it into a module that stays plain"
+            )
+
+
+if __name__ == "__main__":
+    main()

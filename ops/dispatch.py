@@ -1,0 +1,425 @@
+"""The transaction script of one micro-batch: the only place where dedup and routing meet.
+
+It reads like the guarantee it keeps (docs/guarantees/exactly-one-outcome.md): fence, inbox, locks,
+look-up, decide, version, route, diff, outcomes, offsets, outbox, commit. All of it or nothing; a
+commit whose result is unknown is settled by the fence of the next batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from dedup.resolver import Resolution, Resolver, Subject
+from dedup.store import DedupStore, VersionRow
+from ingest.judge import LabProfile
+from ingest.labs import PostgresLabStore, profile_of
+from ops.inbox import Passed, pass_inbox
+from ops.outcomes import OutcomeRow, read_raw, write_outcomes
+from ops.placing import Keyed, Placed, Shelf, key_reports
+from ops.prepare import Prepared, Preparer
+from ops.publishing import Due, Published, Publisher
+from ops.register.tally import Tally
+from ops.runtime.clock import Clock
+from ops.runtime.failpoints import hit
+from ops.runtime.intake_log import IntakeLog
+from ops.runtime.logs import get_logger
+from ops.runtime.metrics import METRICS
+from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.worker import FenceLost
+from schemas.envelope import RecordKind, StoredRecord
+from schemas.errors import PermanentError, pure_step
+from schemas.finding import Finding
+from schemas.outcome import (
+    Dispatched,
+    Duplicate,
+    DuplicateReason,
+    Outcome,
+    Parked,
+    ParkReason,
+)
+
+_log = get_logger(__name__)
+
+# The first statement of every batch. The order of partitions is the order of locks.
+FENCE: Final = """
+SELECT partition, next_offset FROM intake_progress
+WHERE partition = ANY ($1::integer[]) ORDER BY partition FOR UPDATE
+"""
+
+ADVANCE: Final = """
+UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
+FROM unnest($1::integer[], $2::bigint[]) AS moved (partition, next_offset)
+WHERE p.partition = moved.partition
+"""
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """What one transaction handles: items, from where progress stands to where it will stand."""
+
+    items: list[Prepared]
+    positions: dict[int, int]
+    next_offsets: dict[int, int]
+    ends: Mapping[tuple[int, int], int]
+    """Place of a partition's last record in the batch -> where the batch ends there, which may lie
+    beyond the next offset (control records)."""
+
+
+class DispatchSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys of the digests that dispatch makes itself."""
+
+    report: bytes
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "<DispatchSecrets withheld>"
+
+
+class Dispatcher:
+    """Handles batches of the intake log, each in one transaction.
+
+    Args:
+        pool: Of the role `dispatch`; one connection is used at a time.
+        log: To look up the original of a replay.
+        preparer: Opens payloads and derives keys.
+        store: The tables of dedup.
+        resolver: Finds persons.
+        publisher: Routes, and writes what the streams hold.
+        clock: Says when it was decided.
+        secrets: Keys of digests.
+        max_keys: The most blocking keys of one transaction.
+        keep_raw: Whether the sealed record is copied into the database (cluster).
+        labs: The register, for what is mapped again.
+        tally: Counts for conformance and unmapped values.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        log: IntakeLog,
+        preparer: Preparer,
+        store: DedupStore,
+        resolver: Resolver,
+        publisher: Publisher,
+        clock: Clock,
+        secrets: DispatchSecrets,
+        max_keys: int,
+        keep_raw: bool,
+        labs: PostgresLabStore,
+        tally: Tally,
+    ) -> None:
+        self._pool = pool
+        self._log = log
+        self._preparer = preparer
+        self._store = store
+        self._resolver = resolver
+        self._publisher = publisher
+        self._clock = clock
+        self._secrets = secrets
+        self._max_keys = max_keys
+        self._keep_raw = keep_raw
+        self._labs = labs
+        self._tally = tally
+
+    async def handle(
+        self,
+        positions: Mapping[int, int],
+        records: list[StoredRecord],
+        next_offsets: Mapping[int, int],
+    ) -> None:
+        """Handle a batch; see `ops.runtime.worker.BatchHandler`."""
+        profiles: dict[int, LabProfile] = {}
+        items = [await self._prepare(record, profiles) for record in records]
+        stands = dict(positions)
+        lasts = {record.partition: record.offset for record in records}
+        ends = {(p, offset): next_offsets[p] for p, offset in lasts.items()}
+        for part in _by_keys(items, self._max_keys):
+            unit = _unit(part, stands, ends)
+            await self._settle(unit)
+            stands.update(unit.next_offsets)
+
+    # ------------------------------------------------------------------ poison
+
+    async def _settle(self, unit: Unit) -> None:
+        """Commit a unit; where something in it is at fault, find it by halving and park it alone.
+
+        Raises:
+            FenceLost: Somebody else went on.
+            TransientError: The world is at fault; nothing of what is left was committed.
+        """
+        try:
+            await self._commit(unit)
+        except PermanentError as error:
+            if len(unit.items) == 1:
+                await self._park(unit, error)
+                return
+            METRICS.bisections.inc()
+            half = len(unit.items) // 2
+            first = _unit(unit.items[:half], unit.positions, unit.ends)
+            await self._settle(first)
+            stands = {**unit.positions, **first.next_offsets}
+            await self._settle(_unit(unit.items[half:], stands, unit.ends))
+
+    async def _park(self, unit: Unit, error: PermanentError) -> None:
+        """Park one message together with its offset step, in a transaction of its own."""
+        item = unit.items[0]
+        refused = error.reason == "database_refused"
+        _log.error(
+            "message_parked",
+            reason=error.reason,
+            remedy=error.remedy,
+            partition=item.record.partition,
+            offset=item.record.offset,
+        )
+        METRICS.errors.labels("dispatch", error.reason).inc()
+        parked = Parked(
+            reason=ParkReason.DATABASE_REFUSED if refused else ParkReason.UNEXPECTED,
+            code=error.remedy[:200],
+            place=error.place,
+        )
+        alone = msgspec.structs.replace(item, outcome=parked, mapped=None, keys=None)
+        await self._commit(msgspec.structs.replace(unit, items=[alone]))
+
+    # ------------------------------------------------------------------ the transaction
+
+    async def _commit(self, unit: Unit) -> None:
+        started = time.perf_counter()
+        at = self._clock.now()
+        with translated():
+            async with self._pool.acquire() as connection:
+                async with connection.transaction():
+                    await _fence(connection, unit.positions)
+                    hit("dispatch.after_fence")
+                    rows, published = await self._work(connection, unit, at)
+                    hit("dispatch.before_outbox")
+                    await self._publisher.write_events(connection, published, at)
+                    hit("dispatch.before_commit")
+                hit("dispatch.after_commit")
+        _count(rows, published, self._clock.now(), time.perf_counter() - started)
+
+    async def _work(
+        self, connection: Connection, unit: Unit, at: datetime
+    ) -> tuple[list[OutcomeRow], Published]:
+        passed = await pass_inbox(self._store, connection, unit.items, at)
+        fresh = [
+            item
+            for item in passed.items
+            if item.mapped is not None and item.record.offset_place not in passed.duplicates
+        ]
+        subjects = [_subject(item) for item in fresh]
+        resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
+        placed = await self._place(connection, fresh, resolutions, at)
+        due = [
+            due
+            for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
+            for due in _due(item, resolution, reports)
+        ]
+        published = await self._publisher.prepare(connection, due, at)
+        rows = _outcomes(passed, fresh, resolutions, placed)
+        await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
+        await self._tally.write(connection, unit.items, rows, at)
+        await connection.execute(
+            ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
+        )
+        return rows, published
+
+    async def _place(
+        self,
+        connection: Connection,
+        fresh: Sequence[Prepared],
+        resolutions: Sequence[Resolution],
+        at: datetime,
+    ) -> list[list[Placed]]:
+        """Put every report in its place and write the versions."""
+        with pure_step():
+            keyed = [self._keyed(item) for item in fresh]
+        held = await self._store.reports_for_update(
+            connection, {k.key for reports in keyed for k in reports}
+        )
+        replayed = {
+            report.report_id
+            for item, reports in zip(fresh, keyed, strict=True)
+            if item.settles is not None
+            for k in reports
+            for report in held.get(k.key, ())
+        }
+        known = await self._store.known_contents(connection, replayed)
+        shelf = Shelf(held, known)
+        placed = []
+        with pure_step():
+            for item, resolution, reports in zip(fresh, resolutions, keyed, strict=True):
+                is_replay = item.settles is not None
+                placed.append(
+                    [shelf.put(k, item.source, resolution, is_replay=is_replay) for k in reports]
+                )
+        await self._store.write_reports(connection, _versions(placed), at)
+        return placed
+
+    def _keyed(self, item: Prepared) -> tuple[Keyed, ...]:
+        assert item.mapped is not None
+        return key_reports(item.mapped, item.source, self._secrets.report)
+
+    # ------------------------------------------------------------------ preparing
+
+    async def _prepare(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+        if record.kind is not RecordKind.REPLAY:
+            prepared = self._preparer.prepare(record)
+            if prepared is None:
+                profile = await self._profile(record.lab_id, profiles)
+                prepared = self._preparer.prepare(record, profile)
+                assert prepared is not None, "a profile was given"
+            return prepared
+        profile = await self._profile(record.lab_id, profiles)
+        try:
+            instruction = self._preparer.read_instruction(record)
+        except PermanentError:
+            return self._preparer.prepare_replay(record, None, profile)
+        original = await self._original(instruction.partition, instruction.offset)
+        return self._preparer.prepare_replay(record, original, profile)
+
+    async def _profile(self, lab_id: int, profiles: dict[int, LabProfile]) -> LabProfile:
+        """Return a laboratory's profile of today, asked for once a batch."""
+        if lab_id not in profiles:
+            lab = await self._labs.one(lab_id)
+            profiles[lab_id] = LabProfile() if lab is None else profile_of(lab)
+        return profiles[lab_id]
+
+    async def _original(self, partition: int, offset: int) -> StoredRecord | None:
+        """Return the record that is replayed: from the log, else from our own copy of it."""
+        found = await self._log.fetch(partition, offset)
+        if found is not None or not self._keep_raw:
+            return found
+        with translated():
+            async with self._pool.acquire() as connection:
+                return await read_raw(connection, partition, offset)
+
+
+# -------------------------------------------------------------------------------- parts, pure
+
+
+def _by_keys(items: Sequence[Prepared], most: int) -> list[list[Prepared]]:
+    """Cut a batch into runs of at most so many blocking keys, each with one message at least."""
+    parts: list[list[Prepared]] = []
+    keys = 0
+    for item in items:
+        more = len(item.keys.blocking) if item.keys is not None else 0
+        if not parts or keys + more > most:
+            parts.append([])
+            keys = 0
+        parts[-1].append(item)
+        keys += more
+    return parts
+
+
+def _unit(
+    items: list[Prepared], stands: Mapping[int, int], ends: Mapping[tuple[int, int], int]
+) -> Unit:
+    """Return the unit of some items that follow each other in each partition."""
+    lasts = {item.record.partition: item.record.offset for item in items}
+    return Unit(
+        items=items,
+        positions={partition: stands[partition] for partition in lasts},
+        next_offsets={p: ends.get((p, offset), offset + 1) for p, offset in lasts.items()},
+        ends=ends,
+    )
+
+
+async def _fence(connection: Connection, positions: Mapping[int, int]) -> None:
+    rows = await connection.fetch(FENCE, sorted(positions))
+    held = {row["partition"]: row["next_offset"] for row in rows}
+    moved = {partition for partition, at in positions.items() if held.get(partition) != at}
+    if moved:
+        raise FenceLost(frozenset(moved))
+
+
+def _subject(item: Prepared) -> Subject:
+    assert item.mapped is not None
+    assert item.keys is not None
+    return Subject(
+        traits=item.mapped.traits,
+        keys=item.keys,
+        partition=item.record.partition,
+        offset=item.record.offset,
+    )
+
+
+def _versions(placed: Sequence[Sequence[Placed]]) -> list[VersionRow]:
+    return [p.version for reports in placed for p in reports if p.version is not None]
+
+
+def _due(item: Prepared, resolution: Resolution, reports: Sequence[Placed]) -> list[Due]:
+    assert item.mapped is not None
+    return [
+        Due(source=item.source, message=item.mapped, resolution=resolution, placed=placed)
+        for placed in reports
+        if placed.routes
+    ]
+
+
+def _outcomes(
+    passed: Passed,
+    fresh: Sequence[Prepared],
+    resolutions: Sequence[Resolution],
+    placed: Sequence[Sequence[Placed]],
+) -> list[OutcomeRow]:
+    decided = {
+        item.record.offset_place: (resolution, reports)
+        for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
+    }
+    rows = []
+    for item in passed.items:
+        place = item.record.offset_place
+        if place in passed.duplicates:
+            original = passed.duplicates[place]
+            same = Duplicate(reason=DuplicateReason.SAME_MESSAGE, original=original)
+            rows.append(OutcomeRow(record=item.record, outcome=same))
+        elif place in decided:
+            rows.append(_decided(item, *decided[place]))
+        else:
+            assert item.outcome is not None
+            rows.append(
+                OutcomeRow(
+                    record=item.record,
+                    outcome=item.outcome,
+                    findings=item.findings,
+                    settles=item.settles,
+                )
+            )
+    return rows
+
+
+def _decided(item: Prepared, resolution: Resolution, reports: Sequence[Placed]) -> OutcomeRow:
+    ids = tuple(placed.report_id for placed in reports)
+    nothing_new = not any(placed.version or placed.routes for placed in reports)
+    outcome: Outcome = Dispatched(report_ids=ids)
+    if nothing_new and reports and item.settles is None:
+        outcome = Duplicate(reason=DuplicateReason.SAME_CONTENT, report_ids=ids)
+    more: tuple[Finding, ...] = tuple(p.finding for p in reports if p.finding is not None)
+    return OutcomeRow(
+        record=item.record,
+        outcome=outcome,
+        person_id=resolution.person_id,
+        findings=item.findings + more,
+        settles=item.settles,
+    )
+
+
+def _count(rows: Sequence[OutcomeRow], published: Published, now: datetime, seconds: float) -> None:
+    METRICS.batch_messages.observe(len(rows))
+    METRICS.batch_seconds.observe(seconds)
+    ends: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        kind = "replay" if row.settles is not None else type(row.outcome).__name__.lower()
+        ends[kind, str(getattr(row.outcome, "reason", ""))] += 1
+        if isinstance(row.outcome, Dispatched) and row.settles is None:
+            waited = (now - row.record.received_at).total_seconds()
+            METRICS.in_to_readable_seconds.observe(max(0.0, waited))
+    for (kind, reason), n in ends.items():
+        METRICS.outcomes.labels(kind, reason).inc(n)
+    published.count()

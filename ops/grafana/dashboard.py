@@ -1,0 +1,329 @@
+"""The dashboard as code: `python -m ops.grafana.dashboard` writes labdispatch.json beside it.
+
+Each panel's description tells the on-call what to do. Only metrics that ops/runtime/metrics.py
+declares may stand here; tests/unit/test_operations_files.py compares. The Grafana SDK is imported
+here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from grafana_foundation_sdk.builders.common import (
+    GraphThresholdsStyleConfig,
+    VizLegendOptions,
+    VizTooltipOptions,
+)
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row, ThresholdsConfig
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.builders.timeseries import Panel
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import (
+    GraphTresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    TooltipDisplayMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    GridPos,
+    Threshold,
+    ThresholdsMode,
+)
+
+OUTPUT: Final = Path(__file__).with_name("labdispatch.json")
+UID: Final = "labdispatch"
+SOURCE: Final = DataSourceRef(type_val="prometheus", uid="labdispatch-prometheus")
+_WIDTH: Final = 8
+_HEIGHT: Final = 8
+_A_ROW: Final = 24 // _WIDTH
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """One panel: what it shows, in which unit, and what to do about it."""
+
+    title: str
+    queries: tuple[tuple[str, str], ...]
+    """Expression and legend."""
+    unit: str
+    advice: str
+    limit: float | None = None
+    """From here on it is bad; a red line."""
+
+
+def _quantiles(metric: str) -> tuple[tuple[str, str], ...]:
+    rate = f"sum by (le) (rate(labdispatch_{metric}_bucket[$__rate_interval]))"
+    return (
+        (f"histogram_quantile(0.5, {rate})", "p50"),
+        (f"histogram_quantile(0.99, {rate})", "p99"),
+    )
+
+
+def _rate(metric: str, *labels: str) -> tuple[tuple[str, str], ...]:
+    by = f" by ({', '.join(labels)})" if labels else ""
+    legend = " ".join(f"{{{{{label}}}}}" for label in labels) or "all"
+    return ((f"sum{by} (rate(labdispatch_{metric}_total[$__rate_interval]))", legend),)
+
+
+DOORS: Final = (
+    Drawn(
+        title="Messages in, by answer",
+        queries=_rate("answers", "code"),
+        unit="ops",
+        advice="AA is durable. AE: one laboratory sends content that cannot be taken; tell it what"
+        " the finding says. AR: nobody's message is taken or one laboratory is not known; see"
+        " 'Limits reached' and 'Append' first. No line at all: see 'Connections', then whether"
+        " ingest runs.",
+    ),
+    Drawn(
+        title="Answer (ACK), from whole frame to bytes",
+        queries=_quantiles("ack_seconds"),
+        unit="s",
+        limit=1.0,
+        advice="Laboratories wait this long for each message. High with 'Append' high: the log is"
+        " slow. High with 'Append' low: ingest itself is short of processor; start a second ingest"
+        " or take load away.",
+    ),
+    Drawn(
+        title="Append, until durable",
+        queries=_quantiles("append_seconds"),
+        unit="s",
+        limit=0.5,
+        advice="One write to the intake log. High: look at the disk of the database or brokers, at"
+        " the standby (every commit waits for it) and at under-replicated partitions."
+        " Runbook: docs/runbooks/append-slow.md.",
+    ),
+    Drawn(
+        title="Connections",
+        queries=(("sum by (instance) (labdispatch_connections)", "{{instance}}"),),
+        unit="short",
+        advice="Falls to nothing: network, firewall or ingest. Saw teeth: a peer that reconnects"
+        " for each message, or that we close; see 'Connections closed by the hub'.",
+    ),
+    Drawn(
+        title="Connections closed by the hub",
+        queries=_rate("connections_closed", "reason"),
+        unit="ops",
+        advice="The reason names what the peer does: frames cut or too slow, answers left unread."
+        " One laboratory's link at fault shows in the log with its registry id.",
+    ),
+    Drawn(
+        title="Limits reached",
+        queries=_rate("limit_hits", "limit"),
+        unit="ops",
+        advice="A bound did its work. append_queue: the log is slower than what comes in (AR 207);"
+        " see 'Append'. window: one peer sends faster than it is answered. connections: raise the"
+        " setting of that name in docs/settings.md only if the machine has room.",
+    ),
+)
+
+DISPATCH: Final = (
+    Drawn(
+        title="Lag: acknowledged, not dispatched",
+        queries=(("max(labdispatch_lag_records)", "records"),),
+        unit="short",
+        limit=1_000,
+        advice="Nothing is lost while this grows; streams are late. Falling after a burst: wait."
+        " Growing: start a worker more (labdispatch-dispatch@3), look at 'Batch' and 'Errors'."
+        " Runbook: docs/runbooks/lag.md.",
+    ),
+    Drawn(
+        title="From received to readable in the streams",
+        queries=_quantiles("in_to_readable_seconds"),
+        unit="s",
+        limit=1.0,
+        advice="What an epidemiologist feels. High with lag: see lag. High without lag: the batch"
+        " transaction is slow; see 'Batch'.",
+    ),
+    Drawn(
+        title="Outcomes by ending",
+        queries=_rate("outcomes", "ending", "reason"),
+        unit="ops",
+        advice="Each message ends here exactly once. A rise of 'duplicate': a laboratory sends"
+        " everything again (often after AR or a cut). Any 'parked': labdispatch account names the"
+        " reasons, docs/runbooks/parked.md who acts.",
+    ),
+    Drawn(
+        title="Parked, unresolved",
+        queries=(("max(labdispatch_parked_records)", "records"),),
+        unit="short",
+        limit=1,
+        advice="Each is a result that nobody has received. Read its place with labdispatch trace,"
+        " mend mapping or data, then labdispatch replay. Runbook: docs/runbooks/parked.md.",
+    ),
+    Drawn(
+        title="Batch: one transaction",
+        queries=_quantiles("dispatch_batch_seconds"),
+        unit="s",
+        limit=1.0,
+        advice="High: the database is short of disk or processor, waits for its standby, or workers"
+        " wait for each other's locks. See pg_stat_activity for what waits.",
+    ),
+    Drawn(
+        title="Fences lost, batches split, look-ups capped",
+        queries=(
+            ("sum(rate(labdispatch_fence_losses_total[$__rate_interval]))", "fences lost"),
+            ("sum(rate(labdispatch_bisections_total[$__rate_interval]))", "batches split"),
+            ("sum(rate(labdispatch_capped_lookups_total[$__rate_interval]))", "look-ups capped"),
+        ),
+        unit="ops",
+        advice="A few fences are lost when a worker starts or stops; steadily: a worker hangs or"
+        " two hubs share a database (docs/runbooks/fence-losses.md). Batches split: a message is"
+        " about to be parked. Look-ups capped: one blocking key is held by very many persons.",
+    ),
+    Drawn(
+        title="Decisions about persons",
+        queries=_rate("match_decisions", "verdict", "rule"),
+        unit="ops",
+        advice="The shares change slowly. A jump of new persons: a laboratory has stopped to send"
+        " the INS or changed how it writes names; compare with 'Findings at the door'.",
+    ),
+    Drawn(
+        title="Findings at the door",
+        queries=_rate("findings", "code", "level"),
+        unit="ops",
+        advice="Taken, but not as it should be. A jump in one code after a laboratory's release:"
+        " call that laboratory; labdispatch trace shows one message with the place.",
+    ),
+    Drawn(
+        title="Errors by station and reason",
+        queries=_rate("errors", "station", "reason"),
+        unit="ops",
+        advice="Classified, none lost. Short spikes mend themselves (database or broker restarted)."
+        " A steady line: its reason is the event to look for in the log of that station.",
+    ),
+)
+
+STREAMS: Final = (
+    Drawn(
+        title="Events per stream",
+        queries=_rate("stream_events", "stream", "kind"),
+        unit="ops",
+        advice="published, revised, withdrawn, by stream. A burst of withdrawn: a laboratory"
+        " corrects many results; tell who reads contact-tracing. Nothing while messages are"
+        " dispatched: the rules match none; check the codes the laboratories send.",
+    ),
+    Drawn(
+        title="Relay lag: in the outbox, not in Kafka",
+        queries=(("max by (stream) (labdispatch_relay_lag_events)", "{{stream}}"),),
+        unit="short",
+        limit=5_000,
+        advice="Growing: brokers away or the relay ended. If its log says 'histories diverged',"
+        " do not restart it by hand: docs/runbooks/relay-lag.md.",
+    ),
+    Drawn(
+        title="Events out: to Kafka and over HTTP",
+        queries=(
+            (
+                "sum by (stream) (rate(labdispatch_relay_events_total[$__rate_interval]))",
+                "Kafka {{stream}}",
+            ),
+            (
+                "sum by (stream) (rate(labdispatch_stream_events_served_total[$__rate_interval]))",
+                "HTTP {{stream}}",
+            ),
+        ),
+        unit="ops",
+        advice="A consumer over HTTP that falls silent has stopped asking: its token, its network,"
+        " its cursor.",
+    ),
+    Drawn(
+        title="HTTP requests by route and status",
+        queries=_rate("api_requests", "route", "status"),
+        unit="reqps",
+        advice="401: a consumer uses an old token. 503 or 5xx: see 'Errors' of station api and"
+        " /readyz, which names what is away.",
+    ),
+    Drawn(
+        title="Door closed",
+        queries=(("max by (job, instance) (labdispatch_door_closed)", "{{job}} {{instance}}"),),
+        unit="bool",
+        limit=1,
+        advice="Closed: the disk is low and every message is answered AR 207. Free space; the door"
+        " opens by itself. Runbook: docs/runbooks/door-closed.md.",
+    ),
+    Drawn(
+        title="Processes",
+        queries=(('up{job=~"ingest|dispatch|relay|api"}', "{{job}} {{instance}}"),),
+        unit="bool",
+        advice="Down: read the last line of its log, event station_ended, with reason and remedy."
+        " Runbook: docs/runbooks/process-down.md.",
+    ),
+)
+
+ROWS: Final = (
+    ("Doors: what laboratories see", DOORS),
+    ("Dispatch: once, and to one person", DISPATCH),
+    ("Streams: what leaves", STREAMS),
+)
+
+
+def dashboard() -> str:
+    """Return the dashboard as JSON, always the same bytes."""
+    builder = (
+        Dashboard("labdispatch")
+        .uid(UID)
+        .description("From a laboratory's bytes to three streams. Read each panel's description.")
+        .tags(["labdispatch"])
+        .time("now-1h", "now")
+        .refresh("10s")
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .readonly()
+    )
+    top = 0
+    number = 1
+    for title, panels in ROWS:
+        builder = builder.with_row(Row(title).id(number).grid_pos(_place(0, top, 24, 1)))
+        number += 1
+        top += 1
+        for index, drawn in enumerate(panels):
+            left = index % _A_ROW * _WIDTH
+            down = top + index // _A_ROW * _HEIGHT
+            place = _place(left, down, _WIDTH, _HEIGHT)
+            builder = builder.with_panel(_panel(drawn).id(number).grid_pos(place))
+            number += 1
+        top += -(-len(panels) // _A_ROW) * _HEIGHT
+    return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
+
+
+def _place(left: int, top: int, width: int, height: int) -> GridPos:
+    return GridPos(x=left, y=top, w=width, h=height)
+
+
+def _panel(drawn: Drawn) -> Panel:
+    legend = (
+        VizLegendOptions()
+        .show_legend(show_legend=True)
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+    )
+    tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
+    panel = (
+        Panel()
+        .title(drawn.title)
+        .description(drawn.advice)
+        .datasource(SOURCE)
+        .unit(drawn.unit)
+        .min(0)
+        .legend(legend)
+        .tooltip(tooltip)
+    )
+    if drawn.limit is not None:
+        steps = [Threshold(value=None, color="green"), Threshold(value=drawn.limit, color="red")]
+        panel = panel.thresholds(
+            ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+        ).thresholds_style(GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.LINE))
+    for letter, (expression, label) in zip("ABCDEF", drawn.queries, strict=False):
+        panel = panel.with_target(
+            Dataquery().ref_id(letter).datasource(SOURCE).expr(expression).legend_format(label)
+        )
+    return panel
+
+
+if __name__ == "__main__":
+    OUTPUT.write_text(dashboard(), encoding="utf-8")

@@ -1,0 +1,139 @@
+"""`stream`, `account`, `trace` and `replay`: commands that talk to a running instance."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from ops.account import as_text, take_account
+from ops.bootstrap import Hub, open_hub, reader_of
+from ops.replay import append_replay
+from ops.runtime.settings import Engine, load_settings
+from ops.trace import Trace, trace
+from routing.streams import encode_line
+from schemas.errors import HubError, PermanentError, TransientError
+from schemas.topics import Stream
+
+_PAGE: Final = 1_000
+_POLL_SECONDS: Final = 0.05
+
+
+@asynccontextmanager
+async def instance_at(data_dir: Path, *, appends: bool = False) -> AsyncIterator[Hub]:
+    """Open the instance of a data folder for looking, or for one append to its log.
+
+    Raises:
+        TransientError: No instance runs there (`not_running`).
+    """
+    settings = load_settings(data_dir=data_dir)
+    try:
+        async with open_hub(settings, "looking", connections=2, appends=appends) as hub:
+            yield hub
+    except HubError as error:
+        stopped = error.reason == "database_away" and settings.engine is Engine.EMBEDDED
+        if not stopped and error.reason != "no_embedded_postgres":
+            raise
+        raise TransientError(
+            "not_running", f"start it: labdispatch run --data-dir {data_dir}"
+        ) from None
+
+
+async def print_stream(
+    data_dir: Path, name: str, *, after: str | None, limit: int | None, follow: bool
+) -> int:
+    """Print events up to the present end, or on and on."""
+    stream = Stream(name)
+    async with instance_at(data_dir) as hub:
+        reader = reader_of(hub)
+        cursor, left = after, limit
+        while left is None or left > 0:
+            page = await reader.read_page(stream, cursor, min(_PAGE, left or _PAGE))
+            if page:
+                sys.stdout.buffer.write(b"".join(encode_line(event) for event in page))
+                sys.stdout.buffer.flush()
+                cursor = str(page[-1].cursor)
+                left = None if left is None else left - len(page)
+            elif not follow:
+                break
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+    return 0
+
+
+async def print_account(data_dir: Path, *, as_json: bool) -> int:
+    """Print the account; give 1 when it does not close."""
+    async with instance_at(data_dir) as hub:
+        account = await take_account(hub.pool, hub.log, hub.instance.engine)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(account).decode() + "\n")
+    else:
+        sys.stdout.write(as_text(account) + "\n")
+    return 0 if account.closes else 1
+
+
+async def print_trace(data_dir: Path, wanted: Sequence[str], *, as_json: bool) -> int:
+    """Print the ways of some messages; give 1 when there is none with such an id."""
+    async with instance_at(data_dir) as hub:
+        traces = await trace(hub.pool, hub.log, hub.vault, wanted)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(traces).decode() + "\n")
+    else:
+        sys.stdout.write(_as_text(traces))
+    return 0 if traces else 1
+
+
+async def request_replay(data_dir: Path, wanted: str, *, reason: str, actor: str) -> int:
+    """Append a replay of a message to the log; give 1 when there is none with this id."""
+    async with instance_at(data_dir, appends=True) as hub:
+        traces = [
+            t for t in await trace(hub.pool, hub.log, hub.vault, [wanted]) if t.kind != "replay"
+        ]
+        if not traces:
+            raise PermanentError("not_found", "no message has this message id or control id")
+        if len(traces) > 1:
+            ids = ", ".join(str(t.message_id) for t in traces[:5])
+            raise PermanentError("ambiguous", f"several messages have this id; name one of {ids}")
+        found = traces[0]
+        replayed: UUID = await append_replay(
+            hub, partition=found.partition, offset=found.offset, reason=reason, actor=actor
+        )
+    sys.stdout.write(f"replay {replayed} of message {found.message_id} is in the log\n")
+    return 0
+
+
+def _as_text(traces: list[Trace]) -> str:
+    if not traces:
+        return "no message has this message id or control id\n"
+    lines = []
+    for held in traces:
+        lines.append(
+            f"{held.kind} {held.message_id} from {held.laboratory or '?'}"
+            f" at partition {held.partition}, offset {held.offset}"
+        )
+        for station in held.stations:
+            name = station["station"]
+            at = station.get("at") or station.get("decided_at") or station.get("emitted_at") or ""
+            rest = ", ".join(
+                f"{key} {_for_eyes(value)}"
+                for key, value in station.items()
+                if key not in {"station", "at", "decided_at", "emitted_at"}
+                and value not in (None, "", [], {})
+            )
+            lines.append(f"  {name:<9} {at!s:<32} {rest}")
+    return "\n".join(lines) + "\n"
+
+
+def _for_eyes(value: object) -> str:
+    """Return what a station says of one thing as a person reads it; a program has `--json`."""
+    if isinstance(value, dict):
+        return " ".join(f"{key} {_for_eyes(each)}" for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_for_eyes(each) for each in value)
+    return str(value)

@@ -1,0 +1,204 @@
+"""Which report each OBR group of a batch is, and as which version it goes on; no database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from dedup.resolver import Resolution
+from dedup.results import (
+    HeldReport,
+    Incoming,
+    Placement,
+    PlacementKind,
+    content_digest,
+    place,
+    report_id,
+    report_key,
+)
+from dedup.store import VersionRow
+from ingest.catalogue import finding
+from schemas.envelope import StoredRecord
+from schemas.finding import Finding
+from schemas.patient import Phi
+from schemas.place import Place
+from schemas.report import LabReport, MappedMessage
+
+
+class Keyed(Phi, frozen=True, kw_only=True):
+    """An OBR group with the key that its versions share and the digest of what it says."""
+
+    report: LabReport
+    key: UUID
+    digest: UUID
+
+
+class Placed(Phi, frozen=True, kw_only=True):
+    """An OBR group in its place.
+
+    `version` is what is to be written (None where nothing is new); `routes` says whether the
+    streams must be looked at again.
+    """
+
+    report: LabReport
+    report_id: UUID
+    version_number: int
+    version: VersionRow | None
+    routes: bool
+    is_new: bool
+    finding: Finding | None = None
+
+
+def key_reports(message: MappedMessage, source: StoredRecord, secret: bytes) -> tuple[Keyed, ...]:
+    """Return the reports of a message with their keys; pure."""
+    times: Counter[tuple[str, str]] = Counter()
+    keyed = []
+    for report in message.reports:
+        same = (report.order_number, report.code.code)
+        keyed.append(
+            Keyed(
+                report=report,
+                key=report_key(secret, source.lab_id, report, source.message_id, times[same]),
+                digest=content_digest(secret, report, message.traits),
+            )
+        )
+        times[same] += 1
+    return tuple(keyed)
+
+
+class Shelf:
+    """The reports held under a batch's keys, kept up to date while the batch is placed.
+
+    Args:
+        held: What the tables hold, by report key.
+        known: (report id, content digest) of every version, for the reports of replays.
+    """
+
+    def __init__(
+        self, held: Mapping[UUID, list[HeldReport]], known: set[tuple[UUID, UUID]]
+    ) -> None:
+        self._held = {key: list(reports) for key, reports in held.items()}
+        self._known = known
+
+    def put(
+        self, keyed: Keyed, source: StoredRecord, resolution: Resolution, *, is_replay: bool
+    ) -> Placed:
+        """Place one OBR group; what comes later in the batch sees it there."""
+        incoming = Incoming(
+            report_key=keyed.key,
+            person_id=resolution.person_id,
+            status=keyed.report.status,
+            content_digest=keyed.digest,
+            sampled_on=sampled_on(keyed.report),
+            offset=source.offset,
+            is_replay=is_replay,
+        )
+        found = self._settle(place(self._held.get(keyed.key, ()), incoming), incoming)
+        number = 1 if found.held is None else found.held.version
+        row = None
+        if found.kind is not PlacementKind.SAME_CONTENT:
+            number += found.held is not None
+            row = self._row(keyed, source, incoming, found, number)
+            self._keep(row, found.held)
+        return Placed(
+            report=keyed.report,
+            report_id=_id_of(found, row),
+            version_number=number,
+            version=row,
+            routes=_routes(found, row, keyed.digest, is_replay=is_replay),
+            is_new=found.held is None,
+            finding=_finding(found, keyed.report),
+        )
+
+    def _settle(self, found: Placement, incoming: Incoming) -> Placement:
+        """Let a replay move a report to another person, and never write a version twice."""
+        held = found.held
+        if not incoming.is_replay or held is None:
+            return found
+        if found.kind is PlacementKind.SAME_CONTENT and held.person_id != incoming.person_id:
+            return Placement(kind=PlacementKind.VERSION, held=held)
+        is_known = (held.report_id, incoming.content_digest) in self._known
+        if found.kind is PlacementKind.OUTRANKED and is_known:
+            return Placement(kind=PlacementKind.SAME_CONTENT, held=held)
+        return found
+
+    def _row(
+        self,
+        keyed: Keyed,
+        source: StoredRecord,
+        incoming: Incoming,
+        found: Placement,
+        number: int,
+    ) -> VersionRow:
+        held = found.held
+        position = keyed.report.position
+        own = report_id(keyed.key, source.message_id, position)
+        return VersionRow(
+            report_id=own if held is None else held.report_id,
+            report_key=keyed.key,
+            lab_id=source.lab_id,
+            person_id=incoming.person_id,
+            version=number,
+            status=incoming.status.value,
+            status_rank=incoming.status.rank,
+            content_digest=incoming.content_digest,
+            sampled_on=incoming.sampled_on,
+            partition=source.partition,
+            offset=source.offset,
+            position=position,
+            is_new=held is None,
+            is_current=found.kind is not PlacementKind.OUTRANKED,
+        )
+
+    def _keep(self, row: VersionRow, held: HeldReport | None) -> None:
+        if held is not None and not row.is_current:
+            after = msgspec.structs.replace(held, version=row.version)
+        else:
+            after = HeldReport(
+                report_id=row.report_id,
+                report_key=row.report_key,
+                person_id=row.person_id,
+                version=row.version,
+                status=row.status,
+                status_rank=row.status_rank,
+                content_digest=row.content_digest,
+                sampled_on=row.sampled_on,
+                offset=row.offset,
+            )
+        others = [r for r in self._held.get(row.report_key, ()) if r.report_id != row.report_id]
+        self._held[row.report_key] = [*others, after]
+
+
+def sampled_on(report: LabReport) -> str:
+    """Return the day of sampling (ISO 8601) if the sender gave a whole date, else nothing."""
+    day = (report.collected_at or (report.specimen.collected_at if report.specimen else ""))[:10]
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        return ""
+
+
+def _routes(found: Placement, row: VersionRow | None, digest: UUID, *, is_replay: bool) -> bool:
+    if row is not None:
+        return row.is_current
+    return is_replay and found.held is not None and found.held.content_digest == digest
+
+
+def _id_of(found: Placement, row: VersionRow | None) -> UUID:
+    if row is not None:
+        return row.report_id
+    assert found.held is not None, "what is not written is held"
+    return found.held.report_id
+
+
+def _finding(found: Placement, report: LabReport) -> Finding | None:
+    where = Place(segment="OBR", sequence=report.position)
+    if found.kind is PlacementKind.SPLIT:
+        return finding("order_number_reused", where)
+    if not report.order_number:
+        return finding("no_order_number", where)
+    return None

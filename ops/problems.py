@@ -1,0 +1,63 @@
+"""Errors over HTTP: problem+json (RFC 9457) with the next step, never a value of a message."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from ops.runtime.metrics import METRICS
+from schemas.errors import HubError, PermanentError
+
+PROBLEM: Final = "application/problem+json"
+HttpRequest = Request[Any, Any, Any]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
+    """Answer an error of ours: 400 or 410 for what is asked, 503 for what is away."""
+    if isinstance(error, PermanentError):
+        status = 410 if error.reason == "cursor_expired" else 400
+    else:
+        status = 503
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    METRICS.api_requests.labels("error", str(status)).inc()
+    return Response(
+        Problem(
+            type=f"urn:labdispatch:problem:{error.reason}",
+            title=error.reason,
+            status=status,
+            detail=error.remedy,
+        ),
+        status_code=status,
+        media_type=PROBLEM,
+        headers=headers,
+    )
+
+
+def http_problem(_: HttpRequest, error: HTTPException) -> Response[Problem]:
+    """Answer an error of the framework, or one raised with a text of ours."""
+    METRICS.api_requests.labels("error", str(error.status_code)).inc()
+    # Validation details of the framework repeat the input: only our own texts go out.
+    detail = error.detail if error.status_code != 400 else "see /docs for the parameters"
+    return Response(
+        Problem(
+            type="about:blank",
+            title=f"HTTP {error.status_code}",
+            status=error.status_code,
+            detail=detail,
+        ),
+        status_code=error.status_code,
+        media_type=PROBLEM,
+        headers=error.headers,
+    )

@@ -1,0 +1,142 @@
+"""From placed reports to what the streams hold: route, project, diff, outbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from dedup.resolver import Resolution
+from ops.placing import Placed
+from ops.runtime.metrics import METRICS
+from ops.runtime.postgres import Connection
+from ops.runtime.vault import SealClass, Vault
+from routing import emitted, outbox
+from routing.emitted import PendingEvent, Wanted
+from routing.router import Case, PersonView, Router, reason_of
+from schemas.decision import Realm
+from schemas.envelope import StoredRecord
+from schemas.errors import pure_step
+from schemas.patient import Phi
+from schemas.report import LabReport, MappedMessage, Organisation
+from schemas.topics import STREAMS, Stream
+
+_NO_ONE: Final = Organisation()
+
+
+class Due(Phi, frozen=True, kw_only=True):
+    """A report whose streams must be looked at again, and about whom it is."""
+
+    source: StoredRecord
+    message: MappedMessage
+    resolution: Resolution
+    placed: Placed
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of a batch, not yet numbered."""
+
+    events: list[PendingEvent]
+
+    def count(self) -> None:
+        """Count the events, once they are committed."""
+        for (stream, kind), n in Counter((e.stream, e.kind) for e in self.events).items():
+            METRICS.events.labels(stream.value, kind.value).inc(n)
+
+
+class Publisher:
+    """Routes a batch's reports and writes the difference against what the streams hold.
+
+    Args:
+        router: Rules and projections.
+        vault: Seals the bodies of events.
+        body_secret: Key of the digests by which bodies are compared.
+        realm: Of the instance.
+    """
+
+    def __init__(self, *, router: Router, vault: Vault, body_secret: bytes, realm: Realm) -> None:
+        self._router = router
+        self._vault = vault
+        self._body_secret = body_secret
+        self._realm = realm
+
+    async def prepare(self, connection: Connection, due: Sequence[Due], at: datetime) -> Published:
+        """Write what the streams will hold; return the events that say so."""
+        if not due:
+            return Published(events=[])
+        held = await emitted.load(connection, {d.placed.report_id for d in due})
+        holds: dict[tuple[UUID, Stream], str] = {}
+        wanted: list[Wanted] = []
+        with pure_step():
+            for one in due:
+                wanted += self._wanted(one, holds)
+            changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        await emitted.store(connection, changes.rows)
+        await emitted.write_holds(
+            connection,
+            [(report, stream, reason) for (report, stream), reason in holds.items() if reason],
+            [place for place, reason in holds.items() if not reason],
+            at,
+        )
+        return Published(events=changes.events)
+
+    async def write_events(
+        self, connection: Connection, published: Published, at: datetime
+    ) -> None:
+        """Number the events and write them to the outbox; the last statements before COMMIT."""
+        if published.events:
+            await outbox.write(connection, published.events, self._seal, at)
+
+    def _wanted(self, due: Due, holds: dict[tuple[UUID, Stream], str]) -> list[Wanted]:
+        """Say for each stream what it should hold of this report; note what waits."""
+        case = _case(due, self._realm)
+        decision = self._router.route(case)
+        reason = reason_of(case)
+        found = []
+        for stream in STREAMS:
+            is_due = stream in decision.due
+            if stream in decision.holds or not due.placed.is_new:
+                holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
+            found.append(
+                Wanted(
+                    report_id=due.placed.report_id,
+                    stream=stream,
+                    partition=due.source.partition,
+                    person_version=due.resolution.person_version,
+                    message_id=due.source.message_id,
+                    decision=emitted.Due(
+                        due=is_due,
+                        rule=decision.rules.get(stream, ""),
+                        rule_version=decision.rule_version,
+                    ),
+                    projection=self._router.project(stream, case, decision) if is_due else None,
+                    reason=reason,
+                )
+            )
+        return found
+
+    def _seal(self, body: bytes, associated: bytes) -> bytes:
+        return self._vault.seal(SealClass.STREAM, body, associated)
+
+
+def _case(due: Due, realm: Realm) -> Case:
+    report: LabReport = due.placed.report
+    resolution = due.resolution
+    return Case(
+        report=report,
+        traits=due.message.traits,
+        person=PersonView(
+            person_id=resolution.person_id,
+            person_version=resolution.person_version,
+            qualified_ins=resolution.qualified_ins,
+        ),
+        realm=realm,
+        laboratory=report.performer or _NO_ONE,
+        report_id=due.placed.report_id,
+        received_at=due.source.received_at,
+        version=due.placed.version_number,
+    )

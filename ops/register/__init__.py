@@ -1,0 +1,1 @@
+"""The register of laboratories: their state, their mapping tables, their conformance."""

@@ -1,0 +1,155 @@
+"""Group commit in front of the intake log: many submit, one append is in flight.
+
+At most one append is in flight per process and lane (a lane is a set of partitions). The first
+unknown result fails everything queued behind it, unsent: otherwise a cut and a resend would put a
+correction before the result it corrects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from schemas.envelope import IntakeRecord
+from schemas.errors import HubError, TransientError, UnknownResult
+
+from .failpoints import hit
+from .intake_log import IntakeLog
+from .metrics import METRICS
+
+
+@dataclass(slots=True)
+class _Lane:
+    queue: deque[tuple[IntakeRecord, asyncio.Future[int]]] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    queued_bytes: int = 0
+
+
+class GroupAppender:
+    """Collects records and appends them in batches, each batch durable as a whole.
+
+    Args:
+        log: The engine.
+        lanes: How many appends may be in flight at once; each partition belongs to one lane.
+        max_batch: The most records of one append.
+        max_queued: The most records that may wait; beyond, `TransientError('backpressure')`.
+        max_queued_bytes: The most payload bytes that may wait.
+        deadline_seconds: The longest one append may take; beyond, its result is unknown.
+    """
+
+    def __init__(
+        self,
+        log: IntakeLog,
+        *,
+        lanes: int = 1,
+        max_batch: int = 500,
+        max_queued: int = 20_000,
+        max_queued_bytes: int = 256 * 1024 * 1024,
+        deadline_seconds: float = 5.0,
+    ) -> None:
+        self._log = log
+        self._lanes = [_Lane() for _ in range(lanes)]
+        self._max_batch = max_batch
+        self._max_queued = max_queued
+        self._max_queued_bytes = max_queued_bytes
+        self._deadline_seconds = deadline_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+        self._doubt: UnknownResult | None = None
+        self._stopping = False
+        self.in_doubt = asyncio.Event()
+        """Set once a result is unknown: this process gives no further acknowledgement."""
+
+    def start(self) -> None:
+        """Begin to append; call once, inside the running loop."""
+        self._tasks = [asyncio.create_task(self._run(lane)) for lane in self._lanes]
+
+    def submit(self, record: IntakeRecord) -> asyncio.Future[int]:
+        """Queue a record; the future gives its offset once it is durable.
+
+        Raises:
+            TransientError: The queue is full (`backpressure`): nothing was queued.
+            UnknownResult: This process is in doubt and takes nothing any more.
+        """
+        if self._doubt is not None:
+            raise UnknownResult(self._doubt.reason, self._doubt.remedy)
+        if self._stopping:
+            raise TransientError("stopping", "send again")
+        lane = self._lanes[record.partition % len(self._lanes)]
+        size = len(record.payload)
+        if len(lane.queue) >= self._max_queued or lane.queued_bytes + size > self._max_queued_bytes:
+            METRICS.limit_hits.labels("append_queue").inc()
+            raise TransientError("backpressure", "send again in a few seconds")
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        lane.queue.append((record, future))
+        lane.queued_bytes += size
+        lane.wake.set()
+        return future
+
+    async def stop(self) -> None:
+        """Take nothing more, append what is queued, then end; bounded by the append deadline."""
+        self._stopping = True
+        for lane in self._lanes:
+            lane.wake.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._deadline_seconds + 2.0)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lane in self._lanes:
+            self._fail(lane, TransientError("stopping", "send again"))
+
+    async def _run(self, lane: _Lane) -> None:
+        while True:
+            while lane.queue:
+                await self._append(lane, self._take(lane))
+            if self._stopping:
+                return
+            await lane.wake.wait()
+            lane.wake.clear()
+
+    def _take(self, lane: _Lane) -> list[tuple[IntakeRecord, asyncio.Future[int]]]:
+        size = min(self._max_batch, len(lane.queue))
+        batch = [lane.queue.popleft() for _ in range(size)]
+        lane.queued_bytes -= sum(len(record.payload) for record, _ in batch)
+        return batch
+
+    async def _append(
+        self, lane: _Lane, batch: list[tuple[IntakeRecord, asyncio.Future[int]]]
+    ) -> None:
+        records = [record for record, _ in batch]
+        METRICS.append_batch.observe(len(records))
+        try:
+            with METRICS.append_seconds.time():
+                async with asyncio.timeout(self._deadline_seconds + 1.0):
+                    offsets = await self._log.append(records)
+        except TransientError as error:
+            # What waits behind goes too: a later version must not overtake this one.
+            _reject(batch, error)
+            self._fail(lane, error)
+        except (HubError, TimeoutError, asyncio.CancelledError) as error:
+            self._doubt = UnknownResult("append_unknown", "the laboratory will send again")
+            self.in_doubt.set()
+            _reject(batch, self._doubt)
+            for other in self._lanes:
+                self._fail(other, self._doubt)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        else:
+            hit("ingest.after_append")
+            for (_, future), offset in zip(batch, offsets, strict=True):
+                if not future.done():
+                    future.set_result(offset)
+
+    def _fail(self, lane: _Lane, error: HubError) -> None:
+        batch = list(lane.queue)
+        lane.queue.clear()
+        lane.queued_bytes = 0
+        _reject(batch, error)
+
+
+def _reject(batch: list[tuple[IntakeRecord, asyncio.Future[int]]], error: HubError) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(type(error)(error.reason, error.remedy))
+            future.exception()  # a peer that is gone does not read it: no warning about that

@@ -1,0 +1,715 @@
+"""Apache Kafka through aiokafka; the only module that knows the client.
+
+Every call has a deadline of its own, because aiokafka retries an idempotent batch for ever. No
+text of the client's errors leaves this module, only the names of their types, and records are
+sent with `send_batch`, never with `send`, which would print keys and values at level DEBUG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import errors as client
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.errors import (
+    FatalError,
+    Fenced,
+    HubError,
+    OffsetGone,
+    PermanentError,
+    TransientError,
+    UnknownResult,
+)
+
+Headers = Sequence[tuple[str, bytes]]
+Record = tuple[bytes | None, bytes, Headers]
+"""What is written: key, value, headers."""
+
+Event = tuple[str, int, bytes | None, bytes, Headers]
+"""What is published: topic, partition, key, value, headers."""
+
+_MIB: Final = 1024 * 1024
+MAX_BATCH_BYTES: Final = 10 * _MIB
+MAX_RECORD_BYTES: Final = 11 * _MIB
+LARGE_RECORDS: Final[Mapping[str, str]] = {"max.message.bytes": str(12 * _MIB)}
+"""The topic configuration that batches and records of these sizes need."""
+
+_FETCH_WAIT_SECONDS: Final = 0.1
+_CLOSE_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.05
+_FIRST_WINDOW: Final = 16
+
+# Said by the broker about a batch of which it stored nothing.
+_REFUSED: Final = (
+    client.MessageSizeTooLargeError,
+    client.RecordListTooLargeError,
+    client.InvalidTopicError,
+    client.TopicAuthorizationFailedError,
+    client.ClusterAuthorizationFailedError,
+    client.InvalidTimestampError,
+    client.PolicyViolationError,
+)
+_FENCED: Final = (client.ProducerFenced, client.InvalidProducerEpoch)
+# AssertionError: the client's state machine asserts its transitions, also after a failure.
+_ANY: Final = (
+    client.KafkaError,
+    client.IllegalOperation,
+    client.ConsumerStoppedError,
+    AssertionError,
+    OSError,
+    TimeoutError,
+)
+
+# The client's own DEBUG lines hold keys and values; nothing below WARNING is ever wanted.
+logging.getLogger("aiokafka").setLevel(logging.WARNING)
+logging.getLogger("aiokafka.producer.producer").setLevel(logging.WARNING)
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the brokers. `bootstrap` is `host:port`, several with commas between."""
+
+    bootstrap: str
+    client_id: str
+    deadline_seconds: float = 5.0
+
+
+class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a topic must be: the number of partitions is checked, the rest used at creation."""
+
+    partitions: int
+    replication_factor: int
+    configs: Mapping[str, str] = {}
+
+
+class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as read. `timestamp_ms` is the writer's or the broker's, by the topic's setting."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    timestamp_ms: int
+
+
+async def ensure_topics(
+    settings: KafkaSettings, topics: Mapping[str, TopicSpec], deadline_seconds: float
+) -> None:
+    """Return once every topic is there with its number of partitions and a leader for each.
+
+    Missing ones are created; existing ones are never changed.
+
+    Raises:
+        FatalError: Another number of partitions, or the cluster refuses to create a topic.
+        TransientError: Not there within the deadline (brokers away, or too few of them).
+    """
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            # Brokers tell nobody when a topic is ready: ask again.
+            while not await _topics_ready(settings, topics):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise _away("topics are made ready") from None
+
+
+async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap,
+        client_id=settings.client_id,
+        request_timeout_ms=_milliseconds(settings.deadline_seconds),
+    )
+    try:
+        await admin.start()
+        found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
+        missing = [name for name in topics if name not in found]
+        if missing:
+            await _create(admin, {name: topics[name] for name in missing})
+            return False
+        for name, wanted in topics.items():
+            _check_partitions(name, len(found[name]), wanted.partitions)
+        return all(part["leader"] >= 0 for name in topics for part in found[name])
+    except _ANY as error:
+        fault = _translate(error, "topics are made ready")
+        if isinstance(fault, TransientError):
+            return False
+        raise fault from None
+    finally:
+        with contextlib.suppress(*_ANY):
+            await admin.close()
+
+
+async def _create(admin: Any, topics: Mapping[str, TopicSpec]) -> None:
+    answer = await admin.create_topics(
+        [
+            NewTopic(
+                name, spec.partitions, spec.replication_factor, topic_configs=dict(spec.configs)
+            )
+            for name, spec in topics.items()
+        ]
+    )
+    for name, code, *_ in answer.topic_errors:
+        error = client.for_code(code)
+        # Another process may be creating it in this moment, or the metadata is not out yet.
+        if error in {client.NoError, client.TopicAlreadyExistsError} or error.retriable:
+            continue
+        if error is client.InvalidReplicationFactorError:
+            # Brokers of a cluster that is starting register one after the other.
+            continue
+        raise FatalError(
+            "kafka_topic_refused",
+            f"the cluster refuses to create topic {name} ({error.__name__}): check its settings",
+        )
+
+
+def _check_partitions(topic: str, found: int, wanted: int) -> None:
+    if found not in {0, wanted}:
+        raise FatalError(
+            "kafka_partitions_differ",
+            f"topic {topic} has {found} partitions and the instance {wanted}: the number is fixed"
+            " at init; point the settings at the right cluster or prefix",
+        )
+
+
+class AppendProducer:
+    """Appends batches with `acks=all`, idempotent; returns offsets only once all are confirmed.
+
+    After the first result that is unknown, or a batch that the broker refused (its sequence
+    numbers are spent, so the next one would be out of order), every call fails at once with the
+    same error: the process must exit and start again.
+
+    Args:
+        settings: Where the brokers are; `deadline_seconds` bounds each call.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: Any = None
+        self._broken: HubError | None = None
+        self._lanes: dict[tuple[str, int], asyncio.Lock] = {}
+
+    async def start(self) -> None:
+        """Connect and get a producer id.
+
+        Raises:
+            TransientError: The brokers are away.
+            FatalError: They refuse us.
+        """
+        producer = _new_producer(self._settings)
+        await _started(producer, self._settings, "a producer starts")
+        self._producer = producer
+
+    async def append(
+        self, topic: str, batches: Mapping[int, Sequence[bytes]]
+    ) -> dict[int, list[int]]:
+        """Append the values to their partitions, all at once; see `append_batch`.
+
+        Raises what `append_batch` does; the worst result of all stands for all, and is unknown
+        as soon as one partition was confirmed and another was not.
+        """
+        results = await asyncio.gather(
+            *(
+                self.append_batch(topic, partition, [(None, value, ()) for value in values])
+                for partition, values in batches.items()
+            ),
+            return_exceptions=True,
+        )
+        faults = [each for each in results if isinstance(each, BaseException)]
+        if not faults:
+            return dict(zip(batches, results, strict=True))  # type: ignore[arg-type]
+        worst = next((each for each in faults if not isinstance(each, TransientError)), faults[0])
+        if isinstance(worst, HubError) and len(faults) < len(results):
+            worst = self._break(_doubt("one partition was confirmed and another was not"))
+        raise worst
+
+    async def append_batch(
+        self, topic: str, partition: int, records: Sequence[Record]
+    ) -> list[int]:
+        """Return the offset of each record, in order, once all replicas in sync hold all of them.
+
+        Records that fit into one batch (10 MiB) are contiguous, and all in the log or none.
+
+        Raises:
+            TransientError: Surely nothing was sent; it may be tried again.
+            UnknownResult: Nobody can say; no more acknowledgements from this process.
+            PermanentError: One record is larger than any topic of ours takes.
+            FatalError: The topic or partition does not exist, or the broker refuses us.
+        """
+        if not records:
+            return []
+        sent = False
+        offsets: list[int] = []
+        try:
+            async with asyncio.timeout(self._settings.deadline_seconds):
+                lane = self._lanes.setdefault((topic, partition), asyncio.Lock())
+                # One in flight: what waits here when the first result is unknown stays unsent.
+                async with lane:
+                    producer = self._usable()
+                    batches = _pack(producer, records)
+                    await _known_partition(producer, topic, partition)
+                    for batch in batches:
+                        # No await stands between the hand-over and this flag.
+                        confirmed = await producer.send_batch(batch, topic, partition=partition)
+                        sent = True
+                        first = _offset(await confirmed)
+                        offsets.extend(range(first, first + batch.record_count()))
+        except asyncio.CancelledError:
+            if sent:
+                self._break(_doubt("an append was cancelled"))
+            raise
+        except _ANY as error:
+            if not sent:
+                raise _translate(error, "a batch is handed over") from None
+            raise self._break(_after_sending(error)) from None
+        except UnknownResult as unknown:
+            raise self._break(unknown) from None
+        return offsets
+
+    async def close(self) -> None:
+        """Let go of the connections within seconds, whatever is still in doubt."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer, abandon=self._broken is not None)
+
+    def _usable(self) -> Any:
+        if self._broken is not None:
+            raise self._broken
+        if self._producer is None:
+            raise FatalError("kafka_not_started", "call start() before append()")
+        return self._producer
+
+    def _break(self, error: HubError) -> HubError:
+        if self._broken is None:
+            self._broken = error
+        return error
+
+
+class PartitionReader:
+    """Reads partitions of one topic from given offsets; no group, no committed offsets.
+
+    Args:
+        settings: Where the brokers are; `deadline_seconds` bounds each call.
+        topic: The only topic it reads.
+        read_committed: Only records of finished transactions; ends at the last stable offset.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topic: str, *, read_committed: bool = False
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._read_committed = read_committed
+        self._consumer: Any = None
+        self._standing: dict[int, int] = {}
+        self._heard: tuple[int, float] = (0, 0.0)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            TransientError: The brokers are away.
+            FatalError: They refuse us.
+        """
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            client_id=self._settings.client_id,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed" if self._read_committed else "read_uncommitted",
+            # Requests of one connection are answered in order: an idle fetch holds up a
+            # question for offsets, or a seek, for this long.
+            fetch_max_wait_ms=_milliseconds(_FETCH_WAIT_SECONDS),
+            request_timeout_ms=_milliseconds(self._settings.deadline_seconds),
+        )
+        await _started(consumer, self._settings, "a reader starts")
+        self._consumer = consumer
+
+    async def partitions(self) -> list[int]:
+        """Return the partitions of the topic, in order.
+
+        Raises:
+            TransientError: The brokers are away, or the topic is not there (yet).
+        """
+        async with self._deadline("partitions are asked for"):
+            # The client offers no public way to await the metadata of one topic.
+            known = await self._usable()._client._wait_on_metadata(self._topic)  # noqa: SLF001
+            return sorted(known)
+
+    async def read(
+        self, positions: Mapping[int, int], limit: int, timeout_seconds: float
+    ) -> list[RawRecord]:
+        """Return at most `limit` records from these offsets on; waits only when there are none.
+
+        Records of one partition come in offset order. Reading on from where the last read ended
+        costs no seek.
+
+        Raises:
+            OffsetGone: A position lies below the start of its partition.
+            FatalError: A position lies beyond the end: this is not the log it was taken from.
+            TransientError: The brokers have not answered for `deadline_seconds`.
+        """
+        if not positions or limit < 1:
+            return []
+        async with self._deadline("records are read", more_seconds=timeout_seconds):
+            await self._stand_at(positions)
+            while True:
+                try:
+                    found = await self._usable().getmany(
+                        timeout_ms=_milliseconds(timeout_seconds), max_records=limit
+                    )
+                except client.OffsetOutOfRangeError as error:
+                    await self._out_of_range(error, positions)
+                    continue
+                break
+        records = [_raw(each) for several in found.values() for each in several]
+        for each in records:
+            self._standing[each.partition] = each.offset + 1
+        if not records:
+            self._check_heard(positions)
+        return records
+
+    async def begin_offsets(self) -> dict[int, int]:
+        """Return the first readable offset of every partition; TransientError when away."""
+        places = [TopicPartition(self._topic, each) for each in await self.partitions()]
+        async with self._deadline("first offsets are asked for"):
+            return _by_partition(await self._usable().beginning_offsets(places))
+
+    async def end_offsets(self) -> dict[int, int]:
+        """Return the end of every partition (read_committed: the last stable offset).
+
+        Raises:
+            TransientError: The brokers are away.
+        """
+        places = [TopicPartition(self._topic, each) for each in await self.partitions()]
+        async with self._deadline("last offsets are asked for"):
+            return _by_partition(await self._usable().end_offsets(places))
+
+    async def last_data_record(self, partition: int) -> RawRecord | None:
+        """Return the last record before the end that is not a control record, None if none is.
+
+        Looks back in windows that double, since marks of transactions occupy offsets.
+
+        Raises:
+            TransientError: The brokers are away.
+        """
+        begin = (await self.begin_offsets())[partition]
+        end = (await self.end_offsets())[partition]
+        window, upper = _FIRST_WINDOW, end
+        while upper > begin:
+            lower = max(begin, end - window)
+            async with self._deadline("the tail is read"):
+                last = await self._last_within(partition, lower, upper)
+            if last is not None:
+                return last
+            window, upper = window * 2, lower
+        return None
+
+    async def close(self) -> None:
+        """Let go of the connections within seconds."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _close(consumer, abandon=False)
+
+    async def _last_within(self, partition: int, lower: int, upper: int) -> RawRecord | None:
+        place = TopicPartition(self._topic, partition)
+        consumer = self._usable()
+        self._standing.pop(partition, None)
+        await self._stand_at({partition: lower})
+        last: RawRecord | None = None
+        # The position also passes marks and aborted records, of which no record tells.
+        while await consumer.position(place) < upper:
+            found = await consumer.getmany(timeout_ms=_milliseconds(_POLL_SECONDS))
+            for each in found.get(place, ()):
+                if each.offset < upper:
+                    last = _raw(each)
+        self._standing.pop(partition, None)
+        return last
+
+    async def _stand_at(self, positions: Mapping[int, int]) -> None:
+        consumer = self._usable()
+        if consumer.assignment() != {TopicPartition(self._topic, each) for each in positions}:
+            consumer.assign([TopicPartition(self._topic, each) for each in positions])
+            self._standing.clear()
+            self._heard = (0, time.monotonic())
+        for partition, offset in positions.items():
+            standing = self._standing.get(partition)
+            if standing == offset:
+                continue
+            place = TopicPartition(self._topic, partition)
+            # Between the last record given and the client's position lie no data records.
+            if standing is None or not standing < offset <= await consumer.position(place):
+                consumer.seek(place, offset)
+            self._standing[partition] = offset
+
+    async def _out_of_range(self, error: Any, positions: Mapping[int, int]) -> None:
+        begins = await self.begin_offsets()
+        for place, offset in error.args[0].items():
+            # The error may be about a position left in the meantime.
+            if positions.get(place.partition) is None or positions[place.partition] > offset:
+                continue
+            if offset < begins[place.partition]:
+                raise OffsetGone(place.partition, offset, begins[place.partition])
+            raise FatalError(
+                "offset_beyond_end",
+                f"partition {place.partition} of {self._topic} ends before {offset}: the topic was"
+                " made anew or restored, see the runbook of histories that diverged",
+            )
+
+    def _check_heard(self, positions: Iterable[int]) -> None:
+        """The client reads nothing, silently, while brokers are away; make that an error."""
+        consumer = self._usable()
+        places = (TopicPartition(self._topic, each) for each in positions)
+        latest = max((consumer.last_poll_timestamp(each) or 0 for each in places), default=0)
+        now = time.monotonic()
+        if latest != self._heard[0]:
+            self._heard = (latest, now)
+        elif now - self._heard[1] > self._settings.deadline_seconds:
+            raise _away("records are read")
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, doing: str, more_seconds: float = 0.0) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._settings.deadline_seconds + more_seconds):
+                yield
+        except _ANY as error:
+            raise _translate(error, doing) from None
+
+    def _usable(self) -> Any:
+        if self._consumer is None:
+            raise FatalError("kafka_not_started", "call start() before reading")
+        return self._consumer
+
+
+class TransactionalPublisher:
+    """Publishes events in transactions, each wholly or not at all; fences its predecessor.
+
+    After any failure every call fails at once with the same error: exit, and let the next start
+    repair, by the tail of the topic.
+
+    Args:
+        settings: Where the brokers are; `deadline_seconds` bounds each call.
+        transactional_id: Stable over restarts; whoever starts with it last is the only one.
+    """
+
+    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
+        self._settings = settings
+        self._transactional_id = transactional_id
+        self._producer: Any = None
+        self._broken: HubError | None = None
+
+    async def start(self) -> None:
+        """Fence the predecessor and end its open transaction, if it left one.
+
+        Raises:
+            TransientError: The brokers are away.
+            FatalError: They refuse us.
+        """
+        producer = _new_producer(self._settings, transactional_id=self._transactional_id)
+        await _started(producer, self._settings, "a publisher starts")
+        self._producer = producer
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Return once all events are committed; those of one partition in the order given.
+
+        Raises:
+            Fenced: A newer process has this transactional id. Nothing was published.
+            UnknownResult: Nobody can say; the next start finds out by the tail.
+            PermanentError: One event is larger than any topic of ours takes.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._producer is None:
+            raise FatalError("kafka_not_started", "call start() before publish()")
+        if not events:
+            return
+        lanes: dict[tuple[str, int], list[Record]] = {}
+        for topic, partition, key, value, headers in events:
+            lanes.setdefault((topic, partition), []).append((key, value, headers))
+        packed = {lane: _pack(self._producer, records) for lane, records in lanes.items()}
+        try:
+            async with asyncio.timeout(self._settings.deadline_seconds):
+                await self._transact(packed)
+        except asyncio.CancelledError:
+            self._broken = _doubt("a publication was cancelled")
+            raise
+        except _FENCED:
+            self._broken = _fenced()
+            raise self._broken from None
+        except _ANY as error:
+            self._broken = _after_sending(error)
+            raise self._broken from None
+
+    async def read_last_data_record(self, topic: str, partition: int) -> RawRecord | None:
+        """Return the last committed record of a partition; see `last_data_record`.
+
+        Ask after `start`: only then no predecessor can add to the tail.
+        """
+        reader = PartitionReader(self._settings, topic, read_committed=True)
+        await reader.start()
+        try:
+            return await reader.last_data_record(partition)
+        finally:
+            await reader.close()
+
+    async def close(self) -> None:
+        """Let go of the connections within seconds."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer, abandon=self._broken is not None)
+
+    async def _transact(self, packed: Mapping[tuple[str, int], list[Any]]) -> None:
+        producer = self._producer
+        await producer.begin_transaction()
+        confirmed = []
+        for (topic, partition), batches in packed.items():
+            await _known_partition(producer, topic, partition)
+            confirmed += [
+                await producer.send_batch(batch, topic, partition=partition) for batch in batches
+            ]
+        # All are awaited, also behind a failure: an exception nobody fetched would be printed.
+        for result in await asyncio.gather(*confirmed, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        await producer.commit_transaction()
+
+
+def _new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> Any:
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap,
+        client_id=settings.client_id,
+        acks="all",
+        enable_idempotence=True,
+        transactional_id=transactional_id,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=_milliseconds(settings.deadline_seconds),
+    )
+
+
+async def _started(actor: Any, settings: KafkaSettings, doing: str) -> None:
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            await actor.start()
+    except BaseException as error:
+        await _close(actor, abandon=True)
+        if isinstance(error, _ANY):
+            raise _translate(error, doing) from None
+        raise
+
+
+async def _close(actor: Any, *, abandon: bool) -> None:
+    """Stop a client within a bound; `abandon` drops what it still tries to send."""
+    sender = getattr(actor, "_sender", None)
+    if sender is None or not abandon:
+        with contextlib.suppress(*_ANY):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await actor.stop()
+    if sender is None:
+        connections = actor._client  # noqa: SLF001
+    else:
+        # stop() flushes first, that is, it may retry for ever, and no public way gives batches
+        # up. Ending the sender twice: the first time it waits for its requests.
+        actor._closed = True  # noqa: SLF001
+        connections = actor.client
+        task = sender.sender_task
+        for _ in range(2):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CLOSE_SECONDS / 5)
+    with contextlib.suppress(*_ANY):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await connections.close()
+
+
+async def _known_partition(producer: Any, topic: str, partition: int) -> None:
+    if partition not in await producer.partitions_for(topic):
+        raise FatalError(
+            "kafka_partition_unknown",
+            f"topic {topic} has no partition {partition}: the number of partitions is fixed at"
+            " init; check the settings",
+        )
+
+
+def _pack(producer: Any, records: Sequence[Record]) -> list[Any]:
+    """Return the records in as few batches as possible, in order."""
+    batch = producer.create_batch()
+    batches = [batch]
+    for key, value, headers in records:
+        size = len(key or b"") + len(value) + sum(len(k) + len(v) + 10 for k, v in headers)
+        if size > MAX_RECORD_BYTES:
+            raise PermanentError("record_too_large", f"at most {MAX_RECORD_BYTES} bytes a record")
+        # A batch always takes its first record, however large.
+        if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+            batch = producer.create_batch()
+            batches.append(batch)
+            batch.append(timestamp=None, key=key, value=value, headers=list(headers))
+    return batches
+
+
+def _offset(metadata: Any) -> int:
+    # A duplicate of a batch long ago is confirmed with -1: it is in the log, but where?
+    if metadata is None or metadata.offset < 0:
+        raise _doubt("a batch was confirmed without its offset")
+    return int(metadata.offset)
+
+
+def _raw(record: Any) -> RawRecord:
+    return RawRecord(
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value if record.value is not None else b"",
+        timestamp_ms=record.timestamp,
+    )
+
+
+def _by_partition(offsets: Mapping[Any, int]) -> dict[int, int]:
+    return {place.partition: offset for place, offset in offsets.items()}
+
+
+def _after_sending(error: BaseException) -> HubError:
+    if isinstance(error, _FENCED):
+        return _fenced()
+    if isinstance(error, _REFUSED):
+        return FatalError(
+            "kafka_refused",
+            f"the broker refused a batch ({type(error).__name__}): check the topic's"
+            " max.message.bytes and our permissions",
+        )
+    return _doubt(f"{type(error).__name__} after sending")
+
+
+def _doubt(what: str) -> UnknownResult:
+    return UnknownResult("kafka_in_doubt", f"{what}: exit and start again, senders will resend")
+
+
+def _fenced() -> Fenced:
+    return Fenced("kafka_fenced", "a newer process has our transactional id: only one may run")
+
+
+def _away(doing: str) -> TransientError:
+    return TransientError(
+        "kafka_unavailable", f"no answer in time while {doing}: check the brokers and the address"
+    )
+
+
+def _translate(error: BaseException, doing: str) -> HubError:
+    """Classify an error of the client by its type alone; its text is never used."""
+    if isinstance(error, _FENCED):
+        return _fenced()
+    if isinstance(error, (TimeoutError, OSError, client.KafkaTimeoutError)) or getattr(
+        error, "retriable", False
+    ):
+        return _away(doing)
+    return FatalError("kafka_error", f"{type(error).__name__} while {doing}: check the brokers")
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,84 @@
+"""How a process ends: in order when asked to, at once when it cannot keep its promise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import HubError
+
+from .logs import get_logger
+
+_log = get_logger(__name__)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked(number: signal.Signals) -> None:
+        if stopping.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked, number)
+    return stopping
+
+
+def yield_to_the_door(nice: int) -> None:
+    """Stand back where processors are short: a door answers first, what follows catches up.
+
+    Never takes priority that the process was not given: who starts it may ask for more distance.
+    Where Linux shares processors out by session first (sched_autogroup), a process's own nice value
+    says nothing to other sessions: the session's is set too.
+    """
+    if os.getpriority(os.PRIO_PROCESS, 0) < nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        if os.getsid(0) == os.getpid():  # else the session is shared with whoever started us
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(nice), "ascii")
+
+
+def settle_memory() -> None:
+    """Take what was loaded at the start out of the collector's rounds, and make these fewer.
+
+    A message is hundreds of objects without a cycle: at Python's own threshold of 700 the collector
+    would look at them, and at all the code, several times a message.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+async def until_first(*works: Coroutine[Any, Any, object]) -> None:
+    """Run works side by side until the first ends; cancel the others; raise what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+async def bounded(work: Awaitable[object], seconds: float, what: str) -> None:
+    """Await the end of something, but never longer than this; say so when it was cut short."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        _log.warning("stop_cut_short", reason=what, seconds=seconds)
+    except HubError as error:
+        _log.warning("stop_failed", reason=error.reason)

@@ -1,0 +1,186 @@
+"""Every metric, declared once, with a help text; labels come from closed sets.
+
+Where several processes run under one supervisor their figures come together in a folder
+(prometheus_client's multiprocess mode), and `/metrics` of the api process gives them all.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import REGISTRY
+
+from .settings import metrics_folder
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+M = TypeVar("M", Counter, Gauge)
+
+
+class Labelled(Generic[M]):
+    """A metric with labels, each combination looked up once: label values are closed sets."""
+
+    def __init__(self, metric: M) -> None:
+        self.metric: M = metric
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def labels(self, *values: str) -> M:
+        """Return the figure of these label values."""
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = self.metric.labels(*values)
+        return child
+
+
+class Metrics:
+    """The table of metrics. Attribute names are ours, metric names the operators'."""
+
+    def __init__(self) -> None:
+        name = "labdispatch"
+        # -- doors
+        self.connections = Gauge(
+            f"{name}_connections", "MLLP connections open now", multiprocess_mode="livesum"
+        )
+        self.received_bytes = Counter(f"{name}_received_bytes", "Bytes read from laboratories")
+        self.frames = Labelled(
+            Counter(
+                f"{name}_frames",
+                "MLLP frames by what became of them: whole, cut, oversize, ...",
+                ["what"],
+            )
+        )
+        self.answers = Labelled(
+            Counter(f"{name}_answers", "Messages by verdict at the door (AA, AE, AR)", ["code"])
+        )
+        self.findings = Labelled(
+            Counter(f"{name}_findings", "Findings at the door by code and level", ["code", "level"])
+        )
+        self.closed = Labelled(
+            Counter(
+                f"{name}_connections_closed", "Connections the hub closed, by reason", ["reason"]
+            )
+        )
+        self.limit_hits = Labelled(
+            Counter(f"{name}_limit_hits", "How often a bound was reached, by bound", ["limit"])
+        )
+        self.ack_seconds = Histogram(
+            f"{name}_ack_seconds", "From a whole frame to its answer", buckets=_FAST
+        )
+        self.append_batch = Histogram(
+            f"{name}_append_batch_records", "Records of one append", buckets=_SIZES
+        )
+        self.append_seconds = Histogram(
+            f"{name}_append_seconds", "One append, until durable", buckets=_FAST
+        )
+        self.door_closed = Gauge(
+            f"{name}_door_closed",
+            "1 while every message is answered AR 207 (disk low)",
+            multiprocess_mode="livemax",
+        )
+        # -- dispatch
+        self.outcomes = Labelled(
+            Counter(f"{name}_outcomes", "Messages by ending and reason", ["ending", "reason"])
+        )
+        self.batch_messages = Histogram(
+            f"{name}_dispatch_batch_messages", "Records of one dispatch batch", buckets=_SIZES
+        )
+        self.batch_seconds = Histogram(
+            f"{name}_dispatch_batch_seconds", "One dispatch transaction", buckets=_FAST
+        )
+        self.in_to_readable_seconds = Histogram(
+            f"{name}_in_to_readable_seconds",
+            "From the message received to its events readable in the streams",
+            buckets=_FAST,
+        )
+        self.decisions = Labelled(
+            Counter(
+                f"{name}_match_decisions",
+                "Decisions about persons by verdict and rule",
+                ["verdict", "rule"],
+            )
+        )
+        self.capped_lookups = Counter(
+            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
+        )
+        self.events = Labelled(
+            Counter(
+                f"{name}_stream_events",
+                "Events written to the outbox by stream and kind",
+                ["stream", "kind"],
+            )
+        )
+        self.fence_losses = Counter(
+            f"{name}_fence_losses", "Batches given up because another worker went on"
+        )
+        self.bisections = Counter(f"{name}_bisections", "Batches split to find a culprit")
+        self.lag = Gauge(
+            f"{name}_lag_records",
+            "Records in the intake log that dispatch has not handled",
+            multiprocess_mode="livemostrecent",
+        )
+        self.parked = Gauge(
+            f"{name}_parked_records",
+            "Parked messages that nobody has resolved",
+            multiprocess_mode="livemostrecent",
+        )
+        # -- relay and api
+        self.relay_events = Labelled(
+            Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
+        )
+        self.relay_lag = Labelled(
+            Gauge(
+                f"{name}_relay_lag_events",
+                "Events of the outbox not yet in Kafka, by stream",
+                ["stream"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.api_requests = Labelled(
+            Counter(
+                f"{name}_api_requests", "HTTP requests by route and status", ["route", "status"]
+            )
+        )
+        self.stream_events_served = Labelled(
+            Counter(f"{name}_stream_events_served", "Events read over HTTP by stream", ["stream"])
+        )
+        # -- all
+        self.errors = Labelled(
+            Counter(
+                f"{name}_errors", "Classified errors by station and reason", ["station", "reason"]
+            )
+        )
+
+
+METRICS: Final = Metrics()
+
+
+def render() -> bytes:
+    """Return the figures as Prometheus text: of all processes where they share a folder."""
+    folder = metrics_folder()
+    if folder is None:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def serve(host: str, port: int) -> None:
+    """Give this process's own `/metrics` on a port of its own; 0 = not at all."""
+    if port:
+        start_http_server(port, addr=host)
+
+
+def forget_process(folder: str, pid: int) -> None:
+    """Let the live gauges of a process that ended go; its counters stay."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

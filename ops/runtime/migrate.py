@@ -1,0 +1,218 @@
+"""Migrations: plain SQL files, applied in order; and the instance that a database belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from schemas.errors import FatalError
+
+from .postgres import Connection, connected, translated
+from .settings import Settings
+
+_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_LOCK: Final = "SELECT pg_advisory_lock(20261, 0)"
+_UNLOCK: Final = "SELECT pg_advisory_unlock(20261, 0)"
+_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version     integer PRIMARY KEY,
+    name        text NOT NULL,
+    digest      text NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT now()
+)
+"""
+_APPLIED: Final = "SELECT version, digest FROM schema_migration ORDER BY version"
+_RECORD: Final = "INSERT INTO schema_migration (version, name, digest) VALUES ($1, $2, $3)"
+_INSTANCE: Final = "SELECT instance_id, realm, engine, partitions FROM instance"
+_INIT: Final = "SELECT instance_init($1, $2, $3, $4)"
+_ENSURE: Final = "SELECT ensure_partitions()"
+
+# Tables, columns, constraints, indexes and functions, without what ensure_partitions makes.
+_SNAPSHOT: Final = r"""
+WITH ours AS (
+    SELECT c.oid, c.relname, c.relkind FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relname !~ '_(r\d+|w\d{8})(_|$)'
+)
+SELECT format('table %s', relname) AS line FROM ours WHERE relkind IN ('r', 'p')
+UNION ALL
+SELECT format('column %s.%s %s%s%s', o.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+              CASE WHEN a.attnotnull THEN ' not null' ELSE '' END,
+              coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), ''))
+FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = o.oid AND d.adnum = a.attnum
+WHERE o.relkind IN ('r', 'p')
+UNION ALL
+SELECT format('constraint %s.%s %s', o.relname, k.conname, pg_get_constraintdef(k.oid))
+FROM ours o JOIN pg_constraint k ON k.conrelid = o.oid
+WHERE k.contype <> 'n'
+UNION ALL
+SELECT format('index %s', pg_get_indexdef(o.oid)) FROM ours o WHERE o.relkind IN ('i', 'I')
+UNION ALL
+SELECT format('sequence %s', relname) FROM ours WHERE relkind = 'S'
+UNION ALL
+SELECT format('function %s(%s) %s', p.proname, pg_get_function_identity_arguments(p.oid),
+              md5(p.prosrc))
+FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+ORDER BY 1
+"""
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of schemas/sql/migrations."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of its text: a migration that was applied never changes."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """What was fixed at the first start."""
+
+    instance_id: UUID
+    realm: str
+    engine: str
+    partitions: int
+
+
+def migrations() -> list[Migration]:
+    """Return the migrations of this release, in order.
+
+    Raises:
+        FatalError: A file name that is none, or a gap in the numbers.
+    """
+    folder = resources.files("schemas") / "sql" / "migrations"
+    found = []
+    for entry in folder.iterdir():
+        if not entry.name.endswith(".sql"):
+            continue
+        match = _NAME.fullmatch(entry.name)
+        if match is None:
+            raise FatalError("migration_misnamed", f"{entry.name}: NNNN_name.sql is wanted")
+        found.append(Migration(version=int(match[1]), name=match[2], sql=entry.read_text("utf-8")))
+    found.sort(key=lambda migration: migration.version)
+    if [m.version for m in found] != list(range(1, len(found) + 1)):
+        raise FatalError("migration_missing", "numbers must run from 0001 without a gap")
+    return found
+
+
+async def migrate(connect: Mapping[str, Any]) -> int:
+    """Apply what is missing, each migration in a transaction of its own; return how many.
+
+    Safe beside itself: whoever comes second waits, and finds nothing to do.
+
+    Raises:
+        TransientError: The database is away, or a lock was not to be had in 2 s.
+        FatalError: An applied migration has changed, or the database is newer than this release.
+    """
+    known = migrations()
+    async with connected(connect, "migrate") as connection:
+        with translated():
+            await connection.execute("SET lock_timeout = '120s'")
+            await connection.execute(_LOCK)
+            await connection.execute("SET lock_timeout = '2s'")
+            try:
+                await connection.execute(_LEDGER)
+                return await _apply(connection, known)
+            finally:
+                await connection.execute(_UNLOCK)
+
+
+async def _apply(connection: Connection, known: list[Migration]) -> int:
+    applied = {row["version"]: row["digest"] for row in await connection.fetch(_APPLIED)}
+    _compare(applied, known)
+    missing = [migration for migration in known if migration.version not in applied]
+    for migration in missing:
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(_RECORD, migration.version, migration.name, migration.digest)
+    return len(missing)
+
+
+def _compare(applied: Mapping[int, str], known: list[Migration]) -> None:
+    by_version = {migration.version: migration.digest for migration in known}
+    newer = sorted(set(applied) - set(by_version))
+    if newer:
+        raise FatalError(
+            "schema_newer", f"the database is at {newer[-1]:04d}: run the release that made it"
+        )
+    for version, digest in applied.items():
+        if by_version[version] != digest:
+            raise FatalError(
+                "migration_changed", f"{version:04d} was applied with another text: restore it"
+            )
+
+
+async def check_schema(connection: Connection) -> None:
+    """Refuse a database that this release does not fit.
+
+    Raises:
+        FatalError: Not migrated (`not_migrated`), or newer or other than this release.
+    """
+    present = await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL")
+    applied = (
+        {row["version"]: row["digest"] for row in await connection.fetch(_APPLIED)}
+        if present
+        else {}
+    )
+    known = migrations()
+    _compare(applied, known)
+    if len(applied) < len(known):
+        raise FatalError("not_migrated", "run `labdispatch migrate` with the same settings")
+
+
+async def init_instance(connection: Connection, settings: Settings) -> Instance:
+    """Fix realm, engine and partitions at the first start; check them at every other."""
+    await connection.execute(
+        _INIT, uuid4(), settings.realm.value, settings.engine.value, settings.partition_count
+    )
+    await connection.execute(_ENSURE)
+    return await load_instance(connection, settings)
+
+
+async def load_instance(connection: Connection, settings: Settings) -> Instance:
+    """Return the instance of this database.
+
+    Raises:
+        FatalError: There is none yet, or the settings say another realm, engine or number of
+            partitions (`instance_differs`).
+    """
+    row = await connection.fetchrow(_INSTANCE)
+    if row is None:
+        raise FatalError("not_migrated", "run `labdispatch migrate` with the same settings")
+    instance = Instance(
+        instance_id=row["instance_id"],
+        realm=row["realm"],
+        engine=row["engine"],
+        partitions=row["partitions"],
+    )
+    _same("engine", instance.engine, settings.engine.value)
+    _same("realm", instance.realm, settings.realm.value)
+    if settings.partitions is not None:
+        _same("partitions", instance.partitions, settings.partitions)
+    return instance
+
+
+def _same(name: str, held: object, said: object) -> None:
+    if held != said:
+        raise FatalError(
+            "instance_differs",
+            f"this instance was made with {name} {held}, the settings say {said}:"
+            " set it back, or use another data folder or database",
+        )
+
+
+async def snapshot(connection: Connection) -> str:
+    """Return what the schema is, one fact a line: the committed snapshot must equal it."""
+    rows = await connection.fetch(_SNAPSHOT)
+    return "".join(f"{row['line']}\n" for row in rows)

@@ -1,0 +1,274 @@
+"""Every setting, in one place: `LABDISPATCH_<NAME>` in the environment, checked at start.
+
+docs/settings.md is generated from this module (`python -m ops.settings_page`).
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.decision import Realm
+from schemas.errors import FatalError
+
+PREFIX: Final = "LABDISPATCH_"
+METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Engine(StrEnum):
+    """What lies below the intake log and the streams."""
+
+    EMBEDDED = "embedded"
+    CLUSTER = "cluster"
+
+
+class Settings(BaseSettings):
+    """The settings of every process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # -- the instance
+    data_dir: Path = Field(
+        Path("var/hub"), description="Folder of keys, tokens, logs and (embedded) the database."
+    )
+    state_dir: Path | None = Field(
+        None, description="As root, embedded: where the cluster lies; default /var/lib/labdispatch."
+    )
+    engine: Engine = Field(
+        Engine.EMBEDDED,
+        description="`embedded` (PostgreSQL out of a wheel) or `cluster` (with Apache Kafka).",
+    )
+    realm: Realm = Field(
+        Realm.TEST,
+        description="`test` (loopback only) or `production`; fixed at the first start.",
+    )
+    partitions: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Partitions of the log, fixed at first start; default 16, or 64 on cluster.",
+    )
+    keys_dir: Path | None = Field(
+        None, description="Folder of the sealing keys; default `keys` in the data folder."
+    )
+
+    # -- PostgreSQL and Apache Kafka
+    postgres_dsn: SecretStr | None = Field(
+        None, description="Cluster: postgresql://user:password@host/database."
+    )
+    require_standby: bool = Field(
+        True, description="Cluster: refuse to start while `synchronous_standby_names` is empty."
+    )
+    kafka_bootstrap: str = Field(
+        "127.0.0.1:9092", description="Cluster: host:port of some brokers, separated by commas."
+    )
+    kafka_topic_prefix: str = Field(
+        "",
+        max_length=60,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Before the name of every topic.",
+    )
+    kafka_deadline_seconds: Seconds = Field(
+        10.0, description="The longest any call to Kafka may take before it counts as in doubt."
+    )
+    replication_factor: int = Field(3, ge=1, le=9, description="Of topics made by the hub.")
+    min_insync_replicas: int = Field(2, ge=1, le=9, description="Of topics made by the hub.")
+    pool_connections: int = Field(
+        8, ge=2, le=200, description="Database connections of one process."
+    )
+
+    # -- doors
+    mllp_host: str = Field("127.0.0.1", description="Address laboratories connect to.")
+    mllp_port: Port = Field(2575, description="Port laboratories connect to; 0 = any free one.")
+    mllp_share_port: bool = Field(
+        False,
+        description="Let several ingest processes of this machine listen on the same port.",
+    )
+    ingest_processes: int = Field(
+        2, ge=1, le=64, description="How many ingest processes `run` starts, on one port."
+    )
+    http_host: str = Field("127.0.0.1", description="Address of HTTP.")
+    http_port: Port = Field(8575, description="Port of HTTP; 0 = any free one.")
+    metrics_port: Port = Field(
+        0, description="Port of this process's own /metrics on the HTTP address; 0 = none."
+    )
+    register_unknown_labs: bool | None = Field(
+        None,
+        description="Register facilities at first sight; default: on loopback in realm test.",
+    )
+    register_refresh_seconds: Seconds = Field(
+        5.0, description="How often a door reads the register of laboratories again."
+    )
+    max_frame_bytes: int = Field(
+        8 * 1024 * 1024, ge=1_024, le=9 * 1024 * 1024, description="The largest message taken."
+    )
+    partial_frame_seconds: Seconds = Field(
+        30.0, description="The longest a frame may take from its first byte."
+    )
+    min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
+    max_connections: Count = Field(6_000, description="Connections of one ingest process.")
+    max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    window_frames: Count = Field(
+        32, description="Frames of one connection in flight before it is not read."
+    )
+    window_bytes: int = Field(
+        8 * 1024 * 1024,
+        ge=1_024,
+        description="Bytes of one connection in flight before it is not read.",
+    )
+    unread_answer_seconds: Seconds = Field(
+        30.0, description="How long a peer may leave its answers unread."
+    )
+
+    # -- making durable
+    append_lanes: int = Field(
+        1, ge=1, le=64, description="Appends in flight at once in one process."
+    )
+    append_batch: Count = Field(500, description="The most records of one append.")
+    append_queue: Count = Field(
+        20_000, description="The most records that wait for an append; beyond: AR 207."
+    )
+    append_queue_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="The most bytes that wait for an append; beyond: AR 207.",
+    )
+    append_deadline_seconds: Seconds = Field(
+        5.0, description="The longest an append may take before its result counts as unknown."
+    )
+    min_free_disk_bytes: int = Field(
+        2 * 1024**3,
+        ge=0,
+        description="With less free disk (or less than a tenth of it) messages get AR 207.",
+    )
+
+    # -- dispatch, relay
+    dispatch_linger_seconds: Seconds = Field(
+        0.02, description="How long a worker waits for more when a batch is small."
+    )
+    dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
+    relay_poll_seconds: Seconds = Field(
+        0.02, description="How often the relay looks for new events."
+    )
+    relay_batch_events: Count = Field(
+        5_000, description="The most events of one Kafka transaction."
+    )
+    relay_batch_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
+    )
+
+    # -- running
+    station_name: str = Field(
+        "",
+        max_length=40,
+        pattern="^[a-z0-9-]*$",
+        description="Name of this process among those of a run; default: its role.",
+    )
+    behind_the_door_nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How far dispatch and relay stand back (nice) where processors are short.",
+    )
+    shutdown_seconds: Seconds = Field(
+        4.0, description="How long a process takes at most to stop in order."
+    )
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="The least level that is logged.",
+    )
+    log_format: str = Field(
+        "json", pattern="^(json|text)$", description="`json` or `text` (for a terminal)."
+    )
+    failpoints: str = Field(
+        "", description="Tests only: name=kill|stop|raise|transient[@N], separated by commas."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.realm is Realm.TEST and not (
+            is_loopback(self.mllp_host) and is_loopback(self.http_host)
+        ):
+            raise ValueError("realm test listens on loopback only: set realm=production")
+        if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
+            raise ValueError("engine cluster needs postgres_dsn")
+        return self
+
+    @property
+    def partition_count(self) -> int:
+        """How many partitions a new instance gets."""
+        return self.partitions or (16 if self.engine is Engine.EMBEDDED else 64)
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where the sealing keys lie."""
+        return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def registers_unknown(self) -> bool:
+        """Whether a facility seen for the first time is registered; never beyond loopback."""
+        loopback = is_loopback(self.mllp_host) and is_loopback(self.http_host)
+        allowed = loopback and self.realm is Realm.TEST
+        return allowed and self.register_unknown_labs is not False
+
+    def as_environment(self, metrics_folder: Path | None = None) -> dict[str, str]:
+        """Return the environment of a child process that is to have these settings."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        for name, value in self.model_dump(mode="json", exclude_none=True).items():
+            kept[PREFIX + name.upper()] = str(value)
+        if self.postgres_dsn is not None:
+            kept[PREFIX + "POSTGRES_DSN"] = self.postgres_dsn.get_secret_value()
+        if metrics_folder is not None:
+            kept[METRICS_FOLDER_VARIABLE] = str(metrics_folder)
+        return kept
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings of the environment, with what the command line said on top.
+
+    Raises:
+        FatalError: A setting that does not exist or does not fit (`settings_invalid`); names the
+            setting, never its value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise FatalError(
+            "settings_invalid", f"no such setting: {', '.join(unknown)} (see docs/settings.md)"
+        )
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        said = "; ".join(
+            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        raise FatalError("settings_invalid", f"{said} (see docs/settings.md)") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def metrics_folder() -> Path | None:
+    """Return where the figures of several processes come together, or None for one alone."""
+    folder = os.environ.get(METRICS_FOLDER_VARIABLE)
+    return Path(folder) if folder else None

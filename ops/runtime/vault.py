@@ -1,0 +1,222 @@
+"""Sealing of payloads: AES-256-GCM under a key per day and class, kept outside the database.
+
+A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
+day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
+not rotate (a person's digest must mean the same tomorrow).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from datetime import UTC, date, datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.errors import FatalError, PermanentError
+
+from .clock import Clock
+from .data_folder import fsync_folder, make_folder
+
+_VERSION: Final = 1
+_HEADER: Final = struct.Struct(">BBH")  # version, class, days since 2020-01-01
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+_ORIGIN: Final = date(2020, 1, 1).toordinal()
+_CACHED_KEYS: Final = 512
+
+
+class SealClass(IntEnum):
+    """What a payload is; each class has its own retention, hence its own keys."""
+
+    INTAKE = 1
+    IDENTITY = 2
+    STREAM = 3
+    CODES = 4
+    """Local codes and short texts of laboratories that no table knows."""
+
+
+class KeyStore(Protocol):
+    """Where keys are kept: files here, a key management service elsewhere."""
+
+    def load(self, name: str) -> bytes | None:
+        """Return the key of this name, or None when there is none (any more)."""
+        ...
+
+    def load_or_make(self, name: str) -> bytes:
+        """Return the key of this name, made now if there is none; two callers get the same."""
+        ...
+
+    def destroy(self, name: str) -> None:
+        """Make the key of this name unreadable for ever."""
+        ...
+
+
+class FolderKeyStore:
+    """Keys in files of mode 0600, each wrapped by `master.key`.
+
+    Args:
+        folder: Made with mode 0700 if it is not there.
+
+    Raises:
+        FatalError: The folder or the master key is open to others or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        if folder.stat().st_mode & 0o077:
+            raise FatalError(
+                "keys_exposed", f"others can enter the keys' folder: chmod 700 {folder}"
+            )
+        self._folder = folder
+        master = self._read("master.key")
+        if master is None:
+            master = self._create("master.key", os.urandom(_KEY_BYTES))
+        if len(master) != _KEY_BYTES:
+            raise FatalError("keys_damaged", "master.key does not hold 32 bytes: restore it")
+        self._master = AESGCM(master)
+
+    def load(self, name: str) -> bytes | None:
+        """Read and unwrap a key."""
+        wrapped = self._read(f"{name}.key")
+        return None if wrapped is None else self._unwrap(name, wrapped)
+
+    def load_or_make(self, name: str) -> bytes:
+        """Read a key, or make one that whoever comes at the same time will read too."""
+        found = self.load(name)
+        if found is not None:
+            return found
+        nonce = os.urandom(_NONCE_BYTES)
+        wrapped = nonce + self._master.encrypt(nonce, os.urandom(_KEY_BYTES), name.encode())
+        return self._unwrap(name, self._create(f"{name}.key", wrapped))
+
+    def destroy(self, name: str) -> None:
+        """Overwrite and remove the file, and make that durable."""
+        path = self._folder / f"{name}.key"
+        try:
+            with path.open("r+b") as file:
+                file.write(os.urandom(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
+        except FileNotFoundError:
+            return
+        fsync_folder(self._folder)
+
+    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
+        try:
+            return self._master.decrypt(
+                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name.encode()
+            )
+        except InvalidTag:
+            raise FatalError(
+                "keys_damaged", f"{name}.key was not wrapped by this master key: restore both"
+            ) from None
+
+    def _read(self, file_name: str) -> bytes | None:
+        try:
+            return (self._folder / file_name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _create(self, file_name: str, content: bytes) -> bytes:
+        """Put a file in place whole; where another process was first, return what it wrote."""
+        path = self._folder / file_name
+        scratch = self._folder / f".{file_name}.{os.getpid()}.{os.urandom(4).hex()}"
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(scratch, path)
+            except FileExistsError:
+                return path.read_bytes()
+        finally:
+            scratch.unlink(missing_ok=True)
+        fsync_folder(self._folder)
+        return content
+
+
+class Vault:
+    """Seals and opens payloads; gives the secrets of keyed digests.
+
+    Args:
+        keys: Where the keys are kept.
+        clock: Says which day it is.
+    """
+
+    def __init__(self, keys: KeyStore, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._ciphers: dict[tuple[int, int], AESGCM] = {}
+
+    def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
+        """Return ciphertext that opens only with the same `associated` bytes (its row's id)."""
+        day = self._clock.now().toordinal() - _ORIGIN  # a clock gives UTC
+        cipher = self._ciphers.get((seal_class, day))
+        if cipher is None:
+            cipher = self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)))
+        header = _HEADER.pack(_VERSION, seal_class, day)
+        nonce = os.urandom(_NONCE_BYTES)
+        return header + nonce + cipher.encrypt(nonce, plaintext, header + associated)
+
+    def open(self, sealed: bytes, associated: bytes) -> bytes:
+        """Return the plaintext.
+
+        Raises:
+            PermanentError: Its day's key was destroyed (`key_destroyed`), or these bytes are not
+                what was sealed with `associated` (`unreadable_payload`).
+        """
+        header, start = sealed[: _HEADER.size], _HEADER.size + _NONCE_BYTES
+        if len(sealed) <= start or sealed[0] != _VERSION:
+            raise _unreadable()
+        _, seal_class, day = _HEADER.unpack(header)
+        cipher = self._ciphers.get((seal_class, day))
+        if cipher is None:
+            try:
+                name = _name(SealClass(seal_class), day)
+            except ValueError:
+                raise _unreadable() from None
+            key = self._keys.load(name)
+            if key is None:
+                raise PermanentError("key_destroyed", "its retention has passed")
+            cipher = self._keep((seal_class, day), key)
+        try:
+            return cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
+        except InvalidTag:
+            raise _unreadable() from None
+
+    def secret(self, name: str) -> bytes:
+        """Return the lasting secret of this name: 32 bytes, made at first use."""
+        return self._keys.load_or_make(f"secret-{name}")
+
+    def destroy(self, seal_class: SealClass, day: date) -> None:
+        """Destroy the key of a day and class: what it sealed is gone for everybody."""
+        number = day.toordinal() - _ORIGIN
+        self._ciphers.pop((seal_class, number), None)
+        self._keys.destroy(_name(seal_class, number))
+
+    def _keep(self, place: tuple[int, int], key: bytes) -> AESGCM:
+        while len(self._ciphers) >= _CACHED_KEYS:
+            del self._ciphers[next(iter(self._ciphers))]
+        cipher = self._ciphers[place] = AESGCM(key)
+        return cipher
+
+
+def _name(seal_class: SealClass, day: int) -> str:
+    return f"{seal_class.name.lower()}-{date.fromordinal(day + _ORIGIN):%Y%m%d}"
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day whose key seals at this moment."""
+    return moment.astimezone(UTC).date()
+
+
+def _unreadable() -> PermanentError:
+    return PermanentError("unreadable_payload", "the row was altered or belongs elsewhere")

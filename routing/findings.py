@@ -1,0 +1,80 @@
+"""What a report says of tracked conditions: one finding for each analysis that says something."""
+
+from __future__ import annotations
+
+from schemas.codes import Analysis, Result, analysis_of, is_loinc, result_of
+from schemas.patient import Phi
+from schemas.report import LabReport, Observation, ResultStatus
+
+SPEAKING = frozenset(
+    {
+        ResultStatus.PARTIAL,
+        ResultStatus.PRELIMINARY,
+        ResultStatus.UNCHANGED,
+        ResultStatus.FINAL,
+        ResultStatus.CORRECTED,
+    }
+)
+"""The statuses under which an observation says something: verified, and not taken back."""
+
+
+class ConditionFinding(Phi, frozen=True, kw_only=True):
+    """An observation that says something of a tracked condition."""
+
+    analysis: Analysis
+    result: Result
+    observation: Observation
+
+
+def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
+    """Return the findings, the decisive one first.
+
+    What can make an index case comes before what cannot (a positive antibody never hides a PCR),
+    then positive, negative, indeterminate, unusable, then the laboratory's order. Genes of a PCR
+    count only where their report gives no whole result for the condition.
+    """
+    found = [each for each in map(_finding, report.observations) if each is not None]
+    if not found:
+        found = _by_order_code(report)
+    whole = {each.analysis.condition.code for each in found if not each.analysis.target}
+    kept = [
+        each
+        for each in found
+        if not (each.analysis.target and each.analysis.condition.code in whole)
+    ]
+    return tuple(sorted(kept, key=_decisiveness))
+
+
+def _finding(observation: Observation) -> ConditionFinding | None:
+    analysis = analysis_of(observation.code)
+    return None if analysis is None else _said(analysis, observation)
+
+
+def _said(analysis: Analysis, observation: Observation) -> ConditionFinding | None:
+    if observation.status not in SPEAKING:
+        return None
+    result = result_of(observation)
+    if result is None:
+        return None
+    return ConditionFinding(analysis=analysis, result=result, observation=observation)
+
+
+def _by_order_code(report: LabReport) -> list[ConditionFinding]:
+    """Let the order's code (OBR-4) speak for its only observation with a local code.
+
+    With several of them nobody can say which one answers the order.
+    """
+    analysis = analysis_of(report.code)
+    if analysis is None or any(analysis_of(each.code) for each in report.observations):
+        return []
+    said = [_said(analysis, each) for each in report.observations if not _has_loinc(each)]
+    found = [each for each in said if each is not None]
+    return found if len(found) == 1 else []
+
+
+def _has_loinc(observation: Observation) -> bool:
+    return is_loinc(observation.code.system) or is_loinc(observation.code.alternate_system)
+
+
+def _decisiveness(finding: ConditionFinding) -> tuple[bool, int]:
+    return (not finding.analysis.makes_index_case, finding.result.precedence)

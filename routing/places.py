@@ -1,0 +1,75 @@
+"""Departments out of communes and postcodes, days out of times, numbers that name somebody."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Final
+
+from schemas.patient import Address
+from schemas.report import LabReport, Organisation, Practitioner
+
+_COMMUNE: Final = re.compile(r"(?:\d{2}|2[AB])\d{3}")
+_POSTCODE: Final = re.compile(r"\d{5}")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FRANCE: Final = frozenset({"", "FRA", "FR", "FRANCE", "99100"})
+_FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
+_RPPS: Final = re.compile(r"\d{11}")
+
+
+def commune_of(address: Address | None) -> str:
+    """Return the INSEE code of the commune of residence where the sender gave one, else empty."""
+    commune = "" if address is None else address.commune.strip().upper()
+    return commune if _COMMUNE.fullmatch(commune) else ""
+
+
+def department_of(address: Address | None) -> str:
+    """Return the department of residence, by commune, else by postcode, else empty.
+
+    The postcode's first digits are the department but for a few hundred communes along borders.
+    """
+    if address is None:
+        return ""
+    commune = commune_of(address)
+    if commune:
+        return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
+    postcode = address.postcode.replace(" ", "")
+    if address.country.strip().upper() not in _FRANCE or not _POSTCODE.fullmatch(postcode):
+        return ""
+    if postcode.startswith(("97", "98")):
+        return postcode[:3]
+    if postcode.startswith("20"):
+        return "2A" if postcode[2] in "01" else "2B"
+    return "" if postcode.startswith("00") else postcode[:2]
+
+
+def day_of(moment: str) -> date | None:
+    """Return the day of an ISO 8601 date or time as its sender wrote it, None if it names none."""
+    if not _DAY.match(moment):
+        return None
+    try:
+        return date.fromisoformat(moment[:10])
+    except ValueError:
+        return None
+
+
+def sampled_at(report: LabReport, observed_at: str = "") -> str:
+    """Return when the specimen was taken: of the report, the specimen, or the observation."""
+    if report.collected_at:
+        return report.collected_at
+    if report.specimen is not None and report.specimen.collected_at:
+        return report.specimen.collected_at
+    return observed_at
+
+
+def finess_of(laboratory: Organisation) -> str:
+    """Return the FINESS number of an establishment, empty where its number is another one."""
+    number = laboratory.identifier.upper()
+    return number if _FINESS.fullmatch(number) else ""
+
+
+def rpps_of(prescriber: Practitioner | None) -> str:
+    """Return the RPPS number of a professional, empty where the number is another one."""
+    if prescriber is None or prescriber.identifier_type not in {"RPPS", "IDNPS"}:
+        return ""
+    return prescriber.identifier if _RPPS.fullmatch(prescriber.identifier) else ""

@@ -1,0 +1,87 @@
+"""The body of `public-health`: no identity. The schema is the allow-list; dates are days."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import UTC, date
+from typing import Final
+
+from schemas.events import PublicHealthRow
+
+from .case import Case
+from .findings import ConditionFinding
+from .places import commune_of, day_of, department_of, finess_of, sampled_at
+from .pseudonym import period_of, pseudonym_of
+
+PURPOSE: Final = "public-health"
+_OLDEST: Final = 130
+
+
+def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealthRow:
+    """Return the row of a finding, under the person's pseudonym of the quarter of sampling."""
+    report, traits = case.report, case.traits
+    received = case.received_at.astimezone(UTC).date()
+    sampled = day_of(sampled_at(report, finding.observation.observed_at))
+    reported = day_of(report.reported_at)
+    reference = sampled or reported or received
+    age = age_at(traits.birth_date, reference)
+    period = period_of(reference)
+    return PublicHealthRow(
+        pseudonym=pseudonym_of(secret, case.person.person_id, PURPOSE, period),
+        pseudonym_period=period,
+        age=age,
+        age_class=age_class(age),
+        sex=traits.sex if traits.sex in {"M", "F"} else "U",
+        residence_commune=commune_of(traits.address),
+        residence_department=department_of(traits.address),
+        residence_imputed=False,
+        laboratory_finess=finess_of(case.laboratory),
+        condition=finding.analysis.condition.code,
+        test_code=finding.analysis.loinc,
+        method=finding.analysis.kind.value,
+        result=finding.result.value,
+        status=report.status.value,
+        sampled_on=_text(sampled),
+        reported_on=_text(reported),
+        received_on=received.isoformat(),
+    )
+
+
+def age_at(birth_date: str, day: date) -> int | None:
+    """Return completed years; None where the birth date is unknown, after `day` or implausible.
+
+    A shortened birth date (`1979`, `1979-03`) gives an age only where it leaves no doubt.
+    """
+    born = _born_between(birth_date)
+    if born is None or born[0] > day:
+        return None
+    oldest, youngest = (_completed_years(each, day) for each in born)
+    return oldest if oldest == youngest and 0 <= oldest <= _OLDEST else None
+
+
+def age_class(age: int | None) -> str:
+    """Return cl_age90: 09, 19, ... 89, 90; empty where the age is unknown."""
+    if age is None:
+        return ""
+    return "90" if age >= 90 else f"{age // 10}9"
+
+
+def _born_between(birth_date: str) -> tuple[date, date] | None:
+    year, _, rest = birth_date.partition("-")
+    if not year.isdecimal() or not 1 <= int(year) <= 9999:
+        return None
+    if not rest:
+        return date(int(year), 1, 1), date(int(year), 12, 31)
+    if len(rest) == len("03") and rest.isdecimal() and 1 <= int(rest) <= 12:
+        last = monthrange(int(year), int(rest))[1]
+        return date(int(year), int(rest), 1), date(int(year), int(rest), last)
+    born = day_of(birth_date)
+    return None if born is None else (born, born)
+
+
+def _completed_years(born: date, day: date) -> int:
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def _text(day: date | None) -> str:
+    return "" if day is None else day.isoformat()

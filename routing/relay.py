@@ -1,0 +1,218 @@
+"""Publishes the outbox of one stream to its Kafka topic, each event exactly once.
+
+One relay a stream: starting it fences the one before. Where it stands is read from the topic
+itself, from the last event of each partition, and compared with the outbox. Any doubt ends the
+process; the next start finds out by the tail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from ops.runtime.failpoints import hit
+from ops.runtime.logs import get_logger
+from ops.runtime.metrics import METRICS
+from schemas.errors import FatalError, HistoriesDiverged, PermanentError
+from schemas.events import EventHeader, StreamEvent
+from schemas.topics import Stream
+
+from .streams import Lane, StreamReader, encode_line, share_out
+
+_log = get_logger(__name__)
+
+_REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
+
+Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
+"""Topic, partition, key, value, headers."""
+
+
+class Tail(Protocol):
+    """A record as read from a topic."""
+
+    @property
+    def value(self) -> bytes:
+        """The event's JSON."""
+        ...
+
+
+class Publisher(Protocol):
+    """Publishes in transactions, and fences its predecessor at start."""
+
+    async def start(self) -> None:
+        """Fence the predecessor and end its open transaction."""
+        ...
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Return once all are committed; in doubt, raise and never work again."""
+        ...
+
+    async def read_last_data_record(self, topic: str, partition: int) -> Tail | None:
+        """Return the last committed record of a partition."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class Relay:
+    """Moves one stream from the outbox to its topic.
+
+    Args:
+        reader: Reads the outbox.
+        publisher: Has a transactional id of its own, stable over restarts.
+        stream: The stream to publish.
+        topic: Its topic, with as many partitions as the stream.
+        max_events: The most events of one transaction.
+        max_bytes: The most bytes of one transaction, unless one event alone has more.
+        poll_seconds: How long to wait when there is nothing to publish.
+    """
+
+    def __init__(
+        self,
+        reader: StreamReader,
+        publisher: Publisher,
+        *,
+        stream: Stream,
+        topic: str,
+        partitions: int,
+        max_events: int = 5_000,
+        max_bytes: int = 4 * 1024 * 1024,
+        poll_seconds: float = 0.02,
+    ) -> None:
+        self._reader = reader
+        self._publisher = publisher
+        self._stream = stream
+        self._topic = topic
+        self._partitions = partitions
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._poll_seconds = poll_seconds
+        self._positions: dict[int, int] = {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publish until `stopping` is set; a transaction under way is ended first.
+
+        Raises:
+            HistoriesDiverged: The topic holds what the outbox does not.
+            Fenced: Another relay of this stream was started.
+            UnknownResult: Nobody can say whether the last transaction is in.
+        """
+        await self._publisher.start()
+        try:
+            hit("relay.at_start")
+            await self._find_positions()
+            _log.info("relay_started", stream=self._stream.value, seq=sum(self._positions.values()))
+            while not stopping.is_set():
+                if not await self._move():
+                    await self._wait(stopping)
+        finally:
+            await self._publisher.close()
+
+    async def _find_positions(self) -> None:
+        lanes = await self._lanes()
+        for partition in range(self._partitions):
+            tail = await self._publisher.read_last_data_record(self._topic, partition)
+            self._positions[partition] = await self._position(partition, lanes[partition], tail)
+
+    async def _position(self, partition: int, lane: Lane, tail: Tail | None) -> int:
+        """Return the last seq the topic has, once outbox and topic tell the same of it."""
+        if tail is None:
+            if lane.begins > 1:
+                raise self._diverged(partition, "the topic is empty, the outbox begins later")
+            return 0
+        try:
+            last = msgspec.json.decode(tail.value, type=EventHeader)
+        except msgspec.MsgspecError:
+            raise self._diverged(partition, "the topic's last record is no event") from None
+        if last.stream is not self._stream or last.partition != partition:
+            raise self._diverged(partition, "the topic's last event belongs elsewhere")
+        if last.seq > lane.last_seq:
+            raise self._diverged(partition, "the topic is ahead of the outbox")
+        if last.seq < lane.begins - 1:
+            raise self._diverged(partition, "the outbox has lost events that were not published")
+        if last.seq >= lane.begins:
+            known = await self._reader.event_id_at(self._stream, partition, last.seq)
+            if known != last.event_id:
+                raise self._diverged(partition, "another event stands at the topic's last place")
+        return last.seq
+
+    async def _move(self) -> bool:
+        """Publish one transaction; False where there was nothing to publish."""
+        lanes = await self._lanes()
+        lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
+        METRICS.relay_lag.labels(self._stream.value).set(lag)
+        shares = share_out(self._positions, lanes, self._max_events)
+        if not shares:
+            return False
+        try:
+            events = await self._reader.read_after(self._stream, self._positions, shares)
+        except PermanentError as error:
+            raise FatalError(
+                "outbox_unreadable", f"{error.reason} in {self._stream.value}: {_REMEDY}"
+            ) from None
+        hit("relay.read")
+        batch = self._cut(events)
+        await self._publish([packed for _, packed in batch])
+        for event, _ in batch:
+            self._positions[event.partition] = event.seq
+        hit("relay.after_commit")
+        METRICS.relay_events.labels(self._stream.value).inc(len(batch))
+        METRICS.relay_lag.labels(self._stream.value).set(lag - len(batch))
+        if lag == len(batch):
+            _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
+        return True
+
+    async def _publish(self, events: Sequence[Event]) -> None:
+        publishing = asyncio.ensure_future(self._publisher.publish(events))
+        try:
+            await asyncio.sleep(0)  # the transaction is open from here on
+            hit("relay.in_transaction")
+            await publishing
+        finally:
+            publishing.cancel()
+
+    def _cut(self, events: Sequence[StreamEvent]) -> list[tuple[StreamEvent, Event]]:
+        """Return the first events that fit into one transaction; at least one."""
+        batch: list[tuple[StreamEvent, Event]] = []
+        size = 0
+        for event in events:
+            value = encode_line(event).rstrip(b"\n")
+            size += len(value)
+            if batch and size > self._max_bytes:
+                break
+            headers = (
+                ("event_id", str(event.event_id).encode()),
+                ("seq", str(event.seq).encode()),
+                ("event_version", str(event.event_version).encode()),
+            )
+            key = str(event.report_id).encode()
+            batch.append((event, (self._topic, event.partition, key, value, headers)))
+        return batch
+
+    async def _lanes(self) -> dict[int, Lane]:
+        lanes = await self._reader.lanes(self._stream)
+        if set(lanes) != set(range(self._partitions)):
+            raise FatalError("partitions_differ", "stream and topic need as many partitions")
+        for partition, position in self._positions.items():
+            if position > lanes[partition].last_seq:
+                raise self._diverged(partition, "the topic is ahead of the outbox")
+            if position < lanes[partition].begins - 1:
+                raise self._diverged(partition, "retention took events that were not published")
+        return lanes
+
+    async def _wait(self, stopping: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._poll_seconds):
+                await stopping.wait()
+        except TimeoutError:
+            return
+
+    def _diverged(self, partition: int, what: str) -> HistoriesDiverged:
+        return HistoriesDiverged(
+            "histories_diverged", f"{self._stream.value} {partition}: {what}; {_REMEDY}"
+        )

@@ -1,0 +1,48 @@
+"""The body of `contact-tracing`: an index case, with what decree 2020-551 art. 2 allows. No INS."""
+
+from __future__ import annotations
+
+from schemas.events import TracingCase
+from schemas.patient import Address
+
+from .case import Case
+from .findings import ConditionFinding
+from .places import finess_of, rpps_of, sampled_at
+from .pseudonym import pseudonym_of
+
+
+def case_of(case: Case, finding: ConditionFinding, secret: bytes) -> TracingCase:
+    """Return the index case of a finding.
+
+    `case_id` is the same for all positive reports of one person and one condition, so that nobody
+    is called twice.
+    """
+    report, traits = case.report, case.traits
+    condition = finding.analysis.condition.code
+    address = traits.address or Address()
+    prescriber = report.prescriber
+    names = () if prescriber is None else (prescriber.given, prescriber.family)
+    return TracingCase(
+        case_id=pseudonym_of(secret, case.person.person_id, f"contact-tracing:{condition}", ""),
+        condition=condition,
+        result=finding.result.value,
+        status=report.status.value,
+        birth_family=traits.birth_family,
+        birth_given=traits.birth_given,
+        used_family=traits.used_family,
+        birth_date=traits.birth_date,
+        sex=traits.sex,
+        phones=traits.phones,
+        emails=traits.emails,
+        address_lines=address.lines,
+        postcode=address.postcode,
+        city=address.city,
+        sampled_at=sampled_at(report, finding.observation.observed_at),
+        reported_at=report.reported_at,
+        laboratory_name=case.laboratory.name,
+        laboratory_finess=finess_of(case.laboratory),
+        prescriber_rpps=rpps_of(prescriber),
+        prescriber_name=" ".join(filter(None, names)),
+        test_code=finding.analysis.loinc,
+        method=finding.analysis.kind.value,
+    )

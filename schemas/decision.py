@@ -1,0 +1,60 @@
+"""What was decided: about whom a report is, and where it goes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from .topics import Stream
+
+
+class Realm(StrEnum):
+    """A property of the instance, stored at first start: test (loopback only) or production."""
+
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Verdict(StrEnum):
+    """What the matcher says of a record."""
+
+    LINK = "link"
+    NEW = "new"
+    REVIEW = "review"
+    """A new person, and a review item beside it: the machine does not decide."""
+    ISOLATE = "isolate"
+    """A person of its own that nothing is ever linked to (guard 1)."""
+
+
+class MatchDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision about one message's traits, replayable bit for bit.
+
+    `evidence` holds agreement levels, weights and guard names only, never a value.
+    """
+
+    verdict: Verdict
+    person_id: int | None
+    """The person linked to; None when a new one is to be made."""
+    rule: str
+    model_version: str
+    guard: str = ""
+    candidates: tuple[int, ...] = ()
+    contradicts: int | None = None
+    """The person a review item compares with."""
+    evidence: dict[str, str] = {}
+
+
+class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """For one report: the streams it is due in, and those that wait with a reason."""
+
+    condition: str
+    """Condition code (see schemas/codes) or empty."""
+    result: str
+    """positive, negative, indeterminate, unusable, or empty where none can be said."""
+    due: frozenset[Stream]
+    holds: dict[Stream, str] = {}
+    """Stream -> stable reason for which it waits."""
+    rules: dict[Stream, str] = {}
+    """Stream -> id of the rule that decided."""
+    rule_version: str = ""

@@ -1,0 +1,115 @@
+"""The events of the three streams.
+
+A consumer's rule is one line: the highest `event_version` of a `report_id` wins.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from .topics import Stream
+
+
+class EventKind(StrEnum):
+    """What an event says of its report in its stream."""
+
+    PUBLISHED = "published"
+    REVISED = "revised"
+    WITHDRAWN = "withdrawn"
+
+
+class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What every event carries, in every stream; no personal data."""
+
+    event_id: UUID
+    """Digest of (stream, report_id, event_version): the same event never has two ids."""
+    stream: Stream
+    partition: int
+    seq: int
+    """Gapless per (stream, partition), in commit order, from 1."""
+    report_id: UUID
+    event_version: int
+    kind: EventKind
+    reason: str
+    """Stable code: new, new_version, cancelled, no_longer_due, moved."""
+    realm: str
+    rule: str
+    rule_version: str
+    person_version: int
+    """Orders the events about one person across laboratories."""
+    emitted_at: datetime
+
+
+class StreamEvent(EventHeader, frozen=True, kw_only=True):
+    """One line of a stream: header and the stream's own body (null when withdrawn)."""
+
+    body: msgspec.Raw | None = None
+    cursor: str | msgspec.UnsetType = msgspec.UNSET
+    """Where to read on after this line (HTTP and CLI only)."""
+
+
+class TracingCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Body of `contact-tracing`: an index case with what the decree allows (2020-551 art. 2).
+
+    Dates ISO 8601; codes as in `schemas/codes`; empty text where the laboratory gave none.
+    """
+
+    case_id: str
+    condition: str
+    result: str
+    status: str
+    birth_family: str
+    birth_given: str
+    used_family: str
+    birth_date: str
+    sex: str
+    phones: tuple[str, ...]
+    emails: tuple[str, ...]
+    address_lines: tuple[str, ...]
+    postcode: str
+    city: str
+    sampled_at: str
+    reported_at: str
+    laboratory_name: str
+    laboratory_finess: str
+    prescriber_rpps: str
+    prescriber_name: str
+    test_code: str
+    method: str
+
+    def __repr__(self) -> str:
+        """Return the type's name alone: a case is personal data."""
+        return "<TracingCase withheld>"
+
+
+class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Body of `public-health`: no identity; the pseudonym stands for the resolved person."""
+
+    pseudonym: str
+    pseudonym_period: str
+    age: int | None
+    """Completed years at sampling; None where the birth date is unknown or after sampling."""
+    age_class: str
+    """cl_age90: 09, 19, ... 89, 90; empty where age is unknown. Source: french-profile 4."""
+    sex: str
+    residence_commune: str
+    residence_department: str
+    residence_imputed: bool
+    laboratory_finess: str
+    condition: str
+    test_code: str
+    method: str
+    result: str
+    status: str
+    sampled_on: str
+    reported_on: str
+    received_on: str
+
+
+JsonObject = dict[str, Any]
+"""A FHIR resource as a plain JSON object: the body of `dossier` is a Bundle (FHIR R4)."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from ops.runtime.migrate import check_schema, migrate, migrations, snapshot
+from ops.runtime.postgres import check_durability, connected, is_unknown_commit, translated
+from schemas.errors import FatalError, PermanentError, TransientError
+from tests.support.postgres import Database
+
+SNAPSHOT = Path(__file__).parents[2] / "schemas" / "sql" / "snapshot.txt"
+
+
+async def test_the_migrations_add_up_to_the_snapshot(database: Database) -> None:
+    """`python -m tests.support.write_snapshot` writes the file after a migration was added."""
+    async with connected(database.connect_kwargs, "looking") as connection:
+        assert await snapshot(connection) == SNAPSHOT.read_text("utf-8")
+
+
+async def test_a_second_time_there_is_nothing_to_do(database: Database) -> None:
+    assert await migrate(database.connect_kwargs) == 0
+    async with connected(database.connect_kwargs, "looking") as connection:
+        await check_schema(connection)
+
+
+async def test_a_changed_migration_is_refused(database: Database) -> None:
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.execute("UPDATE schema_migration SET digest = 'other' WHERE version = 1")
+        with pytest.raises(FatalError, match="migration_changed"):
+            await check_schema(connection)
+
+
+async def test_a_newer_database_is_refused(database: Database) -> None:
+    newer = len(migrations()) + 1
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.execute(
+            "INSERT INTO schema_migration (version, name, digest) VALUES ($1, 'x', 'x')", newer
+        )
+        with pytest.raises(FatalError, match="schema_newer"):
+            await check_schema(connection)
+    with pytest.raises(FatalError, match="schema_newer"):
+        await migrate(database.connect_kwargs)
+
+
+async def test_a_database_without_durability_is_refused(database: Database) -> None:
+    async with connected(database.connect_kwargs, "looking") as connection:
+        await check_durability(connection, needs_standby=False)
+        with pytest.raises(FatalError, match="no_standby"):
+            await check_durability(connection, needs_standby=True)
+        await connection.execute("SET synchronous_commit = off")
+        with pytest.raises(FatalError, match="unsafe_database"):
+            await check_durability(connection, needs_standby=False)
+
+
+async def test_errors_are_classified_and_show_no_value(database: Database) -> None:
+    async with connected(database.connect_kwargs, "dispatch") as connection:
+        with pytest.raises(PermanentError, match="database_refused") as refused, translated():
+            await connection.fetchval("SELECT 'CANARY'::integer")
+        assert "CANARY" not in str(refused.value)
+        with pytest.raises(FatalError, match="database_error"), translated():
+            await connection.fetchval("SELECT no_such_column FROM lab")
+        await connection.execute("SET transaction_timeout = '50ms'")
+        with pytest.raises(TransientError), translated():
+            await connection.execute("SELECT pg_sleep(5)")
+
+
+async def test_what_the_server_answered_is_known_and_what_broke_is_not(
+    database: Database,
+) -> None:
+    async with connected(database.connect_kwargs, "ingest") as connection:
+        with pytest.raises(asyncpg.PostgresError, match="unknown partition") as answered:
+            await connection.fetchval(
+                "SELECT intake_append($1, $2, $3, $4, $5, $6, $7, $8)",
+                [99], [uuid4()], [1], [1], [None], [uuid4()], [1], [b""],
+            )  # fmt: skip
+        assert not is_unknown_commit(answered.value)
+    assert is_unknown_commit(TimeoutError())
+    assert is_unknown_commit(ConnectionResetError())
+    assert not is_unknown_commit(TransientError("database_away"))
+
+
+async def test_an_appended_instance_is_fixed(database: Database) -> None:
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.fetchval("SELECT instance_init($1, 'test', 'embedded', 4)", uuid4())
+        await connection.fetchval("SELECT instance_init($1, 'test', 'embedded', 8)", uuid4())
+        assert await connection.fetchval("SELECT partitions FROM instance") == 4
+        assert await connection.fetchval("SELECT count(*) FROM intake_head") == 4

@@ -1,0 +1,181 @@
+"""The one way in: no AA before the log has spoken, no answer in doubt, AR while it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest.accept import Acceptor, Answer, DoorCounts
+from ingest.labs import Lab, LabRegister
+from ops.runtime.group_append import GroupAppender
+from ops.runtime.vault import FolderKeyStore, Vault
+from ops.simulate.sample import sample_message
+from schemas.decision import Realm
+from schemas.envelope import AcceptedMessage, IntakeRecord, RecordKind
+from schemas.errors import TransientError, UnknownResult
+from tests.fakes.intake_log import FakeIntakeLog
+
+NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
+NO_PID = sample_message().replace(b"\rPID|", b"\rZID|")
+
+
+class Noon:
+    def now(self) -> datetime:
+        return NOON
+
+
+class GatedLog(FakeIntakeLog):
+    """Appends wait until the test opens the gate."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.gate = asyncio.Event()
+
+    async def append(self, records: Sequence[IntakeRecord]) -> list[int]:
+        await self.gate.wait()
+        return await super().append(records)
+
+    @property
+    def records(self) -> list[IntakeRecord]:
+        return [record for lane in self.lanes.values() for record in lane]
+
+
+class Register:
+    """A register that knows who registers, in the state the test wants."""
+
+    def __init__(self, state: str = "onboarding") -> None:
+        self.state = state
+
+    async def all(self) -> list[Lab]:
+        return []
+
+    async def register(self, registry_id: str) -> Lab:
+        return Lab(lab_id=7, registry_id=registry_id, state=self.state)
+
+
+class Place:
+    """An acceptor with what lies around it."""
+
+    def __init__(self, folder: Path, *, state: str = "onboarding", registers: bool = True) -> None:
+        self.log = GatedLog()
+        self.appender = GroupAppender(self.log, deadline_seconds=5)
+        self.counts = DoorCounts()
+        self.vault = Vault(FolderKeyStore(folder / "keys"), Noon())
+        self.acceptor = Acceptor(
+            register=LabRegister(Register(state), register_unknown=registers),
+            appender=self.appender,
+            vault=self.vault,
+            clock=Noon(),
+            realm=Realm.TEST,
+            partitions=4,
+            inbox_secret=b"s" * 32,
+            counts=self.counts,
+        )
+
+    async def answer(self, raw: bytes) -> Answer:
+        self.log.gate.set()
+        return await self.acceptor.receive(raw).wait()
+
+    def opened(self, record: IntakeRecord) -> AcceptedMessage:
+        return AcceptedMessage.from_bytes(self.vault.open(record.payload, record.message_id.bytes))
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    made = Place(tmp_path)
+    made.appender.start()
+    yield made
+    made.log.gate.set()
+    await made.appender.stop()
+
+
+def code_of(answer: Answer) -> bytes:
+    (part,) = answer.parts
+    return part[part.index(b"\rMSA|") + 5 :][:2]
+
+
+async def test_no_aa_before_the_log_has_said_durable(place: Place) -> None:
+    receipt = place.acceptor.receive(sample_message())
+    await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+        assert not receipt.done()
+    place.log.gate.set()
+    assert code_of(await receipt.wait()) == b"AA"
+    (record,) = place.log.records
+    assert place.opened(record).raw == sample_message()
+    assert b"DOMINIQUE" not in record.payload
+
+
+async def test_what_is_refused_is_in_the_log_before_the_answer(place: Place) -> None:
+    assert code_of(await place.answer(NO_PID)) == b"AE"
+    (record,) = place.log.records
+    assert record.kind is RecordKind.REFUSED
+    assert place.opened(record).raw == NO_PID
+
+
+async def test_in_doubt_there_is_no_answer_and_none_any_more(place: Place) -> None:
+    await place.answer(sample_message())
+    place.log.fail_next = UnknownResult("append_unknown")
+    first = await place.answer(sample_message() + b"ZZZ|1\r")
+    assert first == Answer(close=True)
+    assert await place.answer(sample_message()) == Answer(close=True)
+
+
+async def test_the_log_away_is_ar_that_may_be_sent_again(place: Place) -> None:
+    await place.answer(sample_message())
+    place.log.fail_next = TransientError("database_away")
+    answer = await place.answer(sample_message() + b"ZZZ|1\r")
+    assert code_of(answer) == b"AR"
+    assert answer.try_again
+    assert b"207" in answer.parts[0]
+    assert place.counts.take() == {("AR", "database_away"): 1}
+    assert len(place.log.records) == 1
+
+
+async def test_while_the_disk_is_low_nothing_is_taken_and_then_it_goes_on(place: Place) -> None:
+    place.acceptor.closed_reason = "disk_low"
+    answer = await place.answer(sample_message())
+    assert (code_of(answer), answer.try_again) == (b"AR", True)
+    assert place.log.records == []
+    place.acceptor.closed_reason = ""
+    assert code_of(await place.answer(sample_message())) == b"AA"
+
+
+async def test_a_resend_gets_the_same_answer_to_the_byte(place: Place, tmp_path: Path) -> None:
+    first = await place.answer(sample_message())
+    assert await place.answer(sample_message()) == first
+    after_restart = Place(tmp_path)
+    after_restart.appender.start()
+    assert await after_restart.answer(sample_message()) == first
+    await after_restart.appender.stop()
+
+
+async def test_a_suspended_laboratory_and_an_unknown_one_are_told_so(tmp_path: Path) -> None:
+    for state, registers, code in (
+        ("suspended", True, "suspended_sender"),
+        ("onboarding", False, "unknown_sender"),
+    ):
+        place = Place(tmp_path, state=state, registers=registers)
+        place.appender.start()
+        answer = await place.answer(sample_message())
+        assert code_of(answer) == b"AR"
+        assert code.encode() in answer.parts[0]
+        assert place.log.records == []
+        assert place.counts.take() == {("AR", code): 1}
+        await place.appender.stop()
+
+
+async def test_the_first_messages_of_a_new_sender_keep_their_order(place: Place) -> None:
+    place.log.gate.set()
+    receipts = [
+        place.acceptor.receive(sample_message() + b"ZZZ|%d\r" % number) for number in range(20)
+    ]
+    for receipt in receipts:
+        assert code_of(await receipt.wait()) == b"AA"
+    raws = [place.opened(record).raw for record in place.log.records]
+    assert raws == [sample_message() + b"ZZZ|%d\r" % number for number in range(20)]

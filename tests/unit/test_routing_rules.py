@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from routing.findings import findings_of
+from routing.router import Router, load_own_rules, reason_of
+from routing.rules import NOT_QUALIFIED, WRONG_REALM, load_rules
+from schemas.decision import Realm, RouteDecision
+from schemas.errors import FatalError
+from schemas.report import Coded, LabReport, ResultStatus
+from schemas.topics import STREAMS, Stream
+from tests.unit.test_routing_cases import (
+    DETECTED,
+    NOT_DETECTED,
+    PRODUCTION_INS,
+    case,
+    observation,
+    report,
+    traits,
+)
+
+ALL = frozenset(STREAMS)
+SECRET = bytes(range(32))
+IGG = Coded(code="94563-4", text="IgG", system="LN")
+FLU = Coded(code="92142-9", text="Grippe A", system="LN")
+DENGUE_IGM = Coded(code="25338-5", text="Dengue IgM", system="LN")
+
+
+def routed(of: LabReport, **about: Any) -> RouteDecision:
+    return Router(load_own_rules(), SECRET, about.get("realm", Realm.TEST)).route(case(of, **about))
+
+
+def broken(change: dict[str, Any]) -> bytes:
+    rules = msgspec.json.decode(msgspec.json.encode(load_own_rules()))
+    rules["rules"][1] |= change
+    return msgspec.json.encode(rules)
+
+
+def test_the_rules_we_ship_hold_their_examples() -> None:
+    rules = load_own_rules()
+    assert {rule.stream for rule in rules.rules} == ALL
+    assert load_rules(msgspec.json.encode(rules)) == rules
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"must": []},
+        {"must_not": []},
+        {"kinds": ["rna", "antigen", "igg"]},
+        {"statuses": ["F"]},
+        {"conditions": ["plague"]},
+        {"kinds": []},
+        {"id": "dossier-every-report"},
+        {"colour": "blue"},
+        {"must": [{"status": "F", "findings": [["plague", "rna", "positive"]]}]},
+    ],
+)
+def test_rules_whose_examples_fail_do_not_load(change: dict[str, Any]) -> None:
+    with pytest.raises(FatalError) as caught:
+        load_rules(broken(change))
+    assert caught.value.reason == "rules_invalid"
+
+
+def test_no_rules_do_not_load() -> None:
+    for source in (b"", b"[]", b'{"version": "1", "rules": []}'):
+        with pytest.raises(FatalError):
+            load_rules(source)
+
+
+def test_a_positive_pcr_of_a_qualified_person_goes_everywhere() -> None:
+    decision = routed(report(observation()))
+    assert decision.due == ALL
+    assert (decision.condition, decision.result) == ("sars-cov-2", "positive")
+    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-direct-detection"
+    assert decision.holds == {}
+    assert decision.rule_version
+
+
+def test_without_a_qualified_identity_the_dossier_waits() -> None:
+    decision = routed(report(observation()), ins=None)
+    assert decision.due == ALL - {Stream.DOSSIER}
+    assert decision.holds == {Stream.DOSSIER: NOT_QUALIFIED}
+
+
+@pytest.mark.parametrize("status", ["X", "D", "W"])
+def test_what_is_taken_back_stays_in_the_dossier_only(status: str) -> None:
+    decision = routed(report(observation(), status=ResultStatus(status)))
+    assert decision.due == {Stream.DOSSIER}
+
+
+@pytest.mark.parametrize("status", ["A", "P", "F", "C", "U"])
+def test_what_stands_goes_everywhere(status: str) -> None:
+    assert routed(report(observation(), status=ResultStatus(status))).due == ALL
+
+
+def test_a_negative_is_no_index_case() -> None:
+    for said in (observation(coded=NOT_DETECTED), observation(coded=None, value="Non détecté")):
+        decision = routed(report(said))
+        assert decision.result == "negative"
+        assert decision.due == ALL - {Stream.CONTACT_TRACING}
+
+
+def test_a_positive_antibody_is_no_index_case() -> None:
+    decision = routed(report(observation(IGG)))
+    assert decision.due == ALL - {Stream.CONTACT_TRACING}
+    assert decision.result == "positive"
+
+
+def test_igm_makes_an_index_case_of_dengue() -> None:
+    decision = routed(report(observation(DENGUE_IGM)))
+    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-arbovirus-igm"
+    assert Stream.CONTACT_TRACING in decision.due
+
+
+def test_a_positive_antibody_never_hides_a_negative_pcr() -> None:
+    decision = routed(report(observation(IGG), observation(coded=NOT_DETECTED)))
+    assert decision.result == "negative"
+    assert Stream.CONTACT_TRACING not in decision.due
+
+
+def test_the_positive_one_of_a_panel_decides() -> None:
+    decision = routed(report(observation(coded=NOT_DETECTED), observation(FLU)))
+    assert (decision.condition, decision.result) == ("influenza", "positive")
+
+
+def test_an_observation_taken_back_says_nothing() -> None:
+    for status in ("X", "D", "W", "I", "R", "N"):
+        decision = routed(report(observation(status=ResultStatus(status))))
+        assert decision.due == {Stream.DOSSIER}
+        assert decision.condition == ""
+
+
+def test_a_gene_counts_only_where_no_whole_result_is_given() -> None:
+    gene = observation(Coded(code="94533-7", text="Gène N", system="LN"))
+    assert routed(report(gene)).result == "positive"
+    assert routed(report(gene, observation(coded=NOT_DETECTED))).result == "negative"
+
+
+def test_the_order_speaks_for_its_only_local_observation() -> None:
+    local = Coded(code="RES", text="Résultat", system="LABX")
+    assert routed(report(observation(local))).condition == "sars-cov-2"
+    assert routed(report(observation(local), observation(local))).condition == ""
+    other = Coded(code="95417-2", text="Premier test", system="LN")
+    assert routed(report(observation(other, coded=None, value="Positif"))).condition == ""
+
+
+def test_a_test_ins_reaches_no_stream_in_production() -> None:
+    about: dict[str, Any] = {"realm": Realm.PRODUCTION, "ins": PRODUCTION_INS}
+    decision = routed(report(observation()), **about)
+    assert decision.due == frozenset()
+    assert set(decision.holds.values()) == {WRONG_REALM}
+    assert set(decision.holds) == ALL
+    honest = traits(ins=(PRODUCTION_INS,))
+    assert routed(report(observation()), about=honest, **about).due == ALL
+
+
+def test_a_report_of_nothing_tracked_goes_to_the_dossier_only() -> None:
+    other = Coded(code="22664-7", text="Urée", system="LN")
+    decision = routed(report(observation(other), code=other))
+    assert decision.due == {Stream.DOSSIER}
+    assert (decision.condition, decision.result) == ("", "")
+
+
+def test_why_a_version_is_sent() -> None:
+    assert reason_of(case()) == "new_version"
+    assert reason_of(case(report(status=ResultStatus.WRONG))) == "cancelled"
+
+
+def test_findings_keep_the_laboratorys_order_among_equals() -> None:
+    first, second = observation(FLU, DETECTED), observation(coded=DETECTED)
+    codes = [each.analysis.condition.code for each in findings_of(report(first, second))]
+    assert codes == ["influenza", "sars-cov-2"]

@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.runtime.failpoints import FailpointError, arm
+from ops.runtime.postgres import Pool
+from routing import relay, streams
+from routing.emitted import event_id_of
+from routing.relay import Relay
+from routing.streams import Cursor, Lane, StreamReader, decode_cursor, encode_cursor, encode_line
+from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
+from schemas.events import StreamEvent
+from schemas.topics import Stream
+
+STREAM = Stream.PUBLIC_HEALTH
+DESTROYED = b"destroyed"
+
+
+class FakeOutbox:
+    """An outbox in memory that answers the reader's own queries."""
+
+    def __init__(self, partitions: int) -> None:
+        self.lanes: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
+        self.dropped = [0] * partitions
+
+    def add(self, partition: int, count: int = 1, payload: bytes | None = b"{}") -> None:
+        for _ in range(count):
+            seq = self.dropped[partition] + len(self.lanes[partition]) + 1
+            report_id = UUID(int=partition * 1_000_000 + seq)
+            row = {
+                "stream": STREAM.value,
+                "partition": partition,
+                "seq": seq,
+                "event_id": event_id_of(STREAM, report_id, 1),
+                "report_id": report_id,
+                "event_version": 1,
+                "kind": "withdrawn" if payload is None else "published",
+                "reason": "new",
+                "realm": "test",
+                "rule": "r",
+                "rule_version": "1",
+                "person_version": 1,
+                "emitted_at": datetime(2026, 3, 6, tzinfo=UTC),
+                "payload": payload,
+            }
+            self.lanes[partition].append(row)
+
+    def drop(self, partition: int, count: int) -> None:
+        del self.lanes[partition][:count]
+        self.dropped[partition] += count
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[FakeOutbox]:
+        yield self
+
+    async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
+        if query == streams.LANES:
+            return [
+                {
+                    "partition": partition,
+                    "last_seq": self.dropped[partition] + len(rows),
+                    "begins": self.dropped[partition] + 1,
+                }
+                for partition, rows in enumerate(self.lanes)
+            ]
+        assert query == streams.AFTER
+        return [
+            row
+            for partition, after, share in zip(*args[1:], strict=True)
+            for row in self.lanes[partition]
+            if after < row["seq"] <= after + share
+        ]
+
+    async def fetchval(self, query: str, *args: Any) -> UUID | None:
+        assert query == streams.AT
+        found = [row["event_id"] for row in self.lanes[args[1]] if row["seq"] == args[2]]
+        return found[0] if found else None
+
+
+class PlainOpener:
+    def open(self, sealed: bytes, associated: bytes) -> bytes:
+        assert len(associated) == 16
+        if sealed == DESTROYED:
+            raise PermanentError("key_destroyed")
+        return sealed
+
+
+def reader_of(outbox: FakeOutbox) -> StreamReader:
+    return StreamReader(cast("Pool", outbox), PlainOpener())
+
+
+async def read_all(outbox: FakeOutbox, limit: int, after: str | None = None) -> list[StreamEvent]:
+    found: list[StreamEvent] = []
+    while page := await reader_of(outbox).read_page(STREAM, after, limit):
+        assert len(page) <= limit
+        found += page
+        after = cast("str", page[-1].cursor)
+    return found
+
+
+def places(events: Sequence[StreamEvent]) -> list[tuple[int, int]]:
+    return [(event.partition, event.seq) for event in events]
+
+
+def filled(*counts: int) -> FakeOutbox:
+    outbox = FakeOutbox(len(counts))
+    for partition, count in enumerate(counts):
+        outbox.add(partition, count)
+    return outbox
+
+
+# ------------------------------------------------------------------ cursors and lines
+
+
+@given(st.lists(st.integers(0, 2**62), max_size=64), st.sampled_from(Stream))
+def test_cursors_come_back_as_they_went(positions: list[int], stream: Stream) -> None:
+    cursor = Cursor(version=1, stream=stream, positions=tuple(positions), fresh=())
+    text = encode_cursor(cursor)
+    assert decode_cursor(stream, text, len(positions)) == cursor
+    assert text.replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_cursor_or_a_permanent_error(text: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        decode_cursor(STREAM, text, 2)
+    assert caught.value.reason == "bad_cursor"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"stream": Stream.DOSSIER},
+        {"positions": (1,)},
+        {"positions": (-1, 0)},
+        {"fresh": (2,)},
+    ],
+)
+def test_cursors_of_elsewhere_are_refused(change: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"version": 1, "stream": STREAM, "positions": (0, 0)}
+    with pytest.raises(PermanentError):
+        decode_cursor(STREAM, encode_cursor(Cursor(**(values | change))), 2)
+
+
+async def test_a_line_holds_its_body_as_an_object() -> None:
+    outbox = FakeOutbox(1)
+    outbox.add(0, payload=b'{"n":24.60}')
+    outbox.add(0, payload=None)
+    full, empty = [encode_line(event) for event in await read_all(outbox, 10)]
+    assert full.endswith(b"\n")
+    assert full.count(b"\n") == 1
+    assert b'"body":{"n":24.60}' in full
+    assert msgspec.json.decode(empty)["body"] is None
+
+
+# ------------------------------------------------------------------ pages
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5), st.integers(1, 9))
+async def test_pages_give_every_event_once_and_lanes_in_order(
+    counts: list[int], limit: int
+) -> None:
+    events = await read_all(filled(*counts), limit)
+    assert sorted(places(events)) == [
+        (partition, seq) for partition, count in enumerate(counts) for seq in range(1, count + 1)
+    ]
+    for partition in range(len(counts)):
+        seqs = [event.seq for event in events if event.partition == partition]
+        assert seqs == sorted(seqs)
+
+
+async def test_any_events_cursor_continues_behind_it() -> None:
+    outbox = filled(4, 0, 7)
+    whole = await read_all(outbox, 100)
+    for number, event in enumerate(whole):
+        rest = await read_all(outbox, 3, cast("str", event.cursor))
+        assert sorted(places(rest)) == sorted(places(whole[number + 1 :]))
+    outbox.add(1)
+    assert places(await read_all(outbox, 3, cast("str", whole[-1].cursor))) == [(1, 1)]
+
+
+@given(st.dictionaries(st.integers(0, 9), st.integers(0, 50), max_size=8), st.integers(0, 100))
+def test_shares_are_fair_and_whole(left: dict[int, int], limit: int) -> None:
+    lanes = {each: Lane(begins=1, last_seq=count + 5) for each, count in left.items()}
+    shares = streams.share_out(dict.fromkeys(left, 5), lanes, limit)
+    assert sum(shares.values()) == min(limit, sum(left.values()))
+    assert all(0 < share <= left[each] for each, share in shares.items())
+    if len(left) <= limit:
+        assert set(shares) == {each for each, count in left.items() if count}
+
+
+async def test_retention_expires_old_cursors_but_not_the_start() -> None:
+    outbox = filled(5, 5)
+    old = await reader_of(outbox).read_page(STREAM, None, 2)
+    outbox.drop(0, 3)
+    with pytest.raises(PermanentError) as caught:
+        await read_all(outbox, 10, cast("str", old[-1].cursor))
+    assert caught.value.reason == "cursor_expired"
+    assert len(await read_all(outbox, 1)) == 7
+
+
+async def test_a_cursor_beyond_the_end_is_of_another_history() -> None:
+    last = (await read_all(filled(3), 10))[-1]
+    with pytest.raises(PermanentError) as caught:
+        await read_all(filled(2), 10, cast("str", last.cursor))
+    assert caught.value.reason == "bad_cursor"
+
+
+async def test_a_destroyed_key_expires_a_cursor_and_is_passed_over_at_the_start() -> None:
+    outbox = FakeOutbox(3)
+    for partition in range(3):
+        outbox.add(partition, 4, payload=DESTROYED)
+        outbox.add(partition, 2)
+    found = await read_all(outbox, 2)
+    assert sorted(places(found)) == [(0, 5), (0, 6), (1, 5), (1, 6), (2, 5), (2, 6)]
+    stale = encode_cursor(Cursor(version=1, stream=STREAM, positions=(1, 6, 6)))
+    with pytest.raises(PermanentError) as caught:
+        await read_all(outbox, 2, stale)
+    assert caught.value.reason == "cursor_expired"
+
+
+async def test_an_altered_payload_is_never_passed_over() -> None:
+    class Broken(PlainOpener):
+        def open(self, sealed: bytes, associated: bytes) -> bytes:
+            raise PermanentError("unreadable_payload")
+
+    with pytest.raises(PermanentError) as caught:
+        await StreamReader(cast("Pool", filled(1)), Broken()).read_page(STREAM, None, 5)
+    assert caught.value.reason == "unreadable_payload"
+
+
+# ------------------------------------------------------------------ relay
+
+
+class Record(msgspec.Struct):
+    value: bytes
+
+
+class FakeTopic:
+    """A topic and its publisher, which may fail before or after the commit."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[int, list[bytes]] = {}
+        self.sizes: list[int] = []
+        self.fail_before = self.fail_after = False
+        self.closed = 0
+        self.headers: list[Mapping[str, bytes]] = []
+
+    async def start(self) -> None:
+        return
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def publish(self, events: Sequence[relay.Event]) -> None:
+        await asyncio.sleep(0)
+        if self.fail_before:
+            raise UnknownResult("kafka_in_doubt")
+        self.sizes.append(len(events))
+        for topic, partition, key, value, headers in events:
+            assert topic == "t"
+            assert key == msgspec.json.decode(value)["report_id"].encode()
+            self.headers.append(dict(headers))
+            self.lanes.setdefault(partition, []).append(value)
+        if self.fail_after:
+            raise UnknownResult("kafka_in_doubt")
+
+    async def read_last_data_record(self, topic: str, partition: int) -> Record | None:
+        records = self.lanes.get(partition)
+        return Record(value=records[-1]) if records else None
+
+    def places(self) -> list[tuple[int, int]]:
+        decoded = [msgspec.json.decode(each) for lane in self.lanes.values() for each in lane]
+        return sorted((each["partition"], each["seq"]) for each in decoded)
+
+
+async def run(outbox: FakeOutbox, topic: FakeTopic, **settings: Any) -> None:
+    """Run a relay until it has published all."""
+    stopping = asyncio.Event()
+    mover = Relay(
+        reader_of(outbox),
+        topic,
+        stream=STREAM,
+        topic="t",
+        partitions=len(outbox.lanes),
+        poll_seconds=0.001,
+        **settings,
+    )
+    running = asyncio.ensure_future(mover.run(stopping))
+    wanted = sum(map(len, outbox.lanes)) + sum(outbox.dropped)
+    while not running.done() and sum(map(len, topic.lanes.values())) < wanted:
+        await asyncio.sleep(0)
+    stopping.set()
+    await running
+
+
+def whole(*counts: int) -> list[tuple[int, int]]:
+    return [(lane, seq) for lane, count in enumerate(counts) for seq in range(1, count + 1)]
+
+
+async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
+    outbox, topic = filled(3, 0, 2), FakeTopic()
+    await run(outbox, topic)
+    await run(outbox, topic)
+    outbox.add(1, 2)
+    outbox.add(0, 1, payload=None)
+    await run(outbox, topic)
+    assert topic.places() == whole(4, 2, 2)
+    assert topic.closed == 3
+    first = msgspec.json.decode(topic.lanes[0][0])
+    assert topic.headers[0] == {
+        "event_id": first["event_id"].encode(),
+        "seq": b"1",
+        "event_version": b"1",
+    }
+    assert "cursor" not in first
+
+
+async def test_a_doubt_ends_the_relay_and_the_next_one_repairs() -> None:
+    for moment in ("fail_before", "fail_after"):
+        outbox, topic = filled(3, 2), FakeTopic()
+        setattr(topic, moment, True)
+        with pytest.raises(UnknownResult):
+            await run(outbox, topic)
+        setattr(topic, moment, False)
+        await run(outbox, topic)
+        assert topic.places() == whole(3, 2)
+        assert topic.closed == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["relay.at_start", "relay.read", "relay.in_transaction", "relay.after_commit"]
+)
+async def test_every_failpoint_loses_and_doubles_nothing(name: str) -> None:
+    outbox, topic = filled(3, 2), FakeTopic()
+    arm(f"{name}=raise")
+    try:
+        with pytest.raises(FailpointError):
+            await run(outbox, topic)
+    finally:
+        arm("")
+    await run(outbox, topic)
+    assert topic.places() == whole(3, 2)
+
+
+async def test_transactions_are_bounded() -> None:
+    outbox, topic = filled(5, 5), FakeTopic()
+    await run(outbox, topic, max_events=4)
+    assert topic.sizes == [4, 4, 2]
+    big = FakeTopic()
+    await run(outbox, big, max_bytes=1)
+    assert big.sizes == [1] * 10
+    assert big.places() == whole(5, 5)
+
+
+def altered(value: bytes, **changes: Any) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(value) | changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event_id": str(UUID(int=5))},
+        {"seq": 9},
+        {"partition": 1},
+        {"stream": "dossier"},
+        {"seq": None},
+    ],
+)
+async def test_a_topic_of_another_history_is_fatal(change: dict[str, Any]) -> None:
+    outbox, topic = filled(3), FakeTopic()
+    await run(outbox, topic)
+    topic.lanes[0][-1] = altered(topic.lanes[0][-1], **change)
+    with pytest.raises(HistoriesDiverged) as caught:
+        await run(outbox, topic)
+    assert "histories-diverged.md" in caught.value.remedy
+    assert topic.closed == 2
+
+
+async def test_a_database_restored_to_an_earlier_state_is_fatal() -> None:
+    topic = FakeTopic()
+    await run(filled(3, 3), topic)
+    with pytest.raises(HistoriesDiverged):
+        await run(filled(3, 2), topic)
+
+
+async def test_retention_of_what_was_published_does_no_harm() -> None:
+    outbox, topic = filled(3), FakeTopic()
+    await run(outbox, topic)
+    outbox.drop(0, 3)
+    outbox.add(0)
+    await run(outbox, topic)
+    assert topic.places() == whole(4)
+
+
+async def test_retention_of_what_was_not_published_is_fatal() -> None:
+    outbox, topic = filled(3), FakeTopic()
+    await run(outbox, topic)
+    outbox.add(0, 3)
+    outbox.drop(0, 4)
+    with pytest.raises(HistoriesDiverged):
+        await run(outbox, topic)
+    with pytest.raises(HistoriesDiverged):
+        await run(outbox, FakeTopic())
+
+
+async def test_an_unreadable_event_is_fatal_not_skipped() -> None:
+    outbox = FakeOutbox(1)
+    outbox.add(0, payload=DESTROYED)
+    with pytest.raises(FatalError) as caught:
+        await run(outbox, FakeTopic())
+    assert caught.value.reason == "outbox_unreadable"

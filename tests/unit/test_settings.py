@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops.runtime.settings import Engine, load_settings
+from schemas.decision import Realm
+from schemas.errors import FatalError
+
+
+def test_the_defaults_are_the_embedded_engine_on_loopback() -> None:
+    settings = load_settings()
+    assert (settings.engine, settings.realm) == (Engine.EMBEDDED, Realm.TEST)
+    assert settings.mllp_host == settings.http_host == "127.0.0.1"
+    assert settings.partition_count == 16
+    assert settings.registers_unknown
+
+
+def test_an_unknown_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABDISPATCH_MLLP_PROT", "2575")
+    with pytest.raises(FatalError, match="LABDISPATCH_MLLP_PROT"):
+        load_settings()
+
+
+def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABDISPATCH_MLLP_PORT", "secret-looking")
+    with pytest.raises(FatalError) as caught:
+        load_settings()
+    assert "LABDISPATCH_MLLP_PORT" in str(caught.value)
+    assert "secret-looking" not in str(caught.value)
+
+
+def test_realm_test_listens_on_loopback_only() -> None:
+    with pytest.raises(FatalError, match="loopback"):
+        load_settings(mllp_host="0.0.0.0")
+
+
+def test_beyond_loopback_or_in_production_nobody_registers_by_sending() -> None:
+    assert not load_settings(realm=Realm.PRODUCTION).registers_unknown
+    far = load_settings(realm=Realm.PRODUCTION, mllp_host="10.0.0.1", register_unknown_labs=True)
+    assert not far.registers_unknown
+    assert not load_settings(register_unknown_labs=False).registers_unknown
+
+
+def test_the_cluster_needs_its_database() -> None:
+    with pytest.raises(FatalError, match="postgres_dsn"):
+        load_settings(engine=Engine.CLUSTER)
+
+
+def test_a_child_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load_settings(
+        engine=Engine.CLUSTER,
+        postgres_dsn="postgresql://u:p@localhost/x",
+        mllp_port=4711,
+        data_dir=tmp_path,
+        register_unknown_labs=False,
+    )
+    for name, value in settings.as_environment().items():
+        if name.startswith("LABDISPATCH_"):
+            monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = load_settings(postgres_dsn="postgresql://u:hidden@localhost/x")
+    assert "hidden" not in repr(settings)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ops.runtime.vault import FolderKeyStore, SealClass, Vault
+from schemas.errors import FatalError, PermanentError
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def vault(tmp_path: Path, clock: HandClock) -> Vault:
+    return Vault(FolderKeyStore(tmp_path / "keys"), clock)
+
+
+def test_what_was_sealed_opens(vault: Vault) -> None:
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    assert b"content" not in sealed
+    assert vault.open(sealed, b"row") == b"content"
+
+
+def test_a_row_moved_elsewhere_does_not_open(vault: Vault) -> None:
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    with pytest.raises(PermanentError, match="unreadable_payload"):
+        vault.open(sealed, b"other row")
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, 10, 20])
+def test_a_changed_byte_does_not_open(vault: Vault, place: int) -> None:
+    sealed = bytearray(vault.seal(SealClass.INTAKE, b"content", b"row"))
+    sealed[place] ^= 1
+    with pytest.raises(PermanentError):
+        vault.open(bytes(sealed), b"row")
+
+
+def test_a_destroyed_day_is_gone_for_everybody(
+    vault: Vault, tmp_path: Path, clock: HandClock
+) -> None:
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    clock.moment += timedelta(days=1)
+    younger = vault.seal(SealClass.INTAKE, b"younger", b"row")
+    other = vault.seal(SealClass.STREAM, b"other class", b"row")
+    vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    for held in (vault, Vault(FolderKeyStore(tmp_path / "keys"), clock)):
+        with pytest.raises(PermanentError, match="key_destroyed"):
+            held.open(sealed, b"row")
+        assert held.open(younger, b"row") == b"younger"
+        assert held.open(other, b"row") == b"other class"
+
+
+def test_another_process_opens_what_this_one_sealed(
+    vault: Vault, tmp_path: Path, clock: HandClock
+) -> None:
+    sealed = vault.seal(SealClass.IDENTITY, b"content", b"row")
+    assert Vault(FolderKeyStore(tmp_path / "keys"), clock).open(sealed, b"row") == b"content"
+
+
+def test_secrets_last_and_differ_by_name(vault: Vault, tmp_path: Path, clock: HandClock) -> None:
+    again = Vault(FolderKeyStore(tmp_path / "keys"), clock)
+    assert vault.secret("person") == again.secret("person")
+    assert vault.secret("person") != vault.secret("report")
+    assert len(vault.secret("person")) == 32
+
+
+def test_no_key_lies_in_the_clear_or_open_to_others(vault: Vault, tmp_path: Path) -> None:
+    secret = vault.secret("person")
+    files = list((tmp_path / "keys").iterdir())
+    assert files
+    for file in files:
+        assert file.stat().st_mode & 0o077 == 0
+        assert secret not in file.read_bytes()
+
+
+def test_keys_under_another_master_are_said_to_be_damaged(vault: Vault, tmp_path: Path) -> None:
+    vault.secret("person")
+    (tmp_path / "keys" / "master.key").write_bytes(b"x" * 32)
+    with pytest.raises(FatalError, match="keys_damaged"):
+        FolderKeyStore(tmp_path / "keys").load("secret-person")
+
+
+def test_an_open_folder_of_keys_is_refused(tmp_path: Path) -> None:
+    FolderKeyStore(tmp_path / "keys")
+    (tmp_path / "keys").chmod(0o755)
+    with pytest.raises(FatalError, match="keys_exposed"):
+        FolderKeyStore(tmp_path / "keys")
