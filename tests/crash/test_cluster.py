@@ -62,7 +62,9 @@ async def test_killed_at_a_failpoint(cluster: Cluster, failpoint: str) -> None:
     async def disarm_after_a_death() -> None:
         until = time.monotonic() + 120
         while -signal.SIGKILL not in cluster.ended[role]:
-            assert time.monotonic() < until, f"{role} never died at {failpoint}"
+            assert time.monotonic() < until, (
+                f"{role} never died at {failpoint}\n{cluster.last_words()}"
+            )
             await asyncio.sleep(0.02)
         cluster.extra[role] = {}
         for _ in range(20):  # the one that was started meanwhile is still armed
@@ -161,7 +163,7 @@ async def test_a_worker_stopped_inside_its_transaction_for_longer_than_every_tim
     async def wait_and_wake() -> None:
         until = time.monotonic() + 120
         while process_state(zombie) != "T":
-            assert time.monotonic() < until, "it never stopped"
+            assert time.monotonic() < until, f"it never stopped\n{cluster.last_words()}"
             await asyncio.sleep(0.02)
         command, environment = read_unit(STATIONS["dispatch"])
         with (cluster.folder / "dispatch-2.log").open("ab") as log:

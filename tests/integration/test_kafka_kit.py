@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -74,3 +76,18 @@ async def test_a_killed_broker_comes_back_with_its_records(kafka_cluster1: Kafka
     kafka_cluster1.kill(1)
     kafka_cluster1.restart(1)
     assert await _read(kafka_cluster1.bootstrap, "kept", 100) == [b"%d" % n for n in range(100)]
+
+
+def test_a_broker_outlives_the_thread_that_started_it_again(kafka_cluster1: KafkaCluster) -> None:
+    kafka_cluster1.kill(1)
+    starter = threading.Thread(target=kafka_cluster1.restart, args=(1,))
+    starter.start()
+    starter.join()
+    assert not kafka_cluster1.dead()
+
+
+def test_a_broker_that_died_unseen_is_started_again(kafka_cluster1: KafkaCluster) -> None:
+    kafka_cluster1.die(1)
+    assert kafka_cluster1.dead() == [1]
+    kafka_cluster1.start_missing()
+    assert not kafka_cluster1.dead()

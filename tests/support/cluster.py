@@ -72,6 +72,7 @@ class Cluster(Instance):
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._keepers: list[threading.Thread] = []
         self._stopping = threading.Event()
+        self._starting = threading.Lock()
         self.ended: dict[str, list[int]] = {role: [] for role in STATIONS}
 
     # ------------------------------------------------------------------ as operators do
@@ -114,7 +115,8 @@ class Cluster(Instance):
 
     def stop(self, seconds: float = 15) -> None:
         """Stop the stations in order, and wait for their end."""
-        self._stopping.set()
+        with self._starting:  # none is started between our list and our signal
+            self._stopping.set()
         for process in self._running.values():
             if process.poll() is None:
                 process.terminate()
@@ -195,13 +197,15 @@ class Cluster(Instance):
 
     def _keep(self, role: str, started: threading.Event) -> None:
         command, environment = read_unit(STATIONS[role])
-        while not self._stopping.is_set():
+        while True:
             wanted: Mapping[str, str] = {
                 **os.environ, **environment, **self.env, **self.extra.get(role, {})
             }  # fmt: skip
-            with (self.folder / f"{role}.log").open("ab") as log:
+            with self._starting, (self.folder / f"{role}.log").open("ab") as log:
+                if self._stopping.is_set():
+                    return
                 process = subprocess.Popen(command, env=wanted, stdout=log, stderr=log)
-            self._running[role] = process
+                self._running[role] = process
             started.set()
             code = process.wait()
             self.ended[role].append(code)

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -41,6 +42,10 @@ _DIE_WITH_PARENT: Final = (
     "if os.getppid() != int(sys.argv[1]): os._exit(1)\n"
     "os.execv(sys.argv[2], sys.argv[2:])\n"
 )
+
+# The kernel sends that signal when the *thread* that started the child ends: a thread of an event
+# loop's pool would take its brokers with it. This one lives as long as the process.
+_STARTER: Final = ThreadPoolExecutor(1, "kafka-starter")
 
 # Outside of the range from which the kernel takes ports for outgoing connections, so that a
 # killed broker finds its port free when it comes back.
@@ -138,6 +143,15 @@ class KafkaCluster:
         """End a broker by SIGKILL, as a power cut would, and wait until it is gone."""
         self._running.pop(broker_id).end(signal.SIGKILL)
 
+    def die(self, broker_id: int) -> None:
+        """End a broker by SIGKILL and go on as if nobody had seen it."""
+        self._running[broker_id].send(signal.SIGKILL)
+        self._running[broker_id].wait_over()
+
+    def dead(self) -> list[int]:
+        """The brokers that ended without having been stopped here."""
+        return [node for node, broker in self._running.items() if broker.over]
+
     def stop_broker(self, broker_id: int) -> None:
         """Stop a broker in order (SIGTERM) and wait until it is gone."""
         self._running.pop(broker_id).end(signal.SIGTERM)
@@ -157,7 +171,9 @@ class KafkaCluster:
         self._start_all([broker_id])
 
     def start_missing(self) -> None:
-        """Start the brokers that were killed or stopped and not started again."""
+        """Start the brokers that were killed, stopped or died, and were not started again."""
+        for node in self.dead():
+            self.kill(node)
         self._start_all([node for node in self.ids if node not in self._running])
 
     def stop(self, *, graceful: bool = False) -> None:
@@ -271,7 +287,8 @@ class _Broker:
         self._log = log
         self._ready = threading.Event()
         self._over = threading.Event()
-        self._process = subprocess.Popen(
+        self._process = _STARTER.submit(
+            subprocess.Popen[bytes],
             [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -280,7 +297,7 @@ class _Broker:
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
             # A Ctrl-C at the terminal is for the tests; they end their brokers themselves.
             process_group=0,
-        )
+        ).result()
         self._drain = threading.Thread(target=self._copy_output, daemon=True)
         self._drain.start()
 
@@ -295,9 +312,17 @@ class _Broker:
         self._over.set()
         self._ready.set()
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def wait_ready(self) -> None:
         if not self._ready.wait(START_SECONDS) or self._over.is_set():
             raise BrokerFailed(self._last_words())
+
+    def wait_over(self) -> None:
+        self._process.wait(STOP_SECONDS)
 
     def wait_done(self) -> None:
         try:

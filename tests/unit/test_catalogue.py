@@ -13,6 +13,7 @@ from ingest.catalogue import RULES, english, fault, finding, french
 from ingest.rules.rule import EVERYWHERE, FRANCE, Rule
 from schemas.finding import Level
 from schemas.place import NOWHERE, Place
+from tests.support.sources import parsed
 
 ROOT = Path(__file__).parents[2]
 MAKERS = {"note", "finding", "fault", "_refused", "_unusable"}
@@ -30,7 +31,7 @@ def sources() -> Iterator[Path]:
 def used() -> Iterator[tuple[str, str]]:
     """Yield each code that is given to a maker of findings, and where."""
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if not (isinstance(node, ast.Call) and node.args):
                 continue
             function, first = node.func, node.args[0]
@@ -45,7 +46,7 @@ def constants() -> set[str]:
     return {
         node.value
         for path in sources()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

@@ -16,6 +16,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.sources import parsed
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PRODUCT: Final = ("schemas", "ingest", "dedup", "routing", "ops")
 
@@ -118,7 +120,7 @@ def test_the_walk_sees_what_it_must() -> None:
 @functools.cache
 def _sources() -> list[tuple[str, ast.Module]]:
     return [
-        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text()))
+        (path.relative_to(ROOT).as_posix(), parsed(path))
         for package in PRODUCT
         for path in sorted((ROOT / package).rglob("*.py"))
     ]
