@@ -213,7 +213,7 @@ class KafkaCluster:
         ]
 
     def _format(self) -> None:
-        cluster_id = uuid.uuid4()
+        cluster_id = _kafka_uuid()
         for node in self.ids:
             folder = self._folder(node)
             shutil.rmtree(folder, ignore_errors=True)
@@ -225,7 +225,7 @@ class KafkaCluster:
                     "kafka.tools.StorageTool",
                     "format",
                     "--cluster-id",
-                    _kafka_uuid(cluster_id),
+                    cluster_id,
                     "--config",
                     str(self._folder(node) / "server.properties"),
                 ),
@@ -391,9 +391,15 @@ def _make_archive(archive: Path) -> None:
         fresh.rename(archive)
 
 
-def _kafka_uuid(value: uuid.UUID) -> str:
-    """Return a UUID as Kafka writes it: URL-safe base64 without padding."""
-    return base64.urlsafe_b64encode(value.bytes).decode().rstrip("=")
+def _kafka_uuid() -> str:
+    """Return a new UUID as Kafka writes it: URL-safe base64 without padding.
+
+    Never one that begins with a hyphen, which the command line would take for an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def _started(base_dir: Path, brokers: int) -> KafkaCluster:
