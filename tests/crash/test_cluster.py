@@ -175,7 +175,7 @@ async def test_a_worker_stopped_inside_its_transaction_for_longer_than_every_tim
             )
         try:
             # idle_in_transaction_session_timeout is 5 s: its locks go, and with them its work.
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             await asyncio.sleep(8)
             while cluster.account()["in_flight"] != 0:
                 assert time.monotonic() < until, "nobody went on with the zombie's partitions"
@@ -216,7 +216,7 @@ async def test_a_database_restored_to_an_earlier_state_stops_the_relay(cluster: 
     cluster.server.start()
     ends_before = len(cluster.ended["relay"])
     cluster.start_station("relay")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while len(cluster.ended["relay"]) == ends_before:
         assert time.monotonic() < until, "the relay went on"
         await asyncio.sleep(0.1)

@@ -76,7 +76,7 @@ async def test_a_local_text_is_listed_mapped_and_then_in_the_stream(fresh: Embed
     assert added.returncode == 0, added.stderr
     assert "profile version 2" in added.stdout
     assert said(fresh, "labs", "codes", LAB, "unmapped")["values"] == []
-    until = time.monotonic() + 4 * SECONDS
+    until = time.monotonic() + 12 * SECONDS
     number = 10
     while not results(fresh):
         assert time.monotonic() < until, "the mapping did not reach the door"
@@ -127,7 +127,7 @@ async def test_a_state_reaches_a_running_door(product: Embedded) -> None:
     assert "did you mean LABSTATE" in unknown.stderr
     for state, answer in (("suspended", "AR"), ("live", "AA")):
         assert said(product, "labs", "state", "LABSTATE", state)["state"] == state
-        until = time.monotonic() + 4 * SECONDS
+        until = time.monotonic() + 12 * SECONDS
         number = 100
         while await send(product, result(number, "Positif", "LABSTATE")) != answer:
             number += 1
@@ -151,7 +151,7 @@ async def test_a_live_laboratory_is_told_errors_alone_by_the_door_that_runs(
         return [line for line in answer.raw.split(b"\r") if line.startswith(b"ERR")]
 
     assert any(b"|W|" in line or b"|I|" in line for line in await told(1))
-    until = time.monotonic() + 4 * SECONDS
+    until = time.monotonic() + 12 * SECONDS
     for state, is_silent in (("live", True), ("onboarding", False)):
         assert said(product, "labs", "state", "LABTOLD", state)["state"] == state
         number = 100
@@ -164,7 +164,7 @@ async def test_a_live_laboratory_is_told_errors_alone_by_the_door_that_runs(
             )
             (error,) = await told(2, broken)
             assert b"|E|pid_missing^" in error
-        until = time.monotonic() + 4 * SECONDS
+        until = time.monotonic() + 12 * SECONDS
 
 
 async def test_conformance_is_for_the_operator_alone(product: Embedded) -> None:

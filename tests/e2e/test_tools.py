@@ -204,7 +204,7 @@ def sandbox() -> Iterator[dict[str, Any]]:
 
 def fetched(url: str, method: str = "GET", body: bytes | None = None) -> Any:
     request = urllib.request.Request(url, data=body, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())
 
 

@@ -69,12 +69,12 @@ async def door() -> AsyncIterator[Door]:
 
 
 async def read_answers(reader: asyncio.StreamReader, count: int) -> list[bytes]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [(await reader.readuntil(b"\x1c\r"))[1:-2] for _ in range(count)]
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         try:
             return await reader.read() == b""
         except ConnectionError:
@@ -82,7 +82,7 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -140,7 +140,7 @@ async def test_a_reset_in_a_frame_disturbs_nobody(door: Door) -> None:
 async def test_a_frame_that_starves_is_closed(door: Door) -> None:
     reader, writer = await door.connect()
     writer.write(b"\x0bMSH|never whole")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
 
@@ -160,7 +160,7 @@ async def test_a_peer_that_never_reads_is_cut_and_the_others_go_on(door: Door) -
     flooding = asyncio.ensure_future(flood())
     reader, writer = await door.connect()
     with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as the kernel likes
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await flooding
     writer.write(FRAME % b"MSH|honest")
     assert await read_answers(reader, 1) == [b"MSH|honest"]
@@ -172,7 +172,7 @@ async def test_in_doubt_the_connection_closes_without_an_answer(door: Door) -> N
     door.echo.in_doubt = True
     reader, writer = await door.connect()
     writer.write(FRAME % b"MSH|unknown")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
 
@@ -181,7 +181,7 @@ async def test_http_and_tls_on_this_port_are_closed(door: Door) -> None:
     for hello in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"):
         reader, writer = await door.connect()
         writer.write(hello)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await reader.read() == b""
         writer.close()
 

