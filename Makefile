@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-ack bench-check bench-e2e \
-        proof-crash proof-fuzz proof-oracle clean
+        proof-crash proof-kills proof-fuzz proof-oracle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -88,6 +88,10 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
+
+proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
+	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)
+	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine cluster $(ARGS)
 
 proof-fuzz: setup-dev ## hours of fuzzing (HOURS=1 by default), a row for each target
 	$(BIN)/python -m tests.fuzz.proof --hours $(or $(HOURS),1) $(ARGS)

@@ -45,15 +45,18 @@ async def under_load(
     *,
     pause_seconds: float = 0.02,
     before: Sequence[tuple[str, str]] = (),
+    keep: list[tuple[str, str]] | None = None,
 ) -> Ledger:
     """Send while something bad happens; check that everything is in its place afterwards.
 
-    `before` is the journal of what the same instance was sent earlier.
+    `before` is the journal of what the same instance was sent earlier; `keep` takes this one.
     """
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(send_all(instance, messages, pause_seconds))
         await disturb()
     journal = sending.result()
+    if keep is not None:
+        keep += journal
     assert {control_id for control_id, code in journal if code == "AA"} == {
         m.control_id for m in messages
     }
