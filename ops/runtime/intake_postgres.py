@@ -16,18 +16,22 @@ from .postgres import Pool, is_unknown_commit, translated
 # One autocommit function call: the answer comes after the commit, so an answer means durable.
 APPEND: Final = "SELECT intake_append($1, $2, $3, $4, $5, $6, $7, $8)"
 
-# Each partition gives at most its share, then what is left of the limit goes by offset age.
+# What waits is counted before it is read: a backlog would otherwise be fetched whole, from every
+# partition up to the limit, and thrown away but for one batch.
+HEADS: Final = """
+SELECT partition, next_offset FROM intake_head WHERE partition = ANY ($1::integer[])
+"""
 READ: Final = """
 SELECT found.partition, found."offset", found.message_id, found.lab_id, found.kind,
        found.received_at, found.inbox_key, found.control_key, found.payload
-FROM unnest($1::integer[], $2::bigint[]) AS asked (partition, "offset")
+FROM unnest($1::integer[], $2::bigint[], $3::integer[]) AS asked (partition, "offset", share)
 CROSS JOIN LATERAL (
     SELECT i.partition, i."offset", i.message_id, i.lab_id, i.kind, i.received_at, i.inbox_key,
            i.control_key, i.payload
     FROM intake i
     WHERE i.partition = asked.partition AND i."offset" >= asked."offset"
     ORDER BY i."offset"
-    LIMIT $3
+    LIMIT asked.share
 ) AS found
 """
 
@@ -95,18 +99,28 @@ class PostgresIntakeLog:
             return ReadBatch(records=[], next_offsets=next_offsets)
         with translated():
             async with self._pool.acquire() as connection:
+                heads = await connection.fetch(HEADS, list(positions))
+                waiting = {
+                    row["partition"]: row["next_offset"] - positions[row["partition"]]
+                    for row in heads
+                    if row["next_offset"] > positions[row["partition"]]
+                }
+                if not waiting:
+                    return ReadBatch(records=[], next_offsets=next_offsets)
+                share = _fair_share(waiting, limit)
                 rows = await connection.fetch(
-                    READ, list(positions), list(positions.values()), limit
+                    READ, list(share), [positions[p] for p in share], list(share.values())
                 )
-        records = _fair_share([_record(row) for row in rows], limit)
-        seen: set[int] = set()
+        records = [_record(row) for row in rows]
         for record in records:
-            if record.partition not in seen:
-                seen.add(record.partition)
-                if record.offset > positions[record.partition]:
-                    # The embedded log is gapless: what stood between was dropped.
-                    raise OffsetGone(record.partition, positions[record.partition], record.offset)
+            if next_offsets[record.partition] == positions[record.partition] != record.offset:
+                # The embedded log is gapless: what stood between was dropped.
+                raise OffsetGone(record.partition, positions[record.partition], record.offset)
             next_offsets[record.partition] = record.offset + 1
+        for partition in share:
+            if next_offsets[partition] == positions[partition]:
+                begin = positions[partition] + waiting[partition]
+                raise OffsetGone(partition, positions[partition], begin)
         return ReadBatch(records=records, next_offsets=next_offsets)
 
     async def fetch(self, partition: int, offset: int) -> StoredRecord | None:
@@ -134,24 +148,21 @@ class PostgresIntakeLog:
         """Leave the pool to whoever opened it."""
 
 
-def _fair_share(records: list[StoredRecord], limit: int) -> list[StoredRecord]:
-    """Cut to `limit`, the same share for each partition first, each partition in offset order."""
-    if len(records) <= limit:
-        return records
-    lanes: dict[int, list[StoredRecord]] = {}
-    for record in records:
-        lanes.setdefault(record.partition, []).append(record)
-    share, left = dict.fromkeys(lanes, 0), limit
+def _fair_share(waiting: Mapping[int, int], limit: int) -> dict[int, int]:
+    """Share `limit` out among partitions with so many records waiting, each the same at first."""
+    share, left = dict.fromkeys(waiting, 0), limit
     while left:
-        open_lanes = [p for p, lane in lanes.items() if share[p] < len(lane)]
-        step = max(1, left // len(open_lanes))
-        for partition in open_lanes:
-            take = min(step, len(lanes[partition]) - share[partition], left)
+        unfilled = [p for p, count in waiting.items() if share[p] < count]
+        if not unfilled:
+            break
+        step = max(1, left // len(unfilled))
+        for partition in unfilled:
+            take = min(step, waiting[partition] - share[partition], left)
             share[partition] += take
             left -= take
             if not left:
                 break
-    return [record for partition, lane in lanes.items() for record in lane[: share[partition]]]
+    return {partition: count for partition, count in share.items() if count}
 
 
 def _record(row: Mapping[str, Any]) -> StoredRecord:
