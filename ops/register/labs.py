@@ -40,6 +40,7 @@ SELECT l.lab_id, l.registry_id, l.name, l.state, l.profile, l.profile_version, l
 FROM lab l
 """
 LIST: Final = _SELECT + " ORDER BY l.registry_id"
+PAGE: Final = _SELECT + " WHERE l.registry_id > $1 ORDER BY l.registry_id LIMIT $2"
 ONE: Final = _SELECT + " WHERE l.registry_id = $1"
 NAMES: Final = "SELECT registry_id FROM lab ORDER BY registry_id LIMIT 20000"
 LOCK: Final = """
@@ -91,6 +92,11 @@ class SoftwareSeen(msgspec.Struct, frozen=True, kw_only=True):
 async def list_labs(connection: Connection) -> list[Laboratory]:
     """Return every laboratory, by registry id."""
     return [_laboratory(row) for row in await connection.fetch(LIST)]
+
+
+async def page_of_labs(connection: Connection, *, after: str, limit: int) -> list[Laboratory]:
+    """Return the laboratories after a registry id, in its order."""
+    return [_laboratory(row) for row in await connection.fetch(PAGE, after, limit)]
 
 
 async def find_lab(connection: Connection, registry_id: str) -> Laboratory:
