@@ -23,6 +23,7 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
 from ops.runtime.health import disk_is_low, not_ready
 from ops.runtime.kafka import TopicSpec, ensure_topics
@@ -155,11 +156,14 @@ async def _in_doubt(door: Door) -> None:
 
 def _upkeep(hub: Hub, door: Door) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
-    return [
+    works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
         _flush_for_ever(hub.pool, door.counts),
         _watch_disk(settings, door),
     ]
+    if hub.held is not None:
+        works.append(watch_proof(hub.pool, settings.register_refresh_seconds))
+    return works
 
 
 async def _flush_for_ever(pool: Pool, counts: DoorCounts) -> None:
@@ -261,6 +265,8 @@ async def _make_topics(hub: Hub) -> None:
 async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     # Only here: the other three start a third of a second sooner without a web framework.
     from ops.api import ApiParts, build_api  # noqa: PLC0415
+    from ops.register.access import Gate  # noqa: PLC0415
+    from ops.register.lab_routes import Desk  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
     from ops.serving import bound_socket, serve_http  # noqa: PLC0415
 
@@ -269,10 +275,13 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         door.appender.start()
+        tokens = load_or_make_tokens(settings.data_dir)
+        gate = Gate(tokens=tokens, of_token=door.register.of_token)
         parts = ApiParts(
             acceptor=door.acceptor,
             reader=reader_of(hub),
-            tokens=load_or_make_tokens(settings.data_dir),
+            tokens=tokens,
+            desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
             not_ready=lambda: not_ready(hub.pool, hub.log),
