@@ -18,6 +18,7 @@ from ingest.accept import Acceptor, DoorCounts
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
 from ops.dispatch import Dispatcher, DispatchSecrets
+from ops.foreign import ForeignFacilities
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
@@ -68,6 +69,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     appender: GroupAppender
     register: LabRegister
     counts: DoorCounts
+    foreign: ForeignFacilities
 
 
 def connection_of(settings: Settings) -> Mapping[str, Any]:
@@ -162,6 +164,7 @@ async def open_door(hub: Hub) -> Door:
         deadline_seconds=settings.append_deadline_seconds,
     )
     counts = DoorCounts()
+    foreign = ForeignFacilities(lambda name: register.get(name) is not None, hub.clock)
     acceptor = Acceptor(
         register=register,
         appender=appender,
@@ -171,8 +174,15 @@ async def open_door(hub: Hub) -> Door:
         partitions=hub.instance.partitions,
         inbox_secret=hub.vault.secret("inbox"),
         counts=counts,
+        note_foreign=foreign.note,
     )
-    return Door(acceptor=acceptor, appender=appender, register=register, counts=counts)
+    return Door(
+        acceptor=acceptor,
+        appender=appender,
+        register=register,
+        counts=counts,
+        foreign=foreign,
+    )
 
 
 def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
