@@ -53,10 +53,15 @@ class Opened(Phi, frozen=True, kw_only=True):
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch or a file ends, with the messages or batches that it held."""
+    """A batch or a file ends, with the messages or batches that it held.
+
+    `separator` is that of its header; `codes` are the findings on the file so far.
+    """
 
     kind: str
     held: int
+    separator: str = _STANDARD
+    codes: tuple[str, ...] = ()
 
 
 Step = Message | Skipped | Opened | Closed
@@ -87,6 +92,7 @@ class ReaderState(msgspec.Struct, kw_only=True):
     position: int = 0
     messages: int = 0
     separator: str = _STANDARD
+    file_separator: str = _STANDARD
     file_is_open: bool = False
     file_batches: int = 0
     batch: str = ""
@@ -134,10 +140,6 @@ class BatchReader:
             self._note("batch_empty", end)
         return steps
 
-    def note(self, code: str) -> None:
-        """Add a finding about the file as such."""
-        self._note(code, 0)
-
     def _take(self, parts: list[Part]) -> list[Step]:
         out: list[Step] = []
         for part in parts:
@@ -182,7 +184,7 @@ class BatchReader:
                 self._note("batch_trailer_missing", part.start)
             self._close_file(out)
             state.file_is_open, state.file_batches = True, 0
-            state.separator = _separator_of(part.raw)
+            state.file_separator = _separator_of(part.raw)
             out.append(Opened(kind="FHS", line=part.raw[:_HEAD_BYTES]))
         elif name == "BHS":
             self._end_batch_without_trailer(part, out)
@@ -210,15 +212,19 @@ class BatchReader:
     def _close_batch(self, out: list[Step]) -> None:
         state = self._state
         if state.batch:
-            out.append(Closed(kind="BTS", held=state.batch_messages))
+            out.append(self._closed("BTS", state.batch_messages, state.separator))
             state.file_batches += 1
         state.batch, state.batch_messages = "", 0
 
     def _close_file(self, out: list[Step]) -> None:
         state = self._state
         if state.file_is_open:
-            out.append(Closed(kind="FTS", held=state.file_batches))
+            out.append(self._closed("FTS", state.file_batches, state.file_separator))
         state.file_is_open = False
+
+    def _closed(self, kind: str, held: int, separator: str) -> Closed:
+        codes = tuple(dict.fromkeys(found.code for found in self._state.findings))
+        return Closed(kind=kind, held=held, separator=separator, codes=codes)
 
     def _compare(self, code: str, part: Part, held: int) -> None:
         """Compare BTS-1 or FTS-1, where it is valued, with what was counted."""

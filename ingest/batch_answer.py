@@ -7,7 +7,6 @@ Source: HL7 v2.5.1 2.10.3.1, 2.15.2 (BHS), 2.15.3 (BTS), 2.15.6 (FHS), 2.15.7 (F
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final
@@ -53,12 +52,12 @@ def header_line(opened: Opened, at: datetime) -> bytes:
     return line.rstrip(field) + b"\r"
 
 
-def trailer_line(closed: Closed, separator: str, answers: int, codes: Sequence[str]) -> bytes:
+def trailer_line(closed: Closed, answers: int) -> bytes:
     """Return the BTS or FTS: how many answers or batches it holds, and what was found."""
-    field = separator.encode()
+    field = closed.separator.encode()
     # BTS-2 and FTS-2 are comments: our stable codes, which hold no separator.
-    found = list(dict.fromkeys(codes))[:_MAX_CODES]
-    line = field.join([closed.kind.encode(), b"%d" % answers, " ".join(found).encode()])
+    found = " ".join(closed.codes[:_MAX_CODES])
+    line = field.join([closed.kind.encode(), b"%d" % answers, found.encode()])
     return line.rstrip(field) + b"\r"
 
 

@@ -240,10 +240,20 @@ def test_a_header_that_says_nothing_is_answered_all_the_same(line: bytes) -> Non
 
 
 def test_a_trailer_counts_the_answers_and_names_what_was_found() -> None:
-    closed = Closed(kind="BTS", held=2)
-    assert trailer_line(closed, "|", 2, []) == b"BTS|2\r"
-    found = ["batch_count_differs", "batch_count_differs", "batch_text_outside"]
-    assert trailer_line(closed, "$", 3, found) == b"BTS$3$batch_count_differs batch_text_outside\r"
+    assert trailer_line(Closed(kind="BTS", held=2), 2) == b"BTS|2\r"
+    found = ("batch_count_differs", "batch_text_outside")
+    closed = Closed(kind="FTS", held=3, separator="$", codes=found)
+    assert trailer_line(closed, 3) == b"FTS$3$batch_count_differs batch_text_outside\r"
+
+
+def test_an_end_names_the_separator_of_its_header_and_the_findings_so_far() -> None:
+    content = FHS.replace(b"|", b"$") + BHS + ONE + b"BTS|2\r" + b"FTS$1\r"
+    ends = [step for step in read(content)[0] if isinstance(step, Closed)]
+    codes = ("batch_count_differs",)
+    assert ends == [
+        Closed(kind="BTS", held=1, separator="|", codes=codes),
+        Closed(kind="FTS", held=1, separator="$", codes=codes),
+    ]
 
 
 def test_the_code_of_an_acknowledgement() -> None:
