@@ -19,7 +19,7 @@ from uuid import UUID
 
 import msgspec
 
-from ops.runtime.data_folder import fsync_folder
+from ops.runtime.data_folder import fsync_folder, make_folder
 from ops.runtime.ids import new_message_id
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
@@ -84,8 +84,7 @@ class Uploads:
         closed_reason: Callable[[], str],
         limits: UploadLimits,
     ) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._folder = folder
+        self._folder = make_folder(folder)
         self._store = store
         self._runner = runner
         self._door = door
