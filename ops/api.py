@@ -46,6 +46,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, str]
     read_conformance: ReadConformance
     max_body_bytes: int
+    more_routes: list[ControllerRouterHandler] = []
+    """Routes of other doors (files)."""
     not_ready: Callable[[], Awaitable[list[str]]]
     """Names what is not ready; empty when all is."""
     desk: Desk | None = None
@@ -65,6 +67,7 @@ def build_api(parts: ApiParts) -> Litestar:
             *conformance_routes(parts.read_conformance, gate),
             *((lab_routes(desk) + credential_routes(desk)) if desk is not None else ()),
             *_operations(parts),
+            *parts.more_routes,
         ],
         openapi_config=OpenAPIConfig(
             title="labdispatch",
