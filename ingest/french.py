@@ -22,7 +22,7 @@ from .bounds import MAX_FINDINGS
 from .catalogue import finding
 from .er7 import Message, Segment
 from .names import is_plain_name, name_fault
-from .profile import finess_of, realm_of
+from .numbers import finess_of, realm_of
 from .structures import Shape
 
 _DEFAULT_DAYS: Final = frozenset({"01-01", "12-31"})

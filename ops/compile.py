@@ -20,9 +20,11 @@ from setuptools.command.build_ext import build_ext
 from ingest import LIBRARY, TWINS, sources_digest
 
 MODULES: Final = (
+    "numbers",
     "charset",
     "escapes",
     "er7",
+    "bounds",
     "times",
     "header",
     "reading",
@@ -38,6 +40,7 @@ MODULES: Final = (
     "segment_walk",
     "order_walk",
     "leaves",
+    "ack",
 )
 """Modules of `ingest`; all of them pure."""
 
