@@ -13,8 +13,6 @@ from hashlib import blake2b
 from typing import Final
 from unicodedata import normalize
 
-import msgspec
-
 from schemas.finding import Finding, Level
 from schemas.place import NOWHERE, Place
 
@@ -22,6 +20,7 @@ from .catalogue import RULES, finding, french
 from .charset import declared_codec
 from .header import Header
 from .judge import Judgement, Ruling
+from .msh import AnswerForm
 from .profile import version_has_errors
 from .separators import Separators, separators_of
 from .structures import ACKNOWLEDGEMENT
@@ -155,18 +154,7 @@ def _message(header: Header, code: str, findings: tuple[Finding, ...], at: datet
     return b"".join(lines)
 
 
-class _Form(msgspec.Struct, frozen=True):
-    """What is alike in every answer to a sender: MSH but for its time and its control id."""
-
-    separators: Separators
-    codec: str
-    field: bytes
-    before_time: bytes
-    before_id: bytes
-    after_id: bytes
-
-
-_FORMS: Final[dict[tuple[bytes | str, ...], _Form]] = {}
+_FORMS: Final[dict[tuple[bytes | str, ...], AnswerForm]] = {}
 _MAX_FORMS: Final = 8_192
 
 
@@ -181,7 +169,7 @@ def _event_of(header: Header, code: str) -> str:
     return header.trigger
 
 
-def _form_of(header: Header, event: str) -> _Form:
+def _form_of(header: Header, event: str) -> AnswerForm:
     alike = (
         header.separators,
         header.sending_application,
@@ -201,7 +189,7 @@ def _form_of(header: Header, event: str) -> _Form:
     return form
 
 
-def _make_form(header: Header, event: str) -> _Form:
+def _make_form(header: Header, event: str) -> AnswerForm:
     separators = _separators(header)
     field = separators.field.encode()
     kind = ["ACK"]
@@ -220,7 +208,7 @@ def _make_form(header: Header, event: str) -> _Form:
     after = [b"", header.processing_id_raw, header.version_raw]
     if header.charset_name:
         after += [b""] * 5 + [header.charset_name]
-    return _Form(
+    return AnswerForm(
         separators=separators,
         codec=declared_codec(header.charset_name) or "ascii",
         field=field,
@@ -236,7 +224,7 @@ def _time_of(second: int) -> bytes:
     return datetime.fromtimestamp(second, UTC).strftime("%Y%m%d%H%M%S%z").encode()
 
 
-def _errors(told: list[Finding], form: _Form, header: Header) -> list[bytes]:
+def _errors(told: list[Finding], form: AnswerForm, header: Header) -> list[bytes]:
     """Write what follows MSA-2: in MSA itself before 2.5, and the ERR segments."""
     separators = form.separators
     if version_has_errors(header.version):

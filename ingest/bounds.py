@@ -1,4 +1,7 @@
-"""Bounds of what a message may hold: what is indexed, how many groups, observations, findings."""
+"""Bounds of what a message may hold: what is indexed, how many groups, observations, findings.
+
+How many lines, fields, components and escapes are cut apart at all stands in `er7.py`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ MAX_NAME_CHARACTERS: Final = 1_000
 MAX_FINDINGS: Final = 100
 MAX_EXAMINED_PARTS: Final = 2_000
 """Fields, components and subcomponents of a segment that is compared with HL7's own tables."""
+MAX_WALKED_VALUES: Final = 50_000
+"""Values of a message that are walked through, one by one; what comes after is not judged."""
+LONG_CHARACTERS: Final = 2_048
+"""A line or field of more characters holds a document: it is walked, which never looks inside."""
 TOO_MUCH: Final = frozenset(
     {"too_many_segments", "too_many_groups", "too_many_observations", "too_many_repetitions"}
     | {"too_many_escapes", "name_too_long"}

@@ -16,7 +16,7 @@ from typing import Final
 from schemas.finding import Finding
 from schemas.place import Place
 
-from .bounds import MAX_FINDINGS
+from .bounds import LONG_CHARACTERS, MAX_FINDINGS, MAX_WALKED_VALUES
 from .catalogue import finding
 from .er7 import Message, Segment
 from .hl7_tables import VERSIONS, tables_of
@@ -26,12 +26,6 @@ from .order_walk import order_pattern, walk_order
 from .segment_walk import Budget, Enough, walk_segment
 from .separators import Separators
 
-_LONG: Final = 2_048
-"""A line of more characters holds a document: it is walked, which never looks inside a text."""
-_VALUES: Final = 50_000
-"""So many values of a message are walked through at most; what comes after is not judged."""
-_SEGMENTS: Final = 50_000
-"""The same of segments, and of a message with more the order is not judged."""
 _STRUCTURES: Final = {"ORU": "ORU_R01", "ACK": "ACK", "OUL": "OUL_R22", "MDM": "MDM_T02"}
 _SPECIAL: Final = {("ORU", "R30"): "ORU_R30"}
 
@@ -61,15 +55,13 @@ def _check(message: Message, version: str, found: _Findings) -> None:
     structure = structure_name(message)
     order = order_pattern(version, structure)
     names = " ".join(map(_NAME, segments)) + " "
-    if len(segments) > _SEGMENTS:
-        segments = segments[:_SEGMENTS]
-    elif order is not None and not order.fullmatch(names):
+    if order is not None and not order.fullmatch(names):
         many = len(names) > _KEPT_CHARACTERS
         off = (_order_faults.__wrapped__ if many else _order_faults)(names, version, structure)
         for code, place in off:
             found.note(code, place)
-    letters = _standard_letters(message.separators)
-    patterns = _patterns(version) if letters is not None else _NONE
+    writing = _standard_writing(message.separators)
+    patterns = _patterns(version) if writing is not None else _NONE
     for segment in segments:
         key = segment.name
         if key == "OBX":
@@ -78,13 +70,14 @@ def _check(message: Message, version: str, found: _Findings) -> None:
         if pattern is _NEVER:
             pattern = _add_pattern(patterns, version, segment)
         line = segment.line
-        if letters and len(line) <= _LONG:
-            line = line.translate(letters)
-        if pattern is None or len(line) > _LONG or not pattern.fullmatch(line):
+        if writing is not None and writing.letters and len(line) <= LONG_CHARACTERS:
+            line = writing.of(line)
+        if pattern is None or len(line) > LONG_CHARACTERS or not pattern.fullmatch(line):
             tables = tables_of(version)
             if segment.name in tables.segments:
                 # None: OBX-2 is no data type, and what it says is not for a cache.
-                right = _right_fields(version, segment) if not letters and pattern else ()
+                is_standard = writing is None or not writing.letters
+                right = _right_fields(version, segment) if is_standard and pattern else ()
                 walk_segment(segment, tables, found.note, found.budget, right)
 
 
@@ -127,7 +120,7 @@ class _Findings:
 
     def __init__(self) -> None:
         self.by_place: dict[tuple[str, Place], Finding] = {}
-        self.budget = Budget(_VALUES)
+        self.budget = Budget(MAX_WALKED_VALUES)
 
     def note(self, code: str, place: Place) -> None:
         """Keep a finding, unless it is told already.
@@ -179,24 +172,39 @@ def _right_fields(version: str, segment: Segment) -> tuple[re.Pattern[str], ...]
     return field_patterns(version, segment.name, segment.field(2) if segment.name == "OBX" else "")
 
 
-@lru_cache(maxsize=64)
-def _standard_letters(separators: Separators) -> dict[int, int] | None:
-    """Return how a line is written with the separators that the expressions know.
+class _Writing:
+    """How a line is written with the separators that the expressions know.
 
     Each separator and the standard one change places, so that a text that holds the standard one
-    holds a letter instead. Empty where they are the standard ones; None where that cannot be done.
+    holds a letter instead.
     """
+
+    def __init__(self, letters: dict[int, int]) -> None:
+        self.letters = letters
+        """Which letter stands for which; none where they are the standard ones."""
+        self._table = b""
+        if all(letter < 0x80 for letter in letters):
+            self._table = bytes([letters.get(number, number) for number in range(256)])
+
+    def of(self, line: str) -> str:
+        """Return a line in the standard writing."""
+        if not self._table:
+            return line.translate(self.letters)
+        # A byte below 128 is a letter of its own, also in UTF-8: ten times as quick as by letters.
+        return (
+            line.encode("utf-8", "surrogatepass")
+            .translate(self._table)
+            .decode("utf-8", "surrogatepass")
+        )
+
+
+@lru_cache(maxsize=64)
+def _standard_writing(separators: Separators) -> _Writing | None:
+    """Return the standard writing of lines with these separators; None where there is none."""
     letters: dict[int, int] = {}
     for name in ("field", "component", "repetition", "subcomponent"):
         sent, known = getattr(separators, name), getattr(_STANDARD, name)
         if sent != known:
             letters[ord(sent)] = ord(known)
             letters.setdefault(ord(known), ord(sent))
-    if len(set(letters.values())) != len(letters):
-        return None
-    return letters
-
-
-def are_standard(separators: Separators) -> bool:
-    """Say whether the separators are just those that the expressions know."""
-    return _standard_letters(separators) == {}
+    return _Writing(letters) if len(set(letters.values())) == len(letters) else None

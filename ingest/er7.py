@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from schemas.errors import PermanentError
 from schemas.place import Place
 
@@ -58,15 +56,21 @@ def header_line(raw: bytes) -> tuple[bytes, bool]:
     return raw[at : min(ends, default=len(raw))], had_bom
 
 
-class Segment(msgspec.Struct):
-    """One segment: its name, which one of that name it is (one-based), its fields when asked."""
+class Segment:
+    """One segment: its name, which one of that name it is (one-based), its fields when asked.
 
-    name: str
-    sequence: int
-    line: str
-    """The segment as received, without its end."""
-    separators: Separators
-    _fields: list[str] | None = None
+    `line` is the segment as received, without its end. No Struct, for a compiled twin of a plain
+    class is one whose attributes are looked up by nobody.
+    """
+
+    __slots__ = ("_fields", "line", "name", "separators", "sequence")
+
+    def __init__(self, name: str, sequence: int, line: str, separators: Separators) -> None:
+        self.name = name
+        self.sequence = sequence
+        self.line = line
+        self.separators = separators
+        self._fields: list[str] | None = None
 
     def __repr__(self) -> str:
         """Return the place alone: the text is personal data."""

@@ -27,12 +27,12 @@ from .er7 import Message, read
 from .french import french_findings
 from .header import Header
 from .mapping import map_message, map_raw
+from .numbers import realm_of
 from .profile import (
     FRENCH,
     Conventions,
     conventions_of,
     processing_id_is_taken,
-    realm_of,
     version_is_known,
     version_is_listed,
 )

@@ -17,8 +17,9 @@ from .documents import document_of, report_of_document
 from .er7 import Message, Segment, read
 from .groups import groups_of
 from .header import registry_id_of
+from .numbers import finess_of
 from .orders import report_of
-from .profile import FRENCH, Conventions, finess_of
+from .profile import FRENCH, Conventions
 from .reading import Reading, keep, organisation_of
 from .structures import Sender, Shape, shape_of
 from .traits import traits_of

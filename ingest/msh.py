@@ -75,3 +75,14 @@ class Envelope(Phi, frozen=True):
     application_ack: str
     registry_id: str
     start: Start | None
+
+
+class AnswerForm(msgspec.Struct, frozen=True):
+    """What is alike in every answer to a sender: MSH but for its time and its control id."""
+
+    separators: Separators
+    codec: str
+    field: bytes
+    before_time: bytes
+    before_id: bytes
+    after_id: bytes

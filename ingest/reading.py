@@ -15,7 +15,8 @@ from schemas.report import Coded, Organisation, Practitioner
 from .bounds import KEY_BYTES, MAX_FINDINGS, key_of
 from .catalogue import RULES, finding
 from .er7 import Message, Segment, is_delete
-from .profile import Conventions, finess_of, rpps_of
+from .numbers import finess_of, rpps_of
+from .profile import Conventions
 from .separators import Separators
 from .structures import Sender
 from .times import TIME_CHARACTERS, timestamp

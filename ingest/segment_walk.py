@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.place import Place
 
+from .bounds import LONG_CHARACTERS
 from .er7 import Segment, is_delete
 from .hl7_tables import UNBOUNDED, Part, Tables
 from .leaves import LEAVES, form_is_right, is_in_table, is_too_long
@@ -20,8 +21,6 @@ from .separators import Separators
 Note = Callable[[str, Place], None]
 """Takes a code and a place."""
 
-_LONG: Final = 2_048
-"""A field of more characters holds a document: it is walked, which never looks inside a text."""
 _ANY: Final = frozenset({"varies", "-"})
 """Data types that say nothing of a value."""
 
@@ -75,7 +74,7 @@ def walk_segment(
             if raw and raw.strip():
                 walk.tell("hl7_field_unknown", number)
         elif (raw or parts[number - 1].least) and not (
-            right and len(raw) <= _LONG and right[number - 1].fullmatch("|" + raw)
+            right and len(raw) <= LONG_CHARACTERS and right[number - 1].fullmatch("|" + raw)
         ):
             walk.field(parts[number - 1], raw, number)
 

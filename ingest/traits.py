@@ -13,7 +13,7 @@ from schemas.place import Place
 from .bounds import KEY_BYTES, MAX_NAME_CHARACTERS
 from .catalogue import fault
 from .er7 import Segment
-from .profile import INS_C_OIDS, INS_CHARACTERS, INS_OIDS, commune_of, ins_key_is_right
+from .numbers import INS_C_OIDS, INS_CHARACTERS, INS_OIDS, commune_of, ins_key_is_right
 from .reading import Reading
 from .times import date_of
 

@@ -20,9 +20,11 @@ from setuptools.command.build_ext import build_ext
 from ingest import LIBRARY, TWINS, sources_digest
 
 MODULES: Final = (
+    "numbers",
     "charset",
     "escapes",
     "er7",
+    "bounds",
     "times",
     "header",
     "reading",
@@ -32,11 +34,13 @@ MODULES: Final = (
     "traits",
     "documents",
     "mapping",
+    "names",
     "french",
     "checker",
     "segment_walk",
     "order_walk",
     "leaves",
+    "ack",
 )
 """Modules of `ingest`; all of them pure."""
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ingest.ack import ACK_CODES, framing_finding
+from ingest.er7 import Segment
 from ingest.header import Header, HeaderError, read_header
 from ingest.judge import LabProfile, Ruling, judge
 from ingest.profile import conventions_of
@@ -284,7 +285,8 @@ def _corrected(finding: Finding, spot: Spot | None, lines: Lines, options: Optio
     )
     if options.show_values:
         return for_terminal(line)[: 2 * MAX_LINE_CHARACTERS]
-    mended = msgspec.structs.replace(spot.segment, line=line, _fields=None)
+    was = spot.segment
+    mended = Segment(was.name, was.sequence, line, was.separators)
     start, end = span_of(mended, place)
     excerpt, caret = hidden(
         mended, start, end, mend.text if mend.is_constant else mask_of(line[start:end])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ingest.catalogue import RULES
-from ingest.french import is_later, name_fault
+from ingest.french import is_later
 from ingest.header import Header, read_header
 from ingest.judge import Judgement, LabProfile, Ruling, judge
-from ingest.profile import OID_NIA, OID_NIR, PROFILES, ins_key_is_right
+from ingest.names import name_fault
+from ingest.numbers import OID_NIA, OID_NIR, ins_key_is_right
+from ingest.profile import PROFILES
 from ingest.rules.rule import FRANCE
 from ops.simulate.sample import sample_message
 from schemas.decision import Realm

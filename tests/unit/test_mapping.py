@@ -8,16 +8,8 @@ from ingest import reading
 from ingest.bounds import MAX_FINDINGS
 from ingest.er7 import read
 from ingest.mapping import map_message, map_raw
-from ingest.profile import (
-    commune_of,
-    finess_of,
-    ins_key_is_right,
-    luhn_holds,
-    realm_of,
-    rpps_of,
-    version_is_known,
-    version_is_listed,
-)
+from ingest.numbers import commune_of, finess_of, ins_key_is_right, luhn_holds, realm_of, rpps_of
+from ingest.profile import version_is_known, version_is_listed
 from ingest.separators import Separators
 from ingest.times import date_of, timestamp
 from schemas.decision import Realm
