@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ingest.profile import luhn_holds
+from ingest.numbers import luhn_holds
 from schemas.errors import PermanentError
 
 STATES: Final = ("onboarding", "live", "suspended")
