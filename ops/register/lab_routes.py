@@ -22,7 +22,8 @@ from ops.runtime.postgres import Connection, Pool, translated
 from . import labs
 from .access import Gate, HttpRequest
 from .commands import Asker
-from .lab_changes import Expect, RegisterChange, change_facilities, change_lab, change_labs
+from .lab_changes import RegisterChange, change_facilities, change_lab, change_labs
+from .lab_plan import Expect
 from .lab_rows import LIMITS, Complaint, LabRow, read_csv
 
 OPERATOR_ONLY: Final = (
