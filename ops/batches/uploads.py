@@ -133,10 +133,17 @@ class Uploads:
         except BaseException:
             _drop(spooled)
             raise
+        path = self._folder / f"{batch.batch_id}.hl7"
         if batch.batch_id == spooled.batch_id:
             self._start(batch, spooled)
-        else:
+        elif batch.state == "done" or batch.batch_id in self._tasks or path.exists():
             _drop(spooled)
+        else:
+            # It was begun and its bytes are gone (another machine's, a disk that was lost): these
+            # are the same bytes. Should it be read elsewhere all the same, one of both keeps it.
+            spooled.path.rename(path)
+            spooled.path = path
+            self._start(batch, spooled)
         return batch
 
     async def wait(self, batch: Batch, seconds: float) -> Batch:
@@ -188,6 +195,7 @@ class Uploads:
         if batch is None or batch.state == "done":
             # Its sender was never told of it, or has the answer already.
             _drop(spooled)
+            self._rest_until.pop(batch_id, None)
         else:
             self._start(batch, spooled)
 

@@ -375,6 +375,20 @@ async def test_what_was_begun_is_finished_first(place: Place, tmp_path: Path) ->
     assert names(folder, "work") == []
 
 
+async def test_who_was_not_visited_for_longest_comes_first(place: Place, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    folders = [lab_folder(root, f"99001000{number}") for number in range(3)]
+    watch = place.watch(root, at_once=1)
+    served = []
+    for turn in range(6):
+        for number, folder in enumerate(folders):
+            put(folder, f"{turn}.hl7", numbered(turn, f"99001000{number}"))
+        await look(watch)
+        served.append([len(names(folder, "out")) for folder in folders])
+    assert served[2] == [1, 2, 3], "each once in three turns, with all that waited"
+    assert min(served[5]) >= 4
+
+
 async def test_files_put_away_are_removed_after_their_days(place: Place, tmp_path: Path) -> None:
     folder = lab_folder(tmp_path / "root")
     old = folder["done"] / "old.hl7"
@@ -520,3 +534,38 @@ async def test_a_spooled_file_is_read_after_a_restart(
         going_on.cancel()
         await asyncio.gather(going_on, return_exceptions=True)
     assert told(await place.answers(await place.begin(content))) == ["AA M-1"]
+
+
+async def test_a_file_whose_spool_was_lost_goes_on_with_the_same_bytes_sent_again(
+    http: Http, place: Place
+) -> None:
+    content = file_of(numbered(1))
+    begun = await place.begin(content, "day-1")
+    answer = await http.post(content, "?name=day-1")
+    assert answer.headers["location"] == f"/v1/batches/{begun.batch_id}"
+    assert told(answer.content) == ["AA M-1"]
+
+
+async def test_a_body_that_comes_too_slowly_or_finds_no_room_leaves_nothing(
+    http: Http, place: Place, tmp_path: Path
+) -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"MSH|"
+        await asyncio.Event().wait()
+
+    async def some() -> AsyncIterator[bytes]:
+        yield b"MSH|"
+
+    uploads = http.files.uploads
+    uploads._limits = msgspec.structs.replace(uploads._limits, chunk_seconds=0.05)
+    with pytest.raises(TransientError, match="batch_slow"):
+        await uploads.take("", "http", stuck())
+    uploads._limits = msgspec.structs.replace(uploads._limits, chunk_seconds=30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.batches.uploads.has_room", lambda *_: False)
+        with pytest.raises(TransientError, match="disk_low"):
+            await uploads.take("", "http", some())
+    uploads._limits = msgspec.structs.replace(uploads._limits, uploads=0)
+    with pytest.raises(TransientError, match="batch_uploads"):
+        await uploads.take("", "http", some())
+    assert list((tmp_path / "batches").iterdir()) == []
