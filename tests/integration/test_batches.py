@@ -49,7 +49,7 @@ class Place:
         self.store = BatchStore(hub.pool, hub.vault, hub.clock)
 
     def runner(self, *, patience_seconds: float = 60, window: int = 16) -> BatchRunner:
-        pace = Pace(share=1, patience_seconds=patience_seconds, partitions=4)
+        pace = Pace(share=1, patience_seconds=patience_seconds, partitions=4, max_lag=100)
         limits = BatchLimits(
             max_message_bytes=100_000, window_messages=window, window_bytes=1_000_000
         )
