@@ -152,7 +152,7 @@ class FolderWatch:
                 for found in waiting:
                     await self._read_new(folder, found)
                 await self._tidy(folder)
-        except TransientError as error:
+        except (TransientError, PermanentError) as error:
             METRICS.errors.labels("batch_folder", error.reason).inc()
             _log.warning("batch_waits", reason=error.reason, remedy=error.remedy)
             self._rest_until[name] = time.monotonic() + _AGAIN_SECONDS

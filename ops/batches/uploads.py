@@ -23,7 +23,7 @@ from ops.runtime.data_folder import fsync_folder, make_folder
 from ops.runtime.ids import new_message_id
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
-from schemas.errors import PermanentError, TransientError
+from schemas.errors import HubError, PermanentError, TransientError
 
 from .batch import Batch
 from .place import has_room
@@ -207,9 +207,10 @@ class Uploads:
         try:
             async with self._at_once:
                 await self._runner.run(batch, spooled.file, self._door)
-        except TransientError as error:
-            METRICS.errors.labels("batch_upload", error.reason).inc()
-            _log.warning("batch_waits", reason=error.reason, remedy=error.remedy)
+        except (TransientError, PermanentError, OSError) as error:
+            reason = error.reason if isinstance(error, HubError) else "spool_unreadable"
+            METRICS.errors.labels("batch_upload", reason).inc()
+            _log.warning("batch_waits", reason=reason)
             self._rest_until[batch.batch_id] = time.monotonic() + _AGAIN_SECONDS
         else:
             _log.info("batch_done", count=batch.reading.reader.messages)
