@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,7 @@ from ops.bootstrap import Door, Hub, open_door
 from ops.runtime import failpoints
 from ops.runtime.settings import load_settings
 from ops.simulate.sample import sample_message
+from schemas.envelope import IntakeRecord, control_key_of
 from schemas.errors import TransientError
 from tests.support.hub import Road, scratch_hub
 from tests.support.postgres import Database
@@ -71,6 +72,12 @@ class Place:
 
     async def answers(self, batch: Batch) -> bytes:
         return b"".join([piece async for piece in self.store.answers(batch)])
+
+    async def order(self) -> list[int]:
+        """The control keys of all records, in the order of the log."""
+        await self.road.dispatch()
+        query = 'SELECT control_key FROM outcome ORDER BY partition, "offset"'
+        return [row["control_key"] for row in await self.road.rows(query)]
 
     async def in_log(self) -> int:
         return sum((await self.hub.log.end_offsets()).values())
@@ -227,9 +234,29 @@ async def test_a_closed_door_is_waited_for_and_no_message_overtakes_another(plac
     batch = await reading
     assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(30)]
     assert batch.counts.AR == 0
-    await place.road.dispatch()
-    rows = await place.road.rows('SELECT control_key FROM outcome ORDER BY partition, "offset"')
-    assert len(rows) == 30
+    assert await place.order() == [control_key_of(f"M-{number}") for number in range(30)]
+
+
+async def test_an_append_that_fails_is_tried_again_and_no_message_overtakes_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits behind a failed append fails too; all of it is sent again in its order."""
+    log = place.hub.log
+    real, calls = log.append, 0
+
+    async def append(records: Sequence[IntakeRecord]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        if calls in {2, 3, 6}:
+            await asyncio.sleep(0.02)
+            raise TransientError("database_away")
+        return await real(records)
+
+    monkeypatch.setattr(log, "append", append)
+    batch = await place.read(b"".join(numbered(number) for number in range(120)), window=8)
+    assert calls > 6
+    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(120)]
+    assert await place.order() == [control_key_of(f"M-{number}") for number in range(120)]
 
 
 async def test_patience_has_an_end_and_the_file_keeps_its_place(place: Place) -> None:
