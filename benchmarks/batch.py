@@ -8,6 +8,7 @@ message of a file must get AA, in its order; else the run fails (exit 1) and wri
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -57,6 +58,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     cpu: dict[str, float]
 
 
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """An honest laboratory without and with a file, and what was read and not dispatched then."""
+
+    alone: Driven
+    beside: Driven
+    file_messages: int
+    in_flight: int
+
+
 @click.command()
 @click.option("--megabytes", type=int, default=50, show_default=True, help="Of the file alone.")
 @click.option(
@@ -71,20 +81,20 @@ def main(megabytes: int, neighbour_seconds: float, rate: float, share: float) ->
     )
     try:
         with tempfile.TemporaryDirectory(prefix="ld-files-") as folder:
-            reading, alone, beside = uvloop.run(_measure(options, Path(folder)))
+            reading, neighbour = uvloop.run(_measure(options, Path(folder)))
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)
         sys.exit(1)
-    _report(options, reading, alone, beside)
+    _report(options, reading, neighbour)
 
 
-async def _measure(options: Options, folder: Path) -> tuple[Reading, Driven | None, Driven | None]:
+async def _measure(options: Options, folder: Path) -> tuple[Reading, Neighbour | None]:
     with _running(options, folder) as product:
         reading = await _file_alone(
             product, open_lab_folder(folder / "root", _simulated()[0]), options
         )
     if not options.neighbour_seconds:
-        return reading, None, None
+        return reading, None
     # Another product: what the first file left for dispatch is not the neighbour's to wait for.
     other = folder / "beside"
     other.mkdir()
@@ -100,7 +110,12 @@ async def _measure(options: Options, folder: Path) -> tuple[Reading, Driven | No
         beside = await drive(_order(product, options, seed=2), product.pids(), let_it_in)
         if (lab["out"] / f"{_NAME}.ack").exists():
             raise BenchmarkFailed(f"{size:,} bytes were read before the measuring ended")
-    return reading, alone, beside
+        in_flight = product.account()["in_flight"]
+        (shown,) = json.loads(product.look("batches", "list", "--json").stdout)
+        neighbour = Neighbour(
+            alone=alone, beside=beside, in_flight=in_flight, file_messages=shown["messages"]
+        )
+    return reading, neighbour
 
 
 def _order(product: Embedded, options: Options, seed: int) -> Order:
@@ -204,9 +219,7 @@ def _running(options: Options, folder: Path) -> Iterator[Embedded]:
         product.remove()
 
 
-def _report(
-    options: Options, reading: Reading, alone: Driven | None, beside: Driven | None
-) -> None:
+def _report(options: Options, reading: Reading, neighbour: Neighbour | None) -> None:
     rate = reading.messages / reading.seconds
     about = {
         "messages": reading.messages,
@@ -224,7 +237,8 @@ def _report(
         ("file alone, messages/s", f"{rate:,.0f}", ""),
         ("memory, MiB peak", f"{reading.peak_mib:.0f}", f"{reading.before_mib:.0f} before"),
     ]
-    if alone is not None and beside is not None:
+    if neighbour is not None:
+        alone, beside = neighbour.alone, neighbour.beside
         quiet, busy = alone.report.p99_seconds * 1_000, beside.report.p99_seconds * 1_000
         rows.append(
             Row(
@@ -233,6 +247,8 @@ def _report(
                     "rate": options.rate,
                     "share": options.share,
                     "seconds": options.neighbour_seconds,
+                    "file_messages": neighbour.file_messages,
+                    "in_flight": neighbour.in_flight,
                     **{f"cpu_{role}": share for role, share in beside.cpu.items()},
                 },
                 figure=busy,

@@ -23,7 +23,8 @@ NAME_REUSED: Final = "batch_name_reused"
 SENDER_DIFFERS: Final = "batch_sender_differs"
 FILE_REFUSED: Final = "batch_file_refused"
 """What is found out by whoever took the file; its bytes do not say it."""
-_COUNT_DIGITS: Final = 18
+_COUNT_DIGITS: Final = 9
+"""A longer number is no count: it may be anything, and is not repeated."""
 _HEAD_BYTES: Final = 4_096
 _STANDARD: Final = "|"
 

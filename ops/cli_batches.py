@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from uuid import UUID
 
@@ -33,6 +32,8 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @as_json
     def list_(lab: str, limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
         """List the latest files."""
+        import asyncio
+
         from ops.batches.command import print_batches
 
         asyncio.run(print_batches(data_dir, lab=lab, limit=limit, as_json=as_json))
@@ -44,6 +45,8 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @as_json
     def show(batch_id: UUID, ack: bool, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
         """Show one file with its findings, or the answer to it."""
+        import asyncio
+
         from ops.batches.command import print_batch
 
         asyncio.run(print_batch(data_dir, batch_id, ack=ack, as_json=as_json))

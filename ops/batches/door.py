@@ -48,6 +48,7 @@ def open_batch_door(hub: Hub, door: Door) -> BatchDoor:
         share=settings.batch_share,
         patience_seconds=settings.batch_patience_seconds,
         partitions=hub.instance.partitions,
+        max_lag=settings.batch_lag,
     )
     limits = BatchLimits(
         max_message_bytes=settings.max_frame_bytes,
@@ -71,7 +72,7 @@ def open_batch_door(hub: Hub, door: Door) -> BatchDoor:
         ),
     )
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        lambda: pace.watch(hub.log),
+        lambda: pace.watch(hub.log, store.handled),
         uploads.go_on,
         lambda: _purge(store, settings.batch_keep_days),
     ]

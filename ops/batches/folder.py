@@ -69,6 +69,7 @@ class FolderWatch:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
         self._tidied_at: dict[str, float] = {}
+        self._visited_at: dict[str, float] = {}
 
     async def watch(self) -> None:
         """Look for ever; a file that cannot be read now keeps its place.
@@ -98,6 +99,8 @@ class FolderWatch:
             METRICS.errors.labels("batch_folder", "folder_unreadable").inc()
             _log.error("batch_folder_unreadable", error=type(error).__name__)
             return
+        # Whoever was not visited for longest comes first: nobody waits behind a busy neighbour.
+        folders.sort(key=lambda each: self._visited_at.get(each.path.name, 0.0))
         for folder in folders:
             if len(self._busy) >= self._limits.at_once:
                 METRICS.limit_hits.labels("batch_at_once").inc()
@@ -105,6 +108,7 @@ class FolderWatch:
             if folder.path.name not in self._busy:
                 task = asyncio.create_task(self._work_off(folder))
                 self._busy[folder.path.name] = task
+                self._visited_at[folder.path.name] = time.monotonic()
 
     async def idle(self) -> None:
         """Wait until nothing is worked off any more."""
@@ -148,7 +152,7 @@ class FolderWatch:
                 for found in waiting:
                     await self._read_new(folder, found)
                 await self._tidy(folder)
-        except TransientError as error:
+        except (TransientError, PermanentError) as error:
             METRICS.errors.labels("batch_folder", error.reason).inc()
             _log.warning("batch_waits", reason=error.reason, remedy=error.remedy)
             self._rest_until[name] = time.monotonic() + _AGAIN_SECONDS

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ingest.header import Header, read_header
@@ -31,12 +32,18 @@ class Pace:
 
     Args:
         share: The share of the time that files may take while others send.
-        patience_seconds: How long a file waits for a closed door in all.
+        patience_seconds: How long a file waits at a stretch: for a closed door, for dispatch.
         partitions: Of the instance.
+        max_lag: What dispatch may have to do before files wait, while others send: it works in the
+            order of the log, and who shares a partition with a file stands behind all of it.
     """
 
-    def __init__(self, *, share: float, patience_seconds: float, partitions: int) -> None:
+    def __init__(
+        self, *, share: float, patience_seconds: float, partitions: int, max_lag: int
+    ) -> None:
         self._share = share
+        self._max_lag = max_lag
+        self._lag = 0
         self._partitions = partitions
         self.patience_seconds = patience_seconds
         self._own: Counter[int] = Counter()
@@ -53,13 +60,19 @@ class Pace:
         if isinstance(header, Header):
             self._own[partition_of(header.registry_id, self._partitions)] += 1
 
-    async def watch(self, log: IntakeLog) -> None:
-        """Look for ever who else sends; while the log does not answer, somebody may."""
+    async def watch(self, log: IntakeLog, handled: Callable[[], Awaitable[int]]) -> None:
+        """Look for ever who else sends; while the log does not answer, somebody may.
+
+        Args:
+            log: Whose ends are looked at.
+            handled: Gives how many records dispatch has handled in all.
+        """
         before: dict[int, int] = {}
         own_before: Counter[int] = Counter()
         while True:
             try:
                 ends = await log.end_offsets()
+                self._lag = sum(ends.values()) - await handled()
             except HubError as error:
                 METRICS.errors.labels("batch_pace", error.reason).inc()
                 self.note_others()
@@ -78,17 +91,27 @@ class Pace:
         self._others_at = time.monotonic()
 
     async def breathe(self, worked_seconds: float) -> None:
-        """Give way after a stretch of work: to this process's loop always, to others by share."""
-        if self._share >= 1 or not self.others_send:
+        """Give way after a stretch of work: to this process's loop always, to others by share.
+
+        Raises:
+            TransientError: Dispatch is far behind for long (`batch_waits`); the file keeps its
+                place.
+        """
+        if not self.others_send or self._share >= 1:
             await asyncio.sleep(0)
             return
+        if self._lag > self._max_lag:
+            METRICS.limit_hits.labels("batch_lag").inc()
+            patience = Patience(self.patience_seconds)
+            while self._lag > self._max_lag and self.others_send:
+                await patience.wait()
         METRICS.limit_hits.labels("batch_share").inc()
         pause = worked_seconds * (1 - self._share) / self._share
         await asyncio.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
 
 
 class Patience:
-    """Waits of one stretch in which the door is closed: longer and longer, jittered, bounded."""
+    """Waits of one stretch in which a file may not go on: longer and longer, jittered, bounded."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
@@ -102,6 +125,6 @@ class Patience:
         """
         if time.monotonic() >= self._until:
             METRICS.limit_hits.labels("batch_patience").inc()
-            raise TransientError("batch_waits", "the door is closed: the file is tried again later")
+            raise TransientError("batch_waits", "there is no room for it now: tried again later")
         await asyncio.sleep(self._wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         self._wait = min(self._wait * 2, _LONGEST_WAIT_SECONDS)

@@ -64,6 +64,7 @@ DELETE FROM batch WHERE batch_id IN (
     SELECT batch_id FROM batch WHERE ended_at < $1 ORDER BY ended_at LIMIT $2
 )
 """
+HANDLED: Final = "SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress"
 _PURGED_AT_ONCE: Final = 100
 
 _reading: Final = msgspec.json.Decoder(Reading)
@@ -163,6 +164,16 @@ class BatchStore:
             opened = self._vault.open(sealed, _place(batch.batch_id, piece))
             if opened:
                 yield opened
+
+    async def handled(self) -> int:
+        """Return how many records dispatch has handled in all.
+
+        Raises:
+            TransientError: The database is away.
+        """
+        with translated():
+            async with self._pool.acquire() as connection:
+                return int(await connection.fetchval(HANDLED))
 
     async def purge(self, keep: timedelta) -> int:
         """Let go of batches that ended longer ago than this; return how many."""

@@ -23,7 +23,7 @@ from ops.runtime.data_folder import fsync_folder, make_folder
 from ops.runtime.ids import new_message_id
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
-from schemas.errors import PermanentError, TransientError
+from schemas.errors import HubError, PermanentError, TransientError
 
 from .batch import Batch
 from .place import has_room
@@ -133,10 +133,17 @@ class Uploads:
         except BaseException:
             _drop(spooled)
             raise
+        path = self._folder / f"{batch.batch_id}.hl7"
         if batch.batch_id == spooled.batch_id:
             self._start(batch, spooled)
-        else:
+        elif batch.state == "done" or batch.batch_id in self._tasks or path.exists():
             _drop(spooled)
+        else:
+            # It was begun and its bytes are gone (another machine's, a disk that was lost): these
+            # are the same bytes. Should it be read elsewhere all the same, one of both keeps it.
+            spooled.path.rename(path)
+            spooled.path = path
+            self._start(batch, spooled)
         return batch
 
     async def wait(self, batch: Batch, seconds: float) -> Batch:
@@ -188,6 +195,7 @@ class Uploads:
         if batch is None or batch.state == "done":
             # Its sender was never told of it, or has the answer already.
             _drop(spooled)
+            self._rest_until.pop(batch_id, None)
         else:
             self._start(batch, spooled)
 
@@ -199,9 +207,10 @@ class Uploads:
         try:
             async with self._at_once:
                 await self._runner.run(batch, spooled.file, self._door)
-        except TransientError as error:
-            METRICS.errors.labels("batch_upload", error.reason).inc()
-            _log.warning("batch_waits", reason=error.reason, remedy=error.remedy)
+        except (TransientError, PermanentError, OSError) as error:
+            reason = error.reason if isinstance(error, HubError) else "spool_unreadable"
+            METRICS.errors.labels("batch_upload", reason).inc()
+            _log.warning("batch_waits", reason=reason)
             self._rest_until[batch.batch_id] = time.monotonic() + _AGAIN_SECONDS
         else:
             _log.info("batch_done", count=batch.reading.reader.messages)

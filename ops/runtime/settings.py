@@ -217,8 +217,12 @@ class Settings(BaseSettings):
         le=1,
         description="The share of its time that a process gives to files while others send.",
     )
+    batch_lag: Count = Field(
+        2_000, description="Records dispatch may be behind before files wait, while others send."
+    )
     batch_patience_seconds: Seconds = Field(
-        600.0, description="How long a file waits for a closed door before its turn is given up."
+        600.0,
+        description="How long a file waits for the door or for dispatch before its turn ends.",
     )
     batch_answer_seconds: Seconds = Field(
         3.0, description="How long `POST /v1/batches` waits for the whole answer; then it is 202."

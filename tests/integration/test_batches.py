@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,7 @@ from ops.bootstrap import Door, Hub, open_door
 from ops.runtime import failpoints
 from ops.runtime.settings import load_settings
 from ops.simulate.sample import sample_message
+from schemas.envelope import IntakeRecord, control_key_of
 from schemas.errors import TransientError
 from tests.support.hub import Road, scratch_hub
 from tests.support.postgres import Database
@@ -49,7 +50,7 @@ class Place:
         self.store = BatchStore(hub.pool, hub.vault, hub.clock)
 
     def runner(self, *, patience_seconds: float = 60, window: int = 16) -> BatchRunner:
-        pace = Pace(share=1, patience_seconds=patience_seconds, partitions=4)
+        pace = Pace(share=1, patience_seconds=patience_seconds, partitions=4, max_lag=100)
         limits = BatchLimits(
             max_message_bytes=100_000, window_messages=window, window_bytes=1_000_000
         )
@@ -71,6 +72,12 @@ class Place:
 
     async def answers(self, batch: Batch) -> bytes:
         return b"".join([piece async for piece in self.store.answers(batch)])
+
+    async def order(self) -> list[int]:
+        """The control keys of all records, in the order of the log."""
+        await self.road.dispatch()
+        query = 'SELECT control_key FROM outcome ORDER BY partition, "offset"'
+        return [row["control_key"] for row in await self.road.rows(query)]
 
     async def in_log(self) -> int:
         return sum((await self.hub.log.end_offsets()).values())
@@ -227,9 +234,29 @@ async def test_a_closed_door_is_waited_for_and_no_message_overtakes_another(plac
     batch = await reading
     assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(30)]
     assert batch.counts.AR == 0
-    await place.road.dispatch()
-    rows = await place.road.rows('SELECT control_key FROM outcome ORDER BY partition, "offset"')
-    assert len(rows) == 30
+    assert await place.order() == [control_key_of(f"M-{number}") for number in range(30)]
+
+
+async def test_an_append_that_fails_is_tried_again_and_no_message_overtakes_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits behind a failed append fails too; all of it is sent again in its order."""
+    log = place.hub.log
+    real, calls = log.append, 0
+
+    async def append(records: Sequence[IntakeRecord]) -> list[int]:
+        nonlocal calls
+        calls += 1
+        if calls in {2, 3, 6}:
+            await asyncio.sleep(0.02)
+            raise TransientError("database_away")
+        return await real(records)
+
+    monkeypatch.setattr(log, "append", append)
+    batch = await place.read(b"".join(numbered(number) for number in range(120)), window=8)
+    assert calls > 6
+    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(120)]
+    assert await place.order() == [control_key_of(f"M-{number}") for number in range(120)]
 
 
 async def test_patience_has_an_end_and_the_file_keeps_its_place(place: Place) -> None:
@@ -373,6 +400,20 @@ async def test_what_was_begun_is_finished_first(place: Place, tmp_path: Path) ->
     assert names(folder, "out") == ["a.hl7.ack", "b.hl7.ack"]
     await place.road.dispatch()
     assert names(folder, "work") == []
+
+
+async def test_who_was_not_visited_for_longest_comes_first(place: Place, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    folders = [lab_folder(root, f"99001000{number}") for number in range(3)]
+    watch = place.watch(root, at_once=1)
+    served = []
+    for turn in range(6):
+        for number, folder in enumerate(folders):
+            put(folder, f"{turn}.hl7", numbered(turn, f"99001000{number}"))
+        await look(watch)
+        served.append([len(names(folder, "out")) for folder in folders])
+    assert served[2] == [1, 2, 3], "each once in three turns, with all that waited"
+    assert min(served[5]) >= 4
 
 
 async def test_files_put_away_are_removed_after_their_days(place: Place, tmp_path: Path) -> None:
@@ -520,3 +561,38 @@ async def test_a_spooled_file_is_read_after_a_restart(
         going_on.cancel()
         await asyncio.gather(going_on, return_exceptions=True)
     assert told(await place.answers(await place.begin(content))) == ["AA M-1"]
+
+
+async def test_a_file_whose_spool_was_lost_goes_on_with_the_same_bytes_sent_again(
+    http: Http, place: Place
+) -> None:
+    content = file_of(numbered(1))
+    begun = await place.begin(content, "day-1")
+    answer = await http.post(content, "?name=day-1")
+    assert answer.headers["location"] == f"/v1/batches/{begun.batch_id}"
+    assert told(answer.content) == ["AA M-1"]
+
+
+async def test_a_body_that_comes_too_slowly_or_finds_no_room_leaves_nothing(
+    http: Http, place: Place, tmp_path: Path
+) -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"MSH|"
+        await asyncio.Event().wait()
+
+    async def some() -> AsyncIterator[bytes]:
+        yield b"MSH|"
+
+    uploads = http.files.uploads
+    uploads._limits = msgspec.structs.replace(uploads._limits, chunk_seconds=0.05)
+    with pytest.raises(TransientError, match="batch_slow"):
+        await uploads.take("", "http", stuck())
+    uploads._limits = msgspec.structs.replace(uploads._limits, chunk_seconds=30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.batches.uploads.has_room", lambda *_: False)
+        with pytest.raises(TransientError, match="disk_low"):
+            await uploads.take("", "http", some())
+    uploads._limits = msgspec.structs.replace(uploads._limits, uploads=0)
+    with pytest.raises(TransientError, match="batch_uploads"):
+        await uploads.take("", "http", some())
+    assert list((tmp_path / "batches").iterdir()) == []

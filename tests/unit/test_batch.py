@@ -112,6 +112,11 @@ def test_counts_that_differ_are_told_with_both_numbers_and_the_place() -> None:
     assert found.at == len(BHS + ONE)
 
 
+def test_a_number_that_is_no_count_is_not_repeated() -> None:
+    (found,) = read(BHS + ONE + b"BTS|279035121518989\r")[1].state.findings
+    assert (found.code, found.said, found.found) == ("batch_count_differs", None, 1)
+
+
 def test_a_last_message_without_its_end_is_not_taken_where_an_envelope_is_open() -> None:
     steps, reader = read(BHS + ONE + TWO[:-2])
     assert [step.number for step in steps if isinstance(step, Message)] == [1]

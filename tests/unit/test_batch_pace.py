@@ -24,6 +24,7 @@ class Ends:
     def __init__(self) -> None:
         self.ends = dict.fromkeys(range(4), 0)
         self.asked = 0
+        self.done = 0
         self.is_away = False
 
     async def end_offsets(self) -> dict[int, int]:
@@ -32,13 +33,16 @@ class Ends:
             raise TransientError("database_away")
         return dict(self.ends)
 
+    async def handled(self) -> int:
+        return self.done
+
 
 @pytest.fixture
 async def watched(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pace, Ends]]:
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
     ends = Ends()
-    pace = Pace(share=0.25, patience_seconds=1, partitions=4)
-    watching = asyncio.ensure_future(pace.watch(ends))  # type: ignore[arg-type]
+    pace = Pace(share=0.25, patience_seconds=1, partitions=4, max_lag=100)
+    watching = asyncio.ensure_future(pace.watch(ends, ends.handled))  # type: ignore[arg-type]
     yield pace, ends
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
@@ -87,12 +91,30 @@ async def test_the_share_is_kept_while_others_send_and_the_pause_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits = slept(monkeypatch)
-    pace = Pace(share=0.25, patience_seconds=1, partitions=4)
+    pace = Pace(share=0.25, patience_seconds=1, partitions=4, max_lag=100)
     await pace.breathe(0.01)
     pace.note_others()
     await pace.breathe(0.01)
     await pace.breathe(100.0)
     assert waits == [0, pytest.approx(0.03), 1.0]
+
+
+async def test_files_wait_for_a_dispatch_that_is_behind_but_only_while_others_send(
+    watched: tuple[Pace, Ends],
+) -> None:
+    pace, ends = watched
+    pace.note_own(MINE)
+    ends.ends[OURS] += 1
+    ends.done = -1_000
+    await looks(ends)
+    await pace.breathe(0)
+    ends.ends[(OURS + 1) % 4] += 1
+    await looks(ends)
+    waiting = asyncio.ensure_future(pace.breathe(0))
+    await looks(ends, 20)
+    assert not waiting.done()
+    ends.done = 0
+    await waiting
 
 
 async def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
