@@ -9,7 +9,8 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-ack bench-check bench-e2e \
-        proof-crash proof-fuzz proof-oracle clean
+        proof-crash proof-fuzz proof-oracle \
+        proof-hostile bench-connections node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -91,6 +92,12 @@ proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 
 proof-fuzz: setup-dev ## hours of fuzzing (HOURS=1 by default), a row for each target
 	$(BIN)/python -m tests.fuzz.proof --hours $(or $(HOURS),1) $(ARGS)
+
+proof-hostile: setup-dev ## 1,000 hostile peers beside honest laboratories over mutual TLS
+	$(BIN)/python -m benchmarks.hostile $(ARGS)
+
+bench-connections: setup-dev ## 4,500 connections over mutual TLS: memory, answers, all at once again
+	$(BIN)/python -m benchmarks.connections $(ARGS)
 
 proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure
 	$(BIN)/python -m tests.support.oracle_proof $(ARGS)

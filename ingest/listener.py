@@ -23,6 +23,7 @@ from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
 
 from .accept import Answer, Receipt
 from .lab import Lab, Peer
+from .large_frames import Room
 from .mllp import Frame, Framer, FramingError, wrap
 from .peers import CertificateDoor, peer_of
 
@@ -53,6 +54,11 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_bytes_per_second: int = 100
     max_connections: int = 6_000
     max_connections_per_address: int = 6_000
+    large_frame_bytes: int = 64 * 1024
+    """A partial frame beyond this takes one of the places for large ones."""
+    large_frames: int = 16
+    turn_bytes: int = 64 * 1024
+    """What is read of one connection before the others come."""
     window_frames: int = 32
     window_bytes: int = 8 * 1024 * 1024
     unread_answer_seconds: float = 30.0
@@ -75,6 +81,12 @@ class MllpConnection(asyncio.Protocol):
         self._partial_since: float | None = None
         self._half_closed = False
         self._closing = False
+        self._taking = False
+        self._turn_at = 0.0
+        self._turn_bytes = 0
+        self._resting = False
+        self._waits_for_room = False
+        self._asked_for_room = False
         self._leaving = False
         self._certificate: PeerCertificate | None = None
         self.peer: Peer | None = None
@@ -102,6 +114,8 @@ class MllpConnection(asyncio.Protocol):
         METRICS.received_bytes.inc(len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
+        self._share_the_turn(len(data))
+        self._share_the_room()
         self._take_waiting()
 
     def eof_received(self) -> bool:
@@ -115,6 +129,7 @@ class MllpConnection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the peer. What is in flight becomes durable or not without it; it will resend."""
         self._closing = True
+        self._listener.room.leave(self)
         self._waiting.clear()
         self._in_flight.clear()
         self._transport = None
@@ -175,13 +190,25 @@ class MllpConnection(asyncio.Protocol):
     # ------------------------------------------------------------------ frames
 
     def _take_waiting(self) -> None:
-        while self._waiting and not self._closing and not self._window_full():
-            item = self._waiting.popleft()
-            if isinstance(item, FramingError):
-                self._take_error(item)
-            else:
-                self._take_frame(item)
-        if self._window_full() or self._waiting:
+        """Take what waits, a window in one turn of the loop: the other peers come in between."""
+        # A verdict that is there at once answers at once, which would come back here in a circle.
+        if self._taking:
+            return
+        self._taking = True
+        try:
+            for _ in range(self._limits.window_frames):
+                if not self._waiting or self._closing or self._window_full():
+                    break
+                item = self._waiting.popleft()
+                if isinstance(item, FramingError):
+                    self._take_error(item)
+                else:
+                    self._take_frame(item)
+        finally:
+            self._taking = False
+        if self._waiting and not self._closing and not self._window_full():
+            asyncio.get_running_loop().call_soon(self._take_waiting)
+        if self._window_full() or self._waiting or self._resting or self._waits_for_room:
             self._pause()
         else:
             self._resume()
@@ -240,6 +267,47 @@ class MllpConnection(asyncio.Protocol):
             self._transport.write(b"".join(parts))
             hit("ingest.after_answer")
 
+    # ------------------------------------------------------------------ a fair share
+
+    @property
+    def owner(self) -> object:
+        """Whose share it takes: its laboratory's, or its address's where none is proved."""
+        return self.address if self.peer is None else self.peer.lab_id
+
+    def _share_the_turn(self, size: int) -> None:
+        """Rest until the next turn of the loop after a share of this one.
+
+        libuv reads one socket up to 32 times before it comes to the next: fifty peers that send as
+        fast as they can would hold everybody else up for seconds.
+        """
+        now = self._listener.now()  # uvloop's stands still within one turn
+        if now != self._turn_at:
+            self._turn_at, self._turn_bytes = now, 0
+        self._turn_bytes += size
+        if self._turn_bytes > self._limits.turn_bytes and not self._resting:
+            self._resting = True
+            asyncio.get_running_loop().call_soon(self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._turn_bytes = 0
+        self._take_waiting()
+
+    def _share_the_room(self) -> None:
+        """Take a place for a large frame, give it back after it, or wait for one unread."""
+        is_large = self._framer.partial_bytes > self._limits.large_frame_bytes
+        if is_large and not self._asked_for_room:
+            self._asked_for_room = True
+            self._waits_for_room = not self._listener.room.ask(self)
+        elif not is_large and self._asked_for_room:
+            self._asked_for_room = self._waits_for_room = False
+            self._listener.room.leave(self)
+
+    def room_given(self) -> None:
+        """Read on, soon: a place for a large frame has become free."""
+        self._waits_for_room = False
+        asyncio.get_running_loop().call_soon(self._take_waiting)
+
     # ------------------------------------------------------------------ flow and end
 
     def _pause(self) -> None:
@@ -279,7 +347,7 @@ class MllpConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Close a peer that starves its frame or never reads its answers."""
         limits = self._limits
-        if self._paused:
+        if self._paused and not self._resting:
             self._partial_since = None if self._partial_since is None else now
         elif self._partial_since is not None:
             age = now - self._partial_since
@@ -317,6 +385,7 @@ class MllpListener:
     def __init__(self, acceptor: Receiver, limits: ListenerLimits) -> None:
         self.acceptor = acceptor
         self.limits = limits
+        self.room = Room(limits.large_frames)
         self.stopping = False
         self.certificates: CertificateDoor | None = None
         """Set on a TLS door: who a peer's certificate says it is."""

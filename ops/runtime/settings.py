@@ -169,6 +169,23 @@ class Settings(BaseSettings):
     min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
     max_connections: Count = Field(6_000, description="Connections of one ingest process.")
     max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    large_frame_bytes: int = Field(
+        64 * 1024,
+        ge=1_024,
+        description="A frame that has grown beyond this takes one of the places for large frames.",
+    )
+    large_frames: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description="Places for large frames in one ingest process, a quarter at most for one"
+        " laboratory; who has none is not read meanwhile.",
+    )
+    turn_bytes: int = Field(
+        64 * 1024,
+        ge=1_024,
+        description="What is read of one connection before all others have had their turn.",
+    )
     window_frames: Count = Field(
         32, description="Frames of one connection in flight before it is not read."
     )
