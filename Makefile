@@ -45,7 +45,10 @@ kafka: setup-dev ## resolve Apache Kafka's jars from Maven
 hapi: setup-dev ## resolve HAPI HL7v2's jars from Maven, a second reader of our answers
 	@$(BIN)/python -m tests.support.hapi.resolve
 
-test: setup-dev kafka hapi ## every test, on a real PostgreSQL and a real Apache Kafka
+node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
+	@$(BIN)/python -m tests.support.node.resolve
+
+test: setup-dev kafka hapi node ## every test, on a real PostgreSQL and a real Apache Kafka
 	$(BIN)/pytest $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
