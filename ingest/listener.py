@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -172,6 +172,8 @@ class MllpConnection(asyncio.Protocol):
         if not self._listener.admit_lab(self, found):
             self.cut("connections_per_laboratory")
             return False
+        # Of a peer that is not read uvloop would take in 256 KiB; SSL transports alone have this.
+        cast("Any", self._transport).set_read_buffer_limits(self._limits.turn_bytes)
         if isinstance(session, DoorSSLObject):
             # Soon, and not now: what came before the end is still on its way up to us.
             loop = asyncio.get_running_loop()

@@ -126,11 +126,7 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         material = material_of(settings, "mllp")
-        tls = (
-            None
-            if material is None
-            else certificate_door(settings, material, door.register, hub.clock)
-        )
+        tls = certificate_door(settings, material, door.register, hub.clock)
         door.appender.start()
         listener = listener_of(settings, door.acceptor)
         try:
@@ -275,16 +271,26 @@ async def _make_topics(hub: Hub) -> None:
 async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     # Only here: the other three start a third of a second sooner without a web framework.
     from ops.api import ApiParts, build_api  # noqa: PLC0415
+    from ops.body_limit import BodyLimit  # noqa: PLC0415
+    from ops.idempotency import IdempotencyKeys  # noqa: PLC0415
+    from ops.message_route import MessageDoor  # noqa: PLC0415
+    from ops.proofs import Proofs  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
-    from ops.serving import bound_socket, serve_http  # noqa: PLC0415
+    from ops.serving import bound_socket, http_tls, serve_http  # noqa: PLC0415
 
     async with _opened("api", settings, stopping, appends=True) as hub:
         if hub is None:
             return
         door = await open_door(hub)
         door.appender.start()
+        material = material_of(settings, "http")
+        certificates = certificate_door(settings, material, door.register, hub.clock)
         parts = ApiParts(
-            acceptor=door.acceptor,
+            messages=MessageDoor(
+                acceptor=door.acceptor,
+                proofs=Proofs(door.register, certificates),
+                keys=IdempotencyKeys(settings.http_idempotency_keys),
+            ),
             reader=reader_of(hub),
             tokens=load_or_make_tokens(settings.data_dir),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
@@ -294,10 +300,19 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         listening = bound_socket(settings.http_host, settings.http_port)
         _log.info("listening", host=settings.http_host, port=listening.getsockname()[1])
         say_ready(settings, "api")
-        serving = serve_http(
-            build_api(parts), listening, stopping, shutdown_seconds=settings.shutdown_seconds
+        application = BodyLimit(
+            build_api(parts),
+            max_bytes=parts.max_body_bytes,
+            body_seconds=settings.partial_frame_seconds,
         )
-        await until_first(serving, _in_doubt(door), *_upkeep(hub, door, None))
+        serving = serve_http(
+            application,
+            listening,
+            stopping,
+            shutdown_seconds=settings.shutdown_seconds,
+            tls=None if material is None else http_tls(settings, material),
+        )
+        await until_first(serving, _in_doubt(door), *_upkeep(hub, door, material))
         await door.appender.stop()
         await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
 

@@ -147,6 +147,12 @@ class Settings(BaseSettings):
     tls_reload_seconds: Seconds = Field(
         10.0, description="How often the TLS files are looked at for a change."
     )
+    http_connections: Count = Field(
+        2_000, description="HTTPS connections of the api process, handshakes included."
+    )
+    http_request_seconds: Seconds = Field(
+        30.0, description="HTTPS: how long a connection may stay without a whole first request."
+    )
     http_idempotency_keys: Count = Field(
         100_000, description="How many Idempotency-Keys the api process remembers."
     )
