@@ -48,6 +48,8 @@ _log = get_logger(__name__)
 
 ROLES: Final = ("ingest", "dispatch", "relay", "api")
 _BEHIND_THE_DOOR: Final = frozenset({"dispatch", "relay"})
+_OF_THE_PLACE: Final = frozenset({"settings_invalid", "port_busy", "tls_files_invalid"})
+"""Reasons that a start with other settings mends: exit code 2."""
 _FLUSH_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 1.0
 _GAUGE_SECONDS: Final = 2.0
@@ -84,7 +86,7 @@ async def run_station(role: str, settings: Settings) -> int:
         return 3
     except FatalError as error:
         _log.critical("station_ended", reason=error.reason, remedy=error.remedy)
-        return 2 if error.reason in {"settings_invalid", "port_busy"} else 4
+        return 2 if error.reason in _OF_THE_PLACE else 4
     except Exception as error:  # noqa: BLE001 - boundary: the end of the process; its place, never its text
         _log.critical("station_ended", error=type(error).__name__, where=place_of(error))
         return 4
