@@ -98,7 +98,7 @@ class Receipt:
 
     def answer(self) -> Answer:
         """Return the answer; call once, when `done`."""
-        METRICS.ack_seconds.observe(time.perf_counter() - self._started)
+        METRICS.door.observe(METRICS.ack_seconds, time.perf_counter() - self._started)
         if self._future is None:
             return self._answer
         error = self._future.exception()
@@ -214,7 +214,7 @@ class Acceptor:
         profile = profile_of(lab)
         judgement = judge(raw, header, profile, self._realm)
         for finding in judgement.findings:
-            METRICS.findings.labels(finding.code, finding.level).inc()
+            METRICS.door.add(METRICS.findings.labels(finding.code, finding.level))
         if judgement.ruling is Ruling.REJECT:
             return self._reject(header, *judgement.findings)
         at = self._clock.now()
@@ -273,7 +273,7 @@ class Acceptor:
             at=at,
             wants_no_answer=lab is not None and lab.wants_no_answer,
         )
-        METRICS.answers.labels(_CODES[ruling]).inc()
+        METRICS.door.add(METRICS.answers.labels(_CODES[ruling]))
         return Answer(parts=parts)
 
     def _reject(self, header: Header, *findings: Finding) -> Receipt:

@@ -111,7 +111,7 @@ class MllpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Frame the bytes; what the window does not take waits here, and reading pauses."""
-        METRICS.received_bytes.inc(len(data))
+        METRICS.door.add(METRICS.received_bytes, len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
         self._share_the_turn(len(data))
@@ -224,7 +224,7 @@ class MllpConnection(asyncio.Protocol):
         )
 
     def _take_frame(self, frame: Frame) -> None:
-        METRICS.frames.labels("whole").inc()
+        METRICS.door.add(METRICS.frames.labels("whole"))
         hit("ingest.received")
         self._follow(self._listener.acceptor.receive(frame.payload, self.peer), len(frame.payload))
 
@@ -500,6 +500,7 @@ class MllpListener:
             connection.cut("shutdown")
         for keeper in self._keepers:
             keeper.cancel()
+        METRICS.door.give()
 
     async def _all_gone(self) -> None:
         self._empty.clear()
