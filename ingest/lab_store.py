@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from .lab import Lab, LabCertificate, LabLimits
 
 _rows: Final = msgspec.json.Decoder(tuple[LocalCode, ...])
 _certificates: Final = msgspec.json.Decoder(tuple[LabCertificate, ...])
+
+_ROWS_AT_ONCE: Final = 200
 
 VERSION: Final = "SELECT version FROM register_version"
 
@@ -86,7 +89,10 @@ class PostgresLabStore:
                 held = dict(self._held)
                 versions = [number for number, _ in held.values()]
                 rows = await connection.fetch(LIST, list(held), versions)
-        labs = [_lab(row, held) for row in rows]
+        labs = []
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            labs += [_lab(row, held) for row in rows[start : start + _ROWS_AT_ONCE]]
+            await asyncio.sleep(0)  # a door answers between two slices of a large register
         self._held = {lab.lab_id: (lab.profile_version, lab.codes) for lab in labs}
         self._version, self._read = version, labs
         return labs

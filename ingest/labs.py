@@ -56,6 +56,10 @@ class Keeper(Protocol):
         """Write the register if it changed or the copy grows old; never raises for a full disk."""
         ...
 
+    def tell(self) -> None:
+        """Set the figure of the copy's age."""
+        ...
+
 
 class LabRegister:
     """The door's copy of the register.
@@ -198,6 +202,8 @@ class LabRegister:
         now = self._clock.now()
         if self._read_at is not None:
             METRICS.register_age.set((now - self._read_at).total_seconds())
+        if self._keeper is not None:
+            self._keeper.tell()
         expiry = expiry_of(self._read or (), now)
         days = float("inf") if expiry.soonest_days is None else expiry.soonest_days
         METRICS.certificate_days.set(days)

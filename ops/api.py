@@ -20,6 +20,9 @@ from ops.check_routes import Checker, CheckLimits, check_route
 from ops.findings_api import findings_routes
 from ops.message_route import MessageDoor, message_route
 from ops.problems import http_problem, hub_problem
+from ops.register.access import Gate
+from ops.register.credential_routes import credential_routes
+from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.metrics import METRICS, render
 from ops.tokens import is_valid
@@ -44,17 +47,22 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     not_ready: Callable[[], Awaitable[list[str]]]
     """Names what is not ready; empty when all is."""
+    desk: Desk | None = None
+    """Of the register; None: it is not served."""
 
 
 def build_api(parts: ApiParts) -> Litestar:
     """Return the application with all routes and the OpenAPI page at /docs."""
+    desk = parts.desk
+    gate = desk.gate if desk is not None else Gate(tokens=parts.tokens)
     return Litestar(
         route_handlers=[
             message_route(parts.messages),
             check_route(Checker(CheckLimits(body_bytes=parts.max_body_bytes))),
             _streams(parts),
             *findings_routes(),
-            *conformance_routes(parts.read_conformance, parts.tokens),
+            *conformance_routes(parts.read_conformance, gate),
+            *((lab_routes(desk) + credential_routes(desk)) if desk is not None else ()),
             *_operations(parts),
         ],
         openapi_config=OpenAPIConfig(

@@ -14,6 +14,19 @@ from schemas.errors import HubError, PermanentError
 PROBLEM: Final = "application/problem+json"
 HttpRequest = Request[Any, Any, Any]
 
+_STATUS: Final = {
+    "cursor_expired": 410,
+    "no_such_laboratory": 404,
+    "no_such_certificate": 404,
+    "no_such_token": 404,
+    "register_conflict": 409,
+    "certificate_revoked": 409,
+    "certificate_of_another": 409,
+    "too_many_certificates": 409,
+    "too_many_tokens": 409,
+}
+"""What is asked and cannot be: 400 unless it stands here."""
+
 
 class Problem(msgspec.Struct, frozen=True):
     """RFC 9457 problem details."""
@@ -25,11 +38,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
-    """Answer an error of ours: 400 or 410 for what is asked, 503 for what is away."""
-    if isinstance(error, PermanentError):
-        status = 410 if error.reason == "cursor_expired" else 400
-    else:
-        status = 503
+    """Answer an error of ours: 4xx for what is asked, 503 for what is away."""
+    status = _STATUS.get(error.reason, 400) if isinstance(error, PermanentError) else 503
     headers = {"Retry-After": "5"} if status == 503 else {}
     METRICS.api_requests.labels("error", str(status)).inc()
     return Response(

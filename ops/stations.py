@@ -23,6 +23,7 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
 from ops.runtime.health import disk_is_low, not_ready
 from ops.runtime.kafka import TopicSpec, ensure_topics
@@ -165,12 +166,15 @@ async def _in_doubt(door: Door) -> None:
 
 def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
-    return [
+    works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
         _flush_for_ever(hub.pool, door),
         _watch_disk(settings, door),
         keep_tls_fresh(material, settings.tls_reload_seconds),
     ]
+    if hub.held is not None:
+        works.append(watch_proof(hub.pool, settings.register_refresh_seconds))
+    return works
 
 
 async def _flush_for_ever(pool: Pool, door: Door) -> None:
@@ -277,6 +281,8 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     from ops.idempotency import IdempotencyKeys  # noqa: PLC0415
     from ops.message_route import MessageDoor  # noqa: PLC0415
     from ops.proofs import Proofs  # noqa: PLC0415
+    from ops.register.access import Gate  # noqa: PLC0415
+    from ops.register.lab_routes import Desk  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
     from ops.serving import bound_socket, http_tls, serve_http  # noqa: PLC0415
 
@@ -287,6 +293,8 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         door.appender.start()
         material = material_of(settings, "http")
         certificates = certificate_door(settings, material, door.register, hub.clock)
+        tokens = load_or_make_tokens(settings.data_dir)
+        gate = Gate(tokens=tokens, of_token=door.register.of_token)
         parts = ApiParts(
             messages=MessageDoor(
                 acceptor=door.acceptor,
@@ -294,7 +302,8 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
             reader=reader_of(hub),
-            tokens=load_or_make_tokens(settings.data_dir),
+            tokens=tokens,
+            desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
             not_ready=lambda: not_ready(hub.pool, hub.log),

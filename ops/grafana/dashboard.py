@@ -255,8 +255,35 @@ STREAMS: Final = (
     ),
 )
 
+REGISTER: Final = (
+    Drawn(
+        title="Laboratories by when their last certificate ends",
+        queries=(("max by (ends) (labdispatch_certificate_laboratories)", "{{ends}}"),),
+        unit="short",
+        advice="expired: these laboratories cannot get in where a certificate is asked for."
+        " under_7_days: ask them for the next one now; both hold until the old one is revoked."
+        " Runbook: docs/runbooks/certificates.md.",
+    ),
+    Drawn(
+        title="Age of the register, and of its copy on disk",
+        queries=(
+            ("max by (job, instance) (labdispatch_register_age_seconds)", "{{job}} {{instance}}"),
+            (
+                "max by (job, instance) (labdispatch_register_snapshot_age_seconds)",
+                "on disk {{job}} {{instance}}",
+            ),
+        ),
+        unit="s",
+        limit=120,
+        advice="A door reads the register every few seconds. Growing: it cannot reach the database"
+        " and goes by what it knows. The copy on disk is confirmed every hour."
+        " Runbook: docs/runbooks/register-old.md.",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
+    ("The register: who may send", REGISTER),
     ("Dispatch: once, and to one person", DISPATCH),
     ("Streams: what leaves", STREAMS),
 )

@@ -14,9 +14,9 @@ from litestar.types import ControllerRouterHandler
 from ops.runtime.clock import Clock
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
-from ops.tokens import OPERATOR, is_valid
 from schemas.errors import PermanentError
 
+from .access import Gate
 from .conformance import ConformanceReport, report_conformance
 
 HttpRequest = Request[Any, Any, Any]
@@ -24,6 +24,7 @@ ReadConformance = Callable[[str | None, str, date | None], Awaitable[Conformance
 _Vendor = Annotated[str, Parameter(description="Only software of this name: MSH-3, SFT-1, SFT-3.")]
 _Since = Annotated[str, Parameter(description="First day, YYYY-MM-DD (UTC); default: 30 days.")]
 _DESCRIPTION: Final = "Needs the operator's bearer token (`operator` in tokens.json)."
+_OWN: Final = f"{_DESCRIPTION} A laboratory reads its own with one of its own tokens."
 
 
 def reader_of_conformance(pool: Pool, clock: Clock) -> ReadConformance:
@@ -43,21 +44,19 @@ def reader_of_conformance(pool: Pool, clock: Clock) -> ReadConformance:
     return read
 
 
-def conformance_routes(
-    read: ReadConformance, tokens: dict[str, str]
-) -> list[ControllerRouterHandler]:
+def conformance_routes(read: ReadConformance, gate: Gate) -> list[ControllerRouterHandler]:
     """Return the two routes.
 
     Args:
         read: Draws up a report of one laboratory, or of all.
-        tokens: Of the instance; `operator` is asked for.
+        gate: Lets the operator pass, and a laboratory to its own.
     """
 
     @get("/v1/conformance", summary="Conformance of all laboratories", description=_DESCRIPTION)
     async def get_conformance(
         request: HttpRequest, vendor: _Vendor = "", since: _Since = ""
     ) -> ConformanceReport:
-        authorise_operator(tokens, request.headers.get("authorization", ""))
+        gate.operator(request)
         report = await read(None, vendor, _day(since))
         METRICS.api_requests.labels("conformance", "200").inc()
         return report
@@ -65,12 +64,12 @@ def conformance_routes(
     @get(
         "/v1/conformance/{lab:str}",
         summary="Conformance of one laboratory",
-        description=_DESCRIPTION,
+        description=_OWN,
     )
     async def get_conformance_of(
         request: HttpRequest, lab: FromPath[str], vendor: _Vendor = "", since: _Since = ""
     ) -> ConformanceReport:
-        authorise_operator(tokens, request.headers.get("authorization", ""))
+        gate.reader(request, lab)
         try:
             report = await read(lab, vendor, _day(since))
         except PermanentError as error:
@@ -81,28 +80,6 @@ def conformance_routes(
         return report
 
     return [get_conformance, get_conformance_of]
-
-
-def authorise_operator(tokens: dict[str, str], header: str) -> None:
-    """Let the operator's token pass.
-
-    Raises:
-        HTTPException: 401 without a token, 403 with another.
-    """
-    scheme, _, given = header.partition(" ")
-    if scheme.lower() != "bearer" or not given.strip():
-        raise HTTPException(
-            status_code=401,
-            detail="send Authorization: Bearer TOKEN with `operator` of tokens.json in the data"
-            " folder",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    if not is_valid(tokens, OPERATOR, given.strip()):
-        raise HTTPException(
-            status_code=403,
-            detail="this token is not the operator's: send `operator` of tokens.json in the data"
-            " folder",
-        )
 
 
 def _day(text: str) -> date | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -10,6 +11,8 @@ import pytest
 
 from ingest.lab import Expiry, Lab, LabCertificate, expiry_of, may_speak
 from ingest.labs import LabRegister
+from ops.runtime.metrics import render
+from schemas.errors import TransientError
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -42,6 +45,9 @@ class Keeper:
 
     async def keep(self, labs: Sequence[Lab], *, changed: bool) -> None:
         self.kept.append(changed)
+
+    def tell(self) -> None:
+        pass
 
 
 def by_print(number: int, *, begins: int = -1, ends: int = 90, revoked: bool = False) -> LabCertificate:  # fmt: skip  # noqa: E501
@@ -124,6 +130,42 @@ async def test_what_has_not_moved_is_not_taken_again_and_what_has_is_kept() -> N
     await register.refresh()
     assert (register.get("A"), register.get("NEW")) == (None, None)
     assert keeper.kept == [True, False, True]
+
+
+async def test_figures_tell_the_registers_age_and_the_certificates() -> None:
+    clock = Clock()
+    store = Store(
+        Lab(lab_id=1, registry_id="A", certificates=(by_print(1, ends=3),)),
+        Lab(lab_id=2, registry_id="B", certificates=(by_print(2, ends=-3),)),
+    )
+    register = LabRegister(store, register_unknown=False, clock=clock)
+    await register.refresh()
+    assert figure("labdispatch_register_age_seconds") == 0
+    assert figure("labdispatch_certificate_soonest_days") == -3
+    for ends, count in (("expired", 1), ("under_7_days", 1), ("under_30_days", 0), ("later", 0)):
+        assert figure("labdispatch_certificate_laboratories", ends=ends) == count
+
+    async def away() -> list[Lab]:
+        raise TransientError("database_away")
+
+    store.all = away  # type: ignore[method-assign]
+    clock.moment = NOON + 5 * DAY
+    keeping = asyncio.ensure_future(register.keep_fresh(0.01))
+    async with asyncio.timeout(20):
+        while figure("labdispatch_register_age_seconds") == 0:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert figure("labdispatch_register_age_seconds") == 5 * 86_400
+    assert figure("labdispatch_certificate_laboratories", ends="expired") == 2
+
+
+def figure(name: str, **labels: str) -> float:
+    (text,) = [
+        line for line in render().decode().splitlines()
+        if line.startswith(name) and all(f'{k}="{v}"' in line for k, v in labels.items())
+    ]  # fmt: skip
+    return float(text.rpartition(" ")[2])
 
 
 def test_laboratories_are_counted_by_the_end_of_their_last_certificate() -> None:
