@@ -9,7 +9,8 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-ack bench-check bench-batch bench-e2e \
-        proof-crash proof-kills proof-fuzz proof-oracle clean
+        proof-crash proof-kills proof-fuzz proof-oracle \
+        proof-hostile bench-connections node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,7 +45,10 @@ kafka: setup-dev ## resolve Apache Kafka's jars from Maven
 hapi: setup-dev ## resolve HAPI HL7v2's jars from Maven, a second reader of our answers
 	@$(BIN)/python -m tests.support.hapi.resolve
 
-test: setup-dev kafka hapi ## every test, on a real PostgreSQL and a real Apache Kafka
+node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
+	@$(BIN)/python -m tests.support.node.resolve
+
+test: setup-dev kafka hapi node ## every test, on a real PostgreSQL and a real Apache Kafka
 	$(BIN)/pytest $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
@@ -98,6 +102,12 @@ proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (
 
 proof-fuzz: setup-dev ## hours of fuzzing (HOURS=1 by default), a row for each target
 	$(BIN)/python -m tests.fuzz.proof --hours $(or $(HOURS),1) $(ARGS)
+
+proof-hostile: setup-dev ## 1,000 hostile peers beside honest laboratories over mutual TLS
+	$(BIN)/python -m benchmarks.hostile $(ARGS)
+
+bench-connections: setup-dev ## 4,500 connections over mutual TLS: memory, answers, all at once again
+	$(BIN)/python -m benchmarks.connections $(ARGS)
 
 proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure
 	$(BIN)/python -m tests.support.oracle_proof $(ARGS)

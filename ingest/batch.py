@@ -20,7 +20,6 @@ from .catalogue import finding
 MAX_FINDINGS: Final = 100
 """Findings of one file that are kept; what comes beyond is counted."""
 NAME_REUSED: Final = "batch_name_reused"
-SENDER_DIFFERS: Final = "batch_sender_differs"
 FILE_REFUSED: Final = "batch_file_refused"
 """What is found out by whoever took the file; its bytes do not say it."""
 _COUNT_DIGITS: Final = 9

@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get, post
+from litestar import Litestar, MediaType, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
-from ingest.accept import Acceptor
 from ops.check_routes import Checker, CheckLimits, check_route
 from ops.findings_api import findings_routes
+from ops.message_route import MessageDoor, message_route
 from ops.problems import http_problem, hub_problem
 from ops.register.access import Gate
 from ops.register.credential_routes import credential_routes
@@ -27,10 +27,9 @@ from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.metrics import METRICS, render
 from ops.tokens import is_valid
 from routing.streams import StreamReader, encode_line
-from schemas.errors import HubError, TransientError
+from schemas.errors import HubError
 from schemas.topics import Stream
 
-ER7: Final = "application/hl7-v2+er7"
 NDJSON: Final = "application/x-ndjson"
 _PAGE: Final = 500
 _MAX_LIMIT: Final = 100_000
@@ -41,7 +40,7 @@ HttpRequest = Request[Any, Any, Any]
 class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes need; made by the composition root."""
 
-    acceptor: Acceptor
+    messages: MessageDoor
     reader: StreamReader
     tokens: dict[str, str]
     read_conformance: ReadConformance
@@ -60,7 +59,7 @@ def build_api(parts: ApiParts) -> Litestar:
     gate = desk.gate if desk is not None else Gate(tokens=parts.tokens)
     return Litestar(
         route_handlers=[
-            _messages(parts),
+            message_route(parts.messages),
             check_route(Checker(CheckLimits(body_bytes=parts.max_body_bytes))),
             _streams(parts),
             *findings_routes(),
@@ -80,29 +79,6 @@ def build_api(parts: ApiParts) -> Litestar:
         logging_config=None,
         debug=False,
     )
-
-
-def _messages(parts: ApiParts) -> ControllerRouterHandler:
-    @post("/v1/messages", status_code=200, media_type=ER7, summary="Send one HL7 v2 message")
-    async def post_message(request: HttpRequest) -> Response[bytes]:
-        """Take one ER7 message; the body of the answer is its ACK.
-
-        The same checks and the same verdict as over MLLP. 200 with any verdict but AR for want of
-        storage, which is 503 with Retry-After; 415 for another content type.
-        """
-        given = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if given != ER7:
-            raise HTTPException(status_code=415, detail=f"send Content-Type: {ER7}")
-        receipt = parts.acceptor.receive(_unframed(await request.body()))
-        answer = await receipt.wait()
-        if answer.close:
-            raise TransientError("append_unknown", "send the same message again")
-        status = 503 if answer.try_again else 200
-        headers = {"Retry-After": "5"} if answer.try_again else {}
-        METRICS.api_requests.labels("messages", str(status)).inc()
-        return Response(b"".join(answer.parts), media_type=ER7, status_code=status, headers=headers)
-
-    return post_message
 
 
 def _streams(parts: ApiParts) -> ControllerRouterHandler:
@@ -167,13 +143,6 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
         return render()
 
     return [healthz, readyz, metrics]
-
-
-def _unframed(body: bytes) -> bytes:
-    """Take MLLP framing off a body whose sender put it on."""
-    if body[:1] == b"\x0b":
-        body = body[1:]
-    return body.removesuffix(b"\x1c\r").removesuffix(b"\x1c")
 
 
 def _known_stream(name: str) -> Stream:

@@ -35,9 +35,7 @@ class Teaching(click.Group):
         except PermanentError as error:
             raise _Failure(error, 1) from None
         except FatalError as error:
-            code = (
-                2 if error.reason in {"settings_invalid", "port_busy", "data_folder_in_use"} else 4
-            )
+            code = 2 if error.reason in _OF_THE_PLACE else 4
             raise _Failure(error, code) from None
 
 
@@ -90,6 +88,12 @@ def main() -> None:
 
 
 # ---------------------------------------------------------------------------- everything in one
+
+
+_OF_THE_PLACE = frozenset(
+    {"settings_invalid", "port_busy", "data_folder_in_use", "tls_files_invalid"}
+)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @main.command()
@@ -207,14 +211,25 @@ def migrate() -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--to", "address", required=True, metavar="HOST:PORT", help="Where the hub listens.")
 @json_option
-def send(file: Path, address: str, as_json: bool) -> None:  # noqa: FBT001
+@click.option("--tls-ca", type=_FILE, help="Over TLS: the authority of the hub's certificate.")
+@click.option("--cert", type=_FILE, help="Over TLS: your certificate (PEM).")
+@click.option("--key", type=_FILE, help="Over TLS: its key (PEM).")
+def send(
+    file: Path,
+    address: str,
+    as_json: bool,  # noqa: FBT001
+    tls_ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+) -> None:
     """Send every HL7 message of FILE (framed, bare, or a batch file) and print each answer.
 
     Exits 0 if every message was acknowledged (AA or CA), 1 otherwise.
     """
-    from ops.sending import send_file
+    from ops.sending import client_tls, send_file
 
-    _run(send_file(file, _address(address), as_json=as_json))
+    tls = client_tls(tls_ca, cert, key)
+    _run(send_file(file, _address(address), as_json=as_json, tls=tls))
 
 
 profile_option = click.option(

@@ -229,10 +229,11 @@ def _choose_ports(settings: Settings) -> Settings:
 
 
 def _addresses(settings: Settings, seconds: float) -> Addresses:
+    scheme = "http" if settings.http_tls_cert is None else "https"
     return Addresses(
         ready=True,
         mllp=f"{settings.mllp_host}:{settings.mllp_port}",
-        http=f"http://{settings.http_host}:{settings.http_port}",
+        http=f"{scheme}://{settings.http_host}:{settings.http_port}",
         data_dir=str(settings.data_dir),
         tokens=load_or_make_tokens(settings.data_dir),
         seconds=round(seconds, 2),

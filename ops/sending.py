@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+import ssl
 import sys
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from ops.checking.shapes import for_terminal
 from ops.client import Acknowledgement, MllpClient
 from ops.simulate.simulation import SimulatedMessage, Simulation
 from ops.splitting import split_file
-from schemas.errors import TransientError
+from schemas.errors import FatalError, TransientError
 
 _RETRY_SECONDS: Final = 0.5
 _RETRIES: Final = 240
@@ -37,7 +38,30 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-async def send_file(file: Path, address: tuple[str, int], *, as_json: bool) -> int:
+def client_tls(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return what a laboratory shows and whom it trusts; None where nothing is named: clear text.
+
+    Raises:
+        FatalError: Files that do not fit together (`tls_files_invalid`).
+    """
+    if ca is None and cert is None and key is None:
+        return None
+    if (cert is None) != (key is None):
+        raise FatalError("tls_files_invalid", "--cert and --key come together")
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        if cert is not None:
+            context.load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError):
+        raise FatalError(
+            "tls_files_invalid", "--tls-ca, --cert and --key are PEM, the key without a password"
+        ) from None
+    return context
+
+
+async def send_file(
+    file: Path, address: tuple[str, int], *, as_json: bool, tls: ssl.SSLContext | None = None
+) -> int:
     """Send every message of a file over one connection; give 1 unless all were acknowledged.
 
     Raises:
@@ -45,7 +69,7 @@ async def send_file(file: Path, address: tuple[str, int], *, as_json: bool) -> i
     """
     codes: Counter[str] = Counter()
     started = time.monotonic()
-    async with MllpClient(*address) as client:
+    async with MllpClient(*address, tls=tls) as client:
         for message in split_file(await asyncio.to_thread(file.read_bytes)):
             answer = await client.send(message)
             codes[answer.code or "unreadable"] += 1

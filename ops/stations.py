@@ -49,6 +49,8 @@ _log = get_logger(__name__)
 
 ROLES: Final = ("ingest", "dispatch", "relay", "api")
 _BEHIND_THE_DOOR: Final = frozenset({"dispatch", "relay"})
+_OF_THE_PLACE: Final = frozenset({"settings_invalid", "port_busy", "tls_files_invalid"})
+"""Reasons that a start with other settings mends: exit code 2."""
 _FLUSH_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 1.0
 _GAUGE_SECONDS: Final = 2.0
@@ -85,7 +87,7 @@ async def run_station(role: str, settings: Settings) -> int:
         return 3
     except FatalError as error:
         _log.critical("station_ended", reason=error.reason, remedy=error.remedy)
-        return 2 if error.reason in {"settings_invalid", "port_busy"} else 4
+        return 2 if error.reason in _OF_THE_PLACE else 4
     except Exception as error:  # noqa: BLE001 - boundary: the end of the process; its place, never its text
         _log.critical("station_ended", error=type(error).__name__, where=place_of(error))
         return 4
@@ -127,11 +129,7 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         material = material_of(settings, "mllp")
-        tls = (
-            None
-            if material is None
-            else certificate_door(settings, material, door.register, hub.clock)
-        )
+        tls = certificate_door(settings, material, door.register, hub.clock)
         door.appender.start()
         listener = listener_of(settings, door.acceptor)
         try:
@@ -280,38 +278,62 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     # Only here: the other three start a third of a second sooner without a web framework.
     from ops.api import ApiParts, build_api  # noqa: PLC0415
     from ops.batches.door import open_batch_door  # noqa: PLC0415
-    from ops.batches.http import routes_of  # noqa: PLC0415
+    from ops.batches.http import BATCHES, routes_of  # noqa: PLC0415
+    from ops.body_limit import BodyLimit  # noqa: PLC0415
+    from ops.idempotency import IdempotencyKeys  # noqa: PLC0415
+    from ops.message_route import MessageDoor  # noqa: PLC0415
+    from ops.proofs import Proofs  # noqa: PLC0415
     from ops.register.access import Gate  # noqa: PLC0415
     from ops.register.lab_routes import Desk  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
-    from ops.serving import bound_socket, serve_http  # noqa: PLC0415
+    from ops.serving import bound_socket, http_tls, serve_http  # noqa: PLC0415
 
     async with _opened("api", settings, stopping, appends=True) as hub:
         if hub is None:
             return
         door = await open_door(hub)
         door.appender.start()
+        material = material_of(settings, "http")
+        certificates = certificate_door(settings, material, door.register, hub.clock)
         tokens = load_or_make_tokens(settings.data_dir)
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
+        proofs = Proofs(door.register, certificates)
         files = open_batch_door(hub, door)
         parts = ApiParts(
-            acceptor=door.acceptor,
+            messages=MessageDoor(
+                acceptor=door.acceptor,
+                proofs=proofs,
+                keys=IdempotencyKeys(settings.http_idempotency_keys),
+            ),
             reader=reader_of(hub),
             tokens=tokens,
             desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
-            more_routes=routes_of(files),
+            more_routes=routes_of(files, proofs),
             not_ready=lambda: not_ready(hub.pool, hub.log),
         )
         listening = bound_socket(settings.http_host, settings.http_port)
         _log.info("listening", host=settings.http_host, port=listening.getsockname()[1])
         say_ready(settings, "api")
+        application = BodyLimit(
+            build_api(parts),
+            max_bytes=parts.max_body_bytes,
+            body_seconds=settings.partial_frame_seconds,
+            streamed=frozenset({BATCHES}),
+        )
         serving = serve_http(
-            build_api(parts), listening, stopping, shutdown_seconds=settings.shutdown_seconds
+            application,
+            listening,
+            stopping,
+            shutdown_seconds=settings.shutdown_seconds,
+            tls=None if material is None else http_tls(settings, material),
         )
         await until_first(
-            serving, _in_doubt(door), *_upkeep(hub, door, None), *(work() for work in files.works)
+            serving,
+            _in_doubt(door),
+            *_upkeep(hub, door, material),
+            *(work() for work in files.works),
         )
         await door.appender.stop()
         await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")

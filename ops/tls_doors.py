@@ -32,9 +32,11 @@ def material_of(settings: Settings, door: Literal["mllp", "http"]) -> TlsMateria
 
 
 def certificate_door(
-    settings: Settings, material: TlsMaterial, register: PeerRegister, clock: Clock
-) -> CertificateDoor:
-    """Return what turns certificates into laboratories at a door."""
+    settings: Settings, material: TlsMaterial | None, register: PeerRegister, clock: Clock
+) -> CertificateDoor | None:
+    """Return what turns certificates into laboratories at a door; None at one in clear text."""
+    if material is None:
+        return None
     return CertificateDoor(
         material,
         register,

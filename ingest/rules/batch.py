@@ -108,18 +108,6 @@ RULES: Final = (
         bad="results.hl7, results.hl7",
     ),
     Rule(
-        code="batch_sender_differs",
-        level=Level.ERROR,
-        hl7_code=200,
-        place=Place("MSH", 1, 4),
-        en="This message is another laboratory's: send it through that laboratory's own folder.",
-        fr="Ce message est d'un autre laboratoire : envoyez-le par le dossier de celui-ci.",
-        why="The folder proves who sends; a message cannot speak for somebody else.",
-        source=_OUR,
-        good="MSH|^~\\&|SGL|LABX| in the folder LABX",
-        bad="MSH|^~\\&|SGL|LABY| in the folder LABX",
-    ),
-    Rule(
         code="batch_file_refused",
         level=Level.ERROR,
         hl7_code=200,

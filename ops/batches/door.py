@@ -17,7 +17,7 @@ from schemas.errors import FatalError, HubError
 
 from .folder import FolderLimits, FolderWatch
 from .pace import Pace
-from .peer import FolderPeer
+from .peer import SenderDoor
 from .runner import BatchLimits, BatchRunner
 from .store import BatchStore
 from .uploads import UploadLimits, Uploads
@@ -61,7 +61,8 @@ def open_batch_door(hub: Hub, door: Door) -> BatchDoor:
         settings.data_dir / "batches",
         store=store,
         runner=runner,
-        door=acceptor,
+        # What proved it may have been a certificate: the register's word counts from here on.
+        door_of=lambda sender: SenderDoor(acceptor, door.register, sender, "token"),
         closed_reason=lambda: acceptor.closed_reason,
         limits=UploadLimits(
             max_bytes=settings.batch_max_bytes,
@@ -91,7 +92,7 @@ def _watch(hub: Hub, door: Door, store: BatchStore, runner: BatchRunner) -> Fold
         root,
         store=store,
         runner=runner,
-        door_of=lambda registry_id: FolderPeer(door.acceptor, registry_id, door.counts, hub.clock),
+        door_of=lambda sender: SenderDoor(door.acceptor, door.register, sender, "folder"),
         limits=FolderLimits(
             poll_seconds=settings.batch_poll_seconds,
             files=settings.batch_folder_files,

@@ -12,39 +12,45 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
+from ops.message_route import proved_peer
+from ops.proofs import Proofs
 from ops.runtime.metrics import METRICS
 
 from .batch import Batch, Summary, checked_name, summary_of
 from .door import BatchDoor
+from .peer import ANYBODY
 from .store import BatchStore
-from .uploads import SENDER, TooLarge, Uploads
+from .uploads import TooLarge, Uploads
 
 ER7: Final = "application/hl7-v2+er7"
+BATCHES: Final = "/v1/batches"
+"""Takes a body as it comes, to the disk, within `batch_max_bytes`."""
 HttpRequest = Request[Any, Any, Any]
 
 
-def who_sends(_: HttpRequest) -> str:
-    """Return in whose name space a file's name is. As `POST /v1/messages`: whoever can connect."""
-    return SENDER
-
-
-def routes_of(files: BatchDoor) -> list[ControllerRouterHandler]:
+def routes_of(files: BatchDoor, proofs: Proofs) -> list[ControllerRouterHandler]:
     """Return the handlers of files, within the bounds of the settings."""
     return batch_routes(
         files.uploads,
         files.store,
+        proofs,
         max_bytes=files.settings.batch_max_bytes,
         answer_seconds=files.settings.batch_answer_seconds,
     )
 
 
 def batch_routes(
-    uploads: Uploads, store: BatchStore, *, max_bytes: int, answer_seconds: float
+    uploads: Uploads, store: BatchStore, proofs: Proofs, *, max_bytes: int, answer_seconds: float
 ) -> list[ControllerRouterHandler]:
     """Return the handlers of files."""
 
+    def who_sends(request: HttpRequest) -> str:
+        """Return in whose name space a file's name is: the laboratory's that was proved."""
+        peer = proved_peer(proofs, request)
+        return ANYBODY if peer is None else peer.registry_id
+
     @post(
-        "/v1/batches",
+        BATCHES,
         status_code=200,
         media_type=ER7,
         summary="Send a file of HL7 v2 messages",
@@ -60,12 +66,12 @@ def batch_routes(
 
         200 with the acknowledgement file (or a summary, with `Accept: application/json`); 202 with
         a Location when it takes longer. The same name and bytes again give the same answer, and
-        nothing is appended. 413, 415; 503 with Retry-After while nothing can be taken.
+        nothing is appended. 401, 403, 413, 415; 503 with Retry-After while nothing can be taken.
         """
+        sender = who_sends(request)
         given = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if given != ER7:
             raise HTTPException(status_code=415, detail=f"send Content-Type: {ER7}")
-        sender = who_sends(request)
         key = name or request.headers.get("idempotency-key", "")
         uploads.check_open()
         try:

@@ -1,54 +1,52 @@
-"""Who sends through a folder: its laboratory alone. The one place that knows how that is proved."""
+"""Who sends a file's messages: the laboratory that its folder or its request has proved."""
 
 from __future__ import annotations
 
-from ingest.accept import Acceptor, Answer, DoorCounts, Receipt
-from ingest.ack import build_acks
-from ingest.batch import SENDER_DIFFERS
-from ingest.catalogue import finding
+from typing import Final
+
+from ingest.accept import Acceptor, Receipt
 from ingest.header import Header, read_header
-from ingest.judge import Ruling
-from ops.runtime.clock import Clock
-from ops.runtime.metrics import METRICS
+from ingest.lab import Peer, Proof
+from ingest.labs import LabRegister
+from ingest.peers import peer_of
+
+ANYBODY: Final = "http"
+"""The sender of uploads in clear text on loopback; no registry id, which has capitals only."""
+_NOBODY: Final = 0
 
 
-class FolderPeer:
-    """The door as one laboratory's folder has it: what another laboratory sent gets AR.
+class SenderDoor:
+    """The one way in, for the messages of one sender.
 
     Args:
         acceptor: The one way in.
-        registry_id: The laboratory whose folder it is.
-        counts: What is answered and not logged.
-        clock: The time of such an answer.
+        register: Where the laboratory is looked up, with each message: a file may take hours.
+        sender: Its registry id, or `ANYBODY`.
+        proof: What proved it.
     """
 
     def __init__(
-        self, acceptor: Acceptor, registry_id: str, counts: DoorCounts, clock: Clock
+        self, acceptor: Acceptor, register: LabRegister, sender: str, proof: Proof
     ) -> None:
         self._acceptor = acceptor
-        self._registry_id = registry_id
-        self._counts = counts
-        self._clock = clock
+        self._register = register
+        self._sender = sender
+        self._proof: Proof = proof
 
     def receive(self, raw: bytes) -> Receipt:
-        """Take one message if it is this laboratory's. Never raises."""
+        """Take one message; another laboratory's is answered AR. Never raises."""
+        if self._sender == ANYBODY:
+            return self._acceptor.receive(raw)
+        lab = self._register.get(self._sender)
+        if lab is not None:
+            return self._acceptor.receive(raw, peer_of(lab, self._proof))
         header = read_header(raw)
-        if isinstance(header, Header) and header.registry_id != self._registry_id:
-            return self._refuse(header)
-        return self._acceptor.receive(raw)
+        if isinstance(header, Header) and header.registry_id == self._sender:
+            # Not registered yet: at first sight where that is allowed, else refused as anywhere.
+            return self._acceptor.receive(raw)
+        stranger = Peer(lab_id=_NOBODY, registry_id=self._sender, proof=self._proof)
+        return self._acceptor.receive(raw, stranger)
 
     def turn_away(self, reason: str, head: bytes) -> Receipt | None:
         """Answer a message that is not whole, if its header can be read."""
         return self._acceptor.turn_away(reason, head)
-
-    def _refuse(self, header: Header) -> Receipt:
-        self._counts.add("AR", SENDER_DIFFERS)
-        METRICS.answers.labels("AR").inc()
-        acks = build_acks(
-            header,
-            Ruling.REJECT,
-            (finding(SENDER_DIFFERS),),
-            at=self._clock.now(),
-            wants_no_answer=False,
-        )
-        return Receipt(Answer(parts=acks))

@@ -31,8 +31,6 @@ from .runner import BatchRunner, MessageDoor
 from .store import BatchStore
 
 _log = get_logger(__name__)
-SENDER: Final = "http"
-"""Whose name space the names of uploads are, until laboratories have tokens."""
 _LOOK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
 _ROOM_EVERY_BYTES: Final = 16 * 1024 * 1024
@@ -69,7 +67,7 @@ class Uploads:
         folder: Where they are spooled; made (0700) if missing.
         store: Keeps what is answered.
         runner: Reads files.
-        door: The way in.
+        door_of: The way in for a sender.
         closed_reason: Why nothing can be taken now; empty while the door is open.
         limits: The bounds.
     """
@@ -80,14 +78,14 @@ class Uploads:
         *,
         store: BatchStore,
         runner: BatchRunner,
-        door: MessageDoor,
+        door_of: Callable[[str], MessageDoor],
         closed_reason: Callable[[], str],
         limits: UploadLimits,
     ) -> None:
         self._folder = make_folder(folder)
         self._store = store
         self._runner = runner
-        self._door = door
+        self._door_of = door_of
         self._closed_reason = closed_reason
         self._limits = limits
         self._uploading = 0
@@ -206,7 +204,7 @@ class Uploads:
     async def _read(self, batch: Batch, spooled: _Spooled) -> None:
         try:
             async with self._at_once:
-                await self._runner.run(batch, spooled.file, self._door)
+                await self._runner.run(batch, spooled.file, self._door_of(batch.sender))
         except (TransientError, PermanentError, OSError) as error:
             reason = error.reason if isinstance(error, HubError) else "spool_unreadable"
             METRICS.errors.labels("batch_upload", reason).inc()

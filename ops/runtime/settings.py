@@ -147,6 +147,12 @@ class Settings(BaseSettings):
     tls_reload_seconds: Seconds = Field(
         10.0, description="How often the TLS files are looked at for a change."
     )
+    http_connections: Count = Field(
+        2_000, description="HTTPS connections of the api process, handshakes included."
+    )
+    http_request_seconds: Seconds = Field(
+        30.0, description="HTTPS: how long a connection may stay without a whole first request."
+    )
     http_idempotency_keys: Count = Field(
         100_000, description="How many Idempotency-Keys the api process remembers."
     )
@@ -176,6 +182,23 @@ class Settings(BaseSettings):
     min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
     max_connections: Count = Field(6_000, description="Connections of one ingest process.")
     max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    large_frame_bytes: int = Field(
+        64 * 1024,
+        ge=1_024,
+        description="A frame that has grown beyond this takes one of the places for large frames.",
+    )
+    large_frames: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description="Places for large frames in one ingest process, a quarter at most for one"
+        " laboratory; who has none is not read meanwhile.",
+    )
+    turn_bytes: int = Field(
+        64 * 1024,
+        ge=1_024,
+        description="What is read of one connection before all others have had their turn.",
+    )
     window_frames: Count = Field(
         32, description="Frames of one connection in flight before it is not read."
     )

@@ -22,11 +22,12 @@ from ops.batches.door import BatchDoor, open_batch_door
 from ops.batches.folder import FolderLimits, FolderWatch
 from ops.batches.http import routes_of
 from ops.batches.pace import Pace
-from ops.batches.peer import FolderPeer
+from ops.batches.peer import SenderDoor
 from ops.batches.place import LabFolder, folder_name
 from ops.batches.runner import BatchLimits, BatchRunner
 from ops.batches.store import BatchStore
 from ops.bootstrap import Door, Hub, open_door
+from ops.proofs import Proofs
 from ops.runtime import failpoints
 from ops.runtime.settings import load_settings
 from ops.simulate.sample import sample_message
@@ -88,9 +89,7 @@ class Place:
             root,
             store=self.store,
             runner=self.runner(),
-            door_of=lambda lab: FolderPeer(
-                self.door.acceptor, lab, self.door.counts, self.hub.clock
-            ),
+            door_of=lambda lab: SenderDoor(self.door.acceptor, self.door.register, lab, "folder"),
             limits=FolderLimits(poll_seconds=0.05, **limits),
         )
 
@@ -374,8 +373,8 @@ async def test_a_folder_proves_the_sender(place: Place, tmp_path: Path) -> None:
     await look(place.watch(tmp_path / "root"))
     answer = (folder["out"] / "a.hl7.ack").read_bytes()
     assert told(answer) == ["AA M-1", "AR M-2", "AA M-3"]
-    assert b"batch_sender_differs" in answer
-    assert place.door.counts.take() == {("AR", "batch_sender_differs"): 1}
+    assert b"facility_not_yours" in answer
+    assert place.door.counts.take() == {("AR", "facility_not_yours"): 1}
 
 
 async def test_a_folder_that_another_process_holds_is_left_alone(
@@ -460,12 +459,12 @@ async def http(place: Place, tmp_path: Path) -> AsyncIterator[Http]:
     )
     files = open_batch_door(msgspec.structs.replace(place.hub, settings=settings), place.door)
     parts = ApiParts(
-        acceptor=place.door.acceptor,
+        messages=None,  # type: ignore[arg-type]
         reader=None,  # type: ignore[arg-type]
         tokens={},
         read_conformance=None,  # type: ignore[arg-type]
         max_body_bytes=10_000,
-        more_routes=routes_of(files),
+        more_routes=routes_of(files, Proofs(place.door.register, None)),
         not_ready=None,  # type: ignore[arg-type]
     )
     transport = httpx.ASGITransport(app=build_api(parts))  # type: ignore[arg-type]
@@ -516,7 +515,7 @@ async def test_what_takes_longer_is_202_and_goes_on(
             raise AssertionError
 
     opened = asyncio.Event()
-    http.files.uploads._door = Closing()
+    http.files.uploads._door_of = lambda _: Closing()
     files = msgspec.structs.replace(
         http.files, settings=http.files.settings.model_copy(update={"batch_answer_seconds": 0.05})
     )
@@ -524,8 +523,9 @@ async def test_what_takes_longer_is_202_and_goes_on(
         transport=httpx.ASGITransport(
             app=build_api(
                 ApiParts(
-                    acceptor=place.door.acceptor, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
-                    max_body_bytes=10_000, more_routes=routes_of(files), not_ready=None,  # type: ignore[arg-type]
+                    messages=None, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
+                    max_body_bytes=10_000, not_ready=None,
+                    more_routes=routes_of(files, Proofs(place.door.register, None)),  # type: ignore[arg-type]
                 )
             )
         ),

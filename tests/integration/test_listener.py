@@ -104,6 +104,20 @@ async def test_five_hundred_pipelined_are_all_answered_in_order(door: Door) -> N
     writer.close()
 
 
+async def test_thousands_of_small_frames_in_one_packet_are_answered_and_others_come_between(
+    door: Door,
+) -> None:
+    reader, writer = await door.connect()
+    honest_reader, honest = await door.connect()
+    writer.write((FRAME % b"MSH|") * 5_000)
+    honest.write(FRAME % b"MSH|honest")
+    assert await read_answers(honest_reader, 1) == [b"MSH|honest"]
+    assert door.echo.received.index(b"MSH|honest") < 5_000
+    assert await read_answers(reader, 5_000) == [b"MSH|"] * 5_000
+    writer.close()
+    honest.close()
+
+
 async def test_one_byte_at_a_time(door: Door) -> None:
     reader, writer = await door.connect()
     for byte in FRAME % b"MSH|slow":
@@ -221,3 +235,24 @@ async def test_a_stop_answers_what_was_taken_first(door: Door) -> None:
     await stopping
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_large_frames_take_turns_and_each_is_taken() -> None:
+    limits = ListenerLimits(large_frame_bytes=1_024, large_frames=1, turn_bytes=2_048)
+    made = Door(limits)
+    await made.listener.start("127.0.0.1", 0)
+    frames = [FRAME % (b"MSH|%d|" % number + b"x" * 300_000) for number in range(6)]
+    peers = [await made.connect() for _ in frames]
+    for (_, writer), frame in zip(peers, frames, strict=True):
+        writer.write(frame)
+    small_reader, small = await made.connect()
+    small.write(FRAME % b"MSH|small")
+    assert await read_answers(small_reader, 1) == [b"MSH|small"]
+    for (reader, writer), frame in zip(peers, frames, strict=True):
+        async with asyncio.timeout(30):
+            assert await reader.readexactly(len(frame)) == frame
+        writer.close()
+    small.close()
+    await until(lambda: not made.listener._connections)
+    assert len(made.listener.room) == 0
+    await made.listener.stop(1.0)

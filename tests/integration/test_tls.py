@@ -19,6 +19,7 @@ from ops.client import MllpClient
 from ops.runtime.handshake import REFUSALS, HandshakeLimits
 from schemas.errors import FatalError
 from tests.support.certificates import Authority, Issued, client_context
+from tests.support.product import LABDISPATCH
 from tests.support.tls_door import (
     HubDoor,
     closed,
@@ -170,6 +171,29 @@ async def test_fifty_laboratories_speak_for_themselves_alone(
             assert [each for each, code in enumerate(row) if code == "AA"] == [number]
             assert row.count("AR") == count - 1
         assert sorted(record.lab_id for record in door.accepted) == list(range(count))
+
+
+@on_uvloop
+async def test_the_command_send_shows_a_certificate(tmp_path: Path, authority: Authority) -> None:
+    mine = authority.issue("LAB01")
+    file = tmp_path / "results.hl7"
+    file.write_bytes(message_of("LAB01"))
+
+    async def send(*options: str) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *LABDISPATCH, "send", str(file), "--to", f"127.0.0.1:{door.listener.port}",
+            *options, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        async with asyncio.timeout(100):
+            return await process.wait()
+
+    async with hub_door(tmp_path, authority, [lab_of(1, mine)]) as door:
+        proof = ("--cert", str(mine.cert), "--key", str(mine.key))
+        assert await send("--tls-ca", str(authority.ca), *proof) == 0
+        assert len(door.accepted) == 1
+        assert await send("--tls-ca", str(authority.ca)) != 0
+        assert await send("--tls-ca", str(authority.ca), *proof[:2]) == 2
+        assert len(door.accepted) == 1
 
 
 # ---------------------------------------------------------------------------- refused

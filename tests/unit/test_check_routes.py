@@ -11,10 +11,10 @@ import pytest
 from litestar.exceptions import HTTPException
 from litestar.testing import TestClient
 
-from ingest.accept import Acceptor
 from ops.api import ApiParts, build_api
 from ops.check_routes import Checker, CheckLimits
 from ops.checking.entries import Options
+from ops.message_route import MessageDoor
 from ops.register.routes import ReadConformance
 from ops.sandbox.routes import build_sandbox_api
 from ops.sandbox.sessions import SandboxLimits, Sessions
@@ -100,7 +100,7 @@ async def test_a_request_that_takes_too_long_is_ended() -> None:
 def test_a_hub_checks_too_and_hands_nothing_to_its_door() -> None:
     # The door, the reader of streams and the database are not even there.
     parts = ApiParts(
-        acceptor=cast("Acceptor", None),
+        messages=cast("MessageDoor", None),
         reader=cast("StreamReader", None),
         tokens={},
         max_body_bytes=100_000,

