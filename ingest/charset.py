@@ -33,6 +33,8 @@ _C1: Final = bytes(range(0x80, 0xA0))
 _NAME_BYTES: Final = 64
 """The most bytes of MSH-18 that are looked at; longer ones name no character set."""
 _LATIN: Final = frozenset({"iso8859-1", "iso8859-15"})
+_APART: Final = _C1 + b"\xa4\xa6\xa8\xb4\xb8\xbc\xbd\xbe"
+"""The bytes that are not the same letter in both of them, or that Windows means otherwise."""
 
 
 @lru_cache(maxsize=256)
@@ -61,10 +63,16 @@ def decode(
         return raw.decode("ascii"), codec or "ascii", note
     for attempt in (codec,) if codec else fallbacks if codec == "" else ():
         try:
-            if attempt in _LATIN and len(raw.translate(None, _C1)) < len(raw):
+            if attempt not in _LATIN:
+                text = raw.decode(attempt)
+            elif len(raw.translate(None, _APART)) == len(raw):
+                # The same in both, and one of them is decoded twenty times as quickly.
+                text = raw.decode("iso8859-1")
+            elif len(raw.translate(None, _C1)) < len(raw):
                 # No text holds C1 controls: the sender means Windows' letters at these places.
                 return raw.decode("cp1252"), "cp1252", "charset_cp1252"
-            text = raw.decode(attempt)
+            else:
+                text = raw.decode(attempt)
         except UnicodeDecodeError:
             continue
         return text, attempt, "" if codec else "charset_not_declared"

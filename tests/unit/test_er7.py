@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.charset import decode
 from ingest.er7 import Message, is_delete, read
 from ingest.escapes import unescape
 from ingest.separators import Separators, separators_of
@@ -121,6 +122,17 @@ def test_charsets(charset: bytes, encoding: str, note: str) -> None:
 def test_latin_1_without_windows_letters_has_no_note() -> None:
     message = read(header(b"8859/1") + "PID|1||||Éloïse\r".encode("iso8859-1"))
     assert family(message) == "Éloïse" and message.notes == ()
+
+
+@pytest.mark.parametrize("part", [1, 15])
+def test_every_letter_of_the_latin_sets_is_its_own(part: int) -> None:
+    for number in range(0xA0, 0x100):
+        raw = bytes([0x41, number])
+        assert decode(raw, b"8859/%d" % part) == (
+            raw.decode(f"iso8859-{part}"),
+            f"iso8859-{part}",
+            "",
+        )
 
 
 def test_a_charset_of_no_table_is_read_while_it_is_ascii() -> None:

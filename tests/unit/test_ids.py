@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+import time
+from uuid import RFC_4122, UUID
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ops.runtime.postgres  # noqa: F401 - says which class makes ids
+from ops.runtime.ids import new_message_id
 from schemas.ids import id_of
 
 sixteen = st.binary(min_size=16, max_size=16)
@@ -32,3 +34,13 @@ def test_an_id_is_written_as_the_standard_one(digest: bytes) -> None:
     made, standard = id_of(digest), UUID(bytes=digest)
     assert msgspec.json.encode(made) == msgspec.json.encode(standard)
     assert msgspec.msgpack.encode(made) == msgspec.msgpack.encode(standard)
+
+
+def test_a_message_id_is_of_version_7_and_of_now() -> None:
+    before = time.time_ns() // 1_000_000
+    made = [UUID(bytes=new_message_id().bytes) for _ in range(100)]
+    after = time.time_ns() // 1_000_000
+    assert {each.version for each in made} == {7}
+    assert {each.variant for each in made} == {RFC_4122}
+    assert all(before <= each.int >> 80 <= after for each in made)
+    assert len(set(made)) == len(made)
