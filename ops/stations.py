@@ -279,7 +279,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     from ops.api import ApiParts, build_api  # noqa: PLC0415
     from ops.body_limit import BodyLimit  # noqa: PLC0415
     from ops.idempotency import IdempotencyKeys  # noqa: PLC0415
-    from ops.message_route import MessageDoor  # noqa: PLC0415
+    from ops.message_route import PATH, MessageDoor  # noqa: PLC0415
     from ops.proofs import Proofs  # noqa: PLC0415
     from ops.register.access import Gate  # noqa: PLC0415
     from ops.register.lab_routes import Desk  # noqa: PLC0415
@@ -314,6 +314,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         application = BodyLimit(
             build_api(parts),
             max_bytes=parts.max_body_bytes,
+            paths=frozenset({PATH}),
             body_seconds=settings.partial_frame_seconds,
         )
         serving = serve_http(
