@@ -30,8 +30,8 @@ class BodyLimit:
     Args:
         application: What they are passed to.
         max_bytes: The largest body.
-        body_seconds: The longest a body without a length may take; then 408.
-        streamed: Paths whose routes take a body as it comes, within bounds of their own.
+        paths: Whose bodies are watched; others pass (a route may read its body as a stream).
+        body_seconds: The longest a body may take; then 408.
     """
 
     def __init__(
@@ -39,24 +39,24 @@ class BodyLimit:
         application: Application,
         *,
         max_bytes: int,
+        paths: frozenset[str],
         body_seconds: float = 30.0,
-        streamed: frozenset[str] = frozenset(),
     ) -> None:
+        self._paths = paths
         self._application = application
-        self._streamed = streamed
         self._max_bytes = max_bytes
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"] in self._streamed:
+        if scope["type"] != "http" or scope["path"].rstrip("/") not in self._paths:
             await self._application(scope, receive, send)
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_bytes:
             await self._refuse(send, receive, is_waiting=b"expect" in headers)
-        elif b"transfer-encoding" in headers:
+        elif b"transfer-encoding" in headers or length not in {b"", b"0"}:
             await self._read_first(scope, receive, send)
         else:
             await self._application(scope, receive, send)
@@ -64,7 +64,7 @@ class BodyLimit:
     async def _read_first(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
-        """Read a body of unknown length, up to the limit, and pass it on in one piece."""
+        """Read a body, up to the limits of size and time, and pass it on in one piece."""
         body = bytearray()
         is_more = True
         try:

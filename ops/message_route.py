@@ -19,6 +19,7 @@ from ops.runtime.metrics import METRICS
 from schemas.errors import TransientError
 
 ER7: Final = "application/hl7-v2+er7"
+PATH: Final = "/v1/messages"
 _RETRY_SECONDS: Final = "5"
 
 HttpRequest = Request[Any, Any, Any]
@@ -56,7 +57,7 @@ def proved_peer(proofs: Proofs, request: HttpRequest) -> Peer | None:
 def message_route(door: MessageDoor) -> ControllerRouterHandler:
     """Return the route."""
 
-    @post("/v1/messages", status_code=200, media_type=ER7, summary="Send one HL7 v2 message")
+    @post(PATH, status_code=200, media_type=ER7, summary="Send one HL7 v2 message")
     async def post_message(request: HttpRequest) -> Response[bytes]:
         """Take one ER7 message; the body of the answer is its ACK.
 

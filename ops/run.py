@@ -25,7 +25,7 @@ from ops.status import Status, StatusReader, last_error
 from ops.supervise import Supervisor, choose_port, open_folder, until_stopped
 from ops.tokens import OPERATOR, load_or_make_tokens
 from routing.streams import encode_line
-from schemas.errors import HubError
+from schemas.errors import FatalError, HubError
 from schemas.topics import STREAMS
 
 _SCREEN_SECONDS: Final = 1.0
@@ -60,6 +60,10 @@ async def running(
     """Start everything, give the addresses, and stop everything in order at the end."""
     began = time.monotonic()
     settings = _settings(options)
+    if options.simulate is not None and settings.mllp_tls_cert is not None:
+        raise FatalError(
+            "settings_invalid", "simulated laboratories have no certificate: use --no-simulate"
+        )
     configure(settings, "run")
     folder, database = await open_folder(settings, lambda text: console.print(f"  {text}"))
     try:

@@ -278,10 +278,10 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     # Only here: the other three start a third of a second sooner without a web framework.
     from ops.api import ApiParts, build_api  # noqa: PLC0415
     from ops.batches.door import open_batch_door  # noqa: PLC0415
-    from ops.batches.http import BATCHES, routes_of  # noqa: PLC0415
+    from ops.batches.http import routes_of  # noqa: PLC0415
     from ops.body_limit import BodyLimit  # noqa: PLC0415
     from ops.idempotency import IdempotencyKeys  # noqa: PLC0415
-    from ops.message_route import MessageDoor  # noqa: PLC0415
+    from ops.message_route import PATH, MessageDoor  # noqa: PLC0415
     from ops.proofs import Proofs  # noqa: PLC0415
     from ops.register.access import Gate  # noqa: PLC0415
     from ops.register.lab_routes import Desk  # noqa: PLC0415
@@ -319,8 +319,8 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         application = BodyLimit(
             build_api(parts),
             max_bytes=parts.max_body_bytes,
+            paths=frozenset({PATH}),
             body_seconds=settings.partial_frame_seconds,
-            streamed=frozenset({BATCHES}),
         )
         serving = serve_http(
             application,

@@ -23,8 +23,6 @@ from .store import BatchStore
 from .uploads import TooLarge, Uploads
 
 ER7: Final = "application/hl7-v2+er7"
-BATCHES: Final = "/v1/batches"
-"""Takes a body as it comes, to the disk, within `batch_max_bytes`."""
 HttpRequest = Request[Any, Any, Any]
 
 
@@ -50,7 +48,7 @@ def batch_routes(
         return ANYBODY if peer is None else peer.registry_id
 
     @post(
-        BATCHES,
+        "/v1/batches",
         status_code=200,
         media_type=ER7,
         summary="Send a file of HL7 v2 messages",

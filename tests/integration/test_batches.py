@@ -524,8 +524,8 @@ async def test_what_takes_longer_is_202_and_goes_on(
             app=build_api(
                 ApiParts(
                     messages=None, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
-                    max_body_bytes=10_000, not_ready=None,
-                    more_routes=routes_of(files, Proofs(place.door.register, None)),  # type: ignore[arg-type]
+                    max_body_bytes=10_000, not_ready=None,  # type: ignore[arg-type]
+                    more_routes=routes_of(files, Proofs(place.door.register, None)),
                 )
             )
         ),

@@ -18,7 +18,7 @@ from ingest.peers import CertificateDoor
 from ops.api import ApiParts, build_api
 from ops.body_limit import BodyLimit
 from ops.idempotency import IdempotencyKeys
-from ops.message_route import ER7, MessageDoor
+from ops.message_route import ER7, PATH, MessageDoor
 from ops.proofs import PEER_CERTIFICATE, Proofs
 from ops.runtime.handshake import HandshakeLimits
 from ops.runtime.tls import TlsMaterial
@@ -60,7 +60,12 @@ async def ready() -> list[str]:
 
 @asynccontextmanager
 async def https(
-    folder: Path, authority: Authority, *labs: Lab, tls: bool = True, wait: float = 0.0
+    folder: Path,
+    authority: Authority,
+    *labs: Lab,
+    tls: bool = True,
+    wait: float = 0.0,
+    body_seconds: float = 60.0,
 ) -> AsyncIterator[Https]:
     door = HubDoor(folder, authority, unknown=True)
     door.labs(*labs)
@@ -92,7 +97,12 @@ async def https(
     )
     serving = asyncio.ensure_future(
         serve_http(
-            BodyLimit(build_api(parts), max_bytes=LIMIT),
+            BodyLimit(
+                build_api(parts),
+                max_bytes=LIMIT,
+                paths=frozenset({PATH}),
+                body_seconds=body_seconds,
+            ),
             listening,
             stopping,
             shutdown_seconds=5,
@@ -297,6 +307,17 @@ async def test_a_length_that_is_too_large_is_answered_before_the_body(
         async with asyncio.timeout(30):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         writer.close()
+
+
+@on_uvloop
+async def test_a_body_that_does_not_come_is_408(tmp_path: Path, authority: Authority) -> None:
+    async with https(tmp_path, authority, lab_of(1), tls=False, body_seconds=0.3) as hub:
+        for head in (b"Content-Length: 100", b"Transfer-Encoding: chunked"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+            writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+            async with asyncio.timeout(30):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+            writer.close()
 
 
 @on_uvloop
