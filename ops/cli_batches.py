@@ -31,7 +31,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @data_dir
     @as_json
     def list_(lab: str, limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-        """List the latest files."""
+        """List the latest files, with what became of each of them."""
         import asyncio
 
         from ops.batches.command import print_batches

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from hypothesis import HealthCheck, given, settings
 
-from ops.kafka.resolve import java
+from ops.kit import java
 from tests.support.acknowledged import Acknowledged, acknowledged
 from tests.support.hapi.resolve import READER, resolve
 

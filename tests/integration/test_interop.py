@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from hl7.client import MLLPClient
 
-from ops.kafka.resolve import KitMissing, java
+from ops.kit import KitMissing, java
 from tests.support.certificates import Authority, Issued, client_context
 from tests.support.hapi import resolve as hapi
 from tests.support.node import resolve as node

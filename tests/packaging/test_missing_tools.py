@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from ops.kafka.resolve import INSTALL, TRIES
+from ops.kit import INSTALL, TRIES
 
 from .tree import ROOT, text_of, tracked
 
@@ -38,7 +38,13 @@ CASES: Final[dict[str, tuple[dict[str, str], str]]] = {
 def tree(tmp_path: Path) -> Path:
     """The tracked files that a kit needs, without jars."""
     folder = tmp_path / "tree"
-    wanted = (*(f"{kit}/" for kit in KITS.values()), "ops/__init__", "Makefile", "pyproject")
+    wanted = (
+        *(f"{kit}/" for kit in KITS.values()),
+        "ops/__init__",
+        "ops/kit.py",
+        "Makefile",
+        "pyproject",
+    )
     packages = ("tests/__init__.py", "tests/support/__init__.py")
     for path in tracked():
         if path.startswith(wanted) or path in packages:

@@ -28,7 +28,8 @@ from typing import Final, Self
 
 import pytest
 
-from ops.kafka.resolve import LOG_CONFIG, KitMissing, java, resolve
+from ops.kafka.resolve import LOG_CONFIG, resolve
+from ops.kit import KitMissing, java
 
 START_SECONDS: Final = 150.0
 STOP_SECONDS: Final = 20.0
