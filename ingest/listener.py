@@ -17,7 +17,7 @@ import msgspec
 
 from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
-from ops.runtime.metrics import METRICS
+from ops.runtime.metrics import GATHERED, METRICS
 
 from .accept import Answer, Receipt
 from .mllp import Frame, Framer, FramingError, wrap
@@ -85,7 +85,7 @@ class MllpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Frame the bytes; what the window does not take waits here, and reading pauses."""
-        METRICS.door.add(METRICS.received_bytes, len(data))
+        GATHERED.add(METRICS.received_bytes, len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
         self._take_waiting()
@@ -139,7 +139,7 @@ class MllpConnection(asyncio.Protocol):
         )
 
     def _take_frame(self, frame: Frame) -> None:
-        METRICS.door.add(METRICS.frames.labels("whole"))
+        GATHERED.add(METRICS.frames.labels("whole"))
         hit("ingest.received")
         self._follow(self._listener.acceptor.receive(frame.payload), len(frame.payload))
 
@@ -331,7 +331,7 @@ class MllpListener:
             connection.cut("shutdown")
         if self._sweeper is not None:
             self._sweeper.cancel()
-        METRICS.door.give()
+        GATHERED.give()
 
     async def _all_gone(self) -> None:
         self._empty.clear()
