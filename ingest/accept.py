@@ -22,7 +22,7 @@ from ops.runtime.failpoints import hit
 from ops.runtime.group_append import GroupAppender
 from ops.runtime.ids import new_message_id
 from ops.runtime.logs import get_logger
-from ops.runtime.metrics import METRICS
+from ops.runtime.metrics import GATHERED, METRICS
 from ops.runtime.vault import SealClass, Vault
 from schemas.decision import Realm
 from schemas.envelope import (
@@ -98,7 +98,7 @@ class Receipt:
 
     def answer(self) -> Answer:
         """Return the answer; call once, when `done`."""
-        METRICS.door.observe(METRICS.ack_seconds, time.perf_counter() - self._started)
+        GATHERED.observe(METRICS.ack_seconds, time.perf_counter() - self._started)
         if self._future is None:
             return self._answer
         error = self._future.exception()
@@ -214,7 +214,7 @@ class Acceptor:
         profile = profile_of(lab)
         judgement = judge(raw, header, profile, self._realm)
         for finding in judgement.findings:
-            METRICS.door.add(METRICS.findings.labels(finding.code, finding.level))
+            GATHERED.add(METRICS.findings.labels(finding.code, finding.level))
         if judgement.ruling is Ruling.REJECT:
             return self._reject(header, *judgement.findings)
         at = self._clock.now()
@@ -273,7 +273,7 @@ class Acceptor:
             at=at,
             wants_no_answer=lab is not None and lab.wants_no_answer,
         )
-        METRICS.door.add(METRICS.answers.labels(_CODES[ruling]))
+        GATHERED.add(METRICS.answers.labels(_CODES[ruling]))
         return Answer(parts=parts)
 
     def _reject(self, header: Header, *findings: Finding) -> Receipt:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from ops.runtime.failpoints import hit
-from ops.runtime.metrics import METRICS
+from ops.runtime.metrics import GATHERED, METRICS
 from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
 
 from .accept import Answer, Receipt
@@ -130,7 +130,7 @@ class MllpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Frame the bytes; what the window does not take waits here, and reading pauses."""
-        METRICS.door.add(METRICS.received_bytes, len(data))
+        GATHERED.add(METRICS.received_bytes, len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
         self._share_the_turn(len(data))
@@ -243,7 +243,7 @@ class MllpConnection(asyncio.Protocol):
         )
 
     def _take_frame(self, frame: Frame) -> None:
-        METRICS.door.add(METRICS.frames.labels("whole"))
+        GATHERED.add(METRICS.frames.labels("whole"))
         hit("ingest.received")
         self._follow(self._listener.acceptor.receive(frame.payload, self.peer), len(frame.payload))
 

@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from ops.runtime.handshake import TlsServer, needs_uvloop
-from ops.runtime.metrics import METRICS
+from ops.runtime.metrics import GATHERED, METRICS
 
 from .connection import ListenerLimits, MllpConnection, Receiver
 from .lab import Lab
@@ -146,7 +146,7 @@ class MllpListener:
             connection.cut("shutdown")
         for keeper in self._keepers:
             keeper.cancel()
-        METRICS.door.give()
+        GATHERED.give()
 
     async def _all_gone(self) -> None:
         self._empty.clear()

@@ -114,8 +114,6 @@ class Metrics:
     def __init__(self) -> None:
         name = "labdispatch"
         # -- doors
-        self.door = Gathered()
-        """Takes the figures that every message has."""
         self.connections = Gauge(
             f"{name}_connections", "MLLP connections open now", multiprocess_mode="livesum"
         )
@@ -294,6 +292,8 @@ class Metrics:
 
 
 METRICS: Final = Metrics()
+GATHERED: Final = Gathered()
+"""Takes the figures that every message at the door has."""
 
 
 def render() -> bytes:
