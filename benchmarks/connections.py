@@ -49,10 +49,13 @@ class Most:
 @click.option("--connections", default=4_500, show_default=True)
 @click.option("--every", default=10.0, show_default=True, help="Seconds between messages of one.")
 @click.option("--seconds", default=40.0, show_default=True, help="Of sending.")
-def main(connections: int, every: float, seconds: float) -> None:
+@click.option("--doors", default=2, show_default=True, help="Ingest processes.")
+def main(connections: int, every: float, seconds: float, doors: int) -> None:
     """Measure, print, and append to results/connections.csv."""
     try:
-        with running_with_tls(min(_LABS, connections)) as hub:
+        with running_with_tls(
+            min(_LABS, connections), LABDISPATCH_INGEST_PROCESSES=str(doors)
+        ) as hub:
             _measure(hub, connections, every, seconds)
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
 from collections.abc import Awaitable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from schemas.errors import HubError
 
 from .logs import get_logger
 
 _log = get_logger(__name__)
+
+_M_MMAP_THRESHOLD: Final = -3
+"""Of malloc.h."""
+_LARGE_BLOCK_BYTES: Final = 128 * 1024
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -57,6 +62,18 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    _give_large_blocks_back()
+
+
+def _give_large_blocks_back() -> None:
+    """Let each large block be a mapping of its own, given back to the system when it is freed.
+
+    glibc raises this threshold with every large block that is freed: after one frame of 8 MB the
+    read buffer of each TLS connection (256 KiB, of which a page is used) would come out of used
+    memory, and what large frames took would never be given back.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 async def until_first(*works: Coroutine[Any, Any, object]) -> None:
