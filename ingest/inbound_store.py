@@ -65,7 +65,11 @@ SELECT parked_id, topic, partition, "offset", records, reason, laboratory, size_
        payload IS NOT NULL AS is_kept, parked_at, resolved_at, resolution
 FROM inbound_parked
 """
-LIST: Final = _SELECT + "WHERE $1 OR resolved_at IS NULL ORDER BY parked_at, parked_id LIMIT $2"
+LIST: Final = (
+    _SELECT
+    + """WHERE $1 OR resolved_at IS NULL
+ORDER BY parked_at, topic, partition, "offset" LIMIT $2"""
+)
 ONE: Final = _SELECT + "WHERE parked_id = $1"
 PAYLOAD: Final = "SELECT payload FROM inbound_parked WHERE parked_id = $1"
 RESOLVE: Final = """

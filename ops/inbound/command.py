@@ -114,7 +114,7 @@ async def print_keys(data_dir: Path, registry_id: str, *, actor: str, as_json: b
         lab = await PostgresLabStore(hub.pool).one(lab_id)
         holding = [each for each in entries if each.revoked_at is None]
         if lab is None or not holding:
-            raise PermanentError("no_token", "make one: labdispatch labs token add")
+            raise PermanentError("no_token", "make one: `labdispatch labs token new LAB`")
         rows = await _digests(hub, lab_id)
         secret = hub.vault.secret(SECRET)
         with translated():

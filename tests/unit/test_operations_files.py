@@ -28,7 +28,7 @@ UNITS = sorted((OPS / "systemd").glob("*.service"))
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
 SECRET = PREFIX + "POSTGRES_DSN"
 COMMAND = "/opt/labdispatch/.venv/bin/labdispatch"
-OURS = ("migrate", "ingest", "dispatch-1", "dispatch-2", "relay", "api")
+OURS = ("migrate", "ingest", "inbound", "dispatch-1", "dispatch-2", "relay", "api")
 
 # ---------------------------------------------------------------------------- systemd
 
