@@ -237,6 +237,7 @@ class InboundTopic:
             # Whoever reads meanwhile moves on: what we knew is worth nothing.
             self._positions.clear()
             self._looked_at = 0.0
+            METRICS.inbound_lag.labels(self._topic).set(0)
             await _rest(stopping, _READ_SECONDS)
             return
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
@@ -268,9 +269,9 @@ class InboundTopic:
     async def _pass_gap(self, error: OffsetGone) -> None:
         """Park, as one entry, what the broker dropped before it was read; never in silence."""
         lost = error.begin - error.offset
-        _log.error("inbound_gone", partition=error.partition, offset=error.offset, count=lost)
         gone = Park(partition=error.partition, offset=error.offset, reason=GONE, records=lost)
         await self._advance({error.partition: error.begin}, [gone])
+        _tell_of([gone])
 
     # ------------------------------------------------------------------ one window
 
@@ -303,6 +304,7 @@ class InboundTopic:
         after = {step.record.partition: step.record.offset + 1 for step in steps}
         await self._advance(after, [step.park for step in steps if step.park is not None])
         hit("inbound.after_advance")
+        _tell_of([step.park for step in steps if step.park is not None])
         for step in steps:
             what = "parked" if step.park is not None or step.answer is None else step.answer.code
             METRICS.inbound_records.labels(what).inc()
@@ -327,10 +329,6 @@ class InboundTopic:
 
     def _parked(self, step: _Step, reason: str) -> Park:
         record = step.record
-        METRICS.inbound_parks.labels(reason).inc()
-        _log.warning(
-            "inbound_parked", reason=reason, partition=record.partition, offset=record.offset
-        )
         proof = [(name, header_of(record.headers, name)) for name in (LABORATORY, SIGNATURE)]
         return Park(
             partition=record.partition,
@@ -376,6 +374,23 @@ class InboundTopic:
         before = {partition: self._positions[partition] for partition in after}
         await self._progress.advance(self._topic, before, after, parks)
         self._positions.update(after)
+
+
+def _tell_of(parks: Sequence[Park]) -> None:
+    """Count what was parked, and log one line a reason: a flood of records makes none of lines."""
+    first: dict[str, Park] = {}
+    for park in parks:
+        first.setdefault(park.reason, park)
+    for reason, park in first.items():
+        count = sum(each.records for each in parks if each.reason == reason)
+        METRICS.inbound_parks.labels(reason).inc(count)
+        _log.warning(
+            "inbound_parked",
+            reason=reason,
+            count=count,
+            partition=park.partition,
+            offset=park.offset,
+        )
 
 
 async def _settle(step: _Step) -> None:
