@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from uuid import UUID
 
-from ingest.inbound import InboundLimits, InboundTopic, Prover
+from ingest.inbound import InboundTopic
+from ingest.inbound_ports import InboundLimits
+from ingest.inbound_proof import Prover
 from ingest.inbound_store import InboundStore
 from ops.bootstrap import Door, Hub, kafka_settings
 from ops.runtime.ids import new_message_id

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ingest.accept import Acceptor, DoorCounts
-from ingest.inbound import InboundLimits, InboundTopic, Prover, Reply
-from ingest.inbound_proof import sign, signing_key
+from ingest.inbound import InboundTopic
+from ingest.inbound_ports import InboundLimits, Reply
+from ingest.inbound_proof import Prover, sign, signing_key
 from ingest.inbound_store import Park
 from ingest.labs import Lab, LabRegister
 from ops.runtime.clock import SystemClock
