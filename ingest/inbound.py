@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -24,9 +24,10 @@ from ops.runtime.metrics import METRICS
 from schemas.errors import OffsetGone, TransientError, UnknownResult
 
 from .accept import Answer, Receipt
-from .inbound_proof import LABORATORY, SIGNATURE, digest_of, header_of, is_signed
+from .inbound_ports import InboundLimits, MessageDoor, Progress, Reply, Send, Source, Turn
+from .inbound_proof import LABORATORY, SIGNATURE, Prover, header_of
 from .inbound_store import Held, Park
-from .lab import Lab, Peer
+from .lab import Lab
 from .peers import peer_of
 
 _log = get_logger(__name__)
@@ -38,125 +39,7 @@ _LONGEST_WAIT_SECONDS: Final = 5.0
 
 TOMBSTONE: Final = "tombstone"
 OVERSIZE: Final = "oversize"
-NO_PROOF: Final = "no_proof"
-UNKNOWN_LABORATORY: Final = "unknown_laboratory"
-BAD_SIGNATURE: Final = "bad_signature"
 GONE: Final = "gone"
-
-
-class MessageDoor(Protocol):
-    """The way in: `ingest.accept.Acceptor`."""
-
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
-        """Take one message. Never raises."""
-        ...
-
-
-class Laboratories(Protocol):
-    """The register, as far as it is asked here."""
-
-    def get(self, registry_id: str) -> Lab | None:
-        """Return the laboratory of a facility; never waits."""
-        ...
-
-
-class Source(Protocol):
-    """A topic to read: `ops.runtime.kafka.PartitionReader`, committed records alone."""
-
-    async def start(self) -> None:
-        """Connect."""
-        ...
-
-    async def begin_offsets(self) -> dict[int, int]:
-        """Return the first readable offset of every partition."""
-        ...
-
-    async def end_offsets(self) -> dict[int, int]:
-        """Return the end of every partition."""
-        ...
-
-    async def read(
-        self, positions: dict[int, int], limit: int, timeout_seconds: float
-    ) -> list[RawRecord]:
-        """Return records from these offsets on."""
-        ...
-
-    async def close(self) -> None:
-        """Let go."""
-        ...
-
-
-class Progress(Protocol):
-    """Where it is kept how far each partition is taken: `ingest.inbound_store.InboundStore`."""
-
-    async def positions(self, topic: str, begins: dict[int, int]) -> dict[int, int]:
-        """Return where each partition goes on."""
-        ...
-
-    async def advance(
-        self, topic: str, before: dict[int, int], after: dict[int, int], parks: Sequence[Park]
-    ) -> None:
-        """Move on and park, all or nothing."""
-        ...
-
-
-class Turn(Protocol):
-    """Whose turn it is to read, among processes."""
-
-    async def is_mine(self) -> bool:
-        """Say so; asks the database when that was long ago."""
-        ...
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What was answered to one record whose laboratory was proved."""
-
-    record: RawRecord
-    laboratory: str
-    answer: Answer
-
-
-Send = Callable[[str, Sequence[Reply]], Any]
-"""Makes the replies to records of a topic durable; awaited before the topic moves on."""
-
-
-class InboundLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of taking records."""
-
-    max_message_bytes: int
-    window_records: int
-    window_bytes: int
-
-
-class Prover:
-    """Says whose a record is: the laboratory its signature proves, or why it proves none.
-
-    Args:
-        laboratories: The register.
-        secret: The hub's, of which signing keys are made.
-    """
-
-    def __init__(self, laboratories: Laboratories, secret: bytes) -> None:
-        self._laboratories = laboratories
-        self._secret = secret
-
-    def prove(
-        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]
-    ) -> Lab | str:
-        """Return the laboratory, or the reason to park. Never raises; in doubt it is nobody's."""
-        claimed, signature = header_of(headers, LABORATORY), header_of(headers, SIGNATURE)
-        if not claimed or not signature:
-            return NO_PROOF
-        try:
-            lab = self._laboratories.get(claimed.decode("ascii"))
-        except UnicodeDecodeError:
-            lab = None
-        # A facility that it may speak for is no name of the laboratory.
-        if lab is None or lab.registry_id.encode() != claimed:
-            return UNKNOWN_LABORATORY
-        if not is_signed(signature, self._secret, lab.tokens, digest_of(topic, key, value)):
-            return BAD_SIGNATURE
-        return lab
 
 
 @dataclass(slots=True)
@@ -237,6 +120,7 @@ class InboundTopic:
             # Whoever reads meanwhile moves on: what we knew is worth nothing.
             self._positions.clear()
             self._looked_at = 0.0
+            METRICS.inbound_lag.labels(self._topic).set(0)
             await _rest(stopping, _READ_SECONDS)
             return
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
@@ -268,9 +152,9 @@ class InboundTopic:
     async def _pass_gap(self, error: OffsetGone) -> None:
         """Park, as one entry, what the broker dropped before it was read; never in silence."""
         lost = error.begin - error.offset
-        _log.error("inbound_gone", partition=error.partition, offset=error.offset, count=lost)
         gone = Park(partition=error.partition, offset=error.offset, reason=GONE, records=lost)
         await self._advance({error.partition: error.begin}, [gone])
+        _tell_of([gone])
 
     # ------------------------------------------------------------------ one window
 
@@ -303,6 +187,7 @@ class InboundTopic:
         after = {step.record.partition: step.record.offset + 1 for step in steps}
         await self._advance(after, [step.park for step in steps if step.park is not None])
         hit("inbound.after_advance")
+        _tell_of([step.park for step in steps if step.park is not None])
         for step in steps:
             what = "parked" if step.park is not None or step.answer is None else step.answer.code
             METRICS.inbound_records.labels(what).inc()
@@ -327,10 +212,6 @@ class InboundTopic:
 
     def _parked(self, step: _Step, reason: str) -> Park:
         record = step.record
-        METRICS.inbound_parks.labels(reason).inc()
-        _log.warning(
-            "inbound_parked", reason=reason, partition=record.partition, offset=record.offset
-        )
         proof = [(name, header_of(record.headers, name)) for name in (LABORATORY, SIGNATURE)]
         return Park(
             partition=record.partition,
@@ -376,6 +257,23 @@ class InboundTopic:
         before = {partition: self._positions[partition] for partition in after}
         await self._progress.advance(self._topic, before, after, parks)
         self._positions.update(after)
+
+
+def _tell_of(parks: Sequence[Park]) -> None:
+    """Count what was parked, and log one line a reason: a flood of records makes none of lines."""
+    first: dict[str, Park] = {}
+    for park in parks:
+        first.setdefault(park.reason, park)
+    for reason, park in first.items():
+        count = sum(each.records for each in parks if each.reason == reason)
+        METRICS.inbound_parks.labels(reason).inc(count)
+        _log.warning(
+            "inbound_parked",
+            reason=reason,
+            count=count,
+            partition=park.partition,
+            offset=park.offset,
+        )
 
 
 async def _settle(step: _Step) -> None:

@@ -7,11 +7,16 @@ What is not proved is nobody's: there is no topic, partition or address that cou
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import pack
-from typing import Final
+from typing import Final, Protocol
 
+from .lab import Lab
+
+NO_PROOF: Final = "no_proof"
+UNKNOWN_LABORATORY: Final = "unknown_laboratory"
+BAD_SIGNATURE: Final = "bad_signature"
 LABORATORY: Final = "laboratory"
 SIGNATURE: Final = "signature"
 _PREFIX: Final = b"labdispatch-inbound-1\n"
@@ -66,3 +71,42 @@ def header_of(headers: Iterable[tuple[str, bytes]], name: str) -> bytes:
     if len(found) != 1 or len(found[0]) > _MAX_NAME_BYTES:
         return b""
     return found[0]
+
+
+class Laboratories(Protocol):
+    """The register, as far as it is asked here."""
+
+    def get(self, registry_id: str) -> Lab | None:
+        """Return the laboratory of a facility; never waits."""
+        ...
+
+
+class Prover:
+    """Says whose a record is: the laboratory its signature proves, or why it proves none.
+
+    Args:
+        laboratories: The register.
+        secret: The hub's, of which signing keys are made.
+    """
+
+    def __init__(self, laboratories: Laboratories, secret: bytes) -> None:
+        self._laboratories = laboratories
+        self._secret = secret
+
+    def prove(
+        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> Lab | str:
+        """Return the laboratory, or the reason to park. Never raises; in doubt it is nobody's."""
+        claimed, signature = header_of(headers, LABORATORY), header_of(headers, SIGNATURE)
+        if not claimed or not signature:
+            return NO_PROOF
+        try:
+            lab = self._laboratories.get(claimed.decode("ascii"))
+        except UnicodeDecodeError:
+            lab = None
+        # A facility that it may speak for is no name of the laboratory.
+        if lab is None or lab.registry_id.encode() != claimed:
+            return UNKNOWN_LABORATORY
+        if not is_signed(signature, self._secret, lab.tokens, digest_of(topic, key, value)):
+            return BAD_SIGNATURE
+        return lab

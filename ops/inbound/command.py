@@ -10,15 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from ingest.inbound import (
-    BAD_SIGNATURE,
-    GONE,
-    NO_PROOF,
-    OVERSIZE,
-    TOMBSTONE,
-    UNKNOWN_LABORATORY,
-)
-from ingest.inbound_proof import signing_key
+from ingest.inbound import GONE, OVERSIZE, TOMBSTONE
+from ingest.inbound_proof import BAD_SIGNATURE, NO_PROOF, UNKNOWN_LABORATORY, signing_key
 from ingest.inbound_store import Parked
 from ingest.lab import Lab
 from ingest.labs import PostgresLabStore

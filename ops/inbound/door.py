@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from uuid import UUID
 
-from ingest.inbound import InboundLimits, InboundTopic, Prover
+from ingest.inbound import InboundTopic
+from ingest.inbound_ports import InboundLimits
+from ingest.inbound_proof import Prover
 from ingest.inbound_store import InboundStore
 from ops.bootstrap import Door, Hub, kafka_settings
 from ops.runtime.ids import new_message_id
@@ -51,7 +53,11 @@ class SharedTurn:
         if time.monotonic() - self._asked_at < self._seconds / 3:
             return self._mine
         asked_at = time.monotonic()
-        mine = await self._store.take_turn(self._owner, self._seconds)
+        try:
+            mine = await self._store.take_turn(self._owner, self._seconds)
+        except HubError:
+            METRICS.inbound_reading.set(0)
+            raise
         if mine != self._mine:
             _log.info("inbound_turn_begins" if mine else "inbound_turn_ends")
         self._mine, self._asked_at = mine, asked_at
@@ -111,14 +117,26 @@ class InboundDoor:
 
     def works(self, stopping: asyncio.Event) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what is to be run as long as the process does."""
-        reading = [lambda topic=topic: topic.run(stopping) for topic in self._topics]
-        return [*reading, self._count_for_ever, self._purge_for_ever]
+        return [lambda: self._read(stopping), self._count_for_ever, self._purge_for_ever]
 
     async def stop(self) -> None:
         """Give up the turn and let go of the connections, within seconds."""
         await bounded(self._turn.end(), 2.0, "turn")
         if self._replies is not None:
             await self._replies.close()
+
+    async def _read(self, stopping: asyncio.Event) -> None:
+        """Read all topics until told to stop, each to the end of its window, or until one fails."""
+        tasks = [asyncio.ensure_future(topic.run(stopping)) for topic in self._topics]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
 
     async def _count_for_ever(self) -> None:
         while True:

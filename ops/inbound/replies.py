@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingest.header import HeaderError, read_header
-from ingest.inbound import Reply
+from ingest.inbound_ports import Reply
 from ops.runtime.kafka import AppendProducer, KafkaSettings, PartitionReader, Record
 from schemas.errors import TransientError
 

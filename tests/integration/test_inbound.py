@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from ingest.ack import facility_not_yours
-from ingest.inbound import InboundLimits, InboundTopic
+from ingest.inbound import InboundTopic
+from ingest.inbound_ports import InboundLimits
 from ingest.inbound_proof import sign, signing_key
 from ingest.inbound_store import Held, InboundStore, Park
 from ops.bootstrap import Door, Hub, open_door
@@ -23,6 +24,7 @@ from ops.runtime import failpoints
 from ops.runtime.failpoints import FailpointError
 from ops.runtime.kafka import LARGE_RECORDS, PartitionReader, TopicSpec, ensure_topics
 from ops.simulate.sample import sample_message
+from schemas.envelope import AcceptedMessage, partition_of
 from schemas.errors import TransientError
 from tests.support.hub import Road, scratch_hub
 from tests.support.inbound import Writer, headers_of, read_all
@@ -267,3 +269,31 @@ async def test_one_process_has_the_turn_until_it_ends_or_hangs(place: Place) -> 
     assert not await place.store.take_turn(one, 60)
     await place.store.end_turn(two)
     assert await place.store.take_turn(one, 60)
+
+
+async def test_two_that_read_at_once_lose_nothing_and_handle_nothing_twice(place: Place) -> None:
+    """As if the turn did not exist: the fence and the inbox keep what is promised."""
+
+    async def always(owner: object, seconds: float) -> bool:
+        return True
+
+    async with place.writer() as writer:
+        await writer.write(*(version(number) for number in range(60)))
+    place.store.take_turn = always  # type: ignore[method-assign]
+    await asyncio.gather(place.run(place.passed(60)), place.run(place.passed(60)))
+    await place.road.dispatch()
+    account = await place.road.account()
+    assert account.closes
+    assert account.dispatched == 60
+    assert account.received == 60 + account.duplicate_by_reason.get("same_message", 0)
+    partition = partition_of("LAB1", place.hub.instance.partitions)
+    rows = await place.road.rows(
+        'SELECT "offset" FROM outcome WHERE ending = $1 ORDER BY "offset"', "dispatched"
+    )
+    taken = []
+    for row in rows:
+        record = await place.hub.log.fetch(partition, row["offset"])
+        assert record is not None
+        sealed = place.hub.vault.open(record.payload, record.message_id.bytes)
+        taken.append(AcceptedMessage.from_bytes(sealed).control_id)
+    assert taken == [f"V-{number}" for number in range(60)]

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ingest.accept import Acceptor, DoorCounts
-from ingest.inbound import InboundLimits, InboundTopic, Prover, Reply
-from ingest.inbound_proof import sign, signing_key
+from ingest.inbound import InboundTopic
+from ingest.inbound_ports import InboundLimits, Reply
+from ingest.inbound_proof import Prover, sign, signing_key
 from ingest.inbound_store import Park
 from ingest.labs import Lab, LabRegister
 from ops.runtime.clock import SystemClock
@@ -397,3 +398,20 @@ async def test_brokers_that_are_away_are_waited_for(place: Place) -> None:
     place.topic.fail_next = TransientError("kafka_unavailable")
     await place.run(place.taken(1))
     assert place.raws() == [numbered(0)]
+
+
+async def test_a_flood_of_poison_makes_one_line_a_window(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(8):
+        place.put(numbered(number), headers=())
+    await place.run(place.taken(8))
+    printed = capsys.readouterr()
+    lines = [
+        line
+        for line in (printed.out + printed.err).splitlines()
+        if "inbound_parked" in line and "no_proof" in line
+    ]
+    assert len(lines) == 1
+    assert "count=8" in lines[0]
+    assert "DOMINIQUE" not in printed.out + printed.err
