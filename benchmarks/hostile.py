@@ -72,17 +72,18 @@ class Honest:
 @click.option("--peers", default=1_000, show_default=True, help="Hostile ones, of ten kinds.")
 @click.option("--seconds", default=60.0, show_default=True, help="Of the crowd.")
 @click.option("--every", default=0.2, show_default=True, help="Seconds between honest messages.")
-def main(peers: int, seconds: float, every: float) -> None:
+@click.option("--crowd-nice", default=10, show_default=True, help="Of the crowd's process.")
+def main(peers: int, seconds: float, every: float, crowd_nice: int) -> None:
     """Measure, print, and append to results/hostile.csv."""
     try:
         with running_with_tls(_HONEST + 1) as hub:
-            _measure(hub, peers, seconds, every)
+            _measure(hub, peers, seconds, every, crowd_nice)
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)
         sys.exit(1)
 
 
-def _measure(hub: TlsHub, peers: int, seconds: float, every: float) -> None:
+def _measure(hub: TlsHub, peers: int, seconds: float, every: float, crowd_nice: int) -> None:
     attacker = hub.labs.popitem()[1]
     honest = Honest(hub, connections=_HONEST, every_seconds=every)
     load = load_average()
@@ -98,7 +99,7 @@ def _measure(hub: TlsHub, peers: int, seconds: float, every: float) -> None:
             bad_cert=str(hub.stranger.cert),
             bad_key=str(hub.stranger.key),
         )
-        with _crowd(order) as crowd:
+        with _crowd(order, crowd_nice) as crowd:
             # From the crowd's first byte on: its beginning is the worst of it.
             half = honest.ask(f"send {seconds / 2}")
             at_half = hub.resident_bytes()
@@ -115,6 +116,7 @@ def _measure(hub: TlsHub, peers: int, seconds: float, every: float) -> None:
         "peers": peers,
         "seconds": seconds,
         "honest": _HONEST,
+        "crowd_nice": crowd_nice,
         "messages": half.answered + beside.answered,
         "attempts": sum(toll.attempts.values()),
         "load": load,
@@ -147,10 +149,10 @@ def _measure(hub: TlsHub, peers: int, seconds: float, every: float) -> None:
 class _crowd:  # noqa: N801 - used as a function
     """The process of the crowd, running while the block does."""
 
-    def __init__(self, order: hostile.Order) -> None:
+    def __init__(self, order: hostile.Order, nice: int) -> None:
         self._process = subprocess.Popen(
             # The crowd would be on other machines: its own work must not take the hub's cores.
-            ["nice", "-n", "10", sys.executable, "-m", "tests.support.hostile"],
+            ["nice", "-n", str(nice), sys.executable, "-m", "tests.support.hostile"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[1],

@@ -63,6 +63,10 @@ class Answer(msgspec.Struct, frozen=True):
     close: bool = False
     try_again: bool = False
     """AR for want of room or storage: the same message may be sent again."""
+    code: str = ""
+    """AA, AE or AR, also where no ACK is wanted; empty in doubt."""
+    reason: str = ""
+    """Of AR: the code of what it was rejected for."""
 
 
 class Receipt:
@@ -273,8 +277,13 @@ class Acceptor:
             at=at,
             wants_no_answer=lab is not None and lab.wants_no_answer,
         )
-        GATHERED.add(METRICS.answers.labels(_CODES[ruling]))
-        return Answer(parts=parts)
+        code = _CODES[ruling]
+        GATHERED.add(METRICS.answers.labels(code))
+        return Answer(
+            parts=parts,
+            code=code,
+            reason=findings[0].code if ruling is Ruling.REJECT else "",
+        )
 
     def _reject(self, header: Header, *findings: Finding) -> Receipt:
         self._counts.add("AR", findings[0].code)
@@ -288,10 +297,8 @@ class Acceptor:
 
     def _not_now(self, header: Header, reason: str) -> Receipt:
         self._counts.add("AR", reason)
-        parts = self._answer(
-            header, Ruling.REJECT, (not_now(reason),), None, self._clock.now()
-        ).parts
-        return Receipt(Answer(parts=parts, try_again=True))
+        answer = self._answer(header, Ruling.REJECT, (not_now(reason),), None, self._clock.now())
+        return Receipt(msgspec.structs.replace(answer, try_again=True))
 
     def _failed(self, header: Header, error: HubError) -> Answer:
         if isinstance(error, TransientError):

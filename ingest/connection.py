@@ -14,9 +14,10 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
+from ops.runtime.certificates import Certificate, read_certificate
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import GATHERED, METRICS
-from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
+from ops.runtime.tls import DoorSSLObject
 
 from .accept import Answer, Receipt
 from .lab import Lab, Peer
@@ -107,7 +108,7 @@ class MllpConnection(asyncio.Protocol):
         self._waits_for_room = False
         self._asked_for_room = False
         self._leaving = False
-        self._certificate: PeerCertificate | None = None
+        self._certificate: Certificate | None = None
         self.peer: Peer | None = None
         """The laboratory it has proved to be; None on a door in clear text."""
         self.address = ""

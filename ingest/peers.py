@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
+from ops.runtime.certificates import Certificate
 from ops.runtime.clock import Clock
 from ops.runtime.handshake import HandshakeLimits
-from ops.runtime.tls import PeerCertificate, TlsMaterial
+from ops.runtime.tls import TlsMaterial
 
 from .lab import Lab, Peer, Proof
 
@@ -68,7 +69,7 @@ class CertificateDoor:
         self._register = register
         self._clock = clock
 
-    def identify(self, certificate: PeerCertificate) -> Lab | Unfit:
+    def identify(self, certificate: Certificate) -> Lab | Unfit:
         """Return the laboratory a certificate proves now, or why it proves none.
 
         A suspended laboratory is one: its messages are answered with the reason.
@@ -79,7 +80,7 @@ class CertificateDoor:
         lab = self._register.of_certificate(certificate.fingerprint, certificate.subject)
         return "unknown_certificate" if lab is None else lab
 
-    def look_again(self, certificate: PeerCertificate, was: Peer) -> Unfit | None:
+    def look_again(self, certificate: Certificate, was: Peer) -> Unfit | None:
         """Say why an open connection has to go; None while its certificate proves the same."""
         found = self.identify(certificate)
         if not isinstance(found, Lab):

@@ -40,8 +40,11 @@ A laboratory in `onboarding` is told every finding, up to a bound and the worst 
 `live` is told what refuses its message or keeps a report from being made of it; one that is
 `suspended` is answered AR. A finding is told in ERR: ERR-2 the place down to repetition, component
 and sub-component, ERR-3 the code of HL7 table 0357, ERR-4 the severity, ERR-5 our code, ERR-7 the
-French and ERR-8 the English sentence. Before 2.5 it is ERR-1, and MSA-3 and MSA-6 for the first.
+English and ERR-8 the French sentence. Before 2.5 it is ERR-1, and MSA-3 and MSA-6 for the first.
 No answer holds a value of the message.
+
+The rules `hl7_...` are HL7's own tables, as hl7apy has them. Where that library judges the same
+message otherwise, and why: [profile-differences.md](profile-differences.md).
 """
 
 

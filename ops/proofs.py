@@ -12,7 +12,7 @@ import msgspec
 
 from ingest.lab import Lab, Peer
 from ingest.peers import CertificateDoor, PeerRegister, peer_of
-from ops.runtime.tls import PeerCertificate
+from ops.runtime.certificates import Certificate
 
 PEER_CERTIFICATE: Final = "labdispatch.peer_certificate"
 """Key of the ASGI scope under which the protocol puts what the connection has proved."""
@@ -58,7 +58,7 @@ class Proofs:
             if by_token is None:
                 return _TOKEN
         certificate = scope.get(PEER_CERTIFICATE)
-        if isinstance(certificate, PeerCertificate) and self._certificates is not None:
+        if isinstance(certificate, Certificate) and self._certificates is not None:
             # Looked at with each request: nothing has to be looked at again.
             found = self._certificates.identify(certificate)
             if not isinstance(found, Lab):

@@ -13,12 +13,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ops.body_limit import Application
 from ops.proofs import PEER_CERTIFICATE
+from ops.runtime.certificates import Certificate, read_certificate
 from ops.runtime.handshake import HandshakeLimits, TlsServer, needs_uvloop
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
-from ops.runtime.tls import PeerCertificate, TlsMaterial, read_certificate
+from ops.runtime.tls import TlsMaterial
 from ops.tls_doors import handshake_limits
-from schemas.errors import FatalError
+from schemas.errors import FatalError, PermanentError
 
 _TICK_SECONDS: Final = 0.01
 
@@ -42,13 +43,13 @@ def http_tls(settings: Settings, material: TlsMaterial) -> HttpTls:
     )
 
 
-def certificate_of(transport: asyncio.BaseTransport) -> PeerCertificate | None:
+def certificate_of(transport: asyncio.BaseTransport) -> Certificate | None:
     """Return what the peer of a TLS connection has proved; None where anything is missing."""
     session = transport.get_extra_info("ssl_object")
     try:
         der = None if session is None else session.getpeercert(binary_form=True)
         return None if der is None else read_certificate(der)
-    except ValueError:
+    except PermanentError:
         return None
 
 

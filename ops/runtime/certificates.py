@@ -15,12 +15,15 @@ MAX_BYTES = 64 * 1024
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity of a certificate: what the register compares, and when it holds."""
+    """The identity of a certificate: what register and revocation compare, and when it holds."""
 
     fingerprint: bytes
     """SHA-256 of the DER."""
     subject: str
     """The whole subject as RFC 4514 writes it."""
+    issuer: bytes
+    """DER of the issuer's name: with the serial number, what revocation lists name."""
+    serial: int
     not_before: datetime
     not_after: datetime
 
@@ -46,6 +49,8 @@ def read_certificate(content: bytes) -> Certificate:
     return Certificate(
         fingerprint=sha256(found.public_bytes(Encoding.DER)).digest(),
         subject=subject,
+        issuer=found.issuer.public_bytes(),
+        serial=found.serial_number,
         not_before=found.not_valid_before_utc,
         not_after=found.not_valid_after_utc,
     )

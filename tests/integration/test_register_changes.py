@@ -48,6 +48,8 @@ def certificate(number: int, *, ends: int = 90) -> Certificate:
     return Certificate(
         fingerprint=bytes([number]) * 32,
         subject=f"CN={CANARY}{number}",
+        issuer=b"\x30\x00",
+        serial=number,
         not_before=NOW - timedelta(days=100),
         not_after=NOW + timedelta(days=ends),
     )

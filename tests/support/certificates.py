@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ops.runtime.tls import PeerCertificate, TlsFiles, read_certificate
+from ops.runtime.certificates import Certificate, read_certificate
+from ops.runtime.tls import TlsFiles
 
 DAY = timedelta(days=1)
 
@@ -26,7 +27,7 @@ class Issued(NamedTuple):
     certificate: x509.Certificate
 
     @property
-    def peer(self) -> PeerCertificate:
+    def peer(self) -> Certificate:
         return read_certificate(self.certificate.public_bytes(serialization.Encoding.DER))
 
 

@@ -1,0 +1,2 @@
+-- The number belongs to another change; nothing is done here.
+SELECT 1;

@@ -1,0 +1,75 @@
+"""Files speak for the laboratory that their folder or their request has proved, and no other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from ops.register.credentials import new_token
+from tests.integration.test_batches import (
+    ER7,
+    Http,
+    Place,
+    http,
+    lab_folder,
+    look,
+    names,
+    numbered,
+    place,
+    put,
+    told,
+)
+
+__all__ = ["http", "place"]
+
+LABS = [f"DIAGONAL{number:02d}" for number in range(50)]
+
+
+async def test_fifty_folders_and_fifty_facilities_meet_on_the_diagonal_alone(
+    place: Place, tmp_path: Path
+) -> None:
+    for lab in LABS:
+        await place.door.register.admit(lab)
+    content = b"".join(numbered(number, lab) for number, lab in enumerate(LABS))
+    folders = {lab: lab_folder(tmp_path / "root", lab) for lab in LABS}
+    for folder in folders.values():
+        put(folder, "all.hl7", content)
+    watch = place.watch(tmp_path / "root")
+    while any(names(folder, "in") for folder in folders.values()):
+        await look(watch)
+    for own, (lab, folder) in enumerate(folders.items()):
+        answered = told((folder["out"] / "all.hl7.ack").read_bytes())
+        assert answered == [
+            f"{'AA' if number == own else 'AR'} M-{number}" for number in range(len(LABS))
+        ], lab
+    assert await place.in_log() == len(LABS)
+    refused = len(LABS) * (len(LABS) - 1)
+    assert place.door.counts.take() == Counter({("AR", "facility_not_yours"): refused})
+
+
+async def test_an_upload_with_a_token_is_its_laboratorys_alone(place: Place, http: Http) -> None:
+    tokens = {}
+    for lab in LABS[:2]:
+        await place.door.register.admit(lab)
+        async with place.hub.pool.acquire() as connection:
+            made = await new_token(connection, lab, "files", actor="test", reason="")
+        tokens[lab] = {"Authorization": f"Bearer {made.token}"}
+    await place.door.register.refresh()
+    content = b"".join(numbered(number, lab) for number, lab in enumerate(LABS[:2]))
+    sent = {}
+    for number, lab in enumerate(LABS[:2]):
+        answer = await http.client.post(
+            "/v1/batches?name=same", content=content, headers={"Content-Type": ER7, **tokens[lab]}
+        )
+        assert answer.status_code == 200
+        assert [line[:2] for line in told(answer.content)].index("AA") == number
+        sent[lab] = answer.headers["location"]
+    assert len(set(sent.values())) == 2, "names are each laboratory's own"
+    mine, others = tokens[LABS[0]], tokens[LABS[1]]
+    assert (await http.client.get(sent[LABS[0]], headers=mine)).status_code == 200
+    assert (await http.client.get(sent[LABS[0]], headers=others)).status_code == 404
+    assert (await http.client.get(f"{sent[LABS[0]]}/ack", headers=others)).status_code == 404
+    assert (await http.client.get(sent[LABS[0]])).status_code == 404
+    wrong = {"Content-Type": ER7, "Authorization": "Bearer nobody"}
+    answer = await http.client.post("/v1/batches", content=content, headers=wrong)
+    assert answer.status_code == 401
