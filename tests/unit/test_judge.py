@@ -290,3 +290,9 @@ def test_no_finding_holds_a_value() -> None:
 def test_judging_is_pure() -> None:
     raw = message(PID, OBR, OBX)
     assert ruled(raw) == ruled(raw)
+
+
+def test_a_level_and_its_text_are_one_key() -> None:
+    # Equal ones must hash alike: a figure is looked up by either.
+    assert {Level.ERROR: 1, Level.WARNING: 2, Level.INFO: 3}["warning"] == 2  # type: ignore[index]
+    assert {level: level for level in Level} == {level.value: level for level in Level}
