@@ -19,7 +19,7 @@ from schemas.place import NOWHERE, Place
 from .catalogue import RULES, finding, french
 from .charset import declared_codec
 from .header import Header
-from .judge import Judgement, Ruling
+from .judgement import Judgement, Ruling
 from .msh import AnswerForm
 from .profile import version_has_errors
 from .separators import Separators, separators_of

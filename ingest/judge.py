@@ -7,7 +7,6 @@ reason. Sources: HL7 v2.5.1 2.9 (acknowledgements) and table 0357 (error codes).
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Final
 
 import msgspec
@@ -15,17 +14,17 @@ import msgspec
 from schemas.decision import Realm
 from schemas.errors import PermanentError
 from schemas.finding import Finding, Level
-from schemas.patient import Phi
 from schemas.place import Place
 from schemas.report import MappedMessage
 
 from .bounds import MAX_FINDINGS, TOO_MUCH, may_be_examined
 from .catalogue import finding
 from .checker import check_structure
-from .codes import NO_CODES, CodeTable, apply_codes
+from .codes import apply_codes
 from .er7 import Message, read
 from .french import french_findings
 from .header import Header
+from .judgement import Judgement, LabProfile, Ruling
 from .mapping import map_message, map_raw
 from .numbers import realm_of
 from .profile import (
@@ -38,36 +37,9 @@ from .profile import (
 )
 from .structures import ACKNOWLEDGEMENT, STRUCTURES, Shape, structure_of
 
+__all__ = ["Judgement", "LabProfile", "Ruling", "judge", "map_again"]
+
 _MODELLED_TYPES: Final = frozenset(message_type for message_type, _ in STRUCTURES)
-
-
-class Ruling(Enum):
-    """The three answers: durable (AA/CA), content wrong (AE/CE), not now or not here (AR/CR)."""
-
-    ACCEPT = "accept"
-    REFUSE = "refuse"
-    REJECT = "reject"
-
-
-class LabProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """The conventions agreed with a laboratory, by name and version."""
-
-    name: str = "fr"
-    version: int = 1
-    codes: CodeTable = NO_CODES
-    """What the laboratory's own codes mean; another table has another version."""
-
-
-class Judgement(Phi, frozen=True, kw_only=True):
-    """A ruling with its findings; what is accepted has exactly one of `mapped`, `unmappable`.
-
-    An unmappable message also has a warning among its findings, so that its sender is told.
-    """
-
-    ruling: Ruling
-    findings: tuple[Finding, ...] = ()
-    mapped: MappedMessage | None = None
-    unmappable: Finding | None = None
 
 
 def judge(raw: bytes, header: Header, profile: LabProfile, realm: Realm) -> Judgement:

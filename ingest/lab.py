@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from .codes import NO_CODES, CodeTable
-from .judge import LabProfile
+from .judgement import LabProfile
 
 Proof = Literal["certificate", "token", "folder", "topic"]
 

@@ -41,6 +41,8 @@ MODULES: Final = (
     "order_walk",
     "leaves",
     "ack",
+    "software",
+    "judge",
 )
 """Modules of `ingest`; all of them pure."""
 

@@ -16,6 +16,10 @@ class Level(StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+    # As the text it is equal to, and at once: `Enum` hashes its name in Python, and each finding
+    # of each message is looked up by its level several times.
+    __hash__ = str.__hash__
+
 
 class Finding(msgspec.Struct, frozen=True, array_like=True):
     """One finding about a message.

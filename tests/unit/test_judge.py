@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import judge as judge_module
+from ingest.codes import CodeTable
 from ingest.header import Header, HeaderError, read_header
 from ingest.judge import Judgement, LabProfile, Ruling, judge
 from schemas.decision import Realm
@@ -250,12 +252,17 @@ def test_what_cannot_be_mapped_is_accepted_and_told() -> None:
     assert judgement.findings[0].level is Level.WARNING
 
 
-def test_an_unexpected_failure_is_accepted_as_unmappable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+class Broken(CodeTable):
+    """A table that fails: an error of ours, wherever it comes from."""
+
+    def __bool__(self) -> NoReturn:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(judge_module, "map_message", fail)
-    judgement = ruled(message(PID, OBR))
+
+def test_an_unexpected_failure_is_accepted_as_unmappable() -> None:
+    header = read_header(message(PID, OBR))
+    assert isinstance(header, Header)
+    judgement = judge(message(PID, OBR), header, LabProfile(codes=Broken()), Realm.TEST)
     assert judgement.ruling is Ruling.ACCEPT
     assert judgement.unmappable is not None and judgement.unmappable.code == "unexpected"
     assert CANARY not in repr(judgement.unmappable)
@@ -283,3 +290,9 @@ def test_no_finding_holds_a_value() -> None:
 def test_judging_is_pure() -> None:
     raw = message(PID, OBR, OBX)
     assert ruled(raw) == ruled(raw)
+
+
+def test_a_level_and_its_text_are_one_key() -> None:
+    # Equal ones must hash alike: a figure is looked up by either.
+    assert {Level.ERROR: 1, Level.WARNING: 2, Level.INFO: 3}["warning"] == 2  # type: ignore[index]
+    assert {level: level for level in Level} == {level.value: level for level in Level}
