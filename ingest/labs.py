@@ -1,114 +1,64 @@
 """Who may send: the register of laboratories as a door sees it.
 
-The register lives in PostgreSQL; a door keeps a copy in memory, refreshed every few seconds. On
-the default (loopback, test realm) a sending facility that is not yet known is registered at first
-sight, in state `onboarding`; everywhere else it is refused (AR) with what to do.
+The register lives in PostgreSQL; a door keeps a copy in memory, refreshed every few seconds, and
+on the cluster a signed copy on disk. On the default (loopback, test realm) a sending facility that
+is not yet known is registered at first sight, in state `onboarding`; everywhere else it is refused
+(AR) with what to do.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, Protocol
 
-import msgspec
-
+from ops.runtime.clock import Clock, SystemClock
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool, translated
 from schemas.errors import HubError
 
-from .codes import NO_CODES, CodeTable, LocalCode
-from .judge import LabProfile
+from .lab import Lab, LabCertificate, LabLimits, Peer, expiry_of, may_speak, profile_of
+from .lab_store import PostgresLabStore
 
-_rows: Final = msgspec.json.Decoder(tuple[LocalCode, ...])
+__all__ = [
+    "Lab",
+    "LabCertificate",
+    "LabLimits",
+    "LabRegister",
+    "LabStore",
+    "Peer",
+    "PostgresLabStore",
+    "may_speak",
+    "profile_of",
+]
 
-# One statement is one snapshot: a mapping table never comes with another version's number. Tables
-# that the reader holds already (numbers and versions in $1, $2) are not sent again.
-_SELECT: Final = """
-SELECT l.lab_id, l.registry_id, l.name, l.state, l.profile, l.profile_version, l.wants_no_answer,
-       k.version IS NOT DISTINCT FROM l.profile_version AS is_held,
-       CASE WHEN k.version IS DISTINCT FROM l.profile_version THEN
-           (SELECT jsonb_agg(jsonb_build_object(
-                       'kind', c.kind, 'local', c.local, 'local_system', c.local_system,
-                       'code', c.code, 'system', c.system, 'text', c.text))::text
-            FROM lab_code c WHERE c.lab_id = l.lab_id)
-       END AS codes
-FROM lab l
-LEFT JOIN unnest($1::integer[], $2::integer[]) AS k (lab_id, version) ON k.lab_id = l.lab_id
-"""
-LIST: Final = _SELECT
-ONE: Final = _SELECT + " WHERE l.lab_id = $3"
-
-# DO UPDATE and not DO NOTHING: the row of whoever was first must come back.
-REGISTER: Final = """
-INSERT INTO lab (registry_id, name) VALUES ($1, $1)
-ON CONFLICT (registry_id) DO UPDATE SET registry_id = EXCLUDED.registry_id
-RETURNING lab_id
-"""
-
-
-class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """A laboratory of the register: `registry_id` is its sending facility, normalised."""
-
-    lab_id: int
-    registry_id: str
-    name: str = ""
-    state: str = "onboarding"
-    profile: str = "fr"
-    profile_version: int = 1
-    wants_no_answer: bool = False
-    codes: CodeTable = NO_CODES
-    """What its own codes mean, at this version of its profile."""
-
-
-def profile_of(lab: Lab) -> LabProfile:
-    """Return what the verdict about a laboratory's message depends on."""
-    return LabProfile(name=lab.profile, version=lab.profile_version, codes=lab.codes)
+MAX_TOKEN_CHARACTERS: Final = 200
 
 
 class LabStore(Protocol):
     """Where the register is kept."""
 
     async def all(self) -> list[Lab]:
-        """Return every laboratory."""
+        """Return every laboratory; the same object again says that nothing has changed."""
         ...
 
     async def register(self, registry_id: str) -> Lab:
-        """Return the laboratory of this registry id, made if it was not there."""
+        """Return the laboratory of this registry id or facility, made if it was not there."""
         ...
 
 
-class PostgresLabStore:
-    """`LabStore` on the table `lab`."""
+class Keeper(Protocol):
+    """Keeps a copy of the register on disk (ingest/lab_snapshot.py)."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._held: dict[int, tuple[int, CodeTable]] = {}
+    async def keep(self, labs: Sequence[Lab], *, changed: bool) -> None:
+        """Write the register if it changed or the copy grows old; never raises for a full disk."""
+        ...
 
-    async def all(self) -> list[Lab]:
-        """Read the whole register (4,500 rows are 1 MB), and the mapping tables that changed."""
-        held = dict(self._held)
-        versions = [version for version, _ in held.values()]
-        with translated():
-            async with self._pool.acquire() as connection:
-                rows = await connection.fetch(LIST, list(held), versions)
-        labs = [_lab(row, held) for row in rows]
-        self._held = {lab.lab_id: (lab.profile_version, lab.codes) for lab in labs}
-        return labs
-
-    async def one(self, lab_id: int) -> Lab | None:
-        """Return a laboratory as it stands now, None where no such one is registered."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                return await _one(connection, lab_id)
-
-    async def register(self, registry_id: str) -> Lab:
-        """Insert in state `onboarding`, or read what is there."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                lab = await _one(connection, await connection.fetchval(REGISTER, registry_id))
-        assert lab is not None, "no laboratory is ever deleted"
-        return lab
+    def tell(self) -> None:
+        """Set the figure of the copy's age."""
+        ...
 
 
 class LabRegister:
@@ -118,23 +68,67 @@ class LabRegister:
         store: Where the register is kept.
         register_unknown: Whether a facility seen for the first time is registered.
         max_pending: The most registrations under way at once; beyond, the sender is refused.
+        clock: Says which certificates hold now.
+        keeper: Keeps what was read on disk; None: nothing is kept.
     """
 
     def __init__(
-        self, store: LabStore, *, register_unknown: bool, max_pending: int = 1_000
+        self,
+        store: LabStore,
+        *,
+        register_unknown: bool,
+        max_pending: int = 1_000,
+        clock: Clock | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._store = store
         self._register_unknown = register_unknown
         self._max_pending = max_pending
+        self._clock: Clock = clock or SystemClock()
+        self._keeper = keeper
+        self._read: Sequence[Lab] | None = None
+        self._read_at: datetime | None = None
         self._labs: dict[str, Lab] = {}
+        self._by_fingerprint: dict[bytes, tuple[Lab, LabCertificate]] = {}
+        self._by_subject: dict[str, Lab] = {}
+        self._by_token: dict[bytes, Lab] = {}
         self._pending: dict[str, asyncio.Future[Lab]] = {}
 
     def __len__(self) -> int:
-        return len(self._labs)
+        return len({lab.lab_id for lab in self._labs.values()})
+
+    # ------------------------------------------------------------------ who is it
 
     def get(self, registry_id: str) -> Lab | None:
-        """Return the laboratory if it is known here; never waits."""
+        """Return the laboratory of a facility, its own or a listed one; never waits."""
         return self._labs.get(registry_id)
+
+    def of_certificate(self, fingerprint: bytes, subject: str) -> Lab | None:
+        """Return the laboratory that a certificate proves now; never waits.
+
+        A fingerprint that is registered decides alone: revoked, not yet valid or expired is None
+        whatever a subject rule says. A door must have proved the chain and the peer's key before.
+
+        Args:
+            fingerprint: SHA-256 of the certificate's DER.
+            subject: The whole subject (RFC 4514), as ops/runtime/certificates.py gives it.
+        """
+        known = self._by_fingerprint.get(fingerprint)
+        if known is None:
+            return self._by_subject.get(subject) if subject else None
+        lab, certificate = known
+        return lab if certificate.holds_at(self._clock.now()) else None
+
+    def of_token(self, token: str) -> Lab | None:
+        """Return the laboratory of a bearer token that counts; never waits, tells no timing."""
+        if not token or len(token) > MAX_TOKEN_CHARACTERS:
+            return None
+        digest = sha256(token.encode("utf-8", "replace")).digest()
+        # What a table look-up may tell by its time is about a digest, which nobody can aim at.
+        lab = self._by_token.get(digest)
+        if lab is None:
+            return None
+        return lab if any(hmac.compare_digest(digest, held) for held in lab.tokens) else None
 
     async def admit(self, registry_id: str) -> Lab | None:
         """Return the laboratory, registered now if that is allowed; None when it is refused.
@@ -157,13 +151,41 @@ class LabRegister:
         self._labs[registry_id] = lab
         return lab
 
+    # ------------------------------------------------------------------ how it stays fresh
+
+    def take(self, labs: Sequence[Lab], read_at: datetime) -> None:
+        """Put a register in place whole, as it was read at a moment."""
+        self._read, self._read_at = labs, read_at
+        self._labs = {name: lab for lab in labs for name in lab.facilities}
+        self._labs.update({lab.registry_id: lab for lab in labs})
+        self._by_fingerprint = {
+            each.fingerprint: (lab, each)
+            for lab in labs
+            for each in lab.certificates
+            if each.fingerprint
+        }
+        self._by_subject = {
+            each.subject: lab
+            for lab in labs
+            for each in lab.certificates
+            if not each.fingerprint and not each.revoked
+        }
+        self._by_token = {digest: lab for lab in labs for digest in lab.tokens}
+
     async def refresh(self) -> None:
-        """Read the register again.
+        """Read the register again, if it has moved.
 
         Raises:
             TransientError: The database is away; the copy in memory stays as it was.
         """
-        self._labs = {lab.registry_id: lab for lab in await self._store.all()}
+        labs, now = await self._store.all(), self._clock.now()
+        changed = labs is not self._read
+        if changed:
+            self.take(labs, now)
+        self._read_at = now
+        if self._keeper is not None:
+            await self._keeper.keep(labs, changed=changed)
+        self._tell()
 
     async def keep_fresh(self, period_seconds: float) -> None:
         """Refresh for ever; a database that is away leaves the copy as it is."""
@@ -173,25 +195,17 @@ class LabRegister:
                 await self.refresh()
             except HubError as error:
                 METRICS.errors.labels("register", error.reason).inc()
+                self._tell()
 
-
-async def _one(connection: Connection, lab_id: int) -> Lab | None:
-    row = await connection.fetchrow(ONE, [], [], lab_id)
-    return None if row is None else _lab(row, {})
-
-
-def _lab(row: Any, held: Mapping[int, tuple[int, CodeTable]]) -> Lab:
-    if row["is_held"]:
-        codes = held[row["lab_id"]][1]
-    else:
-        codes = CodeTable(_rows.decode(row["codes"])) if row["codes"] else NO_CODES
-    return Lab(
-        lab_id=row["lab_id"],
-        registry_id=row["registry_id"],
-        name=row["name"],
-        state=row["state"],
-        profile=row["profile"],
-        profile_version=row["profile_version"],
-        wants_no_answer=row["wants_no_answer"],
-        codes=codes,
-    )
+    def _tell(self) -> None:
+        """Set the figures of the register: its age, and when certificates end."""
+        now = self._clock.now()
+        if self._read_at is not None:
+            METRICS.register_age.set((now - self._read_at).total_seconds())
+        if self._keeper is not None:
+            self._keeper.tell()
+        expiry = expiry_of(self._read or (), now)
+        days = float("inf") if expiry.soonest_days is None else expiry.soonest_days
+        METRICS.certificate_days.set(days)
+        for name in ("expired", "under_7_days", "under_30_days", "later"):
+            METRICS.certificates.labels(name).set(getattr(expiry, name))

@@ -15,9 +15,11 @@ import msgspec
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
+from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
 from ops.dispatch import Dispatcher, DispatchSecrets
+from ops.opening import Opened, open_instance
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
@@ -28,8 +30,8 @@ from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
 from ops.runtime.kafka import KafkaSettings, TransactionalPublisher
-from ops.runtime.migrate import Instance, check_schema, init_instance, load_instance, migrate
-from ops.runtime.postgres import Pool, check_durability, connected, open_pool, translated
+from ops.runtime.migrate import Instance, init_instance, migrate
+from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.runtime.worker import Worker, WorkerSettings
@@ -49,6 +51,8 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     log: IntakeLog
     vault: Vault
     clock: SystemClock
+    held: Snapshot | None = None
+    """What it was opened from, where the database was away: `pool` proves it once it is back."""
 
     @property
     def realm(self) -> Realm:
@@ -95,7 +99,7 @@ async def migrate_instance(settings: Settings) -> int:
     connect = connection_of(settings)
     async with connected(connect, "migrate") as connection:
         with translated():
-            await _check(connection, settings)
+            await check_durability(connection, needs_standby=settings.needs_standby)
     applied = await migrate(connect)
     async with connected(connect, "migrate") as connection:
         with translated():
@@ -121,38 +125,47 @@ async def open_hub(
         TransientError: The database or the broker cannot be reached.
     """
     clock = SystemClock()
-    pool = await open_pool(connection_of(settings), role, max_size=connections)
+    opened = await open_instance(
+        connection_of(settings), settings, role, connections=connections, clock=clock
+    )
     try:
-        with translated():
-            async with pool.acquire() as connection:
-                await _check(connection, settings)
-                await check_schema(connection)
-                instance = await load_instance(connection, settings)
-        log = await _open_log(settings, instance, pool, appends=appends)
+        log = await _open_log(settings, opened, appends=appends)
         try:
             yield Hub(
                 settings=settings,
-                instance=instance,
-                pool=pool,
+                instance=opened.instance,
+                pool=opened.pool,
                 log=log,
                 vault=Vault(FolderKeyStore(settings.keys_folder), clock),
                 clock=clock,
+                held=opened.held,
             )
         finally:
             await log.close()
     finally:
-        await pool.close()
+        await opened.pool.close()
 
 
 async def open_door(hub: Hub) -> Door:
     """Return the parts of a process that takes messages; `appender.start` is the caller's.
 
+    On the cluster what is read of the register is kept on disk, so that the next start needs no
+    database.
+
     Raises:
         TransientError: The register cannot be read.
     """
     settings = hub.settings
-    register = LabRegister(PostgresLabStore(hub.pool), register_unknown=settings.registers_unknown)
-    await register.refresh()
+    register = LabRegister(
+        PostgresLabStore(hub.pool),
+        register_unknown=settings.registers_unknown,
+        clock=hub.clock,
+        keeper=_keeper(hub) if hub.is_cluster else None,
+    )
+    if hub.held is None:
+        await register.refresh()
+    else:
+        register.take(hub.held.labs, hub.held.taken_at)
     appender = GroupAppender(
         hub.log,
         lanes=settings.append_lanes,
@@ -269,11 +282,23 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
     )
 
 
-async def _open_log(
-    settings: Settings, instance: Instance, pool: Pool, *, appends: bool
-) -> IntakeLog:
+def _keeper(hub: Hub) -> SnapshotKeeper:
+    settings = hub.settings
+    return SnapshotKeeper(
+        settings.data_dir / FILE_NAME,
+        hub.vault.secret(SECRET),
+        instance=hub.instance,
+        topic_prefix=settings.kafka_topic_prefix,
+        clock=hub.clock,
+        max_age_seconds=settings.register_snapshot_seconds,
+        taken_at=hub.held.taken_at if hub.held is not None else None,
+    )
+
+
+async def _open_log(settings: Settings, opened: Opened, *, appends: bool) -> IntakeLog:
+    instance = opened.instance
     if instance.engine == Engine.EMBEDDED.value:
-        return PostgresIntakeLog(pool, deadline_seconds=settings.append_deadline_seconds)
+        return PostgresIntakeLog(opened.pool, deadline_seconds=settings.append_deadline_seconds)
     return await open_kafka_log(
         kafka_settings(settings, "intake"),
         topic=intake_topic(settings.kafka_topic_prefix),
@@ -282,8 +307,3 @@ async def _open_log(
         min_insync_replicas=settings.min_insync_replicas,
         appends=appends,
     )
-
-
-async def _check(connection: Any, settings: Settings) -> None:
-    needs_standby = settings.engine is Engine.CLUSTER and settings.require_standby
-    await check_durability(connection, needs_standby=needs_standby)

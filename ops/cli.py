@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
 
@@ -469,6 +470,7 @@ def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
 # ---------------------------------------------------------------------------- the register
 
 add_to(main, data_dir_option, json_option)
+add_ca_to(main)
 
 
 if __name__ == "__main__":

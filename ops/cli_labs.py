@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from ops.cli_register import add_to as add_register_to
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -57,7 +59,12 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
 
     @main.group()
     def labs() -> None:
-        """Laboratories: their state, their local codes, what no table knows."""
+        """Laboratories: who may send, how each proves it, its state, limits and local codes."""
+
+    def common(command: Command) -> Command:
+        return _audited(data_dir(as_json(command)))
+
+    add_register_to(labs, common, _asker, _run)
 
     @labs.command("list")
     @data_dir

@@ -23,6 +23,7 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
 from ops.runtime.health import disk_is_low, not_ready
 from ops.runtime.kafka import TopicSpec, ensure_topics
@@ -155,11 +156,14 @@ async def _in_doubt(door: Door) -> None:
 
 def _upkeep(hub: Hub, door: Door) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
-    return [
+    works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
         _flush_for_ever(hub.pool, door.counts),
         _watch_disk(settings, door),
     ]
+    if hub.held is not None:
+        works.append(watch_proof(hub.pool, settings.register_refresh_seconds))
+    return works
 
 
 async def _flush_for_ever(pool: Pool, counts: DoorCounts) -> None:

@@ -18,7 +18,14 @@ from schemas.errors import PermanentError
 from schemas.report import Coded
 
 from .code_rows import MAX_ROWS
-from .labs import audit, check_audit, find_lab, no_such_laboratory, normalised
+from .labs import (
+    LOCK_REGISTER,
+    audit,
+    check_audit,
+    find_lab,
+    no_such_laboratory,
+    normalised,
+)
 from .unmapped import LocalValue
 
 LOCK: Final = """
@@ -136,6 +143,7 @@ async def change_rows(
     """
     check_audit(actor=actor, reason=reason)
     async with connection.transaction():
+        await connection.execute(LOCK_REGISTER)
         lab = await connection.fetchrow(LOCK, normalised(registry_id))
         if lab is None:
             raise await no_such_laboratory(connection, registry_id)

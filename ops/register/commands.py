@@ -63,8 +63,13 @@ async def print_lab(data_dir: Path, registry_id: str, *, as_json: bool) -> None:
         _print_json({**msgspec.structs.asdict(lab), "software": software})
         return
     for name in ("registry_id", "name", "state", "profile", "profile_version", "codes",
-                 "wants_no_answer"):  # fmt: skip
+                 "wants_no_answer", "certificates", "tokens"):  # fmt: skip
         sys.stdout.write(f"{name.replace('_', ' '):<16} {getattr(lab, name)}\n")
+    for facility in lab.facilities:
+        sys.stdout.write(f"{'speaks for':<16} {facility}\n")
+    for name, value in msgspec.structs.asdict(lab.limits).items():
+        if value is not None:
+            sys.stdout.write(f"{name.replace('_', ' '):<16} {value:,g}\n")
     sys.stdout.write(f"{'registered at':<16} {lab.registered_at:%Y-%m-%d %H:%M:%S} UTC\n")
     for one in software:
         names = " / ".join(filter(None, (one.application, one.vendor, one.product, one.version)))

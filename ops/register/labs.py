@@ -15,24 +15,37 @@ from typing import Any, Final
 
 import msgspec
 
+from ingest.lab import LabLimits
+from ingest.lab_store import LOCK_REGISTER
 from ops.checking.shapes import for_terminal
 from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
-STATES: Final = ("onboarding", "live", "suspended")
+from .lab_rows import STATES, normalised
+
+__all__ = ["LOCK_REGISTER", "STATES", "normalised"]
+
 MAX_AUDIT_CHARACTERS: Final = 200
 
 _SELECT: Final = """
 SELECT l.lab_id, l.registry_id, l.name, l.state, l.profile, l.profile_version, l.wants_no_answer,
-       l.registered_at,
-       (SELECT count(*) FROM lab_code c WHERE c.lab_id = l.lab_id) AS codes
+       l.registered_at, l.rate_per_second, l.burst, l.daily_quota, l.max_connections,
+       (SELECT count(*) FROM lab_code c WHERE c.lab_id = l.lab_id) AS codes,
+       ARRAY(SELECT f.registry_id FROM lab_facility f WHERE f.lab_id = l.lab_id ORDER BY 1)
+           AS facilities,
+       (SELECT count(*) FROM lab_certificate c WHERE c.lab_id = l.lab_id AND c.revoked_at IS NULL)
+           AS certificates,
+       (SELECT count(*) FROM lab_token t WHERE t.lab_id = l.lab_id AND t.revoked_at IS NULL)
+           AS tokens
 FROM lab l
 """
 LIST: Final = _SELECT + " ORDER BY l.registry_id"
 ONE: Final = _SELECT + " WHERE l.registry_id = $1"
 NAMES: Final = "SELECT registry_id FROM lab ORDER BY registry_id LIMIT 20000"
-LOCK: Final = "SELECT lab_id, registry_id, state FROM lab WHERE registry_id = $1 FOR UPDATE"
-SET_STATE: Final = "UPDATE lab SET state = $2 WHERE lab_id = $1"
+LOCK: Final = """
+SELECT lab_id, registry_id, state, resumes_as FROM lab WHERE registry_id = $1 FOR UPDATE
+"""
+SET_STATE: Final = "UPDATE lab SET state = $2, resumes_as = $3 WHERE lab_id = $1"
 AUDIT: Final = "SELECT audit_append($1, $2, $3, $4)"
 SOFTWARE: Final = """
 SELECT s.application, s.vendor, s.product, s.version, s.first_seen_at,
@@ -54,6 +67,13 @@ class Laboratory(msgspec.Struct, frozen=True, kw_only=True):
     wants_no_answer: bool
     registered_at: datetime
     codes: int
+    facilities: list[str]
+    """It may speak for, beside its own registry id."""
+    limits: LabLimits
+    certificates: int
+    """And subject rules, that were not revoked."""
+    tokens: int
+    """That were not revoked."""
 
 
 class SoftwareSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,36 +114,36 @@ async def software_of(connection: Connection, lab_id: int) -> list[SoftwareSeen]
 
 
 async def set_state(
-    connection: Connection, registry_id: str, state: str, *, actor: str, reason: str
+    connection: Connection, registry_id: str, state: str | None, *, actor: str, reason: str
 ) -> tuple[str, str]:
     """Put a laboratory into a state; return the state before and the one now.
 
-    Nothing is written, and nothing audited, where it was in that state already.
+    None resumes it: it gets the state in which it was when it was suspended. Nothing is written,
+    and nothing audited, where it was in that state already.
 
     Raises:
         PermanentError: No such laboratory or state, or an unusable actor or reason.
     """
-    if state not in STATES:
+    if state is not None and state not in STATES:
         raise PermanentError("no_such_state", f"the states are {', '.join(STATES)}")
     check_audit(actor=actor, reason=reason)
     async with connection.transaction():
+        await connection.execute(LOCK_REGISTER)
         row = await connection.fetchrow(LOCK, normalised(registry_id))
         if row is None:
             raise await no_such_laboratory(connection, registry_id)
         before: str = row["state"]
+        if state is None:
+            state = str(row["resumes_as"]) if before == "suspended" else before
         if before != state:
-            await connection.execute(SET_STATE, row["lab_id"], state)
+            resumes_as = before if state == "suspended" else row["resumes_as"]
+            await connection.execute(SET_STATE, row["lab_id"], state, resumes_as)
             why = f"{before} -> {state}" + (f": {reason}" if reason else "")
             await audit(connection, actor, "lab_state", row["registry_id"], why)
     return before, state
 
 
 # -------------------------------------------------------------------------------- parts
-
-
-def normalised(registry_id: str) -> str:
-    """Return a registry id as doors know it (ingest/header.py writes it in capitals)."""
-    return registry_id.strip().upper()
 
 
 async def no_such_laboratory(connection: Connection, registry_id: str) -> PermanentError:
@@ -180,4 +200,6 @@ def table_of(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _laboratory(row: Any) -> Laboratory:
-    return Laboratory(**dict(row))
+    given = dict(row)
+    limits = LabLimits(**{name: given.pop(name) for name in LabLimits.__struct_fields__})
+    return Laboratory(**given, limits=limits)

@@ -88,6 +88,30 @@ class Metrics:
             "1 while every message is answered AR 207 (disk low)",
             multiprocess_mode="livemax",
         )
+        # -- the register of laboratories
+        self.register_age = Gauge(
+            f"{name}_register_age_seconds",
+            "Since the register was last read from the database; the oldest copy of all doors",
+            multiprocess_mode="livemax",
+        )
+        self.register_snapshot_age = Gauge(
+            f"{name}_register_snapshot_age_seconds",
+            "Since the register was last written to disk (cluster); the oldest of all doors",
+            multiprocess_mode="livemax",
+        )
+        self.certificate_days = Gauge(
+            f"{name}_certificate_soonest_days",
+            "Days until the first laboratory has no certificate that holds; +Inf: none has one",
+            multiprocess_mode="livemostrecent",
+        )
+        self.certificates = Labelled(
+            Gauge(
+                f"{name}_certificate_laboratories",
+                "Laboratories by when their last certificate ends",
+                ["ends"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
         # -- dispatch
         self.outcomes = Labelled(
             Counter(f"{name}_outcomes", "Messages by ending and reason", ["ending", "reason"])

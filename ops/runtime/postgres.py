@@ -7,7 +7,7 @@ deadline is put on a COMMIT.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol
 
@@ -97,11 +97,21 @@ class Connection(Protocol):
         ...
 
 
-class Pool:
-    """Connections of one role; give one back by leaving the block."""
+Proof = Callable[[Connection], Awaitable[None]]
 
-    def __init__(self, pool: Any) -> None:
+
+class Pool:
+    """Connections of one role; give one back by leaving the block.
+
+    Args:
+        pool: The client's.
+        prove: Says by raising that the database is not the one that is meant; asked with the
+            first connection, before anybody gets one, and again until it has said yes.
+    """
+
+    def __init__(self, pool: Any, prove: Proof | None = None) -> None:
         self._pool = pool
+        self._prove = prove
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
@@ -115,6 +125,9 @@ class Pool:
         except _CLIENT_ERRORS as error:
             raise _classify(error, connecting=True) from None
         try:
+            if self._prove is not None:
+                await self._prove(connection)
+                self._prove = None
             yield connection
         finally:
             await self._release(connection)
@@ -135,9 +148,17 @@ class Pool:
 
 
 async def open_pool(
-    connect: Mapping[str, Any], role: str, *, max_size: int = 4, min_size: int = 1
+    connect: Mapping[str, Any],
+    role: str,
+    *,
+    max_size: int = 4,
+    min_size: int = 1,
+    prove: Proof | None = None,
 ) -> Pool:
     """Connect as a role (ingest, dispatch, relay, api, looking, migrate).
+
+    With `min_size` 0 nothing is connected yet, and a database that is away is no error: `prove`
+    then looks at it once it is there.
 
     Raises:
         TransientError: The database is away.
@@ -154,7 +175,7 @@ async def open_pool(
         )
     except _CLIENT_ERRORS as error:
         raise _classify(error, connecting=True) from None
-    return Pool(pool)
+    return Pool(pool, prove)
 
 
 @asynccontextmanager

@@ -109,6 +109,13 @@ class Settings(BaseSettings):
     register_refresh_seconds: Seconds = Field(
         5.0, description="How often a door reads the register of laboratories again."
     )
+    register_snapshot_seconds: float = Field(
+        7 * 86_400.0,
+        gt=0,
+        le=90 * 86_400,
+        description="Cluster: the oldest copy of the register that a door starts from while"
+        " PostgreSQL is away.",
+    )
     max_frame_bytes: int = Field(
         8 * 1024 * 1024, ge=1_024, le=9 * 1024 * 1024, description="The largest message taken."
     )
@@ -215,6 +222,11 @@ class Settings(BaseSettings):
     def keys_folder(self) -> Path:
         """Where the sealing keys lie."""
         return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def needs_standby(self) -> bool:
+        """Whether the database must name a standby that waits for every commit."""
+        return self.engine is Engine.CLUSTER and self.require_standby
 
     @property
     def registers_unknown(self) -> bool:
