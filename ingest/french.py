@@ -8,9 +8,6 @@ own decision says so in its rule (`docs/profile.md`).
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -24,18 +21,10 @@ from schemas.report import Coded, LabReport, MappedMessage, Observation, Organis
 from .bounds import MAX_FINDINGS
 from .catalogue import finding
 from .er7 import Message, Segment
+from .names import is_plain_name, name_fault
 from .profile import finess_of, realm_of
 from .structures import Shape
 
-_FAMILY: Final = re.compile(r"(?!.*(?:  |''| '|' ))[A-Z'][A-Z '\-]*")
-_GIVEN: Final = re.compile(r"(?!.*(?:  |''| '|' |--))[A-Z'](?:[A-Z '\-]*[A-Z])?")
-_QUICK: Final = re.compile(r"'?[A-Z]+(?:[ '\-][A-Z]+)*")
-"""What nearly every name is: right as either, without a look at all that is forbidden."""
-_LIGATURES: Final = str.maketrans(
-    {"\u0152": "OE", "\u00c6": "AE", "\u00d0": "D", "\u00de": "TH", "\u00d8": "O", "\u0141": "L"}
-    | {"\u2019": "'"}
-)
-_LETTERS: Final = re.compile(r"[A-Z '\-]*")
 _DEFAULT_DAYS: Final = frozenset({"01-01", "12-31"})
 _VALIDATED: Final = frozenset({"VALI", "QUAL"})
 _ISOLATING: Final = frozenset(
@@ -123,17 +112,16 @@ def _patient(found: list[Finding], message: Message, traits: Traits, realm: Real
             found.append(finding("ins_of_provisional_identity"))
     if status not in {"VALI", "PROV"}:
         found.append(finding(_status_fault(status)))
-    is_right = _QUICK.fullmatch
     if not (
-        is_right(traits.birth_family)
-        and is_right(traits.birth_given)
-        and (not traits.used_family or is_right(traits.used_family))
-        and (not traits.used_given or is_right(traits.used_given))
-        and (len(traits.birth_givens) < 2 or all(map(is_right, traits.birth_givens)))
+        is_plain_name(traits.birth_family)
+        and is_plain_name(traits.birth_given)
+        and (not traits.used_family or is_plain_name(traits.used_family))
+        and (not traits.used_given or is_plain_name(traits.used_given))
+        and (len(traits.birth_givens) < 2 or all(map(is_plain_name, traits.birth_givens)))
     ):
         if not (traits.birth_family and traits.birth_given):
             found.append(finding("birth_name_missing"))
-        found += _names(message, pid)
+        _names(found, message, pid)
     if traits.birth_family and f"{message.separators.component}L" not in pid.field(5):
         found.append(finding("birth_name_untyped"))
     born = traits.birth_date
@@ -191,7 +179,7 @@ def _repetition_of(message: Message, pid: Segment, oid: str) -> Place:
     return pid.place(3)
 
 
-def _names(message: Message, pid: Segment) -> Iterator[Finding]:
+def _names(found: list[Finding], message: Message, pid: Segment) -> None:
     """Say what is wrong with the names of PID-5, each once, and where it is first met."""
     told: set[str] = set()
     for repetition, raw in enumerate(pid.repetitions(5)[:MAX_FINDINGS], 1):
@@ -200,23 +188,7 @@ def _names(message: Message, pid: Segment) -> Iterator[Finding]:
             code = name_fault(name, is_family=component == 1)
             if code and code not in told:
                 told.add(code)
-                yield finding(code, pid.place(5, repetition, component))
-
-
-def name_fault(name: str, *, is_family: bool) -> str:
-    """Return the code of what a name has against the RNIV, empty if it has nothing.
-
-    What is no letter, space, apostrophe or hyphen is worse than their order, that worse than
-    small letters and accents. Nothing is ever stripped.
-    """
-    form = _FAMILY if is_family else _GIVEN
-    if not name or form.fullmatch(name):
-        return ""
-    folded = unicodedata.normalize("NFKD", name.upper().translate(_LIGATURES))
-    plain = "".join([letter for letter in folded if not unicodedata.combining(letter)])
-    if not _LETTERS.fullmatch(plain):
-        return "name_characters_wrong"
-    return "name_letters_not_plain" if form.fullmatch(plain) else "name_form_wrong"
+                found.append(finding(code, pid.place(5, repetition, component)))
 
 
 # ---------------------------------------------------------------------- reports

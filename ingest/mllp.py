@@ -90,6 +90,9 @@ class Framer:
 
     def feed(self, data: bytes) -> list[Frame | FramingError]:
         """Take the next bytes and return what they complete, in order. Never raises."""
+        if self._is_one_frame(data):
+            self._garbage = b""
+            return [Frame(data[1:-2])]
         out: list[Frame | FramingError] = []
         buffer: bytes | bytearray = data
         if self._buffer:
@@ -126,6 +129,20 @@ class Framer:
             self._buffer += memoryview(data)[at:]
         self._scan = max(0, self._scan - at)
         return out
+
+    def _is_one_frame(self, data: bytes) -> bool:
+        """Say whether nothing waits and a packet is just one right frame, as nearly every one is.
+
+        One letter is looked for at a time: as quick as memory, where a mark of several is not.
+        """
+        return (
+            data.endswith(_END)
+            and data.startswith(_VT)
+            and not (self._in_frame or self._buffer or self._garbage)
+            and len(_VT) + len(_END) < len(data) <= self._max
+            and data.find(b"\x1c") == len(data) - len(_END)
+            and data.find(_VT, 1) < 0
+        )
 
     def _find_start(
         self, buffer: bytes | bytearray, at: int, out: list[Frame | FramingError]

@@ -32,6 +32,7 @@ MODULES: Final = (
     "traits",
     "documents",
     "mapping",
+    "names",
     "french",
     "checker",
     "segment_walk",

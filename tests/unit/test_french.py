@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ingest.catalogue import RULES
-from ingest.french import is_later, name_fault
+from ingest.french import is_later
 from ingest.header import Header, read_header
 from ingest.judge import Judgement, LabProfile, Ruling, judge
+from ingest.names import name_fault
 from ingest.profile import OID_NIA, OID_NIR, PROFILES, ins_key_is_right
 from ingest.rules.rule import FRANCE
 from ops.simulate.sample import sample_message
