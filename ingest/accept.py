@@ -39,6 +39,7 @@ from schemas.ids import id_of
 
 from .ack import (
     build_acks,
+    facility_not_yours,
     framing_finding,
     not_now,
     suspended_sender,
@@ -47,7 +48,7 @@ from .ack import (
 )
 from .header import Header, HeaderError, read_header
 from .judge import Judgement, Ruling, judge
-from .labs import Lab, LabRegister, profile_of
+from .labs import Lab, LabRegister, Peer, profile_of
 from .software import software_of
 
 _log = get_logger(__name__)
@@ -141,6 +142,7 @@ class Acceptor:
         partitions: Of the instance.
         inbox_secret: Key of the digests by which a resend is recognised.
         counts: What is answered and not logged.
+        note_foreign: Told of each message whose facility is not its peer's to speak for.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Acceptor:
         partitions: int,
         inbox_secret: bytes,
         counts: DoorCounts,
+        note_foreign: Callable[[Peer, str], None] | None = None,
     ) -> None:
         self._register = register
         self._appender = appender
@@ -163,17 +166,24 @@ class Acceptor:
         self._partitions = partitions
         self._inbox_secret = inbox_secret
         self._counts = counts
+        self._note_foreign = note_foreign
         self.closed_reason = ""
         """Set while nothing may be taken (disk low): every message is answered AR 207."""
 
-    def receive(self, raw: bytes) -> Receipt:
-        """Take one message; its receipt gives the answer once the log has spoken. Never raises."""
+    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
+        """Take one message; its receipt gives the answer once the log has spoken. Never raises.
+
+        Where the peer has proved a laboratory, that laboratory alone may be the sender: another's
+        facility is answered AR, as is one that nobody has.
+        """
         header = read_header(raw)
         if isinstance(header, HeaderError):
             return self._reject(header.header, header.finding)
         if self.closed_reason:
             return self._not_now(header, self.closed_reason)
         lab = self._register.get(header.registry_id)
+        if peer is not None and (lab is None or lab.lab_id != peer.lab_id):
+            return self._foreign(header, peer)
         if lab is not None:
             return self._receive_from(lab, header, raw)
         # Tasks start in the order they are made: what follows from this laboratory stays behind.
@@ -269,6 +279,12 @@ class Acceptor:
     def _reject(self, header: Header, *findings: Finding) -> Receipt:
         self._counts.add("AR", findings[0].code)
         return Receipt(self._answer(header, Ruling.REJECT, findings, None, self._clock.now()))
+
+    def _foreign(self, header: Header, peer: Peer) -> Receipt:
+        METRICS.foreign_facilities.inc()
+        if self._note_foreign is not None:
+            self._note_foreign(peer, header.registry_id)
+        return self._reject(header, facility_not_yours())
 
     def _not_now(self, header: Header, reason: str) -> Receipt:
         self._counts.add("AR", reason)

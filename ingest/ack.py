@@ -390,6 +390,11 @@ def unknown_sender() -> Finding:
     return finding("unknown_sender")
 
 
+def facility_not_yours() -> Finding:
+    """Return what is told to a peer that may not speak for the sending facility it names."""
+    return finding("facility_not_yours")
+
+
 def suspended_sender() -> Finding:
     """Return what is told to a sending facility that is suspended."""
     return finding("suspended_sender")

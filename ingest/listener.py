@@ -16,22 +16,28 @@ from typing import Final, Protocol, cast
 import msgspec
 
 from ops.runtime.failpoints import hit
+from ops.runtime.handshake import TlsServer, needs_uvloop
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
+from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
 
 from .accept import Answer, Receipt
+from .lab import Lab, Peer
 from .mllp import Frame, Framer, FramingError, wrap
+from .peers import CertificateDoor, peer_of
 
 _log = get_logger(__name__)
 _SWEEP_SECONDS: Final = 1.0
 _RATE_GRACE_SECONDS: Final = 5.0
+_BACKLOG: Final = 4_096
+_LOOKS_PER_TURN: Final = 200
 
 
 class Receiver(Protocol):
     """What answers the frames of a listener: `Acceptor`, or the sandbox's."""
 
-    def receive(self, raw: bytes) -> Receipt:
-        """Take one message; its receipt gives the answer. Never raises."""
+    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
+        """Take one message of a peer, None where none is proved; never raises."""
         ...
 
     def turn_away(self, reason: str, head: bytes) -> Receipt | None:
@@ -69,6 +75,10 @@ class MllpConnection(asyncio.Protocol):
         self._partial_since: float | None = None
         self._half_closed = False
         self._closing = False
+        self._leaving = False
+        self._certificate: PeerCertificate | None = None
+        self.peer: Peer | None = None
+        """The laboratory it has proved to be; None on a door in clear text."""
         self.address = ""
 
     # ------------------------------------------------------------------ asyncio.Protocol
@@ -76,11 +86,15 @@ class MllpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the peer in, or turn it away when a limit is reached."""
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else "local"
-        if not self._listener.admit(self):
-            self._transport.abort()
-            return
+        if self._listener.certificates is not None:
+            if not self._identify(self._listener.certificates):
+                return
+        else:
+            peer = transport.get_extra_info("peername")
+            self.address = peer[0] if isinstance(peer, tuple) else "local"
+            if not self._listener.admit(self):
+                self._transport.abort()
+                return
         _keep_alive(transport.get_extra_info("socket"), self._limits.keepalive_seconds)
 
     def data_received(self, data: bytes) -> None:
@@ -116,6 +130,48 @@ class MllpConnection(asyncio.Protocol):
         self._write_blocked_at = None
         self._take_waiting()
 
+    # ------------------------------------------------------------------ TLS
+
+    def protocol(self) -> asyncio.Protocol:
+        """Hear of this peer once its handshake is done."""
+        return self
+
+    def refused(self) -> None:
+        """Forget a peer whose handshake failed."""
+        self._listener.forget(self)
+
+    def _identify(self, certificates: CertificateDoor) -> bool:
+        """Find the peer's laboratory; without one it is dropped, and told nothing."""
+        assert self._transport is not None
+        session = self._transport.get_extra_info("ssl_object")
+        der = None if session is None else session.getpeercert(binary_form=True)
+        if der is None:
+            self.cut("unknown_certificate")
+            return False
+        self._certificate = read_certificate(der)
+        found = certificates.identify(self._certificate)
+        if not isinstance(found, Lab):
+            self.cut(found)
+            return False
+        self.peer = peer_of(found, "certificate")
+        if not self._listener.admit_lab(self, found):
+            self.cut("connections_per_laboratory")
+            return False
+        if isinstance(session, DoorSSLObject):
+            # Soon, and not now: what came before the end is still on its way up to us.
+            loop = asyncio.get_running_loop()
+            session.on_end = lambda: loop.call_soon(self.eof_received)
+        return True
+
+    def look_again(self, certificates: CertificateDoor) -> None:
+        """Let the peer go, in order, once its certificate no longer proves its laboratory."""
+        if self._certificate is None or self.peer is None or self._leaving:
+            return
+        reason = certificates.look_again(self._certificate, self.peer)
+        if reason is not None:
+            METRICS.closed.labels(reason).inc()
+            self.drain()
+
     # ------------------------------------------------------------------ frames
 
     def _take_waiting(self) -> None:
@@ -141,7 +197,7 @@ class MllpConnection(asyncio.Protocol):
     def _take_frame(self, frame: Frame) -> None:
         METRICS.frames.labels("whole").inc()
         hit("ingest.received")
-        self._follow(self._listener.acceptor.receive(frame.payload), len(frame.payload))
+        self._follow(self._listener.acceptor.receive(frame.payload, self.peer), len(frame.payload))
 
     def _take_error(self, error: FramingError) -> None:
         METRICS.frames.labels(error.reason).inc()
@@ -205,7 +261,7 @@ class MllpConnection(asyncio.Protocol):
 
     def _close_when_idle(self) -> None:
         if (
-            (self._half_closed or self._listener.stopping)
+            (self._half_closed or self._leaving or self._listener.stopping)
             and not self._in_flight
             and not self._waiting
             and self._transport is not None
@@ -215,6 +271,7 @@ class MllpConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Stop reading; close once every frame taken has its answer."""
+        self._leaving = True
         self._waiting.clear()
         self._pause()
         self._close_when_idle()
@@ -261,33 +318,59 @@ class MllpListener:
         self.acceptor = acceptor
         self.limits = limits
         self.stopping = False
+        self.certificates: CertificateDoor | None = None
+        """Set on a TLS door: who a peer's certificate says it is."""
         self._connections: set[MllpConnection] = set()
         self._per_address: dict[str, int] = {}
+        self._per_lab: dict[int, set[MllpConnection]] = {}
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | TlsServer | None = None
+        self._keepers: list[asyncio.Task[None]] = []
 
     @property
     def port(self) -> int:
         """The port in use (another than asked for when 0 was asked)."""
         assert self._server is not None
+        if isinstance(self._server, TlsServer):
+            return self._server.port
         return int(self._server.sockets[0].getsockname()[1])
 
     def now(self) -> float:
         """Monotonic seconds of the running loop."""
         return asyncio.get_running_loop().time()
 
-    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
-        """Listen.
+    async def start(
+        self,
+        host: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        tls: CertificateDoor | None = None,
+    ) -> None:
+        """Listen: in clear text, or where `tls` is given with mutual TLS.
 
         Raises:
             OSError: The port is taken or the address is not ours.
+            FatalError: TLS on a loop that is not uvloop's.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: MllpConnection(self), host, port, reuse_port=reuse_port, backlog=4_096
-        )
-        self._sweeper = asyncio.create_task(self._sweep())
+        if tls is None:
+            self._server = await loop.create_server(
+                lambda: MllpConnection(self), host, port, reuse_port=reuse_port, backlog=_BACKLOG
+            )
+        else:
+            needs_uvloop()
+            self.certificates = tls
+            listening = _listening(host, port, reuse_port=reuse_port)
+            self._server = TlsServer(listening, tls.material, self, door="mllp", limits=tls.limits)
+            self._keepers.append(asyncio.create_task(self._look_again(tls)))
+        self._keepers.append(asyncio.create_task(self._sweep()))
+
+    def admit_address(self, address: str) -> MllpConnection | None:
+        """Count a peer in before its handshake; None when a limit of connections is reached."""
+        connection = MllpConnection(self)
+        connection.address = address
+        return connection if self.admit(connection) else None
 
     def admit(self, connection: MllpConnection) -> bool:
         """Count a peer in; False when a limit of connections is reached."""
@@ -303,8 +386,23 @@ class MllpListener:
         METRICS.connections.inc()
         return True
 
+    def admit_lab(self, connection: MllpConnection, lab: Lab) -> bool:
+        """Count a peer in as its laboratory's; False when it has all the connections it may."""
+        held = self._per_lab.setdefault(lab.lab_id, set())
+        limit = lab.limits.max_connections
+        if limit is not None and len(held) >= limit:
+            METRICS.limit_hits.labels("connections_per_laboratory").inc()
+            return False
+        held.add(connection)
+        return True
+
     def forget(self, connection: MllpConnection) -> None:
         """Count a peer out."""
+        if connection.peer is not None:
+            held = self._per_lab.get(connection.peer.lab_id, set())
+            held.discard(connection)
+            if not held:
+                self._per_lab.pop(connection.peer.lab_id, None)
         if connection not in self._connections:
             return
         self._connections.discard(connection)
@@ -329,8 +427,8 @@ class MllpListener:
                 await self._all_gone()
         for connection in list(self._connections):
             connection.cut("shutdown")
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for keeper in self._keepers:
+            keeper.cancel()
 
     async def _all_gone(self) -> None:
         self._empty.clear()
@@ -351,6 +449,23 @@ class MllpListener:
             now = self.now()
             for connection in list(self._connections):
                 connection.sweep(now)
+
+    async def _look_again(self, certificates: CertificateDoor) -> None:
+        while True:
+            await asyncio.sleep(certificates.recheck_seconds)
+            for number, connection in enumerate(list(self._connections)):
+                connection.look_again(certificates)
+                if number % _LOOKS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+
+
+def _listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server(
+        (host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port
+    )
+    listening.setblocking(False)
+    return listening
 
 
 def _keep_alive(sock: socket.socket | None, seconds: int) -> None:

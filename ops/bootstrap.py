@@ -19,6 +19,7 @@ from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
 from ops.dispatch import Dispatcher, DispatchSecrets
+from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
 from ops.prepare import Preparer
 from ops.publishing import Publisher
@@ -72,6 +73,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     appender: GroupAppender
     register: LabRegister
     counts: DoorCounts
+    foreign: ForeignFacilities
 
 
 def connection_of(settings: Settings) -> Mapping[str, Any]:
@@ -175,6 +177,7 @@ async def open_door(hub: Hub) -> Door:
         deadline_seconds=settings.append_deadline_seconds,
     )
     counts = DoorCounts()
+    foreign = ForeignFacilities(lambda name: register.get(name) is not None, hub.clock)
     acceptor = Acceptor(
         register=register,
         appender=appender,
@@ -184,8 +187,15 @@ async def open_door(hub: Hub) -> Door:
         partitions=hub.instance.partitions,
         inbox_secret=hub.vault.secret("inbox"),
         counts=counts,
+        note_foreign=foreign.note,
     )
-    return Door(acceptor=acceptor, appender=appender, register=register, counts=counts)
+    return Door(
+        acceptor=acceptor,
+        appender=appender,
+        register=register,
+        counts=counts,
+        foreign=foreign,
+    )
 
 
 def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:

@@ -7,6 +7,7 @@ of the hub but its address.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Final, Self
 
 import msgspec
@@ -44,9 +45,24 @@ def read_acknowledgement(raw: bytes) -> Acknowledgement:
 
 
 class MllpClient:
-    """One connection to a hub; answers come in the order of what was sent."""
+    """One connection to a hub; answers come in the order of what was sent.
 
-    def __init__(self, host: str, port: int, *, timeout_seconds: float = 30.0) -> None:
+    Args:
+        host: Where the hub is.
+        port: Of its MLLP door.
+        timeout_seconds: The longest one step may take.
+        tls: Whom we trust and our own certificate; None: clear text.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout_seconds: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._host = host
         self._port = port
         self._timeout_seconds = timeout_seconds
@@ -62,7 +78,7 @@ class MllpClient:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 self._reader, self._writer = await asyncio.open_connection(
-                    self._host, self._port, limit=16 * 1024 * 1024
+                    self._host, self._port, limit=16 * 1024 * 1024, ssl=self._tls
                 )
         except (OSError, TimeoutError):
             raise TransientError(

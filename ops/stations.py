@@ -38,7 +38,9 @@ from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from ops.runtime.settings import Settings
+from ops.runtime.tls import TlsMaterial
 from ops.supervise import say_ready
+from ops.tls_doors import certificate_door, keep_tls_fresh, material_of
 from ops.tokens import load_or_make_tokens
 from schemas.errors import FatalError, HubError, TransientError, UnknownResult
 from schemas.topics import STREAMS, topic_of
@@ -124,11 +126,20 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
         if hub is None:
             return
         door = await open_door(hub)
+        material = material_of(settings, "mllp")
+        tls = (
+            None
+            if material is None
+            else certificate_door(settings, material, door.register, hub.clock)
+        )
         door.appender.start()
         listener = listener_of(settings, door.acceptor)
         try:
             await listener.start(
-                settings.mllp_host, settings.mllp_port, reuse_port=settings.mllp_share_port
+                settings.mllp_host,
+                settings.mllp_port,
+                reuse_port=settings.mllp_share_port,
+                tls=tls,
             )
         except OSError:
             raise FatalError(
@@ -137,13 +148,14 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
         _log.info("listening", host=settings.mllp_host, port=listener.port)
         say_ready(settings, "ingest")
         try:
-            await until_first(stopping.wait(), _in_doubt(door), *_upkeep(hub, door))
+            await until_first(stopping.wait(), _in_doubt(door), *_upkeep(hub, door, material))
         except UnknownResult:
             listener.close_all()
             raise
         await listener.stop(settings.shutdown_seconds / 2)
         await door.appender.stop()
         await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
 
 
 async def _in_doubt(door: Door) -> None:
@@ -154,22 +166,24 @@ async def _in_doubt(door: Door) -> None:
     raise UnknownResult("append_unknown", "laboratories send again what got no answer")
 
 
-def _upkeep(hub: Hub, door: Door) -> list[Coroutine[Any, Any, None]]:
+def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
     works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
-        _flush_for_ever(hub.pool, door.counts),
+        _flush_for_ever(hub.pool, door),
         _watch_disk(settings, door),
+        keep_tls_fresh(material, settings.tls_reload_seconds),
     ]
     if hub.held is not None:
         works.append(watch_proof(hub.pool, settings.register_refresh_seconds))
     return works
 
 
-async def _flush_for_ever(pool: Pool, counts: DoorCounts) -> None:
+async def _flush_for_ever(pool: Pool, door: Door) -> None:
     while True:
         await asyncio.sleep(_FLUSH_SECONDS)
-        await _flush(pool, counts)
+        await _flush(pool, door.counts)
+        await door.foreign.flush(pool)
 
 
 async def _flush(pool: Pool, counts: DoorCounts) -> None:
@@ -287,7 +301,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         serving = serve_http(
             build_api(parts), listening, stopping, shutdown_seconds=settings.shutdown_seconds
         )
-        await until_first(serving, _in_doubt(door), *_upkeep(hub, door))
+        await until_first(serving, _in_doubt(door), *_upkeep(hub, door, None))
         await door.appender.stop()
         await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
 

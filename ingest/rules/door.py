@@ -55,6 +55,20 @@ RULES: Final = (
         bad="labs state LAB suspended",
     ),
     Rule(
+        code="facility_not_yours",
+        level=Level.ERROR,
+        hl7_code=200,
+        place=_SENDER,
+        en="Your certificate or token does not cover this sending facility: send as your own,"
+        " or ask the operators to add it.",
+        fr="Votre certificat ou jeton ne couvre pas cet émetteur : envoyez sous le vôtre,"
+        " ou demandez son ajout aux exploitants.",
+        why="Who has proved to be one laboratory must not be able to send results as another.",
+        source="our own (docs/tls.md)",
+        good="MSH-4 300017985 over the certificate of 300017985",
+        bad="MSH-4 300099999 over the certificate of 300017985",
+    ),
+    Rule(
         code="control_id_reused",
         level=Level.WARNING,
         place=Place("MSH", 1, 10),

@@ -71,6 +71,34 @@ class Metrics:
                 f"{name}_connections_closed", "Connections the hub closed, by reason", ["reason"]
             )
         )
+        self.tls_refused = Labelled(
+            Counter(
+                f"{name}_tls_handshakes_refused",
+                "TLS handshakes that failed, by door and reason; the peer is told nothing",
+                ["door", "reason"],
+            )
+        )
+        self.tls_handshaking = Gauge(
+            f"{name}_tls_handshakes_open",
+            "TLS handshakes under way or waiting for their turn",
+            multiprocess_mode="livesum",
+        )
+        self.tls_handshake_seconds = Histogram(
+            f"{name}_tls_handshake_seconds",
+            "From a connection to the end of its TLS handshake",
+            buckets=_FAST,
+        )
+        self.tls_reloads = Labelled(
+            Counter(
+                f"{name}_tls_reloads",
+                "TLS files read again after a change, by door and whether they fitted",
+                ["door", "result"],
+            )
+        )
+        self.foreign_facilities = Counter(
+            f"{name}_foreign_facilities",
+            "Messages refused because their sender may not speak for their facility",
+        )
         self.limit_hits = Labelled(
             Counter(f"{name}_limit_hits", "How often a bound was reached, by bound", ["limit"])
         )

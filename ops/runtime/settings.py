@@ -99,6 +99,57 @@ class Settings(BaseSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address of HTTP.")
     http_port: Port = Field(8575, description="Port of HTTP; 0 = any free one.")
+    mllp_tls_cert: Path | None = Field(
+        None,
+        description="MLLP over mutual TLS: our certificate and its chain (PEM); needed beyond"
+        " loopback.",
+    )
+    mllp_tls_key: Path | None = Field(None, description="MLLP: the key of mllp_tls_cert (PEM).")
+    mllp_tls_client_ca: Path | None = Field(
+        None, description="MLLP: authorities whose client certificates are taken (PEM)."
+    )
+    mllp_tls_crl: Path | None = Field(
+        None,
+        description="MLLP: revocation lists (PEM), one of every authority in mllp_tls_client_ca.",
+    )
+    http_tls_cert: Path | None = Field(
+        None,
+        description="HTTPS: our certificate and its chain (PEM); needed beyond loopback.",
+    )
+    http_tls_key: Path | None = Field(None, description="HTTPS: the key of http_tls_cert (PEM).")
+    http_tls_client_ca: Path | None = Field(
+        None,
+        description="HTTPS: authorities whose client certificates are taken (PEM); without it"
+        " laboratories use their token.",
+    )
+    http_tls_crl: Path | None = Field(
+        None,
+        description="HTTPS: revocation lists (PEM), one of every authority in http_tls_client_ca.",
+    )
+    tls_handshake_seconds: Seconds = Field(
+        10.0, description="The longest a TLS handshake may take."
+    )
+    tls_shutdown_seconds: Seconds = Field(
+        5.0, description="The longest the end of a TLS connection may take."
+    )
+    tls_accepts_per_turn: int = Field(
+        16,
+        ge=1,
+        le=1_024,
+        description="TLS connections taken in one turn of the loop: what a storm of handshakes may"
+        " delay everybody else by.",
+    )
+    tls_recheck_seconds: Seconds = Field(
+        300.0,
+        description="How often the certificates of open connections are looked at again: expiry,"
+        " revocation, the laboratory.",
+    )
+    tls_reload_seconds: Seconds = Field(
+        10.0, description="How often the TLS files are looked at for a change."
+    )
+    http_idempotency_keys: Count = Field(
+        100_000, description="How many Idempotency-Keys the api process remembers."
+    )
     metrics_port: Port = Field(
         0, description="Port of this process's own /metrics on the HTTP address; 0 = none."
     )
@@ -209,9 +260,30 @@ class Settings(BaseSettings):
             is_loopback(self.mllp_host) and is_loopback(self.http_host)
         ):
             raise ValueError("realm test listens on loopback only: set realm=production")
+        for door, host in (("mllp", self.mllp_host), ("http", self.http_host)):
+            self._tls_fits(door, host)
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
         return self
+
+    def _tls_fits(self, door: str, host: str) -> None:
+        """Refuse a door beyond loopback in clear text, and one with half of its TLS files."""
+        cert, key, client_ca, crl = (
+            getattr(self, f"{door}_tls_{name}") for name in ("cert", "key", "client_ca", "crl")
+        )
+        if not is_loopback(host) and cert is None:
+            raise ValueError(
+                f"{door}_host is beyond loopback: set {door}_tls_cert and {door}_tls_key"
+                " (docs/tls.md), or listen on 127.0.0.1"
+            )
+        if (cert is None) != (key is None):
+            raise ValueError(f"{door}_tls_cert and {door}_tls_key come together")
+        if cert is None and (client_ca or crl):
+            raise ValueError(f"{door}_tls_client_ca and {door}_tls_crl need {door}_tls_cert")
+        if crl is not None and client_ca is None:
+            raise ValueError(f"{door}_tls_crl needs {door}_tls_client_ca")
+        if door == "mllp" and cert is not None and client_ca is None:
+            raise ValueError("mllp_tls_cert needs mllp_tls_client_ca: MLLP proves each laboratory")
 
     @property
     def partition_count(self) -> int:

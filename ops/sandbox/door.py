@@ -13,6 +13,7 @@ from ingest.accept import Answer, Receipt
 from ingest.ack import build_acks
 from ingest.er7 import header_line
 from ingest.judge import LabProfile
+from ingest.lab import Peer
 from ops.checking.entries import Options, entry_of, verdict_of
 from ops.checking.wording import LANGUAGES
 from ops.runtime.clock import Clock
@@ -55,7 +56,7 @@ class SandboxDoor:
             profile=profile, realm=Realm.TEST, max_message_bytes=max_frame_bytes
         )
 
-    def receive(self, raw: bytes) -> Receipt:
+    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:  # noqa: ARG002 - speaks to all
         """Answer one message at once. Never raises."""
         return Receipt(self._answered(Part(raw=raw, lines=_lines(raw))))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.accept import Answer, Receipt
+from ingest.lab import Peer
 from ingest.listener import ListenerLimits, MllpListener
 
 FRAME = b"\x0b%b\x1c\r"
@@ -24,7 +25,7 @@ class Echo:
         self.holds = False
         self.in_doubt = False
 
-    def receive(self, raw: bytes) -> Receipt:
+    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
         self.received.append(raw)
         if self.in_doubt:
             return Receipt(Answer(close=True))

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.runtime.settings import Engine, load_settings
 from schemas.decision import Realm
 from schemas.errors import FatalError
+
+TLS: dict[str, Any] = {
+    "mllp_tls_cert": "cert.pem",
+    "mllp_tls_key": "key.pem",
+    "mllp_tls_client_ca": "ca.pem",
+}
 
 
 def test_the_defaults_are_the_embedded_engine_on_loopback() -> None:
@@ -38,9 +45,31 @@ def test_realm_test_listens_on_loopback_only() -> None:
 
 def test_beyond_loopback_or_in_production_nobody_registers_by_sending() -> None:
     assert not load_settings(realm=Realm.PRODUCTION).registers_unknown
-    far = load_settings(realm=Realm.PRODUCTION, mllp_host="10.0.0.1", register_unknown_labs=True)
+    far = load_settings(
+        realm=Realm.PRODUCTION, mllp_host="10.0.0.1", register_unknown_labs=True, **TLS
+    )
     assert not far.registers_unknown
     assert not load_settings(register_unknown_labs=False).registers_unknown
+
+
+@pytest.mark.parametrize("door", ["mllp", "http"])
+def test_beyond_loopback_no_door_speaks_clear_text(door: str) -> None:
+    with pytest.raises(FatalError, match=f"{door}_host is beyond loopback: set {door}_tls_cert"):
+        load_settings(realm=Realm.PRODUCTION, **{f"{door}_host": "0.0.0.0"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mllp_tls_cert": "a"}, "come together"),
+        ({"mllp_tls_cert": "a", "mllp_tls_key": "b"}, "needs mllp_tls_client_ca"),
+        ({"http_tls_client_ca": "a"}, "need http_tls_cert"),
+        ({"http_tls_cert": "a", "http_tls_key": "b", "http_tls_crl": "c"}, "needs http_tls_client"),
+    ],
+)
+def test_half_of_the_tls_files_is_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(FatalError, match=said):
+        load_settings(**given)
 
 
 def test_the_cluster_needs_its_database() -> None:

@@ -1,0 +1,227 @@
+"""A TLS door: it accepts by itself, so each handshake is bounded, paced and counted by its reason.
+
+A peer that is refused sees its connection end and nothing else: no alert says why. We learn why
+from the exception of the handshake, which uvloop gives to `connect_accepted_socket` alone (with
+`create_server(ssl=...)` it is dropped).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import Final, Literal, Protocol, get_args
+
+import msgspec
+
+from schemas.errors import FatalError
+
+from .metrics import METRICS
+from .tls import TlsMaterial
+
+_REST_SECONDS: Final = 0.5
+Refusal = Literal[
+    "no_certificate",
+    "unknown_ca",
+    "expired",
+    "not_yet_valid",
+    "revoked",
+    "crl_unusable",
+    "protocol_version",
+    "not_tls",
+    "peer_refused_us",
+    "timeout",
+    "reset",
+    "other",
+]
+REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_BY_VERIFY_CODE: Final[dict[int, Refusal]] = {
+    2: "unknown_ca", 18: "unknown_ca", 19: "unknown_ca", 20: "unknown_ca", 21: "unknown_ca",
+    24: "unknown_ca", 7: "unknown_ca",
+    9: "not_yet_valid",
+    10: "expired",
+    23: "revoked",
+    3: "crl_unusable", 8: "crl_unusable", 11: "crl_unusable", 12: "crl_unusable",
+    44: "crl_unusable",
+}  # fmt: skip
+_BY_REASON: Final[dict[str, Refusal]] = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "no_certificate",
+    "UNSUPPORTED_PROTOCOL": "protocol_version",
+    "VERSION_TOO_LOW": "protocol_version",
+    "NO_PROTOCOLS_AVAILABLE": "protocol_version",
+    "WRONG_VERSION_NUMBER": "not_tls",
+    "WRONG_SSL_VERSION": "not_tls",
+    "HTTP_REQUEST": "not_tls",
+    "HTTPS_PROXY_REQUEST": "not_tls",
+    "UNKNOWN_PROTOCOL": "not_tls",
+    "PACKET_LENGTH_TOO_LONG": "not_tls",
+    "RECORD_LENGTH_MISMATCH": "not_tls",
+    "RECORD_TOO_SMALL": "not_tls",
+    "BAD_RECORD_TYPE": "not_tls",
+}
+_ALERT: Final = "ALERT"
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """Say in one word of a closed set why a handshake failed at the server."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _BY_VERIFY_CODE.get(error.verify_code, "other")
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or ""
+        if reason in _BY_REASON:
+            return _BY_REASON[reason]
+        if _ALERT in reason:
+            # The peer's own words: it does not trust us, or wants what we do not speak.
+            return "protocol_version" if "PROTOCOL_VERSION" in reason else "peer_refused_us"
+        return "reset" if isinstance(error, ssl.SSLEOFError) else "other"
+    if isinstance(error, ConnectionAbortedError | TimeoutError):
+        return "timeout"
+    if isinstance(error, OSError):
+        return "reset"
+    return "other"
+
+
+class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handshake may take; each is a setting."""
+
+    handshake_seconds: float = 10.0
+    shutdown_seconds: float = 5.0
+    accepts_per_turn: int = 16
+    """Connections taken in one turn of the loop: what a storm may delay everybody else by."""
+
+
+class Peered(Protocol):
+    """One peer of a host, from before its handshake on."""
+
+    def protocol(self) -> asyncio.Protocol:
+        """Return what hears of the peer; `connection_made` comes after the handshake alone."""
+        ...
+
+    def refused(self) -> None:
+        """Count the peer out: its handshake failed, `connection_made` never came."""
+        ...
+
+
+class Host(Protocol):
+    """Who owns the peers of a TLS door."""
+
+    def admit_address(self, address: str) -> Peered | None:
+        """Count a peer in before it costs anything; None turns it away."""
+        ...
+
+
+class TlsServer:
+    """Accepts on a listening socket and shakes hands; what comes through belongs to its host.
+
+    Args:
+        listening: Bound, listening, not blocking; closed by `close`.
+        material: The context in use.
+        host: Who counts peers in and out.
+        door: Name in the figures: mllp or http.
+        limits: What a handshake may take.
+    The loop has to be uvloop's (`needs_uvloop`).
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        material: TlsMaterial,
+        host: Host,
+        *,
+        door: str,
+        limits: HandshakeLimits,
+    ) -> None:
+        self._listening = listening
+        self._material = material
+        self._host = host
+        self._door = door
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._loop.add_reader(listening, self._accept)
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return int(self._listening.getsockname()[1])
+
+    @property
+    def shaking(self) -> int:
+        """How many handshakes are under way."""
+        return len(self._shaking)
+
+    def close(self) -> None:
+        """Take no new peer, and drop those whose handshake is not done: nothing was taken."""
+        if self._listening.fileno() < 0:
+            return
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        for task in list(self._shaking):
+            task.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(self._limits.accepts_per_turn):
+            try:
+                taken, address = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                # No file descriptor left, most likely: those who hang up give some back.
+                METRICS.limit_hits.labels("file_descriptors").inc()
+                self._rest()
+                return
+            peer = self._host.admit_address(str(address[0]))
+            if peer is None:
+                taken.close()
+                continue
+            taken.setblocking(False)
+            task = self._loop.create_task(self._shake(taken, peer))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    def _rest(self) -> None:
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(_REST_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
+    async def _shake(self, taken: socket.socket, peer: Peered) -> None:
+        since = self._loop.time()
+        METRICS.tls_handshaking.inc()
+        refused: Refusal | None = "other"
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                peer.protocol,
+                taken,
+                ssl=self._material.context,
+                ssl_handshake_timeout=self._limits.handshake_seconds,
+                ssl_shutdown_timeout=self._limits.shutdown_seconds,
+            )
+            # uvloop ends the wait of a peer that went away without an error.
+            is_done = transport.get_extra_info("ssl_object") is not None
+            refused = None if is_done else "reset"
+        except Exception as error:  # noqa: BLE001 - boundary: one peer's handshake
+            refused = refusal_of(error)
+        finally:
+            METRICS.tls_handshaking.dec()
+            if refused is not None:
+                METRICS.tls_refused.labels(self._door, refused).inc()
+                peer.refused()
+                with contextlib.suppress(OSError):
+                    taken.close()
+        METRICS.tls_handshake_seconds.observe(self._loop.time() - since)
+
+
+def needs_uvloop() -> None:
+    """Refuse a TLS door on another loop: stdlib asyncio keeps memory for each failed handshake.
+
+    Raises:
+        FatalError: The running loop is not uvloop's (`tls_needs_uvloop`).
+    """
+    if type(asyncio.get_running_loop()).__module__.partition(".")[0] != "uvloop":
+        raise FatalError("tls_needs_uvloop", "start the process by `labdispatch`, on uvloop")
