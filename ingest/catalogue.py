@@ -14,6 +14,7 @@ from schemas.finding import Finding, Level
 from schemas.place import Place
 
 from .rules import (
+    batch,
     door,
     envelope,
     framing,
@@ -30,6 +31,7 @@ from .rules.rule import Rule
 _MODULES: Final = (
     framing,
     door,
+    batch,
     envelope,
     structure,
     patient,

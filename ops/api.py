@@ -43,6 +43,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, str]
     read_conformance: ReadConformance
     max_body_bytes: int
+    more_routes: list[ControllerRouterHandler] = []
+    """Routes of other doors (files)."""
     not_ready: Callable[[], Awaitable[list[str]]]
     """Names what is not ready; empty when all is."""
 
@@ -57,6 +59,7 @@ def build_api(parts: ApiParts) -> Litestar:
             *findings_routes(),
             *conformance_routes(parts.read_conformance, parts.tokens),
             *_operations(parts),
+            *parts.more_routes,
         ],
         openapi_config=OpenAPIConfig(
             title="labdispatch",

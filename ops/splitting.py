@@ -1,7 +1,8 @@
-"""A file of HL7 messages cut into its messages: frames, a batch file, or bare ones. Pure.
+"""A file of HL7 messages cut into its messages, as it stands in memory. Pure.
 
-Used by `labdispatch send` and `labdispatch check`: both mean the same messages by the same file.
-Each message keeps the lines of the file that it came from.
+Used by `labdispatch send` and `labdispatch check`: both mean the same messages by the same file as
+the batch door does, which reads it by the same splitter (`ingest/batch_parts.py`). Each message
+keeps the lines of the file that it came from.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Final
 
 import msgspec
 
+from ingest.batch_parts import Part as FilePart
+from ingest.batch_parts import PartKind, Splitter, as_sent
+
 _VT: Final = b"\x0b"
 _BOM: Final = b"\xef\xbb\xbf"
-_BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 _FILLER: Final = b"\x00\r\n\t "
 _LINE: Final = re.compile(rb"[^\r\n]+")
-_FRAME_END: Final = re.compile(rb"\x1c(?:\r\n?|\n|\Z)")
-"""A file that an editor wrote may end a frame otherwise than by FS CR."""
-_RESTART: Final = b"\x0bMSH"
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,19 +37,28 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def split_parts(content: bytes) -> Iterator[Part]:
-    """Yield the messages of a file in order, and what stands between frames and is none.
+    """Yield the messages of a file in order, and what stands between them and is none.
 
-    A file that begins with VT, or holds a whole frame, is a file of frames: each is given as it
-    stands. Any other is a file of lines: FHS, BHS, BTS and FTS are skipped, each MSH begins a
-    message, ends of lines become CR. What stands before the first MSH is given as a message, so
-    that its fault can be said.
+    FHS, BHS, BTS and FTS are skipped; of a message without a frame, ends of lines become CR. Text
+    outside of messages is given too: between frames as `garbage`, in a file without frames as a
+    message, so that its fault can be said.
     """
-    content = content.removeprefix(_BOM)
-    begins_with_frame = content.lstrip(_FILLER).startswith(_VT)
-    if begins_with_frame or (_VT in content and b"\x1c\r" in content):
-        yield from _frames(content)
-    else:
-        yield from _bare(content)
+    is_framed = content.removeprefix(_BOM).lstrip(_FILLER).startswith(_VT) or (
+        _VT in content and b"\x1c\r" in content
+    )
+    at, line = 0, 1
+    for part in _parts(content):
+        if part.kind is PartKind.ENVELOPE:
+            continue
+        # Each byte is counted once: what stood before the part, then the part itself.
+        line += _line_ends(content[at : part.start])
+        at = part.start
+        if part.kind is PartKind.FRAME:
+            yield _as_it_stands(part, line, part.fault)
+        elif part.kind is PartKind.TEXT and is_framed:
+            yield _as_it_stands(part, line, "garbage")
+        else:
+            yield _bare(part, line)
 
 
 def split_file(content: bytes) -> Iterator[bytes]:
@@ -60,56 +70,28 @@ def split_file(content: bytes) -> Iterator[bytes]:
     return (part.raw for part in split_parts(content) if part.fault not in {"garbage", "empty"})
 
 
-def _bare(content: bytes) -> Iterator[Part]:
-    message: list[bytes] = []
-    lines: list[int] = []
-    number, at = 1, 0
+def _parts(content: bytes) -> Iterator[FilePart]:
+    splitter = Splitter(len(content))
+    for at in range(0, len(content), _CHUNK_BYTES):
+        yield from splitter.feed(content[at : at + _CHUNK_BYTES])
+    yield from splitter.close()
+
+
+def _as_it_stands(part: FilePart, line: int, fault: str) -> Part:
+    return Part(raw=part.raw, lines=range(line, line + _line_ends(part.raw) + 1), fault=fault)
+
+
+def _bare(part: FilePart, first: int) -> Part:
+    numbers: list[int] = []
+    number, at = first, 0
+    raw = part.raw.rstrip(b"\r\n\x1c\x00")
     # Runs of line ends are passed over in one step, however many there are.
-    for found in _LINE.finditer(content):
-        number += _line_ends(content[at : found.start()])
-        line, at = found[0], found.end()
-        if line.startswith(_BATCH_SEGMENTS) or not line.strip():
-            continue
-        if line.startswith(b"MSH") and message:
-            yield Part(raw=b"\r".join(message) + b"\r", lines=lines)
-            message, lines = [], []
-        message.append(line)
-        lines.append(number)
-    if message:
-        yield Part(raw=b"\r".join(message) + b"\r", lines=lines)
-
-
-def _frames(content: bytes) -> Iterator[Part]:
-    at, line = 0, 1
-    end = _FRAME_END.search(content)
-    while at < len(content):
-        start = content.find(_VT, at)
-        between = content[at : start if start >= 0 else len(content)]
-        if between.strip(_FILLER):
-            yield _part(between, line, "garbage")
-        if start < 0:
-            return
-        line += _line_ends(between)
-        at = start + 1
-        if end is not None and end.start() < at:  # looked for once: many restarts stay linear
-            end = _FRAME_END.search(content, at)
-        stop = end.start() if end else len(content)
-        restart = content.find(_RESTART, at, stop)
-        if restart >= 0:
-            frame, after = content[at:restart], restart
-            fault = "cut"
-        else:
-            frame = content[at:stop]
-            after = end.end() if end else len(content)
-            fault = "" if end and frame else "cut" if frame else "empty"
-        if frame or restart < 0:  # a doubled VT is no frame
-            yield _part(frame, line, fault)
-        line += _line_ends(content[at:after])
-        at = after
-
-
-def _part(raw: bytes, line: int, fault: str) -> Part:
-    return Part(raw=raw, lines=range(line, line + _line_ends(raw) + 1), fault=fault)
+    for found in _LINE.finditer(raw):
+        number += _line_ends(raw[at : found.start()])
+        at = found.end()
+        if found[0].strip():
+            numbers.append(number)
+    return Part(raw=as_sent(part), lines=numbers)
 
 
 def _line_ends(content: bytes) -> int:

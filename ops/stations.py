@@ -279,6 +279,8 @@ async def _make_topics(hub: Hub) -> None:
 async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     # Only here: the other three start a third of a second sooner without a web framework.
     from ops.api import ApiParts, build_api  # noqa: PLC0415
+    from ops.batches.door import open_batch_door  # noqa: PLC0415
+    from ops.batches.http import routes_of  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
     from ops.serving import bound_socket, serve_http  # noqa: PLC0415
 
@@ -287,12 +289,14 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         door.appender.start()
+        files = open_batch_door(hub, door)
         parts = ApiParts(
             acceptor=door.acceptor,
             reader=reader_of(hub),
             tokens=load_or_make_tokens(settings.data_dir),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
+            more_routes=routes_of(files),
             not_ready=lambda: not_ready(hub.pool, hub.log),
         )
         listening = bound_socket(settings.http_host, settings.http_port)
@@ -301,7 +305,12 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
         serving = serve_http(
             build_api(parts), listening, stopping, shutdown_seconds=settings.shutdown_seconds
         )
-        await until_first(serving, _in_doubt(door), *_upkeep(hub, door, None))
+        await until_first(
+            serving,
+            _in_doubt(door),
+            *_upkeep(hub, door, None),
+            *(work() for work in files.works),
+        )
         await door.appender.stop()
         await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
 

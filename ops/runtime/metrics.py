@@ -105,6 +105,18 @@ class Metrics:
         self.ack_seconds = Histogram(
             f"{name}_ack_seconds", "From a whole frame to its answer", buckets=_FAST
         )
+        self.files = Labelled(
+            Counter(f"{name}_files", "Files by what became of them: done, refused, waits", ["what"])
+        )
+        self.file_messages = Labelled(
+            Counter(f"{name}_file_messages", "Messages of files by answer", ["code"])
+        )
+        self.file_findings = Labelled(
+            Counter(f"{name}_file_findings", "Findings on files by code", ["code"])
+        )
+        self.files_reading = Gauge(
+            f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
+        )
         self.append_batch = Histogram(
             f"{name}_append_batch_records", "Records of one append", buckets=_SIZES
         )

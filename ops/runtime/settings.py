@@ -188,6 +188,48 @@ class Settings(BaseSettings):
         30.0, description="How long a peer may leave its answers unread."
     )
 
+    # -- files
+    batch_dir: Path | None = Field(
+        None,
+        description="Watched for files, with a folder for each laboratory; not set = off.",
+    )
+    batch_poll_seconds: Seconds = Field(
+        1.0, description="How often the watched folder is looked at."
+    )
+    batch_max_bytes: int = Field(
+        2 * 1024**3, ge=1_024, le=64 * 1024**3, description="The largest file taken."
+    )
+    batch_folder_files: Count = Field(
+        10_000, description="The most files of one laboratory's folder that are looked at at once."
+    )
+    batch_at_once: int = Field(
+        4, ge=1, le=64, description="Files read at the same time by one process, one a laboratory."
+    )
+    batch_uploads: int = Field(
+        4, ge=1, le=1_000, description="Bodies of `POST /v1/batches` taken in at the same time."
+    )
+    batch_window: Count = Field(
+        64, description="Messages of one file in flight before it is not read further."
+    )
+    batch_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="The share of its time that a process gives to files while others send.",
+    )
+    batch_patience_seconds: Seconds = Field(
+        600.0, description="How long a file waits for a closed door before its turn is given up."
+    )
+    batch_answer_seconds: Seconds = Field(
+        3.0, description="How long `POST /v1/batches` waits for the whole answer; then it is 202."
+    )
+    batch_keep_days: int = Field(
+        35, ge=1, le=3_650, description="How long answers to files, and that they came, are kept."
+    )
+    batch_done_days: int = Field(
+        7, ge=0, le=3_650, description="How long files that were read stay in `done` and `failed`."
+    )
+
     # -- making durable
     append_lanes: int = Field(
         1, ge=1, le=64, description="Appends in flight at once in one process."

@@ -1,0 +1,1 @@
+"""The batch door: files of messages, over HTTP and out of a watched folder."""
