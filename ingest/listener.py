@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Hashable
 from typing import Final, Protocol, cast
 
 import msgspec
@@ -22,9 +23,11 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
 
 from .accept import Answer, Receipt
+from .fairness import Fairness, LabShare, Line
 from .lab import Lab, Peer
 from .mllp import Frame, Framer, FramingError, wrap
 from .peers import CertificateDoor, peer_of
+from .turns import Turns
 
 _log = get_logger(__name__)
 _SWEEP_SECONDS: Final = 1.0
@@ -36,8 +39,8 @@ _LOOKS_PER_TURN: Final = 200
 class Receiver(Protocol):
     """What answers the frames of a listener: `Acceptor`, or the sandbox's."""
 
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
-        """Take one message of a peer, None where none is proved; never raises."""
+    def receive(self, raw: bytes, peer: Peer | None = None, line: Line | None = None) -> Receipt:
+        """Take one message of a peer, None where none is proved, on a line; never raises."""
         ...
 
     def turn_away(self, reason: str, head: bytes) -> Receipt | None:
@@ -57,6 +60,8 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     window_bytes: int = 8 * 1024 * 1024
     unread_answer_seconds: float = 30.0
     keepalive_seconds: int = 60
+    turn_frames: int = 8
+    """Messages judged in one turn of the loop."""
 
 
 class MllpConnection(asyncio.Protocol):
@@ -68,7 +73,7 @@ class MllpConnection(asyncio.Protocol):
         self._framer = Framer(self._limits.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Frame | FramingError] = deque()
-        self._in_flight: deque[tuple[Receipt, int]] = deque()
+        self._in_flight: deque[tuple[Receipt, int, LabShare | None]] = deque()
         self._in_flight_bytes = 0
         self._paused = False
         self._write_blocked_at: float | None = None
@@ -76,6 +81,9 @@ class MllpConnection(asyncio.Protocol):
         self._half_closed = False
         self._closing = False
         self._leaving = False
+        self._is_held = False
+        self._line = listener.fairness.line(self._take_waiting)
+        self._opened_at = 0.0
         self._certificate: PeerCertificate | None = None
         self.peer: Peer | None = None
         """The laboratory it has proved to be; None on a door in clear text."""
@@ -86,6 +94,7 @@ class MllpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the peer in, or turn it away when a limit is reached."""
         self._transport = cast("asyncio.Transport", transport)
+        self._opened_at = self._listener.now()
         if self._listener.certificates is not None:
             if not self._identify(self._listener.certificates):
                 return
@@ -116,7 +125,13 @@ class MllpConnection(asyncio.Protocol):
         """Forget the peer. What is in flight becomes durable or not without it; it will resend."""
         self._closing = True
         self._waiting.clear()
+        for receipt, _, share in self._in_flight:
+            # The log has it still: it counts for its laboratory until the log has spoken.
+            if share is not None:
+                share.leave() if receipt.done() else receipt.add_done_callback(share.leave)
         self._in_flight.clear()
+        self._line.part()
+        self._listener.turns.forget(self)
         self._transport = None
         self._listener.forget(self)
 
@@ -154,9 +169,8 @@ class MllpConnection(asyncio.Protocol):
             self.cut(found)
             return False
         self.peer = peer_of(found, "certificate")
-        if not self._listener.admit_lab(self, found):
-            self.cut("connections_per_laboratory")
-            return False
+        # One that is too many is told so in the answer to its first message.
+        self._listener.fairness.admit(found, self._line, self._listener.now())
         if isinstance(session, DoorSSLObject):
             # Soon, and not now: what came before the end is still on its way up to us.
             loop = asyncio.get_running_loop()
@@ -174,14 +188,39 @@ class MllpConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------------ frames
 
+    @property
+    def lane(self) -> Hashable:
+        """Whose turn it takes: its laboratory's, or its address's before the first message."""
+        share = self._line.share
+        return self.address if share is None else share.lab_id
+
+    def take_turn(self) -> bool:
+        """Take one frame that waits; say whether there is another that may be taken at once."""
+        if self._can_take():
+            self._take_first()
+        if self._can_take():
+            return True
+        self._settle()
+        return False
+
     def _take_waiting(self) -> None:
-        while self._waiting and not self._closing and not self._window_full():
-            item = self._waiting.popleft()
-            if isinstance(item, FramingError):
-                self._take_error(item)
-            else:
-                self._take_frame(item)
-        if self._window_full() or self._waiting:
+        """Take what waits, as far as it is our turn."""
+        while self._can_take() and self._listener.turns.take(self):
+            self._take_first()
+        self._settle()
+
+    def _can_take(self) -> bool:
+        if not self._waiting or self._closing or self._window_full():
+            return False
+        if self._line.wait():
+            METRICS.limit_hits.labels("laboratory_window").inc()
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Read on, or stop reading, as there is room."""
+        # One frame that waits for its turn is no reason: a peer that waits for its answer has one.
+        if self._window_full() or len(self._waiting) > 1:
             self._pause()
         else:
             self._resume()
@@ -189,15 +228,43 @@ class MllpConnection(asyncio.Protocol):
 
     def _window_full(self) -> bool:
         return (
-            len(self._in_flight) >= self._limits.window_frames
+            self._is_held
+            or len(self._in_flight) >= self._limits.window_frames
             or self._in_flight_bytes >= self._limits.window_bytes
             or self._write_blocked_at is not None
         )
 
+    def _take_first(self) -> None:
+        item = self._waiting.popleft()
+        if isinstance(item, FramingError):
+            self._take_error(item)
+        else:
+            self._take_frame(item)
+
     def _take_frame(self, frame: Frame) -> None:
         METRICS.frames.labels("whole").inc()
         hit("ingest.received")
-        self._follow(self._listener.acceptor.receive(frame.payload, self.peer), len(frame.payload))
+        receipt = self._listener.acceptor.receive(frame.payload, self.peer, self._line)
+        share = self._line.share
+        if share is not None:
+            share.enter()
+        if self._line.hold_seconds:
+            self._hold(self._line.hold_seconds)
+        self._follow(receipt, len(frame.payload), share)
+
+    def _hold(self, seconds: float) -> None:
+        """Take nothing more for a while: this connection was over a limit of its laboratory."""
+        self._line.hold_seconds = 0.0
+        if not self._is_held:
+            self._is_held = True
+            METRICS.held_connections.inc()
+            asyncio.get_running_loop().call_later(seconds, self._let_go)
+
+    def _let_go(self) -> None:
+        self._is_held = False
+        METRICS.held_connections.dec()
+        if not self._closing:
+            self._take_waiting()
 
     def _take_error(self, error: FramingError) -> None:
         METRICS.frames.labels(error.reason).inc()
@@ -206,10 +273,10 @@ class MllpConnection(asyncio.Protocol):
             if error.is_foreign:
                 self._abort("foreign_protocol")
             return
-        self._follow(receipt, 0)
+        self._follow(receipt, 0, None)
 
-    def _follow(self, receipt: Receipt, size: int) -> None:
-        self._in_flight.append((receipt, size))
+    def _follow(self, receipt: Receipt, size: int, share: LabShare | None) -> None:
+        self._in_flight.append((receipt, size, share))
         self._in_flight_bytes += size
         if receipt.done():
             self._answer_ready()
@@ -220,14 +287,16 @@ class MllpConnection(asyncio.Protocol):
         """Write every answer at the head of the line that is ready, in one write."""
         out: list[bytes] = []
         while self._in_flight and self._in_flight[0][0].done() and not self._closing:
-            receipt, size = self._in_flight.popleft()
+            receipt, size, share = self._in_flight.popleft()
             self._in_flight_bytes -= size
+            if share is not None:
+                share.leave()
             answer: Answer = receipt.answer()
-            if answer.close:
-                self._write(out)
-                self._abort("append_unknown")
-                return
             out.extend(wrap(part) for part in answer.parts)
+            if answer.close or answer.hang_up:
+                self._write(out)
+                self._abort("append_unknown" if answer.close else "connections_per_laboratory")
+                return
         self._write(out)
         if self._waiting or self._paused:
             self._take_waiting()
@@ -245,7 +314,8 @@ class MllpConnection(asyncio.Protocol):
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = True
-            METRICS.limit_hits.labels("window").inc()
+            if self._window_full():
+                METRICS.limit_hits.labels("window").inc()
             self._transport.pause_reading()
 
     def _resume(self) -> None:
@@ -291,6 +361,11 @@ class MllpConnection(asyncio.Protocol):
             and now - self._write_blocked_at > limits.unread_answer_seconds
         ):
             self.cut("unread_answers")
+        if self._waiting:
+            self._take_waiting()
+        if self._line.is_over and now - self._opened_at > limits.partial_frame_seconds:
+            # It was to be told so in the answer to its first message, which does not come.
+            self.cut("connections_per_laboratory")
 
     def cut(self, reason: str) -> None:
         """Drop the peer at once: nothing more is written, not even what was ready."""
@@ -312,17 +387,23 @@ class MllpListener:
     Args:
         acceptor: The one way in.
         limits: What is allowed.
+        fairness: What each laboratory has of this process: the acceptor's; None: one of its own.
     """
 
-    def __init__(self, acceptor: Receiver, limits: ListenerLimits) -> None:
+    def __init__(
+        self, acceptor: Receiver, limits: ListenerLimits, fairness: Fairness | None = None
+    ) -> None:
         self.acceptor = acceptor
         self.limits = limits
+        self.fairness = fairness or Fairness()
+        self.turns = Turns(
+            lambda callback: asyncio.get_running_loop().call_soon(callback), limits.turn_frames
+        )
         self.stopping = False
         self.certificates: CertificateDoor | None = None
         """Set on a TLS door: who a peer's certificate says it is."""
         self._connections: set[MllpConnection] = set()
         self._per_address: dict[str, int] = {}
-        self._per_lab: dict[int, set[MllpConnection]] = {}
         self._empty = asyncio.Event()
         self._server: asyncio.Server | TlsServer | None = None
         self._keepers: list[asyncio.Task[None]] = []
@@ -386,23 +467,8 @@ class MllpListener:
         METRICS.connections.inc()
         return True
 
-    def admit_lab(self, connection: MllpConnection, lab: Lab) -> bool:
-        """Count a peer in as its laboratory's; False when it has all the connections it may."""
-        held = self._per_lab.setdefault(lab.lab_id, set())
-        limit = lab.limits.max_connections
-        if limit is not None and len(held) >= limit:
-            METRICS.limit_hits.labels("connections_per_laboratory").inc()
-            return False
-        held.add(connection)
-        return True
-
     def forget(self, connection: MllpConnection) -> None:
         """Count a peer out."""
-        if connection.peer is not None:
-            held = self._per_lab.get(connection.peer.lab_id, set())
-            held.discard(connection)
-            if not held:
-                self._per_lab.pop(connection.peer.lab_id, None)
         if connection not in self._connections:
             return
         self._connections.discard(connection)

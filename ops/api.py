@@ -79,8 +79,9 @@ def _messages(parts: ApiParts) -> ControllerRouterHandler:
     async def post_message(request: HttpRequest) -> Response[bytes]:
         """Take one ER7 message; the body of the answer is its ACK.
 
-        The same checks and the same verdict as over MLLP. 200 with any verdict but AR for want of
-        storage, which is 503 with Retry-After; 415 for another content type.
+        The same checks and the same verdict as over MLLP. 200 with any verdict but an AR that may
+        be sent again, with Retry-After: 503 for want of storage, 429 where the laboratory sends
+        more than it may. 415 for another content type.
         """
         given = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if given != ER7:
@@ -89,8 +90,10 @@ def _messages(parts: ApiParts) -> ControllerRouterHandler:
         answer = await receipt.wait()
         if answer.close:
             raise TransientError("append_unknown", "send the same message again")
-        status = 503 if answer.try_again else 200
-        headers = {"Retry-After": "5"} if answer.try_again else {}
+        status, headers = 200, {}
+        if answer.try_again:
+            status = 429 if answer.is_over_limit else 503
+            headers = {"Retry-After": str(answer.retry_after_seconds)}
         METRICS.api_requests.labels("messages", str(status)).inc()
         return Response(b"".join(answer.parts), media_type=ER7, status_code=status, headers=headers)
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from ingest.accept import DoorCounts
+from ingest.fairness_store import share_counts
 from ops.bootstrap import (
     Door,
     Hub,
@@ -154,7 +155,7 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
             raise
         await listener.stop(settings.shutdown_seconds / 2)
         await door.appender.stop()
-        await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(_flush(hub, door), 1.0, "door counts")
         await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
 
 
@@ -170,7 +171,7 @@ def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutin
     settings = hub.settings
     works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
-        _flush_for_ever(hub.pool, door),
+        _flush_for_ever(hub, door),
         _watch_disk(settings, door),
         keep_tls_fresh(material, settings.tls_reload_seconds),
     ]
@@ -179,14 +180,19 @@ def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutin
     return works
 
 
-async def _flush_for_ever(pool: Pool, door: Door) -> None:
+async def _flush_for_ever(hub: Hub, door: Door) -> None:
     while True:
         await asyncio.sleep(_FLUSH_SECONDS)
-        await _flush(pool, door.counts)
-        await door.foreign.flush(pool)
+        await _flush(hub, door)
+        await door.foreign.flush(hub.pool)
 
 
-async def _flush(pool: Pool, counts: DoorCounts) -> None:
+async def _flush(hub: Hub, door: Door) -> None:
+    await _flush_counts(hub.pool, door.counts)
+    await share_counts(door.acceptor.fairness, hub.pool, hub.clock)
+
+
+async def _flush_counts(pool: Pool, counts: DoorCounts) -> None:
     taken = counts.take()
     if not taken:
         return
@@ -312,7 +318,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             *(work() for work in files.works),
         )
         await door.appender.stop()
-        await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(_flush(hub, door), 1.0, "door counts")
 
 
 async def _slept(stopping: asyncio.Event, seconds: float) -> bool:

@@ -109,6 +109,24 @@ RULES: Final = (
         "The log takes what it can; what waits is bounded.",
     ),
     _not_now(
+        "rate_limited",
+        "you send faster than agreed, wait a second and go on more slowly",
+        "vous envoyez plus vite que convenu, patientez une seconde puis ralentissez",
+        "A laboratory that floods the hub must not delay another's results.",
+    ),
+    _not_now(
+        "quota_reached",
+        "your quota of today (UTC) is used up, go on tomorrow or ask the operators",
+        "quota du jour (UTC) atteint, reprenez demain ou voyez les exploitants",
+        "The quota was agreed with the laboratory; more than it is a fault in most cases.",
+    ),
+    _not_now(
+        "too_many_connections",
+        "you have all the connections you may, close those that you do not use",
+        "toutes vos connexions permises sont ouvertes, fermez celles qui ne servent pas",
+        "Connections that nobody closes would leave none for the other laboratories.",
+    ),
+    _not_now(
         "stopping",
         "the hub restarts, connect again in a minute",
         "le service redémarre, reconnectez-vous dans une minute",

@@ -128,6 +128,16 @@ class Metrics:
             "1 while every message is answered AR 207 (disk low)",
             multiprocess_mode="livemax",
         )
+        self.held_connections = Gauge(
+            f"{name}_held_connections",
+            "Connections not read for a while because their laboratory was over a limit",
+            multiprocess_mode="livesum",
+        )
+        self.over_quota = Gauge(
+            f"{name}_laboratories_over_quota",
+            "Laboratories that have used up their quota of the day",
+            multiprocess_mode="livemax",
+        )
         # -- the register of laboratories
         self.register_age = Gauge(
             f"{name}_register_age_seconds",

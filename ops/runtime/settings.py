@@ -176,6 +176,40 @@ class Settings(BaseSettings):
     min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
     max_connections: Count = Field(6_000, description="Connections of one ingest process.")
     max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    max_connections_per_laboratory: Count = Field(
+        1_000,
+        description="Connections of one laboratory to one ingest process, where the register sets"
+        " none; beyond: AR 207 and the end of the connection.",
+    )
+    accepts_per_second: Count = Field(
+        1_000,
+        description="New connections that one ingest process takes a second; beyond, they wait in"
+        " the backlog.",
+    )
+    turn_frames: Count = Field(
+        8, description="Messages judged before other laboratories' sockets are looked at."
+    )
+    laboratory_window_frames: Count = Field(
+        256,
+        description="Messages of one laboratory without an answer in one process before its"
+        " connections are not read (HTTP: 429).",
+    )
+    limit_pause_seconds: Seconds = Field(
+        1.0,
+        description="How long a connection is not read after it was over its laboratory's rate or"
+        " quota, or looped.",
+    )
+    loop_repeats: Count = Field(
+        10,
+        description="Equal messages of one connection that are appended before the next is"
+        " answered without.",
+    )
+    loop_seconds: Seconds = Field(
+        60.0, description="For how long equal messages are counted together."
+    )
+    loop_keys: Count = Field(
+        8, description="Different messages of one connection kept in mind to see a loop."
+    )
     window_frames: Count = Field(
         32, description="Frames of one connection in flight before it is not read."
     )
