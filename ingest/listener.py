@@ -23,6 +23,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.tls import DoorSSLObject, PeerCertificate, read_certificate
 
 from .accept import Answer, Receipt
+from .accepting import PlainServer, pace_of
 from .fairness import Fairness, LabShare, Line
 from .lab import Lab, Peer
 from .mllp import Frame, Framer, FramingError, wrap
@@ -60,6 +61,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     window_bytes: int = 8 * 1024 * 1024
     unread_answer_seconds: float = 30.0
     keepalive_seconds: int = 60
+    accepts_per_second: float = 1_000.0
     turn_frames: int = 8
     """Messages judged in one turn of the loop."""
 
@@ -405,16 +407,14 @@ class MllpListener:
         self._connections: set[MllpConnection] = set()
         self._per_address: dict[str, int] = {}
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | TlsServer | None = None
+        self._server: PlainServer | TlsServer | None = None
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
     def port(self) -> int:
         """The port in use (another than asked for when 0 was asked)."""
         assert self._server is not None
-        if isinstance(self._server, TlsServer):
-            return self._server.port
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._server.port
 
     def now(self) -> float:
         """Monotonic seconds of the running loop."""
@@ -434,16 +434,17 @@ class MllpListener:
             OSError: The port is taken or the address is not ours.
             FatalError: TLS on a loop that is not uvloop's.
         """
-        loop = asyncio.get_running_loop()
+        pace = pace_of(self.limits.accepts_per_second, asyncio.get_running_loop().time)
         if tls is None:
-            self._server = await loop.create_server(
-                lambda: MllpConnection(self), host, port, reuse_port=reuse_port, backlog=_BACKLOG
-            )
+            listening = _listening(host, port, reuse_port=reuse_port)
+            self._server = PlainServer(listening, lambda: MllpConnection(self), pace)
         else:
             needs_uvloop()
             self.certificates = tls
             listening = _listening(host, port, reuse_port=reuse_port)
-            self._server = TlsServer(listening, tls.material, self, door="mllp", limits=tls.limits)
+            self._server = TlsServer(
+                listening, tls.material, self, door="mllp", limits=tls.limits, pace=pace
+            )
             self._keepers.append(asyncio.create_task(self._look_again(tls)))
         self._keepers.append(asyncio.create_task(self._sweep()))
 

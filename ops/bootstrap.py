@@ -222,6 +222,7 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         max_connections_per_address=settings.max_connections_per_address,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,
+        accepts_per_second=settings.accepts_per_second,
         turn_frames=settings.turn_frames,
         unread_answer_seconds=settings.unread_answer_seconds,
     )

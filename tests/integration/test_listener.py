@@ -16,6 +16,7 @@ from ingest.accept import Answer, Receipt
 from ingest.fairness import FairLimits, Fairness, Line
 from ingest.lab import Lab, LabLimits, Peer
 from ingest.listener import ListenerLimits, MllpListener
+from ops.runtime.metrics import METRICS
 
 FRAME = b"\x0b%b\x1c\r"
 
@@ -390,3 +391,18 @@ async def test_a_peer_that_goes_while_its_laboratory_is_full_leaves_its_place() 
         door.echo.let_go()
         await until(lambda: share.in_flight == 0)
         assert share.connections == 0
+
+
+async def test_who_connects_too_fast_waits_in_the_backlog_and_is_taken_later() -> None:
+    def pauses() -> float:
+        return float(METRICS.limit_hits.labels("accept_rate")._value.get())
+
+    before = pauses()
+    async with fair_door(ListenerLimits(accepts_per_second=20.0)) as door:
+        peers = [await door.connect() for _ in range(30)]
+        for reader, writer in peers:
+            writer.write(FRAME % b"MSH|1|")
+            assert await read_answers(reader, 1) == [b"MSH|1|"]
+        assert pauses() > before
+        for _, writer in peers:
+            writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable
 from datetime import date
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ingest.fairness import Fairness, TokenBucket
 from ingest.lab import Lab, LabLimits
 from ingest.turns import Turns
+from ops.runtime.group_append import in_turns
 
 steps = st.lists(st.tuples(st.floats(0, 5), st.integers(0, 30)), max_size=40)
 
@@ -50,6 +52,30 @@ def test_however_its_connections_ask_a_laboratory_gets_its_rate_at_most(
         fairness.admit(lab, lines[which], now)
         taken += fairness.ask(lab, lines[which], now, lambda: date(2026, 3, 9)) is None
     assert taken <= burst + rate * now + 1e-6
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 5), max_size=80), st.integers(1, 10))
+def test_an_append_takes_of_each_laboratory_in_turn_and_in_its_order(
+    labs: list[int], most: int
+) -> None:
+    queues: dict[int, deque[Any]] = {}
+    for number, lab_id in enumerate(labs):
+        queues.setdefault(lab_id, deque()).append((lab_id, number))
+    taken: list[tuple[int, int]] = []
+    while queues:
+        waiting = {lab_id: len(queue) for lab_id, queue in queues.items()}
+        batch: list[Any] = in_turns(queues, most)
+        assert 0 < len(batch) <= most
+        shares = [sum(lab == lab_id for lab, _ in batch) for lab_id in waiting]
+        for lab_id, share in zip(waiting, shares, strict=True):
+            # Who has more than another has it only because the other had no more.
+            assert share == waiting[lab_id] or max(shares) - share <= 1
+        taken += batch
+    assert sorted(number for _, number in taken) == list(range(len(labs)))
+    for lab_id in set(labs):
+        own = [number for lab, number in taken if lab == lab_id]
+        assert own == sorted(own)
 
 
 class Loop:
