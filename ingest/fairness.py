@@ -16,7 +16,7 @@ import msgspec
 from .fairness_loops import LoopBreaker
 from .lab import Lab, LabLimits
 
-Reason = Literal["rate_limited", "quota_reached", "too_many_connections", "backpressure"]
+Reason = Literal["rate_limited", "quota_reached", "connection_limit_reached", "backpressure"]
 _MIN_BURST: Final = 1.0
 
 
@@ -25,7 +25,7 @@ class FairLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_connections: int = 1_000
     """Of one laboratory, where the register sets no other number."""
-    window_frames: int = 256
+    window_frames: int = 64
     """Messages of one laboratory without an answer."""
     pause_seconds: float = 1.0
     """How long a connection is not read after it was over a limit or looped."""
@@ -270,7 +270,7 @@ class Fairness:
         share = self.share_of(lab, now)
         if line.belong_to(share, self.limits.max_connections if most is None else most):
             return None
-        return Denial("too_many_connections", "connections_per_laboratory", hang_up=True)
+        return Denial("connection_limit_reached", "connections_per_laboratory", hang_up=True)
 
     def admit_alone(self, lab: Lab, now: float) -> tuple[Line, Denial | None]:
         """Return the common line of a laboratory, and a denial where its window is full."""

@@ -331,5 +331,6 @@ async def _open_log(settings: Settings, opened: Opened, *, appends: bool) -> Int
         partitions=instance.partitions,
         replication_factor=settings.replication_factor,
         min_insync_replicas=settings.min_insync_replicas,
+        retention_seconds=settings.log_retention_seconds,
         appends=appends,
     )

@@ -7,6 +7,7 @@ systemd or an orchestrator) starts it again, and the start repairs.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -24,6 +25,7 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.log_watch import LogWatch, WatchLimits
 from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
 from ops.runtime.health import disk_is_low, not_ready
@@ -52,6 +54,8 @@ ROLES: Final = ("ingest", "dispatch", "relay", "api")
 _BEHIND_THE_DOOR: Final = frozenset({"dispatch", "relay"})
 _FLUSH_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 1.0
+_LOG_SECONDS: Final = 1.0
+_MEASURES_EVERY: Final = 30
 _GAUGE_SECONDS: Final = 2.0
 _OPEN_TRIES_SECONDS: Final = 60.0
 
@@ -169,10 +173,22 @@ async def _in_doubt(door: Door) -> None:
 
 def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
+    watch = LogWatch(
+        hub.log,
+        hub.pool,
+        hub.clock,
+        time.monotonic,
+        WatchLimits(
+            away_seconds=settings.log_away_seconds,
+            retention_seconds=settings.log_retention_seconds,
+            margin_seconds=settings.log_margin_seconds,
+        ),
+    )
     works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
         _flush_for_ever(hub, door),
-        _watch_disk(settings, door),
+        _watch_room(hub, door, watch),
+        _watch_log(watch),
         keep_tls_fresh(material, settings.tls_reload_seconds),
     ]
     if hub.held is not None:
@@ -207,17 +223,29 @@ async def _flush_counts(pool: Pool, counts: DoorCounts) -> None:
         METRICS.errors.labels("door_counts", error.reason).inc()
 
 
-async def _watch_disk(settings: Settings, door: Door) -> None:
-    """Refuse (AR 207) while the disk is low, rather than fill it."""
+async def _watch_room(hub: Hub, door: Door, watch: LogWatch) -> None:
+    """Refuse (AR 207) while the disk is low or the log cannot take it, rather than lose it."""
+    settings = hub.settings
     while True:
         low = disk_is_low(settings.data_dir, settings.min_free_disk_bytes)
-        if low and not door.acceptor.closed_reason:
-            _log.error("door_closed", reason="disk_low", remedy="free disk space")
-        elif not low and door.acceptor.closed_reason:
+        reason = "disk_low" if low else watch.reason
+        if reason and reason != door.acceptor.closed_reason:
+            _log.error("door_closed", reason=reason, remedy="see docs/runbooks/door-closed.md")
+        elif not reason and door.acceptor.closed_reason:
             _log.info("door_open")
-        door.acceptor.closed_reason = "disk_low" if low else ""
-        METRICS.door_closed.set(int(low))
+        door.acceptor.closed_reason = reason
+        METRICS.door_closed.set(int(bool(reason)))
         await asyncio.sleep(_DISK_SECONDS)
+
+
+async def _watch_log(watch: LogWatch) -> None:
+    turn = 0
+    while True:
+        await watch.ask()
+        if turn % _MEASURES_EVERY == 0:
+            await watch.measure()
+        turn += 1
+        await asyncio.sleep(_LOG_SECONDS)
 
 
 # -------------------------------------------------------------------------------- dispatch, relay

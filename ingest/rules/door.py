@@ -121,7 +121,7 @@ RULES: Final = (
         "The quota was agreed with the laboratory; more than it is a fault in most cases.",
     ),
     _not_now(
-        "too_many_connections",
+        "connection_limit_reached",
         "you have all the connections you may, close those that you do not use",
         "toutes vos connexions permises sont ouvertes, fermez celles qui ne servent pas",
         "Connections that nobody closes would leave none for the other laboratories.",
@@ -131,6 +131,18 @@ RULES: Final = (
         "the hub restarts, connect again in a minute",
         "le service redémarre, reconnectez-vous dans une minute",
         "A door that stops takes nothing that it could not answer.",
+    ),
+    _not_now(
+        "log_away",
+        "the log that keeps messages does not answer, its operators are told",
+        "le journal ne répond pas, les exploitants sont prévenus",
+        "What cannot be made durable is not acknowledged.",
+    ),
+    _not_now(
+        "backlog_old",
+        "the hub is far behind with what it has, its operators are told",
+        "le traitement a pris trop de retard, les exploitants sont prévenus",
+        "The log keeps a message for a limited time: none may be dropped before it is handled.",
     ),
     _not_now(
         "database_away",

@@ -125,7 +125,12 @@ class Metrics:
         )
         self.door_closed = Gauge(
             f"{name}_door_closed",
-            "1 while every message is answered AR 207 (disk low)",
+            "1 while every message is answered AR 207 (disk low, log away, backlog old)",
+            multiprocess_mode="livemax",
+        )
+        self.oldest_unread_seconds = Gauge(
+            f"{name}_oldest_unread_seconds",
+            "Age of the oldest record in the intake log that dispatch has not handled",
             multiprocess_mode="livemax",
         )
         self.held_connections = Gauge(

@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         8, description="Messages judged before other laboratories' sockets are looked at."
     )
     laboratory_window_frames: Count = Field(
-        256,
+        64,
         description="Messages of one laboratory without an answer in one process before its"
         " connections are not read (HTTP: 429).",
     )
@@ -286,6 +286,23 @@ class Settings(BaseSettings):
         description="With less free disk (or less than a tenth of it) messages get AR 207.",
     )
 
+    log_away_seconds: Seconds = Field(
+        5.0, description="How long the intake log may be silent before messages get AR 207."
+    )
+    log_retention_seconds: float = Field(
+        7 * 86_400.0,
+        ge=3_600,
+        le=366 * 86_400,
+        description="How long the intake log keeps a record (cluster: `retention.ms` of the topic,"
+        " set when it is made).",
+    )
+    log_margin_seconds: float = Field(
+        86_400.0,
+        ge=0,
+        le=366 * 86_400,
+        description="Messages get AR 207 when an unhandled record is this near its end.",
+    )
+
     # -- dispatch, relay
     dispatch_linger_seconds: Seconds = Field(
         0.02, description="How long a worker waits for more when a batch is small."
@@ -338,6 +355,8 @@ class Settings(BaseSettings):
             raise ValueError("realm test listens on loopback only: set realm=production")
         for door, host in (("mllp", self.mllp_host), ("http", self.http_host)):
             self._tls_fits(door, host)
+        if self.log_margin_seconds >= self.log_retention_seconds:
+            raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
         return self

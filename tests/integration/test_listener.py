@@ -308,7 +308,7 @@ async def test_one_connection_too_many_is_told_so_and_then_closed() -> None:
             assert await read_answers(reader, 1) == [b"MSH|1|"]
         reader, writer = await door.connect()
         writer.write(FRAME % b"MSH|1|" + FRAME % b"MSH|1|")
-        assert await read_answers(reader, 1) == [b"too_many_connections"]
+        assert await read_answers(reader, 1) == [b"connection_limit_reached"]
         assert await is_closed(reader)
         writer.close()
         other, other_writer = await door.connect()

@@ -169,7 +169,7 @@ def test_one_connection_too_many_is_told_so_and_the_others_stay() -> None:
     assert [reason(asked(fairness, lab(), line)) for line in lines] == [
         "",
         "",
-        "too_many_connections",
+        "connection_limit_reached",
     ]
     denial = asked(fairness, lab(), lines[2])
     assert denial is not None
