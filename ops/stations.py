@@ -25,9 +25,11 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.closed_door import answering_meanwhile
 from ops.log_watch import LogWatch, WatchLimits
 from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
+from ops.runtime.clock import SystemClock
 from ops.runtime.health import disk_is_low, not_ready
 from ops.runtime.kafka import TopicSpec, ensure_topics
 from ops.runtime.lifecycle import (
@@ -127,11 +129,16 @@ async def _opened(
 
 
 async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
-    async with _opened("ingest", settings, stopping, appends=True) as hub:
+    material = material_of(settings, "mllp")
+    async with (
+        answering_meanwhile(settings, SystemClock(), opens=material is None) as meanwhile,
+        _opened("ingest", settings, stopping, appends=True) as hub,
+    ):
         if hub is None:
             return
         door = await open_door(hub)
-        material = material_of(settings, "mllp")
+        await meanwhile.end()
+        door.counts.give_back(meanwhile.counts.take())
         tls = (
             None
             if material is None
