@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from ingest.accept import Acceptor, Receipt
@@ -9,6 +10,8 @@ from ingest.header import Header, read_header
 from ingest.lab import Peer, Proof
 from ingest.labs import LabRegister
 from ingest.peers import peer_of
+from ops.runtime.metrics import METRICS
+from schemas.errors import TransientError
 
 ANYBODY: Final = "http"
 """The sender of uploads in clear text on loopback; no registry id, which has capitals only."""
@@ -16,7 +19,7 @@ _NOBODY: Final = 0
 
 
 class SenderDoor:
-    """The one way in, for the messages of one sender.
+    """The one way in, for the messages of one file; it waits where a connection would not be read.
 
     Args:
         acceptor: The one way in.
@@ -32,20 +35,47 @@ class SenderDoor:
         self._register = register
         self._sender = sender
         self._proof: Proof = proof
+        self._woken = asyncio.Event()
+        self._line = acceptor.fairness.line_of_file(self._woken.set)
+
+    async def room(self, patience_seconds: float) -> None:
+        """Wait until the laboratory of the last message may send the next one.
+
+        Raises:
+            TransientError: It is full for longer than that (`batch_waits`).
+        """
+        line = self._line
+        if line.hold_seconds:
+            seconds, line.hold_seconds = line.hold_seconds, 0.0
+            await asyncio.sleep(seconds)
+        if not line.wait():
+            return
+        METRICS.limit_hits.labels("laboratory_window").inc()
+        try:
+            async with asyncio.timeout(patience_seconds):
+                while line.wait():
+                    self._woken.clear()
+                    await self._woken.wait()
+        except TimeoutError:
+            METRICS.limit_hits.labels("batch_patience").inc()
+            remedy = "its laboratory has no room now: tried again later"
+            raise TransientError("batch_waits", remedy) from None
+        finally:
+            line.part()
 
     def receive(self, raw: bytes) -> Receipt:
         """Take one message; another laboratory's is answered AR. Never raises."""
         if self._sender == ANYBODY:
-            return self._acceptor.receive(raw)
+            return self._acceptor.receive(raw, None, self._line)
         lab = self._register.get(self._sender)
         if lab is not None:
-            return self._acceptor.receive(raw, peer_of(lab, self._proof))
+            return self._acceptor.receive(raw, peer_of(lab, self._proof), self._line)
         header = read_header(raw)
         if isinstance(header, Header) and header.registry_id == self._sender:
             # Not registered yet: at first sight where that is allowed, else refused as anywhere.
-            return self._acceptor.receive(raw)
+            return self._acceptor.receive(raw, None, self._line)
         stranger = Peer(lab_id=_NOBODY, registry_id=self._sender, proof=self._proof)
-        return self._acceptor.receive(raw, stranger)
+        return self._acceptor.receive(raw, stranger, self._line)
 
     def turn_away(self, reason: str, head: bytes) -> Receipt | None:
         """Answer a message that is not whole, if its header can be read."""
