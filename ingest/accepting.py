@@ -54,11 +54,13 @@ class PlainServer:
         return int(self._listening.getsockname()[1])
 
     def close(self) -> None:
-        """Take no new peer."""
+        """Take no new peer, and drop those that were not handed on yet: nothing was taken."""
         if self._listening.fileno() < 0:
             return
         self._loop.remove_reader(self._listening)
         self._listening.close()
+        for task in list(self._connecting):
+            task.cancel()
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
@@ -85,6 +87,9 @@ class PlainServer:
             await self._loop.connect_accepted_socket(self._factory, taken)
         except OSError:
             taken.close()
+        except asyncio.CancelledError:
+            taken.close()
+            raise
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listening)

@@ -25,7 +25,7 @@ class FairLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_connections: int = 1_000
     """Of one laboratory, where the register sets no other number."""
-    window_frames: int = 64
+    window_frames: int = 32
     """Messages of one laboratory without an answer."""
     pause_seconds: float = 1.0
     """How long a connection is not read after it was over a limit or looped."""

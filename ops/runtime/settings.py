@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         8, description="Messages judged before other laboratories' sockets are looked at."
     )
     laboratory_window_frames: Count = Field(
-        64,
+        32,
         description="Messages of one laboratory without an answer in one process before its"
         " connections are not read (HTTP: 429).",
     )
