@@ -226,8 +226,7 @@ class Acceptor:
     def _receive_from(self, lab: Lab, header: Header, raw: bytes, line: Line | None) -> Receipt:
         if lab.state == "suspended":
             return self._reject(header, suspended_sender())
-        # Nobody else counts what has no answer yet of a file, or of what came without a connection.
-        now, is_alone = time.monotonic(), line is None or line.is_patient
+        now, is_alone = time.monotonic(), line is None
         if line is None:
             line, denial = self.fairness.admit_alone(lab, now)
         else:

@@ -265,9 +265,9 @@ class Fairness:
         """Return the state of a new connection."""
         return Line(self.limits, wake)
 
-    def line_of_file(self, wake: Callable[[], None]) -> Line:
-        """Return the state of a file that is read: it counts as no connection."""
-        return Line(self.limits, wake, is_patient=True)
+    def line_of_file(self) -> Line:
+        """Return the state of a file that is read."""
+        return Line(self.limits, lambda: None, is_patient=True)
 
     def line_of(self, lab: Lab, now: float) -> Line:
         """Return the one line of a laboratory for what comes without a connection of its own."""
@@ -288,13 +288,13 @@ class Fairness:
     def admit(self, lab: Lab, line: Line, now: float) -> Denial | None:
         """Count a connection for its laboratory; a denial where it is one too many.
 
-        A file is no connection: it is denied while the window of its laboratory is full.
+        A file is no connection, and has a window of its own: it takes nobody's place.
         """
         most = lab.limits.max_connections
         share = self.share_of(lab, now)
         if line.is_patient:
             line.turn_to(share)
-            return Denial("backpressure", "laboratory_window") if share.is_full else None
+            return None
         if line.belong_to(share, self.limits.max_connections if most is None else most):
             return None
         return Denial("connection_limit_reached", "connections_per_laboratory", hang_up=True)

@@ -10,8 +10,6 @@ from ingest.header import Header, read_header
 from ingest.lab import Peer, Proof
 from ingest.labs import LabRegister
 from ingest.peers import peer_of
-from ops.runtime.metrics import METRICS
-from schemas.errors import TransientError
 
 ANYBODY: Final = "http"
 """The sender of uploads in clear text on loopback; no registry id, which has capitals only."""
@@ -35,33 +33,13 @@ class SenderDoor:
         self._register = register
         self._sender = sender
         self._proof: Proof = proof
-        self._woken = asyncio.Event()
-        self._line = acceptor.fairness.line_of_file(self._woken.set)
+        self._line = acceptor.fairness.line_of_file()
 
-    async def room(self, patience_seconds: float) -> None:
-        """Wait until the laboratory of the last message may send the next one.
-
-        Raises:
-            TransientError: It is full for longer than that (`batch_waits`).
-        """
-        line = self._line
-        if line.hold_seconds:
-            seconds, line.hold_seconds = line.hold_seconds, 0.0
+    async def pause(self) -> None:
+        """Wait as long as a connection that was over a limit of its laboratory is not read."""
+        seconds, self._line.hold_seconds = self._line.hold_seconds, 0.0
+        if seconds:
             await asyncio.sleep(seconds)
-        if not line.wait():
-            return
-        METRICS.limit_hits.labels("laboratory_window").inc()
-        try:
-            async with asyncio.timeout(patience_seconds):
-                while line.wait():
-                    self._woken.clear()
-                    await self._woken.wait()
-        except TimeoutError:
-            METRICS.limit_hits.labels("batch_patience").inc()
-            remedy = "its laboratory has no room now: tried again later"
-            raise TransientError("batch_waits", remedy) from None
-        finally:
-            line.part()
 
     def receive(self, raw: bytes) -> Receipt:
         """Take one message; another laboratory's is answered AR. Never raises."""

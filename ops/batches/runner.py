@@ -38,8 +38,8 @@ _CHECKPOINT_SECONDS: Final = 2.0
 class MessageDoor(Protocol):
     """The way in, as a file sees it: it knows who sends, and how much that laboratory may."""
 
-    async def room(self, patience_seconds: float) -> None:
-        """Wait until the next message may come; TransientError when that takes longer."""
+    async def pause(self) -> None:
+        """Wait after a message that was over a limit of its laboratory; else not at all."""
         ...
 
     def receive(self, raw: bytes) -> Receipt:
@@ -146,7 +146,6 @@ class _Run:
         match step:
             case Message():
                 await self._room_for(len(step.raw))
-                await self._door.room(self._pace.patience_seconds)
                 await self._send(_Underway(raw=step.raw))
             case Skipped():
                 receipt = self._door.turn_away(step.fault, step.head)
@@ -210,7 +209,7 @@ class _Run:
         for each in self._underway:
             while each.answer is not None and each.answer.try_again:
                 await patience.wait()
-                await self._door.room(self._pace.patience_seconds)
+                await self._door.pause()
                 each.answer, each.receipt = None, self._door.receive(each.raw)
                 await _answer_of(each)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 
 from ingest.fairness import FairLimits, Fairness
-from ingest.lab import LabLimits
+from ingest.lab import Lab, LabLimits
 from ops.register.credentials import new_token
 from ops.runtime.metrics import METRICS
 from schemas.errors import TransientError
@@ -89,9 +88,7 @@ async def test_a_file_over_its_laboratorys_rate_waits_and_no_wait_is_an_answer(
 ) -> None:
     lab = await place.door.register.admit(LABS[0])
     assert lab is not None
-    limits = LabLimits(rate_per_second=50.0, burst=2)
-    place.door.register.take([msgspec.structs.replace(lab, limits=limits)], place.hub.clock.now())
-    place.door.acceptor.fairness = Fairness(FairLimits(pause_seconds=0.05))
+    set_limits(place, lab, LabLimits(rate_per_second=50.0, burst=2))
     content = b"".join(numbered(number, LABS[0]) for number in range(12))
     hits = _hits("laboratory_rate")
     batch = await place.begin(content)
@@ -102,44 +99,41 @@ async def test_a_file_over_its_laboratorys_rate_waits_and_no_wait_is_an_answer(
     assert place.door.counts.take() == {}
 
 
-async def test_a_file_waits_for_its_laboratorys_window_with_the_others(place: Place) -> None:
-    lab = await place.door.register.admit(LABS[0])
-    assert lab is not None
-    fairness = place.door.acceptor.fairness = Fairness(FairLimits(window_frames=2))
-    share = fairness.share_of(lab, 0.0)
-    share.enter()
-    share.enter()
-    content = b"".join(numbered(number, LABS[0]) for number in range(30))
-    batch = await place.begin(content)
-    reading = asyncio.create_task(
-        place.runner().run(batch, io.BytesIO(content), place.way_in(LABS[0]))
-    )
-    waits = _hits("laboratory_window")
-    while _hits("laboratory_window") == waits and not reading.done():
-        await asyncio.sleep(0)
-    assert await place.in_log() == 0
-    share.leave()
-    share.leave()
-    await reading
-    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(30)]
-    assert (share.in_flight, share.lines) == (0, {})
-    assert place.door.counts.take() == {}
-
-
-async def test_a_file_whose_laboratory_stays_full_keeps_its_place(place: Place) -> None:
+async def test_a_file_and_its_laboratorys_window_do_not_take_each_others_places(
+    place: Place,
+) -> None:
     lab = await place.door.register.admit(LABS[0])
     assert lab is not None
     fairness = place.door.acceptor.fairness = Fairness(FairLimits(window_frames=1))
     share = fairness.share_of(lab, 0.0)
-    share.enter()
-    batch = await place.begin(numbered(1, LABS[0]))
+    share.enter()  # somebody of the laboratory waits for an answer
+    content = b"".join(numbered(number, LABS[0]) for number in range(30))
+    batch = await place.begin(content)
+    await place.runner().run(batch, io.BytesIO(content), place.way_in(LABS[0]))
+    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(30)]
+    assert (share.in_flight, share.connections, share.lines) == (1, 0, {})
+    assert place.door.counts.take() == {}
+
+
+async def test_a_file_over_its_quota_keeps_its_place_and_counts_no_refusal(place: Place) -> None:
+    lab = await place.door.register.admit(LABS[0])
+    assert lab is not None
+    set_limits(place, lab, LabLimits(daily_quota=3))
+    content = b"".join(numbered(number, LABS[0]) for number in range(6))
+    batch = await place.begin(content)
     runner = place.runner(patience_seconds=0.05)
     with pytest.raises(TransientError, match="batch_waits"):
-        await runner.run(batch, io.BytesIO(numbered(1, LABS[0])), place.way_in(LABS[0]))
-    assert share.lines == {}
-    share.leave()
-    await runner.run(batch, io.BytesIO(numbered(1, LABS[0])), place.way_in(LABS[0]))
-    assert told(await place.answers(batch)) == ["AA M-1"]
+        await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
+    assert await place.in_log() == 3
+    assert place.door.counts.take() == {}
+    set_limits(place, lab, LabLimits())
+    await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
+    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(6)]
+
+
+def set_limits(place: Place, lab: Lab, limits: LabLimits) -> None:
+    place.door.register.take([msgspec.structs.replace(lab, limits=limits)], place.hub.clock.now())
+    place.door.acceptor.fairness = Fairness(FairLimits(pause_seconds=0.05))
 
 
 def _hits(limit: str) -> float:

@@ -271,7 +271,7 @@ async def test_patience_has_an_end_and_the_file_keeps_its_place(place: Place) ->
 
 async def test_an_unknown_result_is_not_answered(place: Place) -> None:
     class InDoubt:
-        async def room(self, patience_seconds: float) -> None:
+        async def pause(self) -> None:
             pass
 
         def receive(self, raw: bytes) -> Receipt:
@@ -513,7 +513,7 @@ async def test_what_takes_longer_is_202_and_goes_on(
     http: Http, place: Place, tmp_path: Path
 ) -> None:
     class Closing:
-        async def room(self, patience_seconds: float) -> None:
+        async def pause(self) -> None:
             pass
 
         def receive(self, raw: bytes) -> Receipt:
