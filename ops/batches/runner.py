@@ -69,6 +69,9 @@ class _Underway:
     answer: Answer | None = None
     text: bytes = b""
     closed: Closed | None = None
+    boundary: ReaderState | None = None
+    """Where the reader stood before the bytes that gave this step, and how many it gave before."""
+    index: int = 0
 
 
 class BatchRunner:
@@ -122,6 +125,9 @@ class _Run:
         self._counts = msgspec.structs.replace(batch.counts)
         self._underway: deque[_Underway] = deque()
         self._underway_bytes = 0
+        self._skip = batch.reading.steps
+        self._boundary = self._reader.state
+        self._index = 0
         self._written = bytearray()
         self._messages = 0
         self._kept_at = time.monotonic()
@@ -131,10 +137,12 @@ class _Run:
         """Read to the end."""
         await asyncio.to_thread(self._file.seek, self._batch.reading.reader.position)
         while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
+            self._at_boundary()
             for step in self._reader.feed(chunk):
                 await self._take(step)
             if self._is_due():
                 await self._keep(is_done=False)
+        self._at_boundary()
         for step in self._reader.close():
             await self._take(step)
         await self._keep(is_done=True)
@@ -142,20 +150,34 @@ class _Run:
 
     # ------------------------------------------------------------------ messages in
 
+    def _at_boundary(self) -> None:
+        self._boundary, self._index = self._reader.state, 0
+
+    def _put(self, underway: _Underway) -> None:
+        underway.boundary, underway.index = self._boundary, self._index
+        self._underway.append(underway)
+
     async def _take(self, step: Step) -> None:
+        if self._skip:
+            self._skip -= 1
+        else:
+            await self._take_new(step)
+        self._index += 1
+
+    async def _take_new(self, step: Step) -> None:
         match step:
             case Message():
                 await self._room_for(len(step.raw))
                 await self._send(_Underway(raw=step.raw))
             case Skipped():
                 receipt = self._door.turn_away(step.fault, step.head)
-                self._underway.append(_Underway(answer=Answer(), receipt=receipt))
+                self._put(_Underway(answer=Answer(), receipt=receipt))
                 if receipt is not None:
                     self._underway[-1].answer = await receipt.wait()
             case Opened():
-                self._underway.append(_Underway(text=header_line(step, self._clock.now())))
+                self._put(_Underway(text=header_line(step, self._clock.now())))
             case Closed():
-                self._underway.append(_Underway(closed=step))
+                self._put(_Underway(closed=step))
         if isinstance(step, Message | Skipped):
             self._messages += 1
             if self._messages % _SLICE_MESSAGES == 0:
@@ -166,7 +188,7 @@ class _Run:
     async def _send(self, underway: _Underway) -> None:
         self._pace.note_own(underway.raw)
         underway.receipt = self._door.receive(underway.raw)
-        self._underway.append(underway)
+        self._put(underway)
         self._underway_bytes += len(underway.raw)
         if underway.receipt.done():
             underway.answer = underway.receipt.answer()
@@ -194,9 +216,17 @@ class _Run:
         first = self._underway[0]
         answer = await _answer_of(first)
         if answer is not None and answer.try_again:
-            await self._again()
+            try:
+                await self._again()
+            except TransientError as error:
+                if error.reason == "batch_waits":
+                    await self._keep_answered()
+                raise
             answer = await _answer_of(first)
-        self._underway.popleft()
+        self._write_first(answer)
+
+    def _write_first(self, answer: Answer | None) -> None:
+        first = self._underway.popleft()
         self._underway_bytes -= len(first.raw)
         self._write(first, answer)
 
@@ -254,13 +284,31 @@ class _Run:
         await self._settle(0)
         hit("batch.after_window")
         batch = self._batch
-        batch.reading = Reading(reader=self._reader.state, answers=self._answers_of_batch)
+        batch.reading = Reading(
+            reader=self._reader.state, answers=self._answers_of_batch, steps=self._skip
+        )
         batch.counts = msgspec.structs.replace(self._counts)
         await self._store.advance(batch, bytes(self._written), is_done=is_done)
         hit("batch.after_checkpoint")
         self._written.clear()
         self._messages = 0
         self._kept_at = time.monotonic()
+
+    async def _keep_answered(self) -> None:
+        """Keep what is answered before the turn ends, up to the message that has to wait.
+
+        What a laboratory may send in a day would else be used up by the same messages each day.
+        """
+        while not ((answer := self._underway[0].answer) is not None and answer.try_again):
+            self._write_first(answer)
+        first, batch = self._underway[0], self._batch
+        if not self._written or first.boundary is None:
+            return
+        batch.reading = Reading(
+            reader=first.boundary, answers=self._answers_of_batch, steps=first.index
+        )
+        batch.counts = msgspec.structs.replace(self._counts)
+        await self._store.advance(batch, bytes(self._written), is_done=False)
 
 
 def _is_answered(underway: _Underway) -> bool:

@@ -18,6 +18,7 @@ from tests.integration.test_batches import (
     ER7,
     Http,
     Place,
+    file_of,
     http,
     lab_folder,
     look,
@@ -119,16 +120,26 @@ async def test_a_file_over_its_quota_keeps_its_place_and_counts_no_refusal(place
     lab = await place.door.register.admit(LABS[0])
     assert lab is not None
     set_limits(place, lab, LabLimits(daily_quota=3))
-    content = b"".join(numbered(number, LABS[0]) for number in range(6))
+    content = file_of(*(numbered(number, LABS[0]) for number in range(6)))
     batch = await place.begin(content)
     runner = place.runner(patience_seconds=0.05)
     with pytest.raises(TransientError, match="batch_waits"):
         await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
     assert await place.in_log() == 3
     assert place.door.counts.take() == {}
+    assert (batch.counts.AA, batch.pieces) == (3, 1)
+    set_limits(place, lab, LabLimits(daily_quota=2))  # tomorrow, with less than it took today
+    with pytest.raises(TransientError, match="batch_waits"):
+        await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
+    with pytest.raises(TransientError, match="batch_waits"):
+        await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
+    assert (batch.counts.AA, batch.pieces) == (5, 2)
     set_limits(place, lab, LabLimits())
     await runner.run(batch, io.BytesIO(content), place.way_in(LABS[0]))
-    assert told(await place.answers(batch)) == [f"AA M-{number}" for number in range(6)]
+    answer = await place.answers(batch)
+    assert told(answer) == [f"AA M-{number}" for number in range(6)]
+    assert [answer.count(name) for name in (b"BHS|", b"BTS|6", b"FTS|1")] == [1, 1, 1]
+    assert await place.in_log() == 6, "nothing was sent twice"
 
 
 def set_limits(place: Place, lab: Lab, limits: LabLimits) -> None:
