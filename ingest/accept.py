@@ -247,7 +247,7 @@ class Acceptor:
         verdict = (judgement.ruling, lab.profile_version)
         if line.loops.is_loop(key, verdict, now):
             # Its bytes are in the log, this process saw it, and the verdict is the same.
-            line.hold_seconds = 0.0 if line.is_patient else self.fairness.limits.pause_seconds
+            line.hold_seconds = 0.0 if line.is_patient else self.fairness.pause()
             METRICS.limit_hits.labels("loop").inc()
             self._counts.add("duplicate", LOOP)
             return Receipt(answer)

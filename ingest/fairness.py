@@ -18,6 +18,7 @@ from .lab import Lab, LabLimits
 
 Reason = Literal["rate_limited", "quota_reached", "connection_limit_reached", "backpressure"]
 _MIN_BURST: Final = 1.0
+_GOLDEN: Final = 0.618034
 
 
 class FairLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class FairLimits(msgspec.Struct, frozen=True, kw_only=True):
     window_frames: int = 32
     """Messages of one laboratory without an answer."""
     pause_seconds: float = 1.0
-    """How long a connection is not read after it was over a limit or looped."""
+    """How long a connection is not read after it was over a limit or looped, about."""
     loop_repeats: int = 10
     loop_seconds: float = 60.0
     loop_keys: int = 8
@@ -257,9 +258,19 @@ class Fairness:
         self.limits = limits or FairLimits()
         self._shares: dict[int, LabShare] = {}
         self._lines: dict[int, Line] = {}
+        self._pauses = 0
         self.day = date.min
         """Of the totals that were learned last."""
         self._totals: dict[int, int] = {}
+
+    def pause(self) -> float:
+        """Return how long a connection waits: its setting, give or take a quarter.
+
+        Connections that were held together so come back one after the other.
+        """
+        self._pauses += 1
+        # Steps of the golden ratio spread any number of them evenly.
+        return self.limits.pause_seconds * (0.75 + (self._pauses * _GOLDEN % 1.0) / 2)
 
     def line(self, wake: Callable[[], None]) -> Line:
         """Return the state of a new connection."""
@@ -313,10 +324,10 @@ class Fairness:
             return None
         day = today()
         if share.quota is not None and self.count_of(lab.lab_id, day) >= share.quota:
-            line.hold_seconds = self.limits.pause_seconds
+            line.hold_seconds = self.pause()
             return Denial("quota_reached", "laboratory_quota")
         if share.bucket is not None and not line.take_token(share.bucket, share.connections, now):
-            line.hold_seconds = self.limits.pause_seconds
+            line.hold_seconds = self.pause()
             return Denial("rate_limited", "laboratory_rate")
         share.since[day] = share.since.get(day, 0) + 1
         return None

@@ -219,8 +219,8 @@ class Settings(BaseSettings):
     )
     limit_pause_seconds: Seconds = Field(
         1.0,
-        description="How long a connection is not read after it was over its laboratory's rate or"
-        " quota, or looped.",
+        description="How long, about, a connection is not read after it was over its laboratory's"
+        " rate or quota, or looped.",
     )
     loop_repeats: Count = Field(
         10,
