@@ -73,6 +73,10 @@ class Answer(msgspec.Struct, frozen=True):
     """AR because the laboratory sends more than it may: HTTP says 429 and not 503."""
     hang_up: bool = False
     """The connection ends behind this answer."""
+    code: str = ""
+    """AA, AE or AR, also where no ACK is wanted; empty in doubt."""
+    reason: str = ""
+    """Of AR: the code of what it was rejected for."""
 
 
 class Receipt:
@@ -318,8 +322,13 @@ class Acceptor:
             at=at,
             wants_no_answer=lab is not None and lab.wants_no_answer,
         )
-        GATHERED.add(METRICS.answers.labels(_CODES[ruling]))
-        return Answer(parts=parts)
+        code = _CODES[ruling]
+        GATHERED.add(METRICS.answers.labels(code))
+        return Answer(
+            parts=parts,
+            code=code,
+            reason=findings[0].code if ruling is Ruling.REJECT else "",
+        )
 
     def _reject(self, header: Header, *findings: Finding) -> Receipt:
         self._counts.add("AR", findings[0].code)
@@ -336,10 +345,8 @@ class Acceptor:
             # It is asked again until there is an answer that is worth telling and counting.
             return Receipt(Answer(try_again=True))
         self._counts.add("AR", reason)
-        parts = self._answer(
-            header, Ruling.REJECT, (not_now(reason),), None, self._clock.now()
-        ).parts
-        return Receipt(Answer(parts=parts, try_again=True))
+        answer = self._answer(header, Ruling.REJECT, (not_now(reason),), None, self._clock.now())
+        return Receipt(msgspec.structs.replace(answer, try_again=True))
 
     def _over(self, header: Header, denial: Denial, line: Line) -> Receipt:
         METRICS.limit_hits.labels(denial.limit).inc()

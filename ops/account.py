@@ -21,6 +21,8 @@ UNION ALL SELECT 'progress', '', '', coalesce(sum(next_offset), 0)::bigint FROM 
 UNION ALL SELECT 'persons', '', '', count(*) FROM person WHERE merged_into IS NULL
 UNION ALL SELECT 'events', stream, '', sum(last_seq)::bigint FROM stream_head GROUP BY stream
 UNION ALL SELECT 'holds', stream, reason, count(*) FROM hold GROUP BY stream, reason
+UNION ALL SELECT 'inbound', coalesce(resolution, 'parked'), reason, sum(records)::bigint
+    FROM inbound_parked GROUP BY resolution, reason
 UNION ALL SELECT 'door', answer, reason, sum(n)::bigint FROM door_count GROUP BY answer, reason
 """
 
@@ -44,7 +46,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     `at_the_door` counts what was answered AR or could not be read, and `answered_again` what a
     laboratory sent in a loop and was answered without another record of the same bytes: they are
     not in the log, and their counts are flushed every second (a kill may lose the last second of
-    them, never of the log).
+    them, never of the log). `inbound` counts what inbound topics held and the log never got
+    (parked), and what was taken in the end (AA, AE): it has no part in the sum.
     """
 
     received: int
@@ -61,6 +64,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     difference: int
     at_the_door: dict[str, dict[str, int]]
     answered_again: int
+    inbound: dict[str, dict[str, int]]
     holds: dict[str, dict[str, int]]
     persons: int
     events: dict[str, int]
@@ -109,6 +113,7 @@ def draw(counts: Counts, *, received: int, in_flight: int) -> Account:
             answer: split for answer, split in counts.nested("door").items() if answer != DUPLICATE
         },
         answered_again=counts.one("door", DUPLICATE),
+        inbound=counts.nested("inbound"),
         holds=counts.nested("holds"),
         persons=counts.one("persons"),
         events={name: counts.one("events", name) for name in counts.nested("events")},
@@ -157,7 +162,11 @@ def as_text(account: Account) -> str:
         lines.append(f"answered again at the door {account.answered_again:,} (the same bytes)")
     lines.append(f"persons     {account.persons:>10,}")
     lines.extend(f"{name:<16} {n:>5,} events" for name, n in account.events.items())
-    for title, table in (("waiting", account.holds), ("at the door", account.at_the_door)):
+    for title, table in (
+        ("waiting", account.holds),
+        ("at the door", account.at_the_door),
+        ("inbound", account.inbound),
+    ):
         lines.extend(
             f"{title}: {name} {reason} {n:,}"
             for name, split in table.items()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ops import cli_batches
+from ops import cli_batches, cli_inbound
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
@@ -488,6 +488,7 @@ def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
+cli_inbound.add_to(main, data_dir_option, json_option, _run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The four processes: each starts, says it is ready, works, and stops in order.
+"""The five processes: each starts, says it is ready, works, and stops in order.
 
 What cannot be promised any more ends the process with a code other than 0; the supervisor (ours,
 systemd or an orchestrator) starts it again, and the start repairs.
@@ -26,6 +26,7 @@ from ops.bootstrap import (
     worker_of,
 )
 from ops.closed_door import answering_meanwhile
+from ops.inbound.door import InboundDoor
 from ops.log_watch import LogWatch, WatchLimits
 from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
@@ -52,8 +53,9 @@ from schemas.topics import STREAMS, topic_of
 
 _log = get_logger(__name__)
 
-ROLES: Final = ("ingest", "dispatch", "relay", "api")
-_BEHIND_THE_DOOR: Final = frozenset({"dispatch", "relay"})
+ROLES: Final = ("ingest", "inbound", "dispatch", "relay", "api")
+# A record that waits in its topic is as safe as in ours: laboratories that wait go first.
+_BEHIND_THE_DOOR: Final = frozenset({"inbound", "dispatch", "relay"})
 _OF_THE_PLACE: Final = frozenset({"settings_invalid", "port_busy", "tls_files_invalid"})
 """Reasons that a start with other settings mends: exit code 2."""
 _FLUSH_SECONDS: Final = 1.0
@@ -253,6 +255,33 @@ async def _watch_log(watch: LogWatch) -> None:
         await asyncio.sleep(_LOG_SECONDS)
 
 
+# -------------------------------------------------------------------------------- inbound
+
+
+async def _inbound(settings: Settings, stopping: asyncio.Event) -> None:
+    async with _opened("inbound", settings, stopping, appends=True) as hub:
+        if hub is None:
+            return
+        if not settings.inbound_topic_names:
+            say_ready(settings, "inbound")
+            _log.info("inbound_idle", engine=hub.instance.engine)
+            await stopping.wait()
+            return
+        door = await open_door(hub)
+        door.appender.start()
+        inbound = InboundDoor(hub, door)
+        await inbound.start()
+        say_ready(settings, "inbound")
+        try:
+            works = [work() for work in inbound.works(stopping)]
+            await until_first(*works, _in_doubt(door), *_upkeep(hub, door, None))
+        finally:
+            await inbound.stop()
+        await door.appender.stop()
+        await bounded(_flush(hub, door), 1.0, "door counts")
+        await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
+
+
 # -------------------------------------------------------------------------------- dispatch, relay
 
 
@@ -390,4 +419,10 @@ async def _slept(stopping: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-_STATIONS: Final = {"ingest": _ingest, "dispatch": _dispatch, "relay": _relay, "api": _api}
+_STATIONS: Final = {
+    "ingest": _ingest,
+    "inbound": _inbound,
+    "dispatch": _dispatch,
+    "relay": _relay,
+    "api": _api,
+}

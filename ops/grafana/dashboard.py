@@ -248,7 +248,7 @@ STREAMS: Final = (
     ),
     Drawn(
         title="Processes",
-        queries=(('up{job=~"ingest|dispatch|relay|api"}', "{{job}} {{instance}}"),),
+        queries=(('up{job=~"ingest|inbound|dispatch|relay|api"}', "{{job}} {{instance}}"),),
         unit="bool",
         advice="Down: read the last line of its log, event station_ended, with reason and remedy."
         " Runbook: docs/runbooks/process-down.md.",

@@ -97,6 +97,9 @@ class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes
     timestamp_ms: int
+    headers: tuple[tuple[str, bytes], ...] = ()
+    is_tombstone: bool = False
+    """It has no value at all, which is not an empty one."""
 
 
 async def ensure_topics(
@@ -667,6 +670,8 @@ def _raw(record: Any) -> RawRecord:
         key=record.key,
         value=record.value if record.value is not None else b"",
         timestamp_ms=record.timestamp,
+        headers=tuple((name, value or b"") for name, value in record.headers or ()),
+        is_tombstone=record.value is None,
     )
 
 

@@ -182,6 +182,34 @@ class Metrics:
         self.files_reading = Gauge(
             f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
         )
+        self.inbound_records = Labelled(
+            Counter(
+                f"{name}_inbound_records",
+                "Records of inbound topics by what became of them: AA, AE, parked",
+                ["what"],
+            )
+        )
+        self.inbound_parks = Labelled(
+            Counter(f"{name}_inbound_parks", "Inbound records parked, by reason", ["reason"])
+        )
+        self.inbound_parked = Gauge(
+            f"{name}_inbound_parked_records",
+            "Parked inbound records that nobody has resolved",
+            multiprocess_mode="livemostrecent",
+        )
+        self.inbound_lag = Labelled(
+            Gauge(
+                f"{name}_inbound_lag_records",
+                "Records of inbound topics not taken yet, by topic; told by the one that reads",
+                ["topic"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.inbound_reading = Gauge(
+            f"{name}_inbound_reading",
+            "1 in the process whose turn it is to read inbound topics",
+            multiprocess_mode="livesum",
+        )
         self.append_batch = Histogram(
             f"{name}_append_batch_records", "Records of one append", buckets=_SIZES
         )

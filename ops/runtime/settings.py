@@ -16,9 +16,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.decision import Realm
 from schemas.errors import FatalError
+from schemas.topics import STREAMS, intake_topic, topic_of
 
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+MAX_INBOUND_TOPICS: Final = 64
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -291,6 +294,35 @@ class Settings(BaseSettings):
         7, ge=0, le=3_650, description="How long files that were read stay in `done` and `failed`."
     )
 
+    # -- inbound topics
+    inbound_topics: str = Field(
+        "",
+        max_length=4_000,
+        pattern=r"^[A-Za-z0-9._,-]*$",
+        description="Cluster: full names of the topics that laboratories write to, separated by"
+        " commas; empty = off.",
+    )
+    inbound_reply_topic: str = Field(
+        "",
+        max_length=249,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Full name of the topic that gets the acknowledgements of inbound records;"
+        " empty = they are only counted.",
+    )
+    inbound_window: Count = Field(
+        200, description="Inbound records of one topic in flight before it is not read further."
+    )
+    inbound_turn_seconds: Seconds = Field(
+        15.0, description="After how long another process reads the inbound topics, if one hangs."
+    )
+    inbound_kept: Count = Field(
+        10_000,
+        description="Parked inbound records whose content is kept; of more only the place is.",
+    )
+    inbound_keep_days: int = Field(
+        35, ge=1, le=3_650, description="How long parked inbound records that were resolved stay."
+    )
+
     # -- making durable
     append_lanes: int = Field(
         1, ge=1, le=64, description="Appends in flight at once in one process."
@@ -357,7 +389,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=19,
-        description="How far dispatch and relay stand back (nice) where processors are short.",
+        description="How far inbound, dispatch and relay stand back (nice) where processors are"
+        " short.",
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."
@@ -386,7 +419,22 @@ class Settings(BaseSettings):
             raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
+        self._inbound_fits()
         return self
+
+    def _inbound_fits(self) -> None:
+        """Refuse inbound topics that cannot be read, or that the hub itself writes."""
+        names = self.inbound_topic_names
+        if names and self.engine is not Engine.CLUSTER:
+            raise ValueError("inbound_topics needs engine cluster")
+        if len(names) > MAX_INBOUND_TOPICS or any(len(name) > 249 for name in names):
+            raise ValueError(f"inbound_topics takes {MAX_INBOUND_TOPICS} names of 249 characters")
+        ours = {intake_topic(self.kafka_topic_prefix)}
+        ours |= {topic_of(stream, self.kafka_topic_prefix) for stream in STREAMS}
+        if ours & {*names, self.inbound_reply_topic}:
+            raise ValueError("inbound topics are none of the hub's own: give them other names")
+        if self.inbound_reply_topic in names:
+            raise ValueError("inbound_reply_topic is no inbound topic: answers would be read")
 
     def _tls_fits(self, door: str, host: str) -> None:
         """Refuse a door beyond loopback in clear text, and one with half of its TLS files."""
@@ -411,6 +459,11 @@ class Settings(BaseSettings):
     def partition_count(self) -> int:
         """How many partitions a new instance gets."""
         return self.partitions or (16 if self.engine is Engine.EMBEDDED else 64)
+
+    @property
+    def inbound_topic_names(self) -> tuple[str, ...]:
+        """The inbound topics, each once."""
+        return tuple(dict.fromkeys(name for name in self.inbound_topics.split(",") if name))
 
     @property
     def keys_folder(self) -> Path:

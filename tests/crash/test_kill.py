@@ -19,10 +19,11 @@ from tests.support.load import simulated, under_load
 from tests.support.product import Embedded, process_state
 
 EMBEDDED_FAILPOINTS = sorted(
-    # The relay is idle on this engine; files are killed in test_batches.py.
+    # The relay is idle on this engine; files are killed in test_batches.py, and
+    # there is no inbound topic.
     name
     for name in FAILPOINTS
-    if not name.startswith(("relay.", "batch."))
+    if not name.startswith(("relay.", "batch.", "inbound."))
 )
 # The moments around what must not be torn apart; the others are killed by `make proof-crash`.
 IN_CI = {

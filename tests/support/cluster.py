@@ -29,6 +29,8 @@ STATIONS = {
     "relay": "labdispatch-relay.service",
     "api": "labdispatch-api.service",
 }
+BESIDE = {"inbound": "labdispatch-inbound.service"}
+"""Not started by `start`: what they need is made first."""
 MIGRATE = "labdispatch-migrate.service"
 
 
@@ -73,7 +75,7 @@ class Cluster(Instance):
         self._keepers: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._starting = threading.Lock()
-        self.ended: dict[str, list[int]] = {role: [] for role in STATIONS}
+        self.ended: dict[str, list[int]] = {role: [] for role in (*STATIONS, *BESIDE)}
 
     # ------------------------------------------------------------------ as operators do
 
@@ -196,7 +198,7 @@ class Cluster(Instance):
         }
 
     def _keep(self, role: str, started: threading.Event) -> None:
-        command, environment = read_unit(STATIONS[role])
+        command, environment = read_unit({**STATIONS, **BESIDE}[role])
         while True:
             wanted: Mapping[str, str] = {
                 **os.environ, **environment, **self.env, **self.extra.get(role, {})

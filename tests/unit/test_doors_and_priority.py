@@ -36,7 +36,14 @@ def test_standing_back_raises_nice_and_never_takes_priority_again() -> None:
     assert ran.stdout.split() == [str(max(12, before))] * 2
 
 
-@pytest.mark.parametrize("unit", ["labdispatch-dispatch@.service", "labdispatch-relay.service"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "labdispatch-inbound.service",
+        "labdispatch-dispatch@.service",
+        "labdispatch-relay.service",
+    ],
+)
 def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
     found = re.search(r"^CPUWeight=(\d+)$", (OPS / "systemd" / unit).read_text(), re.MULTILINE)
     assert found is not None
@@ -46,7 +53,7 @@ def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
 
 def test_containers_behind_the_door_weigh_less_than_the_door() -> None:
     services = yaml.safe_load((OPS / "compose" / "compose.yaml").read_text())["services"]
-    for name in ("dispatch-1", "dispatch-2", "relay"):
+    for name in ("inbound", "dispatch-1", "dispatch-2", "relay"):
         assert services[name]["cpu_shares"] < 1024
     assert "cpu_shares" not in services["ingest"]
 

@@ -32,6 +32,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_register.py",
         "ops/cli_ca.py",
         "ops/cli_batches.py",
+        "ops/cli_inbound.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",

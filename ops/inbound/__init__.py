@@ -1,0 +1,1 @@
+"""The inbound topics: put together, and as an operator looks at them."""
