@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
-        compile test-compiled bench bench-parse bench-ack bench-check bench-batch bench-e2e \
+        compile test-compiled bench bench-parse bench-ack bench-check bench-batch bench-e2e bench-fairness \
         proof-crash proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-connections node clean
 
@@ -74,7 +74,7 @@ test-compiled: compile ## the tests of the reader on its compiled twins; and tha
 	$(BIN)/pytest $(READER_TESTS) --twins=compiled $(ARGS)
 	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py --twins=plain $(ARGS)
 
-bench: bench-parse bench-check bench-ack bench-batch bench-e2e ## the benchmarks, each on every engine (half an hour)
+bench: bench-parse bench-check bench-ack bench-batch bench-e2e bench-fairness ## the benchmarks, each on every engine (half an hour)
 
 bench-parse: setup-dev ## parse + check + map against hl7apy and python-hl7
 	$(BIN)/python -m benchmarks.parse $(ARGS)
@@ -92,6 +92,9 @@ bench-batch: setup-dev ## a file alone: rate and memory; and what its neighbour 
 bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 	$(BIN)/python -m benchmarks.e2e --engine embedded $(ARGS)
 	$(BIN)/python -m benchmarks.e2e --engine cluster $(ARGS)
+
+bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
+	$(BIN)/python -m benchmarks.fairness $(ARGS)
 
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)

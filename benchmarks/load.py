@@ -48,6 +48,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How many messages of a connection may be without an answer."""
     rate: float = 0.0
     """Messages a second, due evenly; 0 = each as soon as its connection may."""
+    facility: str = ""
+    """All messages are this one laboratory's; empty = those of a hundred."""
     is_echo: bool = False
     """The other side is the yardstick, which answers all with one control id."""
     journal: str = ""
@@ -101,8 +103,11 @@ class _Wrong(Exception):
     """An answer that is none, or not the one that must come."""
 
 
-def make_messages(count: int, seed: int, labs: int = 100) -> list[_Message]:
-    """Return so many simulated messages that deserve an AA, framed; a resend has no keys."""
+def make_messages(count: int, seed: int, labs: int = 100, facility: str = "") -> list[_Message]:
+    """Return so many simulated messages that deserve an AA, framed; a resend has no keys.
+
+    With a facility all are that one's (MSH-4), whoever the simulation has send them.
+    """
     simulation = Simulation(seed=seed, labs=labs, start_at=datetime.now(UTC).replace(microsecond=0))
     made = []
     seen: set[str] = set()
@@ -112,7 +117,11 @@ def make_messages(count: int, seed: int, labs: int = 100) -> list[_Message]:
         keys = [f"{report.order} {report.status}" for report in message.reports]
         fresh = tuple(key for key in keys if key not in seen)
         seen.update(keys)
-        frame = _VT + message.raw + _END
+        raw = message.raw
+        if facility:
+            fields = raw.split(b"|", 4)
+            raw = b"|".join((*fields[:3], facility.encode(), fields[4]))
+        frame = _VT + raw + _END
         made.append(_Message(frame, message.control_id.encode(), fresh))
         if len(made) == count:
             break
@@ -322,6 +331,6 @@ async def _main(order: Order, messages: list[_Message]) -> Report:
 
 if __name__ == "__main__":
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    ready = make_messages(asked.messages, asked.seed)
+    ready = make_messages(asked.messages, asked.seed, 1 if asked.facility else 100, asked.facility)
     gc.freeze()
     _say(uvloop.run(_main(asked, ready)))

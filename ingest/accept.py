@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
@@ -46,6 +46,7 @@ from .ack import (
     told_of,
     unknown_sender,
 )
+from .fairness import Denial, Fairness, Line
 from .header import Header, HeaderError, read_header
 from .judge import Judgement, Ruling, judge
 from .labs import Lab, LabRegister, Peer, profile_of
@@ -54,6 +55,9 @@ from .software import software_of
 _log = get_logger(__name__)
 _CODES: Final = {Ruling.ACCEPT: "AA", Ruling.REFUSE: "AE", Ruling.REJECT: "AR"}
 _MAPPED_LIMIT_BYTES: Final = 9 * 1024 * 1024
+_RETRY_SECONDS: Final = 5
+LOOP: Final = "same_bytes"
+"""Why a message was answered again at the door without an append."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,6 +67,12 @@ class Answer(msgspec.Struct, frozen=True):
     close: bool = False
     try_again: bool = False
     """AR for want of room or storage: the same message may be sent again."""
+    retry_after_seconds: int = _RETRY_SECONDS
+    """When that is worth it."""
+    is_over_limit: bool = False
+    """AR because the laboratory sends more than it may: HTTP says 429 and not 503."""
+    hang_up: bool = False
+    """The connection ends behind this answer."""
     code: str = ""
     """AA, AE or AR, also where no ACK is wanted; empty in doubt."""
     reason: str = ""
@@ -121,7 +131,7 @@ class DoorCounts:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, answer: str, reason: str) -> None:
-        """Count one; `answer` is AR or unreadable, `reason` one of our stable codes."""
+        """Count one; `answer` is AR, unreadable or duplicate, `reason` a stable code of ours."""
         self._counts[(answer, reason)] += 1
 
     def take(self) -> dict[tuple[str, str], int]:
@@ -147,6 +157,7 @@ class Acceptor:
         inbox_secret: Key of the digests by which a resend is recognised.
         counts: What is answered and not logged.
         note_foreign: Told of each message whose facility is not its peer's to speak for.
+        fairness: What each laboratory has of this process; None: the defaults.
     """
 
     def __init__(
@@ -161,6 +172,7 @@ class Acceptor:
         inbox_secret: bytes,
         counts: DoorCounts,
         note_foreign: Callable[[Peer, str], None] | None = None,
+        fairness: Fairness | None = None,
     ) -> None:
         self._register = register
         self._appender = appender
@@ -171,11 +183,14 @@ class Acceptor:
         self._inbox_secret = inbox_secret
         self._counts = counts
         self._note_foreign = note_foreign
+        self.fairness = fairness or Fairness()
         self.closed_reason = ""
         """Set while nothing may be taken (disk low): every message is answered AR 207."""
 
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
+    def receive(self, raw: bytes, peer: Peer | None = None, line: Line | None = None) -> Receipt:
         """Take one message; its receipt gives the answer once the log has spoken. Never raises.
+
+        `line` is the connection it came on; without one it is on its laboratory's common line.
 
         Where the peer has proved a laboratory, that laboratory alone may be the sender: another's
         facility is answered AR, as is one that nobody has.
@@ -184,14 +199,14 @@ class Acceptor:
         if isinstance(header, HeaderError):
             return self._reject(header.header, header.finding)
         if self.closed_reason:
-            return self._not_now(header, self.closed_reason)
+            return self._not_now(header, self.closed_reason, line)
         lab = self._register.get(header.registry_id)
         if peer is not None and (lab is None or lab.lab_id != peer.lab_id):
             return self._foreign(header, peer)
         if lab is not None:
-            return self._receive_from(lab, header, raw)
+            return self._receive_from(lab, header, raw, line)
         # Tasks start in the order they are made: what follows from this laboratory stays behind.
-        return Receipt(Answer(), asyncio.ensure_future(self._receive_from_new(header, raw)))
+        return Receipt(Answer(), asyncio.ensure_future(self._receive_from_new(header, raw, line)))
 
     def turn_away(self, reason: str, head: bytes) -> Receipt | None:
         """Answer a frame that was not taken whole, if its header can be read; None otherwise."""
@@ -201,20 +216,28 @@ class Acceptor:
             return None
         return self._reject(header, framing_finding(reason))
 
-    async def _receive_from_new(self, header: Header, raw: bytes) -> Answer:
+    async def _receive_from_new(self, header: Header, raw: bytes, line: Line | None) -> Answer:
         try:
             lab = await self._register.admit(header.registry_id)
         except TransientError as error:
-            return self._not_now(header, error.reason).answer()
+            return self._not_now(header, error.reason, line).answer()
         except HubError:
             return Answer(close=True)
         if lab is None:
             return self._reject(header, unknown_sender()).answer()
-        return await self._receive_from(lab, header, raw).wait()
+        return await self._receive_from(lab, header, raw, line).wait()
 
-    def _receive_from(self, lab: Lab, header: Header, raw: bytes) -> Receipt:
+    def _receive_from(self, lab: Lab, header: Header, raw: bytes, line: Line | None) -> Receipt:
         if lab.state == "suspended":
             return self._reject(header, suspended_sender())
+        now, is_alone = time.monotonic(), line is None
+        if line is None:
+            line, denial = self.fairness.admit_alone(lab, now)
+        else:
+            denial = self.fairness.admit(lab, line, now)
+        denial = denial or self.fairness.ask(lab, line, now, self._today)
+        if denial is not None:
+            return self._over(header, denial, line)
         profile = profile_of(lab)
         judgement = judge(raw, header, profile, self._realm)
         for finding in judgement.findings:
@@ -224,16 +247,38 @@ class Acceptor:
         at = self._clock.now()
         told = told_of(judgement, lab.state)
         answer = self._answer(header, judgement.ruling, told, lab, at)
+        key = inbox_key(self._inbox_secret, lab.lab_id, header.control_id, raw)
+        verdict = (judgement.ruling, lab.profile_version)
+        if line.loops.is_loop(key, verdict, now):
+            # Its bytes are in the log, this process saw it, and the verdict is the same.
+            line.hold_seconds = 0.0 if line.is_patient else self.fairness.pause()
+            METRICS.limit_hits.labels("loop").inc()
+            self._counts.add("duplicate", LOOP)
+            return Receipt(answer)
         try:
-            future = self._appender.submit(self._record(lab, header, judgement, raw, at))
+            future = self._appender.submit(self._record(lab, header, judgement, raw, at, key))
         except TransientError as error:
-            return self._not_now(header, error.reason)
+            return self._not_now(header, error.reason, line)
         except FatalError:
             return Receipt(Answer(close=True))
-        return Receipt(answer, future, lambda error: self._failed(header, error))
+        if is_alone and line.share is not None:
+            line.share.enter()
+            future.add_done_callback(line.share.leave)
+        if line.loops.watches(key):
+            future.add_done_callback(lambda done: _note_durable(line, key, verdict, done))
+        return Receipt(answer, future, lambda error: self._failed(header, error, line))
 
-    def _record(
-        self, lab: Lab, header: Header, judgement: Judgement, raw: bytes, at: datetime
+    def _today(self) -> date:
+        return self._clock.now().date()
+
+    def _record(  # noqa: PLR0917 - all of it goes into one record
+        self,
+        lab: Lab,
+        header: Header,
+        judgement: Judgement,
+        raw: bytes,
+        at: datetime,
+        key: UUID,
     ) -> IntakeRecord:
         hit("ingest.before_append")
         message_id = new_message_id()
@@ -255,7 +300,7 @@ class Acceptor:
             lab_id=lab.lab_id,
             kind=RecordKind.MESSAGE if accepted else RecordKind.REFUSED,
             received_at=at,
-            inbox_key=inbox_key(self._inbox_secret, lab.lab_id, header.control_id, raw),
+            inbox_key=key,
             control_key=control_key_of(header.control_id),
             payload=self._vault.seal(SealClass.INTAKE, _encoded(held), message_id.bytes),
         )
@@ -295,15 +340,42 @@ class Acceptor:
             self._note_foreign(peer, header.registry_id)
         return self._reject(header, facility_not_yours())
 
-    def _not_now(self, header: Header, reason: str) -> Receipt:
+    def _not_now(self, header: Header, reason: str, line: Line | None) -> Receipt:
+        if line is not None and line.is_patient:
+            # It is asked again until there is an answer that is worth telling and counting.
+            return Receipt(Answer(try_again=True))
         self._counts.add("AR", reason)
         answer = self._answer(header, Ruling.REJECT, (not_now(reason),), None, self._clock.now())
         return Receipt(msgspec.structs.replace(answer, try_again=True))
 
-    def _failed(self, header: Header, error: HubError) -> Answer:
+    def _over(self, header: Header, denial: Denial, line: Line) -> Receipt:
+        METRICS.limit_hits.labels(denial.limit).inc()
+        answer = self._not_now(header, denial.reason, line).answer()
+        seconds = _RETRY_SECONDS
+        if denial.reason == "quota_reached":
+            now = self._clock.now()
+            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            seconds = max(1, int((midnight - now).total_seconds()))
+        return Receipt(
+            msgspec.structs.replace(
+                answer,
+                retry_after_seconds=seconds,
+                is_over_limit=True,
+                hang_up=denial.hang_up,
+            )
+        )
+
+    def _failed(self, header: Header, error: HubError, line: Line) -> Answer:
         if isinstance(error, TransientError):
-            return self._not_now(header, error.reason).answer()
+            return self._not_now(header, error.reason, line).answer()
         return Answer(close=True)
+
+
+def _note_durable(
+    line: Line, key: UUID, verdict: tuple[Ruling, int], done: asyncio.Future[int]
+) -> None:
+    if not done.cancelled() and done.exception() is None:
+        line.loops.is_durable(key, verdict)
 
 
 def inbox_key(secret: bytes, lab_id: int, control_id: str, raw: bytes) -> UUID:

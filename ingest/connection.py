@@ -8,55 +8,27 @@ socket is not read (back-pressure, never a refusal).
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
+from collections.abc import Hashable
 from typing import Any, Final, Protocol, cast
-
-import msgspec
 
 from ops.runtime.certificates import Certificate, read_certificate
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import GATHERED, METRICS
 from ops.runtime.tls import DoorSSLObject
 
-from .accept import Answer, Receipt
+from .accept import Receipt
+from .fairness import Fairness, LabShare
+from .in_flight import InFlight
 from .lab import Lab, Peer
 from .large_frames import Room
 from .mllp import Frame, Framer, FramingError, wrap
 from .peers import CertificateDoor, peer_of
+from .receiver import ListenerLimits, Receiver
+from .sockets import keep_alive
+from .turns import Turns
 
 _RATE_GRACE_SECONDS: Final = 5.0
-
-
-class Receiver(Protocol):
-    """What answers the frames of a listener: `Acceptor`, or the sandbox's."""
-
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
-        """Take one message of a peer, None where none is proved; never raises."""
-        ...
-
-    def turn_away(self, reason: str, head: bytes) -> Receipt | None:
-        """Answer a frame that was not taken whole; None where nobody can."""
-        ...
-
-
-class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one listener allows; each is a setting."""
-
-    max_frame_bytes: int = 8 * 1024 * 1024
-    partial_frame_seconds: float = 30.0
-    min_bytes_per_second: int = 100
-    max_connections: int = 6_000
-    max_connections_per_address: int = 6_000
-    large_frame_bytes: int = 64 * 1024
-    """A partial frame beyond this takes one of the places for large ones."""
-    large_frames: int = 16
-    turn_bytes: int = 64 * 1024
-    """What is read of one connection before the others come."""
-    window_frames: int = 32
-    window_bytes: int = 8 * 1024 * 1024
-    unread_answer_seconds: float = 30.0
-    keepalive_seconds: int = 60
 
 
 class Owner(Protocol):
@@ -65,6 +37,8 @@ class Owner(Protocol):
     acceptor: Receiver
     limits: ListenerLimits
     room: Room
+    fairness: Fairness
+    turns: Turns
     stopping: bool
     certificates: CertificateDoor | None
 
@@ -74,10 +48,6 @@ class Owner(Protocol):
 
     def admit(self, connection: MllpConnection) -> bool:
         """Count a peer in; False when a limit of connections is reached."""
-        ...
-
-    def admit_lab(self, connection: MllpConnection, lab: Lab) -> bool:
-        """Count a peer in as its laboratory's; False when it has all the connections it may."""
         ...
 
     def forget(self, connection: MllpConnection) -> None:
@@ -94,8 +64,7 @@ class MllpConnection(asyncio.Protocol):
         self._framer = Framer(self._limits.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Frame | FramingError] = deque()
-        self._in_flight: deque[tuple[Receipt, int]] = deque()
-        self._in_flight_bytes = 0
+        self._in_flight = InFlight()
         self._paused = False
         self._write_blocked_at: float | None = None
         self._partial_since: float | None = None
@@ -108,6 +77,9 @@ class MllpConnection(asyncio.Protocol):
         self._waits_for_room = False
         self._asked_for_room = False
         self._leaving = False
+        self._is_held = False
+        self._line = listener.fairness.line(self._take_waiting)
+        self._opened_at = 0.0
         self._certificate: Certificate | None = None
         self.peer: Peer | None = None
         """The laboratory it has proved to be; None on a door in clear text."""
@@ -118,6 +90,7 @@ class MllpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the peer in, or turn it away when a limit is reached."""
         self._transport = cast("asyncio.Transport", transport)
+        self._opened_at = self._listener.now()
         if self._listener.certificates is not None:
             if not self._identify(self._listener.certificates):
                 return
@@ -127,7 +100,7 @@ class MllpConnection(asyncio.Protocol):
             if not self._listener.admit(self):
                 self._transport.abort()
                 return
-        _keep_alive(transport.get_extra_info("socket"), self._limits.keepalive_seconds)
+        keep_alive(transport.get_extra_info("socket"), self._limits.keepalive_seconds)
 
     def data_received(self, data: bytes) -> None:
         """Frame the bytes; what the window does not take waits here, and reading pauses."""
@@ -151,7 +124,9 @@ class MllpConnection(asyncio.Protocol):
         self._closing = True
         self._listener.room.leave(self)
         self._waiting.clear()
-        self._in_flight.clear()
+        self._in_flight.abandon()
+        self._line.part()
+        self._listener.turns.forget(self)
         self._transport = None
         self._listener.forget(self)
 
@@ -189,9 +164,8 @@ class MllpConnection(asyncio.Protocol):
             self.cut(found)
             return False
         self.peer = peer_of(found, "certificate")
-        if not self._listener.admit_lab(self, found):
-            self.cut("connections_per_laboratory")
-            return False
+        # One that is too many is told so in the answer to its first message.
+        self._listener.fairness.admit(found, self._line, self._listener.now())
         # Of a peer that is not read uvloop would take in 256 KiB; SSL transports alone have this.
         cast("Any", self._transport).set_read_buffer_limits(self._limits.turn_bytes)
         if isinstance(session, DoorSSLObject):
@@ -211,26 +185,43 @@ class MllpConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------------ frames
 
+    @property
+    def lane(self) -> Hashable:
+        """Whose turn it takes: its laboratory's, or its address's before the first message."""
+        share = self._line.share
+        return self.address if share is None else share.lab_id
+
+    def take_turn(self) -> bool:
+        """Take one frame that waits; say whether there is another that may be taken at once."""
+        if self._can_take():
+            self._take_first()
+        if self._can_take():
+            return True
+        self._settle()
+        return False
+
     def _take_waiting(self) -> None:
-        """Take what waits, a window in one turn of the loop: the other peers come in between."""
+        """Take what waits, as far as it is our turn."""
         # A verdict that is there at once answers at once, which would come back here in a circle.
         if self._taking:
             return
-        self._taking = True
-        try:
-            for _ in range(self._limits.window_frames):
-                if not self._waiting or self._closing or self._window_full():
-                    break
-                item = self._waiting.popleft()
-                if isinstance(item, FramingError):
-                    self._take_error(item)
-                else:
-                    self._take_frame(item)
-        finally:
-            self._taking = False
-        if self._waiting and not self._closing and not self._window_full():
-            asyncio.get_running_loop().call_soon(self._take_waiting)
-        if self._window_full() or self._waiting or self._resting or self._waits_for_room:
+        while self._can_take() and self._listener.turns.take(self):
+            self._take_first()
+        self._settle()
+
+    def _can_take(self) -> bool:
+        if not self._waiting or self._closing or self._window_full():
+            return False
+        if self._line.wait():
+            METRICS.limit_hits.labels("laboratory_window").inc()
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Read on, or stop reading, as there is room."""
+        # One frame that waits for its turn is no reason: a peer that waits for its answer has one.
+        is_behind = len(self._waiting) > 1
+        if self._window_full() or is_behind or self._resting or self._waits_for_room:
             self._pause()
         else:
             self._resume()
@@ -238,15 +229,47 @@ class MllpConnection(asyncio.Protocol):
 
     def _window_full(self) -> bool:
         return (
-            len(self._in_flight) >= self._limits.window_frames
-            or self._in_flight_bytes >= self._limits.window_bytes
+            self._is_held
+            or len(self._in_flight) >= self._limits.window_frames
+            or self._in_flight.size_bytes >= self._limits.window_bytes
             or self._write_blocked_at is not None
         )
+
+    def _take_first(self) -> None:
+        self._taking = True
+        try:
+            item = self._waiting.popleft()
+            if isinstance(item, FramingError):
+                self._take_error(item)
+            else:
+                self._take_frame(item)
+        finally:
+            self._taking = False
 
     def _take_frame(self, frame: Frame) -> None:
         GATHERED.add(METRICS.frames.labels("whole"))
         hit("ingest.received")
-        self._follow(self._listener.acceptor.receive(frame.payload, self.peer), len(frame.payload))
+        receipt = self._listener.acceptor.receive(frame.payload, self.peer, self._line)
+        share = self._line.share
+        if share is not None:
+            share.enter()
+        if self._line.hold_seconds:
+            self._hold(self._line.hold_seconds)
+        self._follow(receipt, len(frame.payload), share)
+
+    def _hold(self, seconds: float) -> None:
+        """Take nothing more for a while: this connection was over a limit of its laboratory."""
+        self._line.hold_seconds = 0.0
+        if not self._is_held:
+            self._is_held = True
+            METRICS.held_connections.inc()
+            asyncio.get_running_loop().call_later(seconds, self._let_go)
+
+    def _let_go(self) -> None:
+        self._is_held = False
+        METRICS.held_connections.dec()
+        if not self._closing:
+            self._take_waiting()
 
     def _take_error(self, error: FramingError) -> None:
         METRICS.frames.labels(error.reason).inc()
@@ -255,11 +278,10 @@ class MllpConnection(asyncio.Protocol):
             if error.is_foreign:
                 self._abort("foreign_protocol")
             return
-        self._follow(receipt, 0)
+        self._follow(receipt, 0, None)
 
-    def _follow(self, receipt: Receipt, size: int) -> None:
-        self._in_flight.append((receipt, size))
-        self._in_flight_bytes += size
+    def _follow(self, receipt: Receipt, size: int, share: LabShare | None) -> None:
+        self._in_flight.add(receipt, size, share)
         if receipt.done():
             self._answer_ready()
         else:
@@ -267,16 +289,15 @@ class MllpConnection(asyncio.Protocol):
 
     def _answer_ready(self, _: object = None) -> None:
         """Write every answer at the head of the line that is ready, in one write."""
+        if self._closing:
+            return
         out: list[bytes] = []
-        while self._in_flight and self._in_flight[0][0].done() and not self._closing:
-            receipt, size = self._in_flight.popleft()
-            self._in_flight_bytes -= size
-            answer: Answer = receipt.answer()
-            if answer.close:
-                self._write(out)
-                self._abort("append_unknown")
-                return
+        for answer in self._in_flight.take_ready():
             out.extend(wrap(part) for part in answer.parts)
+            if answer.close or answer.hang_up:
+                self._write(out)
+                self._abort("append_unknown" if answer.close else "connections_per_laboratory")
+                return
         self._write(out)
         if self._waiting or self._paused:
             self._take_waiting()
@@ -335,7 +356,8 @@ class MllpConnection(asyncio.Protocol):
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = True
-            METRICS.limit_hits.labels("window").inc()
+            if self._window_full():
+                METRICS.limit_hits.labels("window").inc()
             self._transport.pause_reading()
 
     def _resume(self) -> None:
@@ -381,6 +403,11 @@ class MllpConnection(asyncio.Protocol):
             and now - self._write_blocked_at > limits.unread_answer_seconds
         ):
             self.cut("unread_answers")
+        if self._waiting:
+            self._take_waiting()
+        if self._line.is_over and now - self._opened_at > limits.partial_frame_seconds:
+            # It was to be told so in the answer to its first message, which does not come.
+            self.cut("connections_per_laboratory")
 
     def cut(self, reason: str) -> None:
         """Drop the peer at once: nothing more is written, not even what was ready."""
@@ -394,14 +421,3 @@ class MllpConnection(asyncio.Protocol):
         self._closing = True
         if self._transport is not None:
             self._transport.close()
-
-
-def _keep_alive(sock: socket.socket | None, seconds: int) -> None:
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 4))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

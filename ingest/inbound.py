@@ -24,6 +24,7 @@ from ops.runtime.metrics import METRICS
 from schemas.errors import OffsetGone, TransientError, UnknownResult
 
 from .accept import Answer, Receipt
+from .fairness import Line
 from .inbound_ports import InboundLimits, MessageDoor, Progress, Reply, Send, Source, Turn
 from .inbound_proof import LABORATORY, SIGNATURE, Prover, header_of
 from .inbound_store import Held, Park
@@ -62,6 +63,7 @@ class InboundTopic:
         progress: Where it is kept how far it is taken.
         turn: Whether this process reads.
         door: The one way in.
+        line: The topic's, patient: its window is its own, and a wait is no answer.
         prover: Says whose a record is.
         limits: The bounds.
         send: Where answers go; None: they are only counted.
@@ -75,6 +77,7 @@ class InboundTopic:
         progress: Progress,
         turn: Turn,
         door: MessageDoor,
+        line: Line,
         prover: Prover,
         limits: InboundLimits,
         send: Send | None = None,
@@ -84,6 +87,7 @@ class InboundTopic:
         self._progress = progress
         self._turn = turn
         self._door = door
+        self._line = line
         self._prover = prover
         self._limits = limits
         self._send = send
@@ -205,7 +209,9 @@ class InboundTopic:
             proved = self._prover.prove(self._topic, record.key, record.value, record.headers)
             if isinstance(proved, Lab):
                 step.lab = proved
-                step.receipt = self._door.receive(record.value, peer_of(proved, "topic"))
+                step.receipt = self._door.receive(
+                    record.value, peer_of(proved, "topic"), self._line
+                )
             else:
                 step.park = self._parked(step, proved)
         return step
@@ -231,7 +237,9 @@ class InboundTopic:
             METRICS.limit_hits.labels("inbound_waits").inc()
             await self._rest_in_turn(stopping, waits)
             waits = min(waits * 2, _LONGEST_WAIT_SECONDS)
-            step.receipt = self._door.receive(step.record.value, peer_of(step.lab, "topic"))
+            step.receipt = self._door.receive(
+                step.record.value, peer_of(step.lab, "topic"), self._line
+            )
             step.answer = None
             await _settle(step)
 

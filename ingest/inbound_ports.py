@@ -10,6 +10,7 @@ import msgspec
 from ops.runtime.kafka import RawRecord
 
 from .accept import Answer, Receipt
+from .fairness import Line
 from .inbound_store import Park
 from .lab import Peer
 
@@ -17,8 +18,8 @@ from .lab import Peer
 class MessageDoor(Protocol):
     """The way in: `ingest.accept.Acceptor`."""
 
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:
-        """Take one message. Never raises."""
+    def receive(self, raw: bytes, peer: Peer | None = None, line: Line | None = None) -> Receipt:
+        """Take one message, on a line. Never raises."""
         ...
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from typing import Final
 
 from ops.runtime.handshake import TlsServer, needs_uvloop
 from ops.runtime.metrics import GATHERED, METRICS
 
-from .connection import ListenerLimits, MllpConnection, Receiver
-from .lab import Lab
+from .accepting import PlainServer, pace_of
+from .connection import MllpConnection
+from .fairness import Fairness
 from .large_frames import Room
 from .peers import CertificateDoor
+from .receiver import ListenerLimits, Receiver
+from .sockets import listening_socket
+from .turns import Turns
 
 __all__ = ["ListenerLimits", "MllpListener", "Receiver"]
 
 _SWEEP_SECONDS: Final = 1.0
-_BACKLOG: Final = 4_096
 _LOOKS_PER_TURN: Final = 200
 
 
@@ -28,29 +30,33 @@ class MllpListener:
     Args:
         acceptor: The one way in.
         limits: What is allowed.
+        fairness: What each laboratory has of this process: the acceptor's; None: one of its own.
     """
 
-    def __init__(self, acceptor: Receiver, limits: ListenerLimits) -> None:
+    def __init__(
+        self, acceptor: Receiver, limits: ListenerLimits, fairness: Fairness | None = None
+    ) -> None:
         self.acceptor = acceptor
         self.limits = limits
         self.room = Room(limits.large_frames)
+        self.fairness = fairness or Fairness()
+        self.turns = Turns(
+            lambda callback: asyncio.get_running_loop().call_soon(callback), limits.turn_frames
+        )
         self.stopping = False
         self.certificates: CertificateDoor | None = None
         """Set on a TLS door: who a peer's certificate says it is."""
         self._connections: set[MllpConnection] = set()
         self._per_address: dict[str, int] = {}
-        self._per_lab: dict[int, set[MllpConnection]] = {}
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | TlsServer | None = None
+        self._server: PlainServer | TlsServer | None = None
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
     def port(self) -> int:
         """The port in use (another than asked for when 0 was asked)."""
         assert self._server is not None
-        if isinstance(self._server, TlsServer):
-            return self._server.port
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._server.port
 
     def now(self) -> float:
         """Monotonic seconds of the running loop."""
@@ -70,16 +76,17 @@ class MllpListener:
             OSError: The port is taken or the address is not ours.
             FatalError: TLS on a loop that is not uvloop's.
         """
-        loop = asyncio.get_running_loop()
-        if tls is None:
-            self._server = await loop.create_server(
-                lambda: MllpConnection(self), host, port, reuse_port=reuse_port, backlog=_BACKLOG
-            )
-        else:
+        if tls is not None:
             needs_uvloop()
+        pace = pace_of(self.limits.accepts_per_second, self.now)
+        listening = listening_socket(host, port, reuse_port=reuse_port)
+        if tls is None:
+            self._server = PlainServer(listening, lambda: MllpConnection(self), pace)
+        else:
             self.certificates = tls
-            listening = _listening(host, port, reuse_port=reuse_port)
-            self._server = TlsServer(listening, tls.material, self, door="mllp", limits=tls.limits)
+            self._server = TlsServer(
+                listening, tls.material, self, door="mllp", limits=tls.limits, pace=pace
+            )
             self._keepers.append(asyncio.create_task(self._look_again(tls)))
         self._keepers.append(asyncio.create_task(self._sweep()))
 
@@ -103,23 +110,8 @@ class MllpListener:
         METRICS.connections.inc()
         return True
 
-    def admit_lab(self, connection: MllpConnection, lab: Lab) -> bool:
-        """Count a peer in as its laboratory's; False when it has all the connections it may."""
-        held = self._per_lab.setdefault(lab.lab_id, set())
-        limit = lab.limits.max_connections
-        if limit is not None and len(held) >= limit:
-            METRICS.limit_hits.labels("connections_per_laboratory").inc()
-            return False
-        held.add(connection)
-        return True
-
     def forget(self, connection: MllpConnection) -> None:
         """Count a peer out."""
-        if connection.peer is not None:
-            held = self._per_lab.get(connection.peer.lab_id, set())
-            held.discard(connection)
-            if not held:
-                self._per_lab.pop(connection.peer.lab_id, None)
         if connection not in self._connections:
             return
         self._connections.discard(connection)
@@ -175,12 +167,3 @@ class MllpListener:
                 connection.look_again(certificates)
                 if number % _LOOKS_PER_TURN == 0:
                     await asyncio.sleep(0)
-
-
-def _listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server(
-        (host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port
-    )
-    listening.setblocking(False)
-    return listening

@@ -34,15 +34,20 @@ UNION ALL SELECT 'in_flight', '', '', count(*) FROM intake i
 """
 
 
+DUPLICATE: Final = "duplicate"
+"""The answer in `door_count` that stands for a message answered again at the door."""
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The sum that must close.
 
     received = dispatched + duplicate + refused + parked + replays + in_flight.
 
-    `at_the_door` counts what was answered AR or could not be read: it is not in the log, and its
-    counts are flushed every second (a kill may lose the last second of them, never of the log).
-    `inbound` counts what inbound topics held and the log never got (parked), and what was taken in
-    the end (AA, AE): it has no part in the sum.
+    `at_the_door` counts what was answered AR or could not be read, and `answered_again` what a
+    laboratory sent in a loop and was answered without another record of the same bytes: they are
+    not in the log, and their counts are flushed every second (a kill may lose the last second of
+    them, never of the log). `inbound` counts what inbound topics held and the log never got
+    (parked), and what was taken in the end (AA, AE): it has no part in the sum.
     """
 
     received: int
@@ -58,6 +63,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     closes: bool
     difference: int
     at_the_door: dict[str, dict[str, int]]
+    answered_again: int
     inbound: dict[str, dict[str, int]]
     holds: dict[str, dict[str, int]]
     persons: int
@@ -103,7 +109,10 @@ def draw(counts: Counts, *, received: int, in_flight: int) -> Account:
         in_flight=in_flight,
         closes=difference == 0,
         difference=difference,
-        at_the_door=counts.nested("door"),
+        at_the_door={
+            answer: split for answer, split in counts.nested("door").items() if answer != DUPLICATE
+        },
+        answered_again=counts.one("door", DUPLICATE),
         inbound=counts.nested("inbound"),
         holds=counts.nested("holds"),
         persons=counts.one("persons"),
@@ -149,6 +158,8 @@ def as_text(account: Account) -> str:
         if account.closes
         else f"THE ACCOUNT DOES NOT CLOSE: {account.difference:+,} (see docs/runbooks/account.md)"
     )
+    if account.answered_again:
+        lines.append(f"answered again at the door {account.answered_again:,} (the same bytes)")
     lines.append(f"persons     {account.persons:>10,}")
     lines.extend(f"{name:<16} {n:>5,} events" for name, n in account.events.items())
     for title, table in (

@@ -15,6 +15,8 @@ import msgspec
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
+from ingest.fairness import FairLimits, Fairness
+from ingest.fairness_store import share_counts
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
@@ -188,7 +190,19 @@ async def open_door(hub: Hub) -> Door:
         inbox_secret=hub.vault.secret("inbox"),
         counts=counts,
         note_foreign=foreign.note,
+        fairness=Fairness(
+            FairLimits(
+                max_connections=settings.max_connections_per_laboratory,
+                window_frames=settings.laboratory_window_frames,
+                pause_seconds=settings.limit_pause_seconds,
+                loop_repeats=settings.loop_repeats,
+                loop_seconds=settings.loop_seconds,
+                loop_keys=settings.loop_keys,
+            )
+        ),
     )
+    if hub.held is None:
+        await share_counts(acceptor.fairness, hub.pool, hub.clock)
     return Door(
         acceptor=acceptor,
         appender=appender,
@@ -211,9 +225,11 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         turn_bytes=settings.turn_bytes,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,
+        accepts_per_second=settings.accepts_per_second,
+        turn_frames=settings.turn_frames,
         unread_answer_seconds=settings.unread_answer_seconds,
     )
-    return MllpListener(acceptor, limits)
+    return MllpListener(acceptor, limits, acceptor.fairness)
 
 
 def dispatcher_of(hub: Hub) -> Dispatcher:
@@ -318,5 +334,6 @@ async def _open_log(settings: Settings, opened: Opened, *, appends: bool) -> Int
         partitions=instance.partitions,
         replication_factor=settings.replication_factor,
         min_insync_replicas=settings.min_insync_replicas,
+        retention_seconds=settings.log_retention_seconds,
         appends=appends,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -20,16 +18,8 @@ from schemas.errors import TransientError
 
 ER7: Final = "application/hl7-v2+er7"
 PATH: Final = "/v1/messages"
-_RETRY_SECONDS: Final = "5"
 
 HttpRequest = Request[Any, Any, Any]
-MayWait = Callable[[Peer | None], float]
-"""How many seconds a peer has to wait before its next message; 0: none."""
-
-
-def nobody_waits(_: Peer | None) -> float:
-    """Limit nobody: the default, until a limit is set for a laboratory."""
-    return 0.0
 
 
 class MessageDoor(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +28,6 @@ class MessageDoor(msgspec.Struct, frozen=True, kw_only=True):
     acceptor: Acceptor
     proofs: Proofs
     keys: IdempotencyKeys
-    must_wait: MayWait = nobody_waits
 
 
 def proved_peer(proofs: Proofs, request: HttpRequest) -> Peer | None:
@@ -61,30 +50,25 @@ def message_route(door: MessageDoor) -> ControllerRouterHandler:
     async def post_message(request: HttpRequest) -> Response[bytes]:
         """Take one ER7 message; the body of the answer is its ACK.
 
-        The same checks and the same verdict as over MLLP, with status 200 whatever the verdict; AR
-        for want of storage is 503 with Retry-After. Over HTTPS a laboratory shows its client
-        certificate or its own bearer token (401, 403). 413: too large; 415: another content type;
-        422: an Idempotency-Key that came with other bytes; 429 with Retry-After: too many.
+        The same checks and the same verdict as over MLLP, with status 200 whatever the verdict but
+        an AR that may be sent again, with Retry-After: 503 for want of storage, 429 where the
+        laboratory sends more than it may. Over HTTPS a laboratory shows its client certificate or
+        its own bearer token (401, 403). 413: too large; 415: another content type; 422: an
+        Idempotency-Key that came with other bytes.
         """
         peer = proved_peer(door.proofs, request)
         given = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if given != ER7:
             raise HTTPException(status_code=415, detail=f"send Content-Type: {ER7}")
-        seconds = door.must_wait(peer)
-        if seconds > 0:
-            METRICS.limit_hits.labels("rate").inc()
-            raise HTTPException(
-                status_code=429,
-                detail="too many messages: send more slowly",
-                headers={"Retry-After": str(math.ceil(seconds))},
-            )
         body = await request.body()
         _check_key(door, request, peer, body)
         answer = await door.acceptor.receive(_unframed(body), peer).wait()
         if answer.close:
             raise TransientError("append_unknown", "send the same message again")
-        status = 503 if answer.try_again else 200
-        headers = {"Retry-After": _RETRY_SECONDS} if answer.try_again else {}
+        status, headers = 200, {}
+        if answer.try_again:
+            status = 429 if answer.is_over_limit else 503
+            headers = {"Retry-After": str(answer.retry_after_seconds)}
         METRICS.api_requests.labels("messages", str(status)).inc()
         return Response(b"".join(answer.parts), media_type=ER7, status_code=status, headers=headers)
 

@@ -7,11 +7,13 @@ systemd or an orchestrator) starts it again, and the start repairs.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from ingest.accept import DoorCounts
+from ingest.fairness_store import share_counts
 from ops.bootstrap import (
     Door,
     Hub,
@@ -23,9 +25,12 @@ from ops.bootstrap import (
     relays_of,
     worker_of,
 )
+from ops.closed_door import answering_meanwhile
 from ops.inbound.door import InboundDoor
+from ops.log_watch import LogWatch, WatchLimits
 from ops.opening import watch_proof
 from ops.runtime import failpoints, metrics
+from ops.runtime.clock import SystemClock
 from ops.runtime.health import disk_is_low, not_ready
 from ops.runtime.kafka import TopicSpec, ensure_topics
 from ops.runtime.lifecycle import (
@@ -55,6 +60,8 @@ _OF_THE_PLACE: Final = frozenset({"settings_invalid", "port_busy", "tls_files_in
 """Reasons that a start with other settings mends: exit code 2."""
 _FLUSH_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 1.0
+_LOG_SECONDS: Final = 1.0
+_MEASURES_EVERY: Final = 30
 _GAUGE_SECONDS: Final = 2.0
 _OPEN_TRIES_SECONDS: Final = 60.0
 
@@ -126,11 +133,16 @@ async def _opened(
 
 
 async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
-    async with _opened("ingest", settings, stopping, appends=True) as hub:
+    material = material_of(settings, "mllp")
+    async with (
+        answering_meanwhile(settings, SystemClock(), opens=material is None) as meanwhile,
+        _opened("ingest", settings, stopping, appends=True) as hub,
+    ):
         if hub is None:
             return
         door = await open_door(hub)
-        material = material_of(settings, "mllp")
+        await meanwhile.end()
+        door.counts.give_back(meanwhile.counts.take())
         tls = certificate_door(settings, material, door.register, hub.clock)
         door.appender.start()
         listener = listener_of(settings, door.acceptor)
@@ -154,7 +166,7 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
             raise
         await listener.stop(settings.shutdown_seconds / 2)
         await door.appender.stop()
-        await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(_flush(hub, door), 1.0, "door counts")
         await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
 
 
@@ -168,10 +180,22 @@ async def _in_doubt(door: Door) -> None:
 
 def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine[Any, Any, None]]:
     settings = hub.settings
+    watch = LogWatch(
+        hub.log,
+        hub.pool,
+        hub.clock,
+        time.monotonic,
+        WatchLimits(
+            away_seconds=settings.log_away_seconds,
+            retention_seconds=settings.log_retention_seconds,
+            margin_seconds=settings.log_margin_seconds,
+        ),
+    )
     works = [
         door.register.keep_fresh(settings.register_refresh_seconds),
-        _flush_for_ever(hub.pool, door),
-        _watch_disk(settings, door),
+        _flush_for_ever(hub, door),
+        _watch_room(hub, door, watch),
+        _watch_log(watch),
         keep_tls_fresh(material, settings.tls_reload_seconds),
     ]
     if hub.held is not None:
@@ -179,14 +203,19 @@ def _upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutin
     return works
 
 
-async def _flush_for_ever(pool: Pool, door: Door) -> None:
+async def _flush_for_ever(hub: Hub, door: Door) -> None:
     while True:
         await asyncio.sleep(_FLUSH_SECONDS)
-        await _flush(pool, door.counts)
-        await door.foreign.flush(pool)
+        await _flush(hub, door)
+        await door.foreign.flush(hub.pool)
 
 
-async def _flush(pool: Pool, counts: DoorCounts) -> None:
+async def _flush(hub: Hub, door: Door) -> None:
+    await _flush_counts(hub.pool, door.counts)
+    await share_counts(door.acceptor.fairness, hub.pool, hub.clock)
+
+
+async def _flush_counts(pool: Pool, counts: DoorCounts) -> None:
     taken = counts.take()
     if not taken:
         return
@@ -201,17 +230,29 @@ async def _flush(pool: Pool, counts: DoorCounts) -> None:
         METRICS.errors.labels("door_counts", error.reason).inc()
 
 
-async def _watch_disk(settings: Settings, door: Door) -> None:
-    """Refuse (AR 207) while the disk is low, rather than fill it."""
+async def _watch_room(hub: Hub, door: Door, watch: LogWatch) -> None:
+    """Refuse (AR 207) while the disk is low or the log cannot take it, rather than lose it."""
+    settings = hub.settings
     while True:
         low = disk_is_low(settings.data_dir, settings.min_free_disk_bytes)
-        if low and not door.acceptor.closed_reason:
-            _log.error("door_closed", reason="disk_low", remedy="free disk space")
-        elif not low and door.acceptor.closed_reason:
+        reason = "disk_low" if low else watch.reason
+        if reason and reason != door.acceptor.closed_reason:
+            _log.error("door_closed", reason=reason, remedy="see docs/runbooks/door-closed.md")
+        elif not reason and door.acceptor.closed_reason:
             _log.info("door_open")
-        door.acceptor.closed_reason = "disk_low" if low else ""
-        METRICS.door_closed.set(int(low))
+        door.acceptor.closed_reason = reason
+        METRICS.door_closed.set(int(bool(reason)))
         await asyncio.sleep(_DISK_SECONDS)
+
+
+async def _watch_log(watch: LogWatch) -> None:
+    turn = 0
+    while True:
+        await watch.ask()
+        if turn % _MEASURES_EVERY == 0:
+            await watch.measure()
+        turn += 1
+        await asyncio.sleep(_LOG_SECONDS)
 
 
 # -------------------------------------------------------------------------------- inbound
@@ -237,7 +278,7 @@ async def _inbound(settings: Settings, stopping: asyncio.Event) -> None:
         finally:
             await inbound.stop()
         await door.appender.stop()
-        await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(_flush(hub, door), 1.0, "door counts")
         await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
 
 
@@ -365,7 +406,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             *(work() for work in files.works),
         )
         await door.appender.stop()
-        await bounded(_flush(hub.pool, door.counts), 1.0, "door counts")
+        await bounded(_flush(hub, door), 1.0, "door counts")
 
 
 async def _slept(stopping: asyncio.Event, seconds: float) -> bool:

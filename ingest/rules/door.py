@@ -109,10 +109,40 @@ RULES: Final = (
         "The log takes what it can; what waits is bounded.",
     ),
     _not_now(
+        "rate_limited",
+        "you send faster than agreed, wait a second and go on more slowly",
+        "vous envoyez plus vite que convenu, patientez une seconde puis ralentissez",
+        "A laboratory that floods the hub must not delay another's results.",
+    ),
+    _not_now(
+        "quota_reached",
+        "your quota of today (UTC) is used up, go on tomorrow or ask the operators",
+        "quota du jour (UTC) atteint, reprenez demain ou voyez les exploitants",
+        "The quota was agreed with the laboratory; more than it is a fault in most cases.",
+    ),
+    _not_now(
+        "connection_limit_reached",
+        "you have all the connections you may, close those that you do not use",
+        "toutes vos connexions permises sont ouvertes, fermez celles qui ne servent pas",
+        "Connections that nobody closes would leave none for the other laboratories.",
+    ),
+    _not_now(
         "stopping",
         "the hub restarts, connect again in a minute",
         "le service redémarre, reconnectez-vous dans une minute",
         "A door that stops takes nothing that it could not answer.",
+    ),
+    _not_now(
+        "log_away",
+        "the log that keeps messages does not answer, its operators are told",
+        "le journal ne répond pas, les exploitants sont prévenus",
+        "What cannot be made durable is not acknowledged.",
+    ),
+    _not_now(
+        "backlog_old",
+        "the hub is far behind with what it has, its operators are told",
+        "le traitement a pris trop de retard, les exploitants sont prévenus",
+        "The log keeps a message for a limited time: none may be dropped before it is handled.",
     ),
     _not_now(
         "database_away",

@@ -23,6 +23,8 @@ class Reading(msgspec.Struct, kw_only=True):
     reader: ReaderState
     answers: int = 0
     """Answers in the batch that is open: what its BTS will say."""
+    steps: int = 0
+    """Steps behind the reader's position that are answered and kept already."""
 
 
 class Counts(msgspec.Struct, kw_only=True):

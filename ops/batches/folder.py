@@ -22,8 +22,9 @@ from schemas.errors import PermanentError, TransientError
 
 from .batch import Batch
 from .place import AnswerFile, Found, LabFolder, digest_of, lab_folders
-from .runner import BatchRunner, MessageDoor
+from .runner import BatchRunner
 from .store import BatchStore
+from .underway import MessageDoor
 
 _log = get_logger(__name__)
 _REFUSAL: Final = b"BHS|^~\\&\rBTS|0|%b\r" % FILE_REFUSED.encode()

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 import msgspec
 
-from ingest.accept import Answer, Receipt
+from ingest.accept import Answer
 from ingest.batch import BatchReader, Closed, Message, Opened, ReaderState, Skipped, Step
 from ingest.batch_answer import code_of, header_line, trailer_line
 from ops.runtime.clock import Clock
@@ -26,6 +25,7 @@ from schemas.errors import TransientError
 from .batch import Batch, Reading
 from .pace import Pace, Patience
 from .store import BatchStore
+from .underway import MessageDoor, Underway, answer_of, is_answered
 
 _CHUNK_BYTES: Final = 64 * 1024
 _SLICE_MESSAGES: Final = 4
@@ -35,36 +35,12 @@ _CHECKPOINT_BYTES: Final = 512 * 1024
 _CHECKPOINT_SECONDS: Final = 2.0
 
 
-class MessageDoor(Protocol):
-    """The way in, as a file sees it: `ingest.accept.Acceptor`, or one that knows who sends."""
-
-    def receive(self, raw: bytes) -> Receipt:
-        """Take one message. Never raises."""
-        ...
-
-    def turn_away(self, reason: str, head: bytes) -> Receipt | None:
-        """Answer a message that is not whole, if its header can be read."""
-        ...
-
-
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of reading a file."""
 
     max_message_bytes: int
     window_messages: int
     window_bytes: int
-
-
-@dataclass(slots=True)
-class _Underway:
-    """One step of the file that has no place in the answer yet."""
-
-    receipt: Receipt | None = None
-    raw: bytes = b""
-    """Kept until it is answered: a door that is closed for a moment is asked again."""
-    answer: Answer | None = None
-    text: bytes = b""
-    closed: Closed | None = None
 
 
 class BatchRunner:
@@ -116,8 +92,11 @@ class _Run:
         self._reader = BatchReader(self._limits.max_message_bytes, _copied(batch.reading.reader))
         self._answers_of_batch = batch.reading.answers
         self._counts = msgspec.structs.replace(batch.counts)
-        self._underway: deque[_Underway] = deque()
+        self._underway: deque[Underway] = deque()
         self._underway_bytes = 0
+        self._skip = batch.reading.steps
+        self._boundary = self._reader.state
+        self._index = 0
         self._written = bytearray()
         self._messages = 0
         self._kept_at = time.monotonic()
@@ -127,10 +106,12 @@ class _Run:
         """Read to the end."""
         await asyncio.to_thread(self._file.seek, self._batch.reading.reader.position)
         while chunk := await asyncio.to_thread(self._file.read, _CHUNK_BYTES):
+            self._at_boundary()
             for step in self._reader.feed(chunk):
                 await self._take(step)
             if self._is_due():
                 await self._keep(is_done=False)
+        self._at_boundary()
         for step in self._reader.close():
             await self._take(step)
         await self._keep(is_done=True)
@@ -138,20 +119,34 @@ class _Run:
 
     # ------------------------------------------------------------------ messages in
 
+    def _at_boundary(self) -> None:
+        self._boundary, self._index = self._reader.state, 0
+
+    def _put(self, underway: Underway) -> None:
+        underway.boundary, underway.index = self._boundary, self._index
+        self._underway.append(underway)
+
     async def _take(self, step: Step) -> None:
+        if self._skip:
+            self._skip -= 1
+        else:
+            await self._take_new(step)
+        self._index += 1
+
+    async def _take_new(self, step: Step) -> None:
         match step:
             case Message():
                 await self._room_for(len(step.raw))
-                await self._send(_Underway(raw=step.raw))
+                await self._send(Underway(raw=step.raw))
             case Skipped():
                 receipt = self._door.turn_away(step.fault, step.head)
-                self._underway.append(_Underway(answer=Answer(), receipt=receipt))
+                self._put(Underway(answer=Answer(), receipt=receipt))
                 if receipt is not None:
                     self._underway[-1].answer = await receipt.wait()
             case Opened():
-                self._underway.append(_Underway(text=header_line(step, self._clock.now())))
+                self._put(Underway(text=header_line(step, self._clock.now())))
             case Closed():
-                self._underway.append(_Underway(closed=step))
+                self._put(Underway(closed=step))
         if isinstance(step, Message | Skipped):
             self._messages += 1
             if self._messages % _SLICE_MESSAGES == 0:
@@ -159,10 +154,10 @@ class _Run:
                 await self._pace.breathe(now - self._slice_at)
                 self._slice_at = time.monotonic()
 
-    async def _send(self, underway: _Underway) -> None:
+    async def _send(self, underway: Underway) -> None:
         self._pace.note_own(underway.raw)
         underway.receipt = self._door.receive(underway.raw)
-        self._underway.append(underway)
+        self._put(underway)
         self._underway_bytes += len(underway.raw)
         if underway.receipt.done():
             underway.answer = underway.receipt.answer()
@@ -172,7 +167,7 @@ class _Run:
 
     async def _room_for(self, size: int) -> None:
         """Wait until the window has room; settle what is answered already."""
-        while self._underway and _is_answered(self._underway[0]):
+        while self._underway and is_answered(self._underway[0]):
             await self._settle_first()
         while self._underway and (
             len(self._underway) >= self._limits.window_messages
@@ -188,11 +183,19 @@ class _Run:
 
     async def _settle_first(self) -> None:
         first = self._underway[0]
-        answer = await _answer_of(first)
+        answer = await answer_of(first)
         if answer is not None and answer.try_again:
-            await self._again()
-            answer = await _answer_of(first)
-        self._underway.popleft()
+            try:
+                await self._again()
+            except TransientError as error:
+                if error.reason == "batch_waits":
+                    await self._keep_answered()
+                raise
+            answer = await answer_of(first)
+        self._write_first(answer)
+
+    def _write_first(self, answer: Answer | None) -> None:
+        first = self._underway.popleft()
         self._underway_bytes -= len(first.raw)
         self._write(first, answer)
 
@@ -200,15 +203,16 @@ class _Run:
         """Send again, in their order, what a closed door turned away; wait as long as it takes."""
         METRICS.files.labels("waits").inc()
         for each in self._underway:
-            await _answer_of(each)
+            await answer_of(each)
         patience = Patience(self._pace.patience_seconds)
         for each in self._underway:
             while each.answer is not None and each.answer.try_again:
                 await patience.wait()
+                await self._door.pause()
                 each.answer, each.receipt = None, self._door.receive(each.raw)
-                await _answer_of(each)
+                await answer_of(each)
 
-    def _write(self, underway: _Underway, answer: Answer | None) -> None:
+    def _write(self, underway: Underway, answer: Answer | None) -> None:
         if answer is None:
             if underway.closed is not None:
                 self._write_trailer(underway.closed)
@@ -249,7 +253,9 @@ class _Run:
         await self._settle(0)
         hit("batch.after_window")
         batch = self._batch
-        batch.reading = Reading(reader=self._reader.state, answers=self._answers_of_batch)
+        batch.reading = Reading(
+            reader=self._reader.state, answers=self._answers_of_batch, steps=self._skip
+        )
         batch.counts = msgspec.structs.replace(self._counts)
         await self._store.advance(batch, bytes(self._written), is_done=is_done)
         hit("batch.after_checkpoint")
@@ -257,22 +263,21 @@ class _Run:
         self._messages = 0
         self._kept_at = time.monotonic()
 
+    async def _keep_answered(self) -> None:
+        """Keep what is answered before the turn ends, up to the message that has to wait.
 
-def _is_answered(underway: _Underway) -> bool:
-    return underway.receipt is None or underway.answer is not None or underway.receipt.done()
-
-
-async def _answer_of(underway: _Underway) -> Answer | None:
-    """Return the answer of a message once it has one, None for what is no message.
-
-    Raises:
-        TransientError: Nobody knows whether it is durable (`append_unknown`).
-    """
-    if underway.answer is None and underway.receipt is not None:
-        underway.answer = await underway.receipt.wait()
-    if underway.answer is not None and underway.answer.close:
-        raise TransientError("append_unknown", "the file goes on from its last checkpoint")
-    return underway.answer
+        What a laboratory may send in a day would else be used up by the same messages each day.
+        """
+        while not ((answer := self._underway[0].answer) is not None and answer.try_again):
+            self._write_first(answer)
+        first, batch = self._underway[0], self._batch
+        if not self._written or first.boundary is None:
+            return
+        batch.reading = Reading(
+            reader=first.boundary, answers=self._answers_of_batch, steps=first.index
+        )
+        batch.counts = msgspec.structs.replace(self._counts)
+        await self._store.advance(batch, bytes(self._written), is_done=False)
 
 
 def _copied(state: ReaderState) -> ReaderState:

@@ -27,8 +27,9 @@ from schemas.errors import HubError, PermanentError, TransientError
 
 from .batch import Batch
 from .place import has_room
-from .runner import BatchRunner, MessageDoor
+from .runner import BatchRunner
 from .store import BatchStore
+from .underway import MessageDoor
 
 _log = get_logger(__name__)
 _LOOK_SECONDS: Final = 2.0

@@ -95,6 +95,7 @@ class InboundDoor:
                 progress=self._store,
                 turn=self._turn,
                 door=door.acceptor,
+                line=door.acceptor.fairness.line_of_file(),
                 prover=prover_of(hub, door),
                 limits=InboundLimits(
                     max_message_bytes=settings.max_frame_bytes,

@@ -18,16 +18,23 @@ from .failpoints import hit
 from .intake_log import IntakeLog
 from .metrics import METRICS
 
+_Queued = tuple[IntakeRecord, asyncio.Future[int]]
+
 
 @dataclass(slots=True)
 class _Lane:
-    queue: deque[tuple[IntakeRecord, asyncio.Future[int]]] = field(default_factory=deque)
+    queues: dict[int, deque[_Queued]] = field(default_factory=dict)
+    """What waits, by laboratory; the laboratory whose turn it is comes first."""
+    queued: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     queued_bytes: int = 0
 
 
 class GroupAppender:
     """Collects records and appends them in batches, each batch durable as a whole.
+
+    Where more waits than one append takes, each laboratory has its turn, whoever came first; what
+    one laboratory sent stays in its order.
 
     Args:
         log: The engine.
@@ -77,11 +84,15 @@ class GroupAppender:
             raise TransientError("stopping", "send again")
         lane = self._lanes[record.partition % len(self._lanes)]
         size = len(record.payload)
-        if len(lane.queue) >= self._max_queued or lane.queued_bytes + size > self._max_queued_bytes:
+        if lane.queued >= self._max_queued or lane.queued_bytes + size > self._max_queued_bytes:
             METRICS.limit_hits.labels("append_queue").inc()
             raise TransientError("backpressure", "send again in a few seconds")
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        lane.queue.append((record, future))
+        queue = lane.queues.get(record.lab_id)
+        if queue is None:
+            queue = lane.queues[record.lab_id] = deque()
+        queue.append((record, future))
+        lane.queued += 1
         lane.queued_bytes += size
         lane.wake.set()
         return future
@@ -101,22 +112,24 @@ class GroupAppender:
 
     async def _run(self, lane: _Lane) -> None:
         while True:
-            while lane.queue:
+            while lane.queued:
                 await self._append(lane, self._take(lane))
             if self._stopping:
                 return
             await lane.wake.wait()
             lane.wake.clear()
 
-    def _take(self, lane: _Lane) -> list[tuple[IntakeRecord, asyncio.Future[int]]]:
-        size = min(self._max_batch, len(lane.queue))
-        batch = [lane.queue.popleft() for _ in range(size)]
+    def _take(self, lane: _Lane) -> list[_Queued]:
+        if lane.queued <= self._max_batch:
+            batch = [queued for queue in lane.queues.values() for queued in queue]
+            lane.queues.clear()
+        else:
+            batch = in_turns(lane.queues, self._max_batch)
+        lane.queued -= len(batch)
         lane.queued_bytes -= sum(len(record.payload) for record, _ in batch)
         return batch
 
-    async def _append(
-        self, lane: _Lane, batch: list[tuple[IntakeRecord, asyncio.Future[int]]]
-    ) -> None:
+    async def _append(self, lane: _Lane, batch: list[_Queued]) -> None:
         records = [record for record, _ in batch]
         METRICS.append_batch.observe(len(records))
         try:
@@ -142,13 +155,25 @@ class GroupAppender:
                     future.set_result(offset)
 
     def _fail(self, lane: _Lane, error: HubError) -> None:
-        batch = list(lane.queue)
-        lane.queue.clear()
-        lane.queued_bytes = 0
+        batch = [queued for queue in lane.queues.values() for queued in queue]
+        lane.queues.clear()
+        lane.queued = lane.queued_bytes = 0
         _reject(batch, error)
 
 
-def _reject(batch: list[tuple[IntakeRecord, asyncio.Future[int]]], error: HubError) -> None:
+def in_turns(queues: dict[int, deque[_Queued]], most: int) -> list[_Queued]:
+    """Take one of each laboratory in turn out of `queues`; whose turn is next stays first."""
+    batch: list[_Queued] = []
+    while len(batch) < most and queues:
+        lab_id = next(iter(queues))
+        queue = queues.pop(lab_id)
+        batch.append(queue.popleft())
+        if queue:
+            queues[lab_id] = queue  # behind the others
+    return batch
+
+
+def _reject(batch: list[_Queued], error: HubError) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(type(error)(error.reason, error.remedy))

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final, Literal, Protocol, get_args
 
 import msgspec
@@ -84,6 +85,14 @@ def refusal_of(error: BaseException) -> Refusal:
     return "other"
 
 
+Pace = Callable[[], float]
+"""Takes the place of one new peer; else says after how many seconds there is one."""
+
+
+def _at_once() -> float:
+    return 0.0
+
+
 class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a handshake may take; each is a setting."""
 
@@ -122,6 +131,7 @@ class TlsServer:
         host: Who counts peers in and out.
         door: Name in the figures: mllp or http.
         limits: What a handshake may take.
+        pace: Says how long to take nobody; those who come wait in the backlog meanwhile.
     The loop has to be uvloop's (`needs_uvloop`).
     """
 
@@ -133,7 +143,9 @@ class TlsServer:
         *,
         door: str,
         limits: HandshakeLimits,
+        pace: Pace = _at_once,
     ) -> None:
+        self._pace = pace
         self._listening = listening
         self._material = material
         self._host = host
@@ -164,6 +176,10 @@ class TlsServer:
 
     def _accept(self) -> None:
         for _ in range(self._limits.accepts_per_turn):
+            if (seconds := self._pace()) > 0:
+                METRICS.limit_hits.labels("accept_rate").inc()
+                self._rest(seconds)
+                return
             try:
                 taken, address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -171,7 +187,7 @@ class TlsServer:
             except OSError:
                 # No file descriptor left, most likely: those who hang up give some back.
                 METRICS.limit_hits.labels("file_descriptors").inc()
-                self._rest()
+                self._rest(_REST_SECONDS)
                 return
             peer = self._host.admit_address(str(address[0]))
             if peer is None:
@@ -182,9 +198,9 @@ class TlsServer:
             self._shaking.add(task)
             task.add_done_callback(self._shaking.discard)
 
-    def _rest(self) -> None:
+    def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listening)
-        self._loop.call_later(_REST_SECONDS, self._resume)
+        self._loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
         if self._listening.fileno() >= 0:

@@ -17,11 +17,13 @@ _READ_SECONDS: Final = 0.02
 _FETCH_SECONDS: Final = 5.0
 _TOPIC_SECONDS: Final = 30.0
 
+RETENTION_SECONDS: Final = 7 * 24 * 3_600
+
 # A frame of 8 MiB, what was mapped out of it, and the envelope.
 TOPIC_CONFIGS: Final = {
     "max.message.bytes": str(10 * 1024 * 1024),
     "cleanup.policy": "delete",
-    "retention.ms": str(7 * 24 * 3600 * 1000),
+    "retention.ms": str(RETENTION_SECONDS * 1_000),
     "unclean.leader.election.enable": "false",
 }
 
@@ -116,6 +118,7 @@ async def open_kafka_log(
     partitions: int,
     replication_factor: int,
     min_insync_replicas: int,
+    retention_seconds: float = RETENTION_SECONDS,
     appends: bool = True,
 ) -> KafkaIntakeLog:
     """Make the topic if it is not there, connect, and return the log.
@@ -126,13 +129,18 @@ async def open_kafka_log(
         partitions: As fixed at init; a topic with another number is fatal.
         replication_factor: For a topic that is made now.
         min_insync_replicas: For a topic that is made now.
+        retention_seconds: For a topic that is made now.
         appends: False for a process that only reads.
 
     Raises:
         TransientError: The brokers are away.
         FatalError: The topic does not fit.
     """
-    configs = {**TOPIC_CONFIGS, "min.insync.replicas": str(min_insync_replicas)}
+    configs = {
+        **TOPIC_CONFIGS,
+        "min.insync.replicas": str(min_insync_replicas),
+        "retention.ms": str(int(retention_seconds * 1_000)),
+    }
     spec = TopicSpec(partitions=partitions, replication_factor=replication_factor, configs=configs)
     await ensure_topics(settings, {topic: spec}, _TOPIC_SECONDS)
     reader, finder = PartitionReader(settings, topic), PartitionReader(settings, topic)

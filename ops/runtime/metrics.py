@@ -218,7 +218,22 @@ class Metrics:
         )
         self.door_closed = Gauge(
             f"{name}_door_closed",
-            "1 while every message is answered AR 207 (disk low)",
+            "1 while every message is answered AR 207 (disk low, log away, backlog old)",
+            multiprocess_mode="livemax",
+        )
+        self.oldest_unread_seconds = Gauge(
+            f"{name}_oldest_unread_seconds",
+            "Age of the oldest record in the intake log that dispatch has not handled",
+            multiprocess_mode="livemax",
+        )
+        self.held_connections = Gauge(
+            f"{name}_held_connections",
+            "Connections not read for a while because their laboratory was over a limit",
+            multiprocess_mode="livesum",
+        )
+        self.over_quota = Gauge(
+            f"{name}_laboratories_over_quota",
+            "Laboratories that have used up their quota of the day",
             multiprocess_mode="livemax",
         )
         # -- the register of laboratories

@@ -202,6 +202,40 @@ class Settings(BaseSettings):
         ge=1_024,
         description="What is read of one connection before all others have had their turn.",
     )
+    max_connections_per_laboratory: Count = Field(
+        1_000,
+        description="Connections of one laboratory to one ingest process, where the register sets"
+        " none; beyond: AR 207 and the end of the connection.",
+    )
+    accepts_per_second: Count = Field(
+        1_000,
+        description="New connections that one ingest process takes a second; beyond, they wait in"
+        " the backlog.",
+    )
+    turn_frames: Count = Field(
+        8, description="Messages judged before other laboratories' sockets are looked at."
+    )
+    laboratory_window_frames: Count = Field(
+        32,
+        description="Messages of one laboratory without an answer in one process before its"
+        " connections are not read (HTTP: 429).",
+    )
+    limit_pause_seconds: Seconds = Field(
+        1.0,
+        description="How long, about, a connection is not read after it was over its laboratory's"
+        " rate or quota, or looped.",
+    )
+    loop_repeats: Count = Field(
+        10,
+        description="Equal messages of one connection that are appended before the next is"
+        " answered without.",
+    )
+    loop_seconds: Seconds = Field(
+        60.0, description="For how long equal messages are counted together."
+    )
+    loop_keys: Count = Field(
+        8, description="Different messages of one connection kept in mind to see a loop."
+    )
     window_frames: Count = Field(
         32, description="Frames of one connection in flight before it is not read."
     )
@@ -311,6 +345,23 @@ class Settings(BaseSettings):
         description="With less free disk (or less than a tenth of it) messages get AR 207.",
     )
 
+    log_away_seconds: Seconds = Field(
+        5.0, description="How long the intake log may be silent before messages get AR 207."
+    )
+    log_retention_seconds: float = Field(
+        7 * 86_400.0,
+        ge=3_600,
+        le=366 * 86_400,
+        description="How long the intake log keeps a record (cluster: `retention.ms` of the topic,"
+        " set when it is made).",
+    )
+    log_margin_seconds: float = Field(
+        86_400.0,
+        ge=0,
+        le=366 * 86_400,
+        description="Messages get AR 207 when an unhandled record is this near its end.",
+    )
+
     # -- dispatch, relay
     dispatch_linger_seconds: Seconds = Field(
         0.02, description="How long a worker waits for more when a batch is small."
@@ -364,6 +415,8 @@ class Settings(BaseSettings):
             raise ValueError("realm test listens on loopback only: set realm=production")
         for door, host in (("mllp", self.mllp_host), ("http", self.http_host)):
             self._tls_fits(door, host)
+        if self.log_margin_seconds >= self.log_retention_seconds:
+            raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
         self._inbound_fits()

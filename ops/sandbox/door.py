@@ -12,6 +12,7 @@ from typing import Final
 from ingest.accept import Answer, Receipt
 from ingest.ack import build_acks
 from ingest.er7 import header_line
+from ingest.fairness import Line
 from ingest.judge import LabProfile
 from ingest.lab import Peer
 from ops.checking.entries import Options, entry_of, verdict_of
@@ -56,7 +57,12 @@ class SandboxDoor:
             profile=profile, realm=Realm.TEST, max_message_bytes=max_frame_bytes
         )
 
-    def receive(self, raw: bytes, peer: Peer | None = None) -> Receipt:  # noqa: ARG002 - speaks to all
+    def receive(
+        self,
+        raw: bytes,
+        peer: Peer | None = None,  # noqa: ARG002 - speaks to all
+        line: Line | None = None,  # noqa: ARG002 - has no limits of a laboratory
+    ) -> Receipt:
         """Answer one message at once. Never raises."""
         return Receipt(self._answered(Part(raw=raw, lines=_lines(raw))))
 

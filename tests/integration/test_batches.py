@@ -22,7 +22,7 @@ from ops.batches.door import BatchDoor, open_batch_door
 from ops.batches.folder import FolderLimits, FolderWatch
 from ops.batches.http import routes_of
 from ops.batches.pace import Pace
-from ops.batches.peer import SenderDoor
+from ops.batches.peer import ANYBODY, SenderDoor
 from ops.batches.place import LabFolder, folder_name
 from ops.batches.runner import BatchLimits, BatchRunner
 from ops.batches.store import BatchStore
@@ -66,9 +66,12 @@ class Place:
             size_bytes=len(content),
         )
 
+    def way_in(self, sender: str = ANYBODY) -> SenderDoor:
+        return SenderDoor(self.door.acceptor, self.door.register, sender, "token")
+
     async def read(self, content: bytes, name: str = "a.hl7", **how: Any) -> Batch:
         batch = await self.begin(content, name)
-        await self.runner(**how).run(batch, io.BytesIO(content), self.door.acceptor)
+        await self.runner(**how).run(batch, io.BytesIO(content), self.way_in())
         return batch
 
     async def answers(self, batch: Batch) -> bytes:
@@ -196,7 +199,7 @@ async def test_a_reading_that_was_cut_goes_on_where_it_was(
     failpoints.arm(f"batch.{failpoint}=raise@{1 if failpoint == 'after_done' else 3}")
     batch = await place.begin(content)
     with pytest.raises(failpoints.FailpointError):
-        await place.runner().run(batch, io.BytesIO(content), place.door.acceptor)
+        await place.runner().run(batch, io.BytesIO(content), place.way_in())
     kept = await place.begin(content)
     before = await place.answers(kept)
     assert told(before), "something was kept"
@@ -217,9 +220,9 @@ async def test_what_reads_a_file_at_the_same_time_is_overtaken_and_keeps_nothing
 ) -> None:
     content = file_of(numbered(1))
     slow, quick = await place.begin(content), await place.begin(content)
-    await place.runner().run(quick, io.BytesIO(content), place.door.acceptor)
+    await place.runner().run(quick, io.BytesIO(content), place.way_in())
     with pytest.raises(TransientError, match="batch_overtaken"):
-        await place.runner().run(slow, io.BytesIO(content), place.door.acceptor)
+        await place.runner().run(slow, io.BytesIO(content), place.way_in())
     assert told(await place.answers(quick)) == ["AA M-1"]
 
 
@@ -268,6 +271,9 @@ async def test_patience_has_an_end_and_the_file_keeps_its_place(place: Place) ->
 
 async def test_an_unknown_result_is_not_answered(place: Place) -> None:
     class InDoubt:
+        async def pause(self) -> None:
+            pass
+
         def receive(self, raw: bytes) -> Receipt:
             return Receipt(Answer(close=True))
 
@@ -507,6 +513,9 @@ async def test_what_takes_longer_is_202_and_goes_on(
     http: Http, place: Place, tmp_path: Path
 ) -> None:
     class Closing:
+        async def pause(self) -> None:
+            pass
+
         def receive(self, raw: bytes) -> Receipt:
             place.door.acceptor.closed_reason = "disk_low" if not opened.is_set() else ""
             return place.door.acceptor.receive(raw)

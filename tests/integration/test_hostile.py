@@ -71,6 +71,8 @@ async def test_a_crowd_of_hostile_peers_costs_honest_ones_no_answer(tmp_path: Pa
         await until(lambda: door.open == 0)
         assert METRICS.connections._value.get() == connections
         assert METRICS.tls_handshaking._value.get() == 0
-        assert door.listener._per_address == {} and door.listener._per_lab == {}
+        assert door.listener._per_address == {}
+        shares = door.listener.fairness._shares.values()
+        assert [share.connections for share in shares] == [0] * len(shares)
         assert {record.lab_id for record in door.accepted} == {1, 2}
     assert errors == []

@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from ingest.lab import Lab, LabCertificate, Peer
+from ingest.lab import Lab, LabCertificate, LabLimits, Peer
 from ingest.peers import CertificateDoor
 from ops.api import ApiParts, build_api
 from ops.body_limit import BodyLimit
@@ -64,7 +64,6 @@ async def https(
     authority: Authority,
     *labs: Lab,
     tls: bool = True,
-    wait: float = 0.0,
     body_seconds: float = 60.0,
 ) -> AsyncIterator[Https]:
     door = HubDoor(folder, authority, unknown=True)
@@ -78,7 +77,6 @@ async def https(
             acceptor=door.acceptor,
             proofs=Proofs(door.register, certificates if tls else None),
             keys=IdempotencyKeys(3),
-            must_wait=lambda _: wait,
         ),
         reader=nothing,
         tokens={},
@@ -343,7 +341,12 @@ async def test_415_429_and_503_say_what_to_do(tmp_path: Path, authority: Authori
         answer = await http.post(hub.url, content=message_of("LAB01"), headers=bearer(1))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert b"\rMSA|AR|" in answer.content
-    async with https(tmp_path / "b", authority, lab_of(1), wait=1.2) as hub, hub.client() as http:
-        answer = await http.post(hub.url, content=message_of("LAB01"), headers=bearer(1))
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
-        assert hub.door.accepted == []
+    lab = lab_of(1, limits=LabLimits(rate_per_second=0.001, burst=1))
+    async with https(tmp_path / "b", authority, lab) as hub, hub.client() as http:
+        for status, code in ((200, b"AA"), (429, b"AR")):
+            answer = await http.post(hub.url, content=message_of("LAB01"), headers=bearer(1))
+            assert answer.status_code == status
+            assert b"\rMSA|" + code + b"|" in answer.content
+        assert answer.headers["retry-after"] == "5"
+        assert b"rate_limited" in answer.content
+        assert len(hub.door.accepted) == 1

@@ -68,6 +68,7 @@ class Place:
             progress=self.store,
             turn=turn,
             door=door.acceptor,
+            line=door.acceptor.fairness.line_of_file(),
             prover=prover_of(self.hub, door),
             limits=InboundLimits(
                 max_message_bytes=200_000, window_records=10, window_bytes=1_000_000

@@ -17,7 +17,7 @@ from ingest.lab import Lab, LabCertificate, LabLimits
 from ingest.listener import ListenerLimits
 from ops.client import MllpClient
 from ops.runtime.handshake import REFUSALS, HandshakeLimits
-from schemas.errors import FatalError
+from schemas.errors import FatalError, TransientError
 from tests.support.certificates import Authority, Issued, client_context
 from tests.support.product import LABDISPATCH
 from tests.support.tls_door import (
@@ -329,7 +329,12 @@ async def test_a_laboratory_has_its_own_limit_of_connections(
     async with hub_door(tmp_path, authority, labs) as door:
         async with client(door, mine) as hub:
             assert (await hub.send(message_of("LAB01"))).code == "AA"
-            assert await seen_by_the_peer(door, client_context(authority, mine)) == "closed"
+            async with client(door, mine) as second:
+                turned_away = await second.send(message_of("LAB01"))
+                assert turned_away.code == "AR"
+                assert b"connection_limit_reached" in turned_away.raw
+                with pytest.raises(TransientError, match="no_answer"):
+                    await second.send(message_of("LAB01"))
             async with client(door, other) as another:
                 assert (await another.send(message_of("LAB02"))).code == "AA"
         await until(lambda: door.open == 0)

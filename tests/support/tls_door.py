@@ -118,7 +118,9 @@ class HubDoor:
             counts=self.counts,
             note_foreign=lambda peer, name: self.foreign.append((peer, name)),
         )
-        self.listener = MllpListener(self.acceptor, limits or ListenerLimits())
+        self.listener = MllpListener(
+            self.acceptor, limits or ListenerLimits(), self.acceptor.fairness
+        )
         self.material = TlsMaterial(authority.files, door="mllp", demand="required")
         self.door = CertificateDoor(
             self.material,

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ingest.accept import Acceptor, Answer, DoorCounts
-from ingest.labs import Lab, LabRegister
+from ingest.fairness import FairLimits, Fairness
+from ingest.lab import NO_LIMITS
+from ingest.labs import Lab, LabLimits, LabRegister
 from ops.runtime.group_append import GroupAppender
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.simulate.sample import sample_message
@@ -47,26 +49,35 @@ class GatedLog(FakeIntakeLog):
 class Register:
     """A register that knows who registers, in the state the test wants."""
 
-    def __init__(self, state: str = "onboarding") -> None:
+    def __init__(self, state: str = "onboarding", limits: LabLimits = NO_LIMITS) -> None:
         self.state = state
+        self.limits = limits
 
     async def all(self) -> list[Lab]:
         return []
 
     async def register(self, registry_id: str) -> Lab:
-        return Lab(lab_id=7, registry_id=registry_id, state=self.state)
+        return Lab(lab_id=7, registry_id=registry_id, state=self.state, limits=self.limits)
 
 
 class Place:
     """An acceptor with what lies around it."""
 
-    def __init__(self, folder: Path, *, state: str = "onboarding", registers: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        state: str = "onboarding",
+        registers: bool = True,
+        limits: LabLimits = NO_LIMITS,
+        fair: FairLimits | None = None,
+    ) -> None:
         self.log = GatedLog()
         self.appender = GroupAppender(self.log, deadline_seconds=5)
         self.counts = DoorCounts()
         self.vault = Vault(FolderKeyStore(folder / "keys"), Noon())
         self.acceptor = Acceptor(
-            register=LabRegister(Register(state), register_unknown=registers),
+            register=LabRegister(Register(state, limits), register_unknown=registers),
             appender=self.appender,
             vault=self.vault,
             clock=Noon(),
@@ -74,6 +85,7 @@ class Place:
             partitions=4,
             inbox_secret=b"s" * 32,
             counts=self.counts,
+            fairness=Fairness(fair),
         )
 
     async def answer(self, raw: bytes) -> Answer:
@@ -179,3 +191,73 @@ async def test_the_first_messages_of_a_new_sender_keep_their_order(place: Place)
         assert code_of(await receipt.wait()) == b"AA"
     raws = [place.opened(record).raw for record in place.log.records]
     assert raws == [sample_message() + b"ZZZ|%d\r" % number for number in range(20)]
+
+
+async def test_over_its_rate_a_laboratory_is_told_to_wait_and_nothing_is_kept(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, limits=LabLimits(rate_per_second=0.001, burst=2))
+    place.appender.start()
+    codes = [code_of(await place.answer(sample_message())) for _ in range(2)]
+    assert codes == [b"AA", b"AA"]
+    answer = await place.answer(sample_message())
+    assert (code_of(answer), answer.try_again, answer.is_over_limit) == (b"AR", True, True)
+    assert b"207" in answer.parts[0]
+    assert b"rate_limited" in answer.parts[0]
+    assert place.counts.take() == {("AR", "rate_limited"): 1}
+    assert len(place.log.records) == 2
+    await place.appender.stop()
+
+
+async def test_a_used_up_quota_says_to_come_back_at_midnight(tmp_path: Path) -> None:
+    place = Place(tmp_path, limits=LabLimits(daily_quota=1))
+    place.appender.start()
+    await place.answer(sample_message())
+    answer = await place.answer(sample_message())
+    assert b"quota_reached" in answer.parts[0]
+    assert answer.retry_after_seconds == 12 * 3_600  # it is noon
+    await place.appender.stop()
+
+
+async def test_a_loop_is_answered_alike_without_another_record(tmp_path: Path) -> None:
+    place = Place(tmp_path, fair=FairLimits(loop_repeats=3))
+    place.appender.start()
+    place.log.gate.set()
+    line = place.acceptor.fairness.line(lambda: None)
+    answers = [await place.acceptor.receive(sample_message(), None, line).wait() for _ in range(9)]
+    assert len(set(answers)) == 1
+    assert len(place.log.records) == 3
+    assert place.counts.take() == {("duplicate", "same_bytes"): 6}
+    other = place.acceptor.fairness.line(lambda: None)
+    await place.acceptor.receive(sample_message(), None, other).wait()
+    assert len(place.log.records) == 4  # another connection
+    await place.acceptor.receive(sample_message() + b"ZZZ|1\r", None, line).wait()
+    assert len(place.log.records) == 5  # other bytes
+    await place.appender.stop()
+
+
+async def test_a_refused_message_in_a_loop_stays_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, fair=FairLimits(loop_repeats=2))
+    place.appender.start()
+    place.log.gate.set()
+    line = place.acceptor.fairness.line(lambda: None)
+    for _ in range(6):
+        assert code_of(await place.acceptor.receive(NO_PID, None, line).wait()) == b"AE"
+    assert len(place.log.records) == 2
+    await place.appender.stop()
+
+
+async def test_a_loop_is_never_answered_from_an_append_that_failed(tmp_path: Path) -> None:
+    place = Place(tmp_path, fair=FairLimits(loop_repeats=1))
+    place.appender.start()
+    place.log.gate.set()
+    line = place.acceptor.fairness.line(lambda: None)
+    await place.answer(sample_message())  # it is known; on another line
+    for _ in range(5):
+        place.log.fail_next = TransientError("database_away")
+        answer = await place.acceptor.receive(sample_message(), None, line).wait()
+        assert code_of(answer) == b"AR"
+    assert len(place.log.records) == 1
+    assert code_of(await place.acceptor.receive(sample_message(), None, line).wait()) == b"AA"
+    assert len(place.log.records) == 2
+    await place.appender.stop()

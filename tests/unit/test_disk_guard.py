@@ -79,8 +79,11 @@ async def door(
     """A door under the station's own watch, which looks all the time here."""
     monkeypatch.setattr(stations, "_DISK_SECONDS", 0.0)
     made: Any = SimpleNamespace(acceptor=SimpleNamespace(closed_reason=""))
-    settings = load_settings(data_dir=tmp_path, min_free_disk_bytes=2 * GIB)
-    watch = asyncio.create_task(stations._watch_disk(settings, made))
+    hub: Any = SimpleNamespace(
+        settings=load_settings(data_dir=tmp_path, min_free_disk_bytes=2 * GIB)
+    )
+    made.log = SimpleNamespace(reason="")
+    watch = asyncio.create_task(stations._watch_room(hub, made, made.log))
     try:
         yield made
     finally:
@@ -102,6 +105,17 @@ async def test_the_door_closes_and_opens_again_by_itself(
         await _looked(disk)
         assert (door.acceptor.closed_reason, _closed()) == ("", 0)
     assert set(disk.asked) == {tmp_path}
+
+
+async def test_the_door_closes_also_for_the_log(disk: Disk, door: SimpleNamespace) -> None:
+    for reason in ("log_away", "backlog_old", ""):
+        door.log.reason = reason
+        await _looked(disk)
+        assert (door.acceptor.closed_reason, _closed()) == (reason, float(bool(reason)))
+    door.log.reason = "log_away"
+    disk.free = GIB
+    await _looked(disk)
+    assert door.acceptor.closed_reason == "disk_low"
 
 
 async def test_a_closed_door_is_told_once_and_its_opening_once(

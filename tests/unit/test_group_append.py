@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import msgspec
 import pytest
 
 from ops.runtime.group_append import GroupAppender
@@ -180,3 +181,29 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
     log.waiting[0].set_result(None)
     await slow
     await appender.stop()
+
+
+def of_lab(lab_id: int, number: int) -> IntakeRecord:
+    return msgspec.structs.replace(record(0, b"%d" % number), lab_id=lab_id)
+
+
+async def test_one_that_floods_does_not_keep_another_waiting(
+    appender: GroupAppender, log: GatedLog
+) -> None:
+    first = appender.submit(of_lab(1, 0))
+    await log.entered.wait()
+    flood = [appender.submit(of_lab(1, number)) for number in range(1, 16)]
+    honest = [appender.submit(of_lab(2, number)) for number in range(3)]
+    log.gate.release()
+    log.gate.release()
+    await asyncio.gather(first, *honest)
+    assert log.sizes[:2] == [1, 10]
+    assert sum(future.done() for future in flood) == 7
+    for _ in range(9):
+        log.gate.release()
+    await asyncio.gather(*flood)
+    payloads = {
+        lab_id: [int(held.payload) for held in log.lanes[0] if held.lab_id == lab_id]
+        for lab_id in (1, 2)
+    }
+    assert payloads == {1: list(range(16)), 2: [0, 1, 2]}

@@ -181,6 +181,7 @@ class Place:
             progress=self.progress,
             turn=Always(),
             door=self.acceptor,
+            line=self.acceptor.fairness.line_of_file(),
             prover=Prover(register, SECRET),
             limits=InboundLimits(
                 max_message_bytes=self.max_message_bytes, window_records=8, window_bytes=50_000

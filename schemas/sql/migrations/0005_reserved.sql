@@ -1,2 +1,0 @@
--- The number belongs to another change; nothing is done here.
-SELECT 1;
