@@ -62,7 +62,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     unread_answer_seconds: float = 30.0
     keepalive_seconds: int = 60
     accepts_per_second: float = 1_000.0
-    turn_frames: int = 8
+    turn_frames: int = 2
     """Messages judged in one turn of the loop."""
 
 
