@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def add_to(
         """List records that were parked, each with topic, partition, offset and reason."""
         from ops.inbound.command import print_parked
 
-        asyncio.run(print_parked(data_dir, limit=limit, everything=everything, as_json=as_json))
+        run(print_parked(data_dir, limit=limit, everything=everything, as_json=as_json))
 
     @inbound.command()
     @click.argument("parked_id", metavar="PARKED", type=click.UUID)
@@ -63,7 +62,7 @@ def add_to(
         """Show one parked record, and what to do; its value is not shown."""
         from ops.inbound.command import print_one
 
-        asyncio.run(print_one(data_dir, parked_id, as_json=as_json))
+        run(print_one(data_dir, parked_id, as_json=as_json))
 
     @inbound.command()
     @click.argument("parked_id", metavar="PARKED", type=click.UUID)
@@ -85,4 +84,4 @@ def add_to(
         """Print the signing keys of a laboratory: one for each token that holds."""
         from ops.inbound.command import print_keys
 
-        asyncio.run(print_keys(data_dir, laboratory, actor=actor, as_json=as_json))
+        run(print_keys(data_dir, laboratory, actor=actor, as_json=as_json))
