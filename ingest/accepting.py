@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
-from ops.runtime.handshake import Pace
-from ops.runtime.metrics import METRICS
+from ops.runtime.accepting import Accepting, Pace
 
 from .fairness import TokenBucket
 
-_REST_SECONDS: Final = 0.5
 _ACCEPTS_PER_TURN: Final = 64
 
 
@@ -29,7 +27,7 @@ def pace_of(rate: float, now: Callable[[], float]) -> Pace:
     return pace
 
 
-class PlainServer:
+class PlainServer(Accepting):
     """Accepts on a listening socket at a pace; who comes faster waits in its backlog.
 
     Args:
@@ -41,46 +39,11 @@ class PlainServer:
     def __init__(
         self, listening: socket.socket, factory: Callable[[], asyncio.Protocol], pace: Pace
     ) -> None:
-        self._listening = listening
+        super().__init__(listening, pace, _ACCEPTS_PER_TURN)
         self._factory = factory
-        self._pace = pace
-        self._loop = asyncio.get_running_loop()
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(listening, self._accept)
 
-    @property
-    def port(self) -> int:
-        """The port in use."""
-        return int(self._listening.getsockname()[1])
-
-    def close(self) -> None:
-        """Take no new peer, and drop those that were not handed on yet: nothing was taken."""
-        if self._listening.fileno() < 0:
-            return
-        self._loop.remove_reader(self._listening)
-        self._listening.close()
-        for task in list(self._connecting):
-            task.cancel()
-
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            if (seconds := self._pace()) > 0:
-                METRICS.limit_hits.labels("accept_rate").inc()
-                self._rest(seconds)
-                return
-            try:
-                taken, _ = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:
-                # No file descriptor left, most likely: those who hang up give some back.
-                METRICS.limit_hits.labels("file_descriptors").inc()
-                self._rest(_REST_SECONDS)
-                return
-            taken.setblocking(False)
-            task = self._loop.create_task(self._connect(taken))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+    def _take(self, taken: socket.socket, _address: Any) -> Coroutine[Any, Any, None]:
+        return self._connect(taken)
 
     async def _connect(self, taken: socket.socket) -> None:
         try:
@@ -90,11 +53,3 @@ class PlainServer:
         except asyncio.CancelledError:
             taken.close()
             raise
-
-    def _rest(self, seconds: float) -> None:
-        self._loop.remove_reader(self._listening)
-        self._loop.call_later(seconds, self._resume)
-
-    def _resume(self) -> None:
-        if self._listening.fileno() >= 0:
-            self._loop.add_reader(self._listening, self._accept)

@@ -11,17 +11,17 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Final, Literal, Protocol, get_args
+from collections.abc import Coroutine
+from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
 
 from schemas.errors import FatalError
 
+from .accepting import Accepting, Pace, at_once
 from .metrics import METRICS
 from .tls import TlsMaterial
 
-_REST_SECONDS: Final = 0.5
 Refusal = Literal[
     "no_certificate",
     "unknown_ca",
@@ -85,14 +85,6 @@ def refusal_of(error: BaseException) -> Refusal:
     return "other"
 
 
-Pace = Callable[[], float]
-"""Takes the place of one new peer; else says after how many seconds there is one."""
-
-
-def _at_once() -> float:
-    return 0.0
-
-
 class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a handshake may take; each is a setting."""
 
@@ -122,7 +114,7 @@ class Host(Protocol):
         ...
 
 
-class TlsServer:
+class TlsServer(Accepting):
     """Accepts on a listening socket and shakes hands; what comes through belongs to its host.
 
     Args:
@@ -143,68 +135,22 @@ class TlsServer:
         *,
         door: str,
         limits: HandshakeLimits,
-        pace: Pace = _at_once,
+        pace: Pace = at_once,
     ) -> None:
-        self._pace = pace
-        self._listening = listening
+        super().__init__(listening, pace, limits.accepts_per_turn)
         self._material = material
         self._host = host
         self._door = door
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._shaking: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(listening, self._accept)
-
-    @property
-    def port(self) -> int:
-        """The port in use."""
-        return int(self._listening.getsockname()[1])
 
     @property
     def shaking(self) -> int:
         """How many handshakes are under way."""
-        return len(self._shaking)
+        return len(self._coming)
 
-    def close(self) -> None:
-        """Take no new peer, and drop those whose handshake is not done: nothing was taken."""
-        if self._listening.fileno() < 0:
-            return
-        self._loop.remove_reader(self._listening)
-        self._listening.close()
-        for task in list(self._shaking):
-            task.cancel()
-
-    def _accept(self) -> None:
-        for _ in range(self._limits.accepts_per_turn):
-            if (seconds := self._pace()) > 0:
-                METRICS.limit_hits.labels("accept_rate").inc()
-                self._rest(seconds)
-                return
-            try:
-                taken, address = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:
-                # No file descriptor left, most likely: those who hang up give some back.
-                METRICS.limit_hits.labels("file_descriptors").inc()
-                self._rest(_REST_SECONDS)
-                return
-            peer = self._host.admit_address(str(address[0]))
-            if peer is None:
-                taken.close()
-                continue
-            taken.setblocking(False)
-            task = self._loop.create_task(self._shake(taken, peer))
-            self._shaking.add(task)
-            task.add_done_callback(self._shaking.discard)
-
-    def _rest(self, seconds: float) -> None:
-        self._loop.remove_reader(self._listening)
-        self._loop.call_later(seconds, self._resume)
-
-    def _resume(self) -> None:
-        if self._listening.fileno() >= 0:
-            self._loop.add_reader(self._listening, self._accept)
+    def _take(self, taken: socket.socket, address: Any) -> Coroutine[Any, Any, None] | None:
+        peer = self._host.admit_address(str(address[0]))
+        return None if peer is None else self._shake(taken, peer)
 
     async def _shake(self, taken: socket.socket, peer: Peered) -> None:
         since = self._loop.time()
