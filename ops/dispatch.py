@@ -242,14 +242,9 @@ class Dispatcher:
         held = await self._store.reports_for_update(
             connection, {k.key for reports in keyed for k in reports}
         )
-        replayed = {
-            report.report_id
-            for item, reports in zip(fresh, keyed, strict=True)
-            if item.settles is not None
-            for k in reports
-            for report in held.get(k.key, ())
-        }
-        known = await self._store.known_contents(connection, replayed)
+        known = await self._store.known_contents(
+            connection, {report.report_id for reports in held.values() for report in reports}
+        )
         shelf = Shelf(held, known)
         placed = []
         with pure_step():

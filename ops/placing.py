@@ -15,10 +15,12 @@ from dedup.results import (
     Incoming,
     Placement,
     PlacementKind,
+    code_of,
     content_digest,
     place,
     report_id,
     report_key,
+    statement_digest,
 )
 from dedup.store import VersionRow
 from ingest.catalogue import finding
@@ -35,6 +37,7 @@ class Keyed(Phi, frozen=True, kw_only=True):
     report: LabReport
     key: UUID
     digest: UUID
+    statement: UUID
 
 
 class Placed(Phi, frozen=True, kw_only=True):
@@ -58,12 +61,14 @@ def key_reports(message: MappedMessage, source: StoredRecord, secret: bytes) -> 
     times: Counter[tuple[str, str]] = Counter()
     keyed = []
     for report in message.reports:
-        same = (report.order_number, report.code.code)
+        same = (report.order_number, code_of(report.code))
+        digest = content_digest(secret, report, message.traits)
         keyed.append(
             Keyed(
                 report=report,
                 key=report_key(secret, source.lab_id, report, source.message_id, times[same]),
-                digest=content_digest(secret, report, message.traits),
+                digest=digest,
+                statement=statement_digest(digest, report),
             )
         )
         times[same] += 1
@@ -75,14 +80,14 @@ class Shelf:
 
     Args:
         held: What the tables hold, by report key.
-        known: (report id, content digest) of every version, for the reports of replays.
+        known: (report id, statement digest) of every version of what is held.
     """
 
     def __init__(
         self, held: Mapping[UUID, list[HeldReport]], known: set[tuple[UUID, UUID]]
     ) -> None:
         self._held = {key: list(reports) for key, reports in held.items()}
-        self._known = known
+        self._known = set(known)
 
     def put(
         self, keyed: Keyed, source: StoredRecord, resolution: Resolution, *, is_replay: bool
@@ -93,6 +98,7 @@ class Shelf:
             person_id=resolution.person_id,
             status=keyed.report.status,
             content_digest=keyed.digest,
+            statement_digest=keyed.statement,
             sampled_on=sampled_on(keyed.report),
             offset=source.offset,
             is_replay=is_replay,
@@ -117,12 +123,14 @@ class Shelf:
     def _settle(self, found: Placement, incoming: Incoming) -> Placement:
         """Let a replay move a report to another person, and never write a version twice."""
         held = found.held
-        if not incoming.is_replay or held is None:
+        if held is None:
             return found
-        if found.kind is PlacementKind.SAME_CONTENT and held.person_id != incoming.person_id:
-            return Placement(kind=PlacementKind.VERSION, held=held)
-        is_known = (held.report_id, incoming.content_digest) in self._known
-        if found.kind is PlacementKind.OUTRANKED and is_known:
+        moves = incoming.is_replay and held.person_id != incoming.person_id
+        if found.kind is PlacementKind.SAME_CONTENT:
+            return Placement(kind=PlacementKind.VERSION, held=held) if moves else found
+        is_known = (held.report_id, incoming.statement_digest) in self._known
+        if is_known and (found.kind is PlacementKind.OUTRANKED or not incoming.is_replay):
+            # What was said before and has been replaced since, resent after the inbox forgot it.
             return Placement(kind=PlacementKind.SAME_CONTENT, held=held)
         return found
 
@@ -146,6 +154,7 @@ class Shelf:
             status=incoming.status.value,
             status_rank=incoming.status.rank,
             content_digest=incoming.content_digest,
+            statement_digest=incoming.statement_digest,
             sampled_on=incoming.sampled_on,
             partition=source.partition,
             offset=source.offset,
@@ -155,6 +164,7 @@ class Shelf:
         )
 
     def _keep(self, row: VersionRow, held: HeldReport | None) -> None:
+        self._known.add((row.report_id, row.statement_digest))
         if held is not None and not row.is_current:
             after = msgspec.structs.replace(held, version=row.version)
         else:
@@ -199,6 +209,8 @@ def _finding(found: Placement, report: LabReport) -> Finding | None:
     where = Place(segment="OBR", sequence=report.position)
     if found.kind is PlacementKind.SPLIT:
         return finding("order_number_reused", where)
+    if found.kind is PlacementKind.OUTRANKED:
+        return finding("version_outranked", where)
     if not report.order_number:
         return finding("no_order_number", where)
     return None
