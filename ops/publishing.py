@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.resolver import Resolution
 from ops.placing import Placed
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
@@ -33,8 +32,10 @@ class Due(Phi, frozen=True, kw_only=True):
 
     source: StoredRecord
     message: MappedMessage
-    resolution: Resolution
+    person: PersonView
     placed: Placed
+    reason: str = ""
+    """Why, where it is not the version itself: identity_changed."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,7 @@ class Publisher:
         """Say for each stream what it should hold of this report; note what waits."""
         case = _case(due, self._realm)
         decision = self._router.route(case)
-        reason = reason_of(case)
+        reason = due.reason or reason_of(case)
         found = []
         for stream in STREAMS:
             is_due = stream in decision.due
@@ -106,7 +107,7 @@ class Publisher:
                     report_id=due.placed.report_id,
                     stream=stream,
                     partition=due.source.partition,
-                    person_version=due.resolution.person_version,
+                    person_version=due.person.person_version,
                     message_id=due.source.message_id,
                     decision=emitted.Due(
                         due=is_due,
@@ -125,15 +126,10 @@ class Publisher:
 
 def _case(due: Due, realm: Realm) -> Case:
     report: LabReport = due.placed.report
-    resolution = due.resolution
     return Case(
         report=report,
         traits=due.message.traits,
-        person=PersonView(
-            person_id=resolution.person_id,
-            person_version=resolution.person_version,
-            qualified_ins=resolution.qualified_ins,
-        ),
+        person=due.person,
         realm=realm,
         laboratory=report.performer or _NO_ONE,
         report_id=due.placed.report_id,
