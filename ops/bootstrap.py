@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dedup.case_store import CaseStore
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
@@ -20,6 +21,8 @@ from ingest.fairness_store import share_counts
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
+from ops.casework import Casework
+from ops.companions import Companions
 from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
@@ -236,6 +239,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
     vault = hub.vault
     store = DedupStore(vault)
+    labs = PostgresLabStore(hub.pool)
+    cases = CaseStore(hub.settings.dispatch_case_reports)
+    secret = vault.secret("report")
     return Dispatcher(
         pool=hub.pool,
         log=hub.log,
@@ -247,12 +253,19 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
             vault=vault,
             body_secret=vault.secret("body"),
             realm=hub.realm,
+            cases=cases,
+        ),
+        casework=Casework(
+            cases,
+            store,
+            Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster),
+            secret=secret,
         ),
         clock=hub.clock,
-        secrets=DispatchSecrets(report=vault.secret("report")),
+        secrets=DispatchSecrets(report=secret),
         max_keys=hub.settings.dispatch_batch_keys,
         keep_raw=hub.is_cluster,
-        labs=PostgresLabStore(hub.pool),
+        labs=labs,
         tally=Tally(vault, vault.secret("unmapped")),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -30,6 +31,8 @@ from schemas.patient import Phi
 from schemas.place import Place
 from schemas.report import LabReport, MappedMessage
 
+NO_KEY: Final = UUID(int=0)
+
 
 class Keyed(Phi, frozen=True, kw_only=True):
     """An OBR group with the key that its versions share and the digest of what it says."""
@@ -53,6 +56,9 @@ class Placed(Phi, frozen=True, kw_only=True):
     version: VersionRow | None
     routes: bool
     is_new: bool
+    report_key: UUID = NO_KEY
+    held_person: int | None = None
+    """About whom it was before this version; None where it is new."""
     finding: Finding | None = None
 
 
@@ -117,6 +123,8 @@ class Shelf:
             version=row,
             routes=_routes(found, row, keyed.digest, is_replay=is_replay),
             is_new=found.held is None,
+            report_key=keyed.key,
+            held_person=None if found.held is None else found.held.person_id,
             finding=_finding(found, keyed.report),
         )
 
