@@ -190,12 +190,13 @@ def _answers(report: LabReport) -> dict[str, tuple[int, bool, str]]:
     Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
     """
     found: dict[tuple[str, bool], tuple[int, str]] = {}
+    speaks = report.status in SPEAKING
 
     def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
         if analysis.makes_index_case or analysis.is_second_line:
             key = (analysis.condition.code, analysis.is_second_line)
             if found.get(key, (DEAD, ""))[0] == DEAD:
-                found[key] = (precedence, observed_at)
+                found[key] = (precedence if speaks else DEAD, observed_at)
 
     for each in findings_of(report):
         note(each.analysis, each.result.precedence, each.observation.observed_at)
