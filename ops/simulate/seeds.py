@@ -26,6 +26,7 @@ class Stream(IntEnum):
     ROAD = 6
     ORDER = 7
     LABORATORY = 8
+    REFERRAL = 11
 
 
 def generator(seed: int, stream: Stream, first: int = 0, second: int = 0) -> Random:
