@@ -40,16 +40,23 @@ CROSS JOIN LATERAL (
 ) AS found
 """
 
-# Follows pointers of merges to their end; a person that was not merged is its own end.
+# Follows pointers of merges to their end, and gives everybody who leads there: a person is known by
+# what all of them are known by. A person that was not merged is its own end.
 FOLLOW: Final = """
 WITH RECURSIVE way AS (
-    SELECT p.person_id AS start, p.person_id, p.merged_into, p.isolated
+    SELECT p.person_id, p.merged_into, p.isolated
     FROM person p WHERE p.person_id = ANY ($1::bigint[])
-    UNION ALL
-    SELECT way.start, p.person_id, p.merged_into, p.isolated
+    UNION
+    SELECT p.person_id, p.merged_into, p.isolated
     FROM way JOIN person p ON p.person_id = way.merged_into
+), down AS (
+    SELECT way.person_id AS start, way.person_id, way.isolated FROM way
+    WHERE way.merged_into IS NULL
+    UNION
+    SELECT p.person_id, down.person_id, down.isolated
+    FROM down JOIN person p ON p.merged_into = down.start
 )
-SELECT start, person_id, isolated FROM way WHERE merged_into IS NULL
+SELECT down.start, down.person_id, down.isolated FROM down ORDER BY down.start
 """
 
 # What the candidates and everybody merged into them are known by.

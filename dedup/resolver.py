@@ -20,6 +20,7 @@ from schemas.errors import pure_step
 from schemas.patient import Ins, Traits
 
 from .decide import Candidate, decide
+from .dossier import dossier_ins
 from .keys import PersonKeys
 from .store import AliasRow, DedupStore, InsRow, LinkRow
 
@@ -43,6 +44,8 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     qualified_ins: Ins | None
     """INS under which this record may enter a dossier: the record's own, or the person's where the
     laboratory had validated the identity and all strict traits agree; else None."""
+    gained_ins: bool = False
+    """The person was known before and has an INS since this record: what waited for it can go."""
 
 
 class Resolver:
@@ -138,6 +141,7 @@ class _Batch:
         self.ins_rows: dict[tuple[int, UUID], InsRow] = {}
         self.alias_rows: dict[tuple[int, UUID], AliasRow] = {}
         self.key_rows: set[tuple[int, int]] = set()
+        self.gained: set[int] = set()
 
     def take(self, subject: Subject, numbers: list[int]) -> tuple[int, MatchDecision]:
         """Decide on a subject, and let those behind it see its person."""
@@ -163,6 +167,7 @@ class _Batch:
             person_version=version,
             decision=decision,
             qualified_ins=self._dossier_ins(subject, person_id),
+            gained_ins=person_id in self.gained,
         )
 
     def _candidates(self, subject: Subject) -> list[Candidate]:
@@ -179,12 +184,15 @@ class _Batch:
 
     def _learn(self, person_id: int, subject: Subject, decision: MatchDecision) -> None:
         person, keys = self._persons[person_id], subject.keys
+        is_known = bool(person.aliases)
         person.aliases[keys.alias_digest] = subject.traits
         self.alias_rows[person_id, keys.alias_digest] = AliasRow(
             person_id=person_id, digest=keys.alias_digest, traits=subject.traits
         )
         attaches = keys.ins is not None and not _is_contested(decision)
         if keys.ins is not None and attaches:
+            if is_known and keys.ins.digest not in person.ins:
+                self.gained.add(person_id)
             person.ins[keys.ins.digest] = keys.ins.ins
             self.ins_rows[person_id, keys.ins.digest] = InsRow(
                 person_id=person_id, digest=keys.ins.digest, ins=keys.ins.ins
@@ -198,12 +206,7 @@ class _Batch:
                 self.key_rows.add((key, person_id))
 
     def _dossier_ins(self, subject: Subject, person_id: int) -> Ins | None:
-        person, keys = self._persons[person_id], subject.keys
-        if keys.ins is not None:
-            return keys.ins.ins if keys.ins.digest in person.ins else None
-        if keys.is_validated and keys.is_strict and len(person.ins) == 1:
-            return next(iter(person.ins.values()))
-        return None
+        return dossier_ins(subject.keys, self._persons[person_id].ins)
 
 
 def _is_contested(decision: MatchDecision) -> bool:

@@ -140,13 +140,14 @@ class DedupStore:
         for row in rows:
             under.setdefault(row["key"], []).append(row["person_id"])
         METRICS.capped_lookups.inc(sum(len(p) >= CANDIDATE_CAP for p in under.values()))
-        ends, persons = await self._load(connection, {r["person_id"] for r in rows})
+        ends, persons = await self.load(connection, {r["person_id"] for r in rows})
         by_key = {key: sorted({ends[p] for p in found}) for key, found in under.items()}
         return by_key, persons
 
-    async def _load(
-        self, connection: Connection, numbers: set[int]
+    async def load(
+        self, connection: Connection, numbers: Collection[int]
     ) -> tuple[dict[int, int], dict[int, Candidate]]:
+        """Return whom each person stands for now, and these, as all who lead to them are known."""
         if not numbers:
             return {}, {}
         asked = sorted(numbers)
@@ -157,18 +158,40 @@ class DedupStore:
             persons.setdefault(
                 end, Candidate(person_id=end, ins={}, aliases={}, isolated=row["isolated"])
             )
-        everybody = sorted(set(asked) | set(persons))
+        await self._know(connection, ends, persons)
+        return ends, persons
+
+    async def each_alone(
+        self, connection: Connection, numbers: Collection[int]
+    ) -> dict[int, Candidate]:
+        """Return persons by what each is known by itself, whomever they are merged into."""
+        persons = {
+            number: Candidate(person_id=number, ins={}, aliases={}) for number in sorted(numbers)
+        }
+        await self._know(connection, {number: number for number in persons}, persons)
+        return persons
+
+    async def _know(
+        self, connection: Connection, ends: dict[int, int], persons: dict[int, Candidate]
+    ) -> None:
+        everybody = sorted(ends)
         for row in await connection.fetch(queries.LOAD_INS, everybody):
-            held = persons[ends.get(row["person_id"], row["person_id"])]
+            held = persons[ends[row["person_id"]]]
             ins = self._open_ins(row["payload"], row["ins_digest"])
             if ins is not None:
                 held.ins[row["ins_digest"]] = ins
         for row in await connection.fetch(queries.LOAD_ALIASES, everybody):
-            held = persons[ends.get(row["person_id"], row["person_id"])]
+            held = persons[ends[row["person_id"]]]
             held.aliases[row["alias_digest"]] = self._open_traits(
                 row["payload"], row["alias_digest"]
             )
-        return ends, persons
+
+    async def alias_of(self, connection: Connection, person_id: int, digest: UUID) -> Traits | None:
+        """Return a set of traits of a person as it came; None where its key was destroyed."""
+        for row in await connection.fetch(queries.LOAD_ALIASES, [person_id]):
+            if row["alias_digest"] == digest:
+                return self._open_traits(row["payload"], digest)
+        return None
 
     async def lock_persons(self, connection: Connection, numbers: Iterable[int]) -> dict[int, int]:
         """Lock these persons' rows in the order of their numbers; return their versions."""

@@ -23,6 +23,7 @@ from schemas.envelope import (
 from schemas.errors import PermanentError, pure_step
 from schemas.finding import Finding
 from schemas.outcome import Outcome, Parked, ParkReason, Refused
+from schemas.patient import Traits
 from schemas.report import MappedMessage
 
 
@@ -84,6 +85,16 @@ class Preparer:
         except PermanentError as error:
             return _park(record, error)
 
+    def prepare_again(self, record: StoredRecord, profile: LabProfile) -> Prepared:
+        """Prepare a record with today's mapping and profile, whatever mapped it before."""
+        try:
+            with pure_step():
+                prepared = self._prepare(record, record, profile, again=True)
+        except PermanentError as error:
+            return _park(record, error)
+        assert prepared is not None, "a profile was given"
+        return prepared
+
     def prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile
     ) -> Prepared:
@@ -93,6 +104,10 @@ class Preparer:
                 return self._prepare_replay(record, original, profile)
         except PermanentError as error:
             return _park(record, error)
+
+    def keys_of(self, traits: Traits) -> PersonKeys:
+        """Return the keys of a set of traits in this realm."""
+        return derive(traits, self._realm, self._person_secret)
 
     def _prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile
@@ -161,7 +176,7 @@ class Preparer:
             record=record,
             source=source,
             mapped=mapped,
-            keys=derive(mapped.traits, self._realm, self._person_secret),
+            keys=self.keys_of(mapped.traits),
             findings=held.findings,
             software=held.software,
         )

@@ -17,6 +17,7 @@ from ingest.fairness_store import share_counts
 from ops.bootstrap import (
     Door,
     Hub,
+    dispatcher_of,
     kafka_settings,
     listener_of,
     open_door,
@@ -45,6 +46,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from ops.runtime.settings import Settings
 from ops.runtime.tls import TlsMaterial
+from ops.stewards.standing import keep_emitting
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, keep_tls_fresh, material_of
 from ops.tokens import load_or_make_tokens
@@ -72,6 +74,7 @@ ON CONFLICT (day, answer, reason) DO UPDATE SET n = door_count.n + EXCLUDED.n
 """
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
+       (SELECT count(*) FROM reemission) AS reemission,
        (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled
 """
 
@@ -289,9 +292,11 @@ async def _dispatch(settings: Settings, stopping: asyncio.Event) -> None:
     async with _opened("dispatch", settings, stopping) as hub:
         if hub is None:
             return
-        worker = worker_of(hub)
+        dispatcher = dispatcher_of(hub)
+        worker = worker_of(hub, dispatcher)
         say_ready(settings, "dispatch")
-        await until_first(worker.run(stopping), _gauges(hub))
+        again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
+        await until_first(worker.run(stopping), _gauges(hub), again)
 
 
 async def _gauges(hub: Hub) -> None:
@@ -302,6 +307,7 @@ async def _gauges(hub: Hub) -> None:
                     row = await connection.fetchrow(GAUGES)
             ends = await hub.log.end_offsets()
             METRICS.parked.set(row["parked"])
+            METRICS.reemission_due.set(row["reemission"])
             METRICS.lag.set(sum(ends.values()) - row["handled"])
         except TransientError as error:
             METRICS.errors.labels("gauges", error.reason).inc()

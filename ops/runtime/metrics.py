@@ -306,6 +306,7 @@ class Metrics:
             "Parked messages that nobody has resolved",
             multiprocess_mode="livemostrecent",
         )
+        self._make_those_of_stewards(name)
         # -- relay and api
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
@@ -330,6 +331,43 @@ class Metrics:
         self.errors = Labelled(
             Counter(
                 f"{name}_errors", "Classified errors by station and reason", ["station", "reason"]
+            )
+        )
+
+    def _make_those_of_stewards(self, name: str) -> None:
+        self.steward_acts = Labelled(
+            Counter(f"{name}_steward_acts", "Changes of identities committed, by act", ["act"])
+        )
+        self.reemitted_reports = Counter(
+            f"{name}_reemitted_reports", "Reports held against the streams again after a change"
+        )
+        self.unreadable_reports = Counter(
+            f"{name}_unreadable_reports",
+            "Reports whose person changed and that can be read no more",
+        )
+        self.reemission_due = Gauge(
+            f"{name}_reemission_due_persons",
+            "Persons whose reports are still to be held against the streams again",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_open = Labelled(
+            Gauge(
+                f"{name}_review_open_items",
+                "Review items that wait for a steward, by guard and priority",
+                ["guard", "priority"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.review_age = Gauge(
+            f"{name}_review_oldest_seconds",
+            "Age of the oldest review item that waits and was not put off",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_withheld = Labelled(
+            Counter(
+                f"{name}_review_items_withheld",
+                "Review items not opened because their share of records was used up, by priority",
+                ["priority"],
             )
         )
 
