@@ -9,6 +9,8 @@ import msgspec
 
 INS_PRODUCTION_OIDS = frozenset({"1.2.250.1.213.1.4.8", "1.2.250.1.213.1.4.9"})
 INS_TEST_OIDS = frozenset({"1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.11"})
+INS_NIA_OIDS = frozenset({"1.2.250.1.213.1.4.9"})
+"""Numbers given while a NIR is awaited; a NIR replaces one."""
 
 
 class Phi(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
