@@ -11,14 +11,15 @@ from uuid import UUID
 
 from schemas.patient import Ins
 
-from .keys import PersonKeys
+from .identity import HeldIns, PersonKeys
 
 
-def dossier_ins(keys: PersonKeys, held: Mapping[UUID, Ins]) -> Ins | None:
+def dossier_ins(keys: PersonKeys, held: Mapping[UUID, HeldIns]) -> Ins | None:
     """Return the INS under which a record may enter a dossier, or None.
 
-    The record's own where its person holds it; or the person's one INS where the laboratory had
-    validated the identity and all strict traits were there.
+    The record's own where its person holds it; or the person's one INS, where the laboratory had
+    validated the identity and all strict traits were there. An INS that another one has replaced
+    does not count.
 
     Args:
         keys: Of the record.
@@ -26,6 +27,7 @@ def dossier_ins(keys: PersonKeys, held: Mapping[UUID, Ins]) -> Ins | None:
     """
     if keys.ins is not None:
         return keys.ins.ins if keys.ins.digest in held else None
-    if keys.is_validated and keys.is_strict and len(held) == 1:
-        return next(iter(held.values()))
+    lasting = [number.ins for number in held.values() if not number.is_former]
+    if keys.is_validated and keys.is_strict and len(lasting) == 1:
+        return lasting[0]
     return None

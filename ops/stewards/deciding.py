@@ -7,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.decide import Candidate, decide
-from dedup.keys import PersonKeys
+from dedup.decide import decide
+from dedup.identity import Candidate, HeldIns, InsKey, PersonKeys
+from dedup.model import SERVICE_MODEL, load_model
 from dedup.review import Came, Pointers, Rows, Side
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
@@ -25,7 +26,6 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     came: Came | None = None
     """None where it can be read no more: then it `stays` where it stood."""
     stays: Side = Side.KEPT
-    traits: Traits | None = None
     keys: PersonKeys | None = None
 
 
@@ -38,7 +38,6 @@ def subject_of_record(row: ReportRow, told: Told | None, *, of_gone: bool) -> Su
         report_id=row.report_id,
         came=_came(row.place, told.keys),
         stays=stays,
-        traits=told.message.traits,
         keys=told.keys,
     )
 
@@ -48,7 +47,7 @@ def subject_of_alias(sources: Sources, traits: Traits | None) -> Subject:
     if traits is None:
         return Subject()
     keys = sources.keys_of(traits)
-    return Subject(came=_came(None, keys), traits=traits, keys=keys)
+    return Subject(came=_came(None, keys), keys=keys)
 
 
 class Bench:
@@ -107,10 +106,9 @@ class Bench:
 
     def judge(self, subject: Subject) -> Side:
         """Say whose a subject is."""
-        assert subject.traits is not None
         assert subject.keys is not None
         pair = sorted((self._kept, self._gone), key=lambda each: each.person_id)
-        decision = decide(subject.traits, subject.keys, pair)
+        decision = decide(subject.keys, pair, load_model(SERVICE_MODEL))
         if decision.verdict is not Verdict.LINK:
             return Side.NEITHER
         return Side.KEPT if decision.person_id == self._kept.person_id else Side.GONE
@@ -119,13 +117,13 @@ class Bench:
         """Let those who come later see a subject with its person."""
         if side is Side.NEITHER:
             return
-        assert subject.traits is not None
         assert subject.keys is not None
         person, other = (self._kept, self._gone) if side is Side.KEPT else (self._gone, self._kept)
-        person.aliases[subject.keys.alias_digest] = subject.traits
-        number = subject.keys.ins
-        if number is not None and number.digest not in other.ins:
-            person.ins[number.digest] = number.ins
+        person.aliases[subject.keys.alias_digest] = subject.keys.identity
+        for number in _numbers(subject.keys):
+            if number.digest not in other.ins:
+                is_former = number is not subject.keys.ins
+                person.ins.setdefault(number.digest, HeldIns(number.ins, is_former))
 
 
 def _came(place: tuple[int, int] | None, keys: PersonKeys) -> Came:
@@ -133,5 +131,9 @@ def _came(place: tuple[int, int] | None, keys: PersonKeys) -> Came:
         place=place,
         alias=keys.alias_digest,
         keys=frozenset(keys.blocking),
-        numbers={} if keys.ins is None else {keys.ins.digest: keys.ins.key},
+        numbers={number.digest: number.key for number in _numbers(keys)},
     )
+
+
+def _numbers(keys: PersonKeys) -> tuple[InsKey, ...]:
+    return (*keys.former_ins, *([keys.ins] if keys.ins is not None else ()))

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from dedup.dossier import dossier_ins
+from dedup.identity import HeldIns
 from dedup.store import DedupStore
 from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
@@ -21,7 +22,6 @@ from ops.runtime.failpoints import hit
 from ops.runtime.postgres import Connection
 from routing.case import PersonView
 from routing.emitted import PendingEvent
-from schemas.patient import Ins
 from schemas.topics import Stream
 
 from . import queries
@@ -44,7 +44,7 @@ class Reemitted(msgspec.Struct, kw_only=True):
 class _Person(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     version: int
-    ins: Mapping[UUID, Ins]
+    ins: Mapping[UUID, HeldIns]
     opposes: bool
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.keys import PersonKeys
+from dedup.identity import PersonKeys
 from ingest.judge import LabProfile
 from ingest.labs import PostgresLabStore, profile_of
 from ops.placing import Keyed, key_reports

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.decide import MODEL_VERSION
+from dedup.model import SERVICE_MODEL, load_model
 from dedup.review import Rows, Side, rows_of, sides_of, taken_from
 from ops.runtime.failpoints import hit
 from ops.runtime.postgres import Connection
@@ -212,10 +212,10 @@ class _Parting:
             for row, of_gone in since
         ]
         seen = {each.came.alias for each in subjects if each.came is not None}
+        traits = await self._script.store.traits_of(connection, gained)
         for person, rows in gained.items():
             for alias in sorted(rows.aliases - seen):
-                traits = await self._script.store.alias_of(connection, person, alias)
-                subjects.append(subject_of_alias(self._sources, traits))
+                subjects.append(subject_of_alias(self._sources, traits[person, alias]))
                 seen.add(alias)
         bench = await Bench.of(
             self._script.store,
@@ -338,6 +338,6 @@ class _Parting:
                 *(list(column) for column in zip(*told, strict=True)),
                 msgspec.json.encode({"of": self._edge.event}).decode(),
                 self._act.at,
-                MODEL_VERSION,
+                load_model(SERVICE_MODEL).version,
                 self._act.actor,
             )
