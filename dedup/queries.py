@@ -116,11 +116,23 @@ SELECT $10, l.k, l.p, l.x, l.n, l.o, l.a, l.r, l.m, l.e::jsonb
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[],
             $7::text[], $8::text[], $9::text[]) AS l (k, p, x, n, o, a, r, m, e)
 """
+# One item a pair and guard, for ever: a steward's word on it stands. The pair's own verdict counts
+# here too, whatever guard asks.
 OPEN_REVIEWS: Final = """
-INSERT INTO review_item (opened_at, person_id, other_person_id, guard, evidence)
-SELECT $5, r.p, r.x, r.g, r.e::jsonb
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS r (p, x, g, e)
+INSERT INTO review_item (opened_at, person_id, other_person_id, guard, evidence, kind, priority,
+                         bits, model_version)
+SELECT $5, r.p, r.x, r.g, r.e::jsonb, r.k, r.i, r.b, r.m
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $6::text[], $7::smallint[],
+            $8::integer[], $9::text[]) AS r (p, x, g, e, k, i, b, m)
+WHERE NOT EXISTS (
+    SELECT 1 FROM pair_verdict v
+    WHERE v.person_id = least(r.p, r.x) AND v.other_person_id = greatest(r.p, r.x)
+      AND v.verdict IN ('same', 'different'))
 ON CONFLICT (person_id, other_person_id, guard) DO NOTHING
+"""
+VERDICTS: Final = """
+SELECT v.person_id, v.other_person_id, v.verdict FROM pair_verdict v
+WHERE v.person_id = ANY ($1::bigint[]) AND v.other_person_id = ANY ($1::bigint[])
 """
 
 # ---------------------------------------------------------------- reports

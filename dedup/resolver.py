@@ -19,7 +19,7 @@ from schemas.decision import MatchDecision, Verdict
 from schemas.errors import pure_step
 from schemas.patient import Ins, Traits
 
-from .decide import decide
+from .decide import Verdicts, decide
 from .dossier import dossier_ins
 from .guards import SAME_INS_OTHER_TRAITS
 from .identity import Alias, Candidate, HeldIns, InsKey, PersonKeys
@@ -74,9 +74,9 @@ class Resolver:
         keys = {key for subject in subjects for key in subject.keys.blocking}
         await self._store.lock_keys(connection, keys)
         hit("dispatch.after_locks")
-        under, persons = await self._store.look_up(connection, keys)
+        under, persons, verdicts = await self._store.look_up(connection, keys)
         hit("dispatch.after_lookup")
-        batch = _Batch(under, persons, self._model)
+        batch = _Batch(under, persons, verdicts, self._model)
         numbers = await self._store.new_numbers(connection, len(subjects))
         with pure_step():
             decided = [batch.take(subject, numbers) for subject in subjects]
@@ -139,10 +139,15 @@ class _Batch:
     """What is known of persons while a batch is decided, and what is to be written for it."""
 
     def __init__(
-        self, under: dict[int, list[int]], persons: dict[int, Candidate], model: Model
+        self,
+        under: dict[int, list[int]],
+        persons: dict[int, Candidate],
+        verdicts: Verdicts,
+        model: Model,
     ) -> None:
         self._under = under
         self._persons = persons
+        self._verdicts = verdicts
         self._model = model
         self.new: dict[int, bool] = {}
         self.versions: dict[int, int] = {}
@@ -154,9 +159,9 @@ class _Batch:
     def take(self, subject: Subject, numbers: list[int]) -> tuple[int, MatchDecision]:
         """Decide on a subject, and let those behind it see its person."""
         keys = subject.keys
-        decision = decide(keys, self._candidates(keys.tight), self._model)
+        decision = decide(keys, self._candidates(keys.tight), self._model, self._verdicts)
         if decision.person_id is None and keys.wide:
-            decision = decide(keys, self._candidates(keys.blocking), self._model)
+            decision = decide(keys, self._candidates(keys.blocking), self._model, self._verdicts)
         person_id = decision.person_id
         if person_id is None:
             person_id = self._make(numbers, isolated=decision.verdict is Verdict.ISOLATE)

@@ -19,6 +19,7 @@ from schemas.patient import Ins, Traits
 from . import queries
 from .identity import Alias, Candidate, HeldIns, Identity
 from .normalize import NORMALISE_VERSION, normalise
+from .queue import NewItem, ReviewBudget, items_of
 from .results import HeldReport
 
 INBOX_DAYS: Final = 35
@@ -85,8 +86,9 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
 class DedupStore:
     """Reads and writes of one batch, always on the connection of its transaction."""
 
-    def __init__(self, sealer: Sealer) -> None:
+    def __init__(self, sealer: Sealer, budget: ReviewBudget | None = None) -> None:
         self._sealer = sealer
+        self._budget = budget or ReviewBudget(1.0, 1_000)
 
     # ------------------------------------------------------------------ inbox
 
@@ -127,15 +129,17 @@ class DedupStore:
 
     async def look_up(
         self, connection: Connection, keys: Iterable[int]
-    ) -> tuple[dict[int, list[int]], dict[int, Candidate]]:
-        """Return key -> person ids, and the persons; merged ones replaced by whom they became.
+    ) -> tuple[dict[int, list[int]], dict[int, Candidate], dict[tuple[int, int], str]]:
+        """Return key -> person ids, the persons, and what stewards said of pairs of them.
+
+        Merged ones are replaced by whom they became.
 
         Call it after `lock_keys`, in a statement of its own: its snapshot must be younger than
         the locks.
         """
         ordered = sorted(set(keys))
         if not ordered:
-            return {}, {}
+            return {}, {}, {}
         rows = await connection.fetch(queries.LOOK_UP, ordered, CANDIDATE_CAP)
         under: dict[int, list[int]] = {}
         for row in rows:
@@ -143,7 +147,7 @@ class DedupStore:
         METRICS.capped_lookups.inc(sum(len(p) >= CANDIDATE_CAP for p in under.values()))
         ends, persons = await self.load(connection, {r["person_id"] for r in rows})
         by_key = {key: sorted({ends[p] for p in found}) for key, found in under.items()}
-        return by_key, persons
+        return by_key, persons, await self.verdicts(connection, ends)
 
     async def load(
         self, connection: Connection, numbers: Collection[int]
@@ -287,16 +291,55 @@ class DedupStore:
             [_evidence(r.decision) for r in rows],
             at,
         )
-        reviews = [(r, other, guard) for r in rows for other, guard in _reviews(r.decision)]
-        if reviews:
+        self._budget.pay_in(len(rows))
+        asked = [(r, item) for r in rows for item in items_of(r.decision)]
+        await self._open_items(connection, sorted(asked, key=lambda a: a[1].priority), at)
+
+    async def _open_items(
+        self, connection: Connection, asked: Sequence[tuple[LinkRow, NewItem]], at: datetime
+    ) -> None:
+        """Open what its share of records allows; the rest stays on the link events, and is counted.
+
+        Of a pair on which a steward has said the final word nothing is asked.
+        """
+        opened = []
+        for row, item in asked:
+            if self._budget.take(item.priority):
+                opened.append((row, item))
+            else:
+                METRICS.review_withheld.labels(str(item.priority)).inc()
+        if opened:
             await connection.execute(
                 queries.OPEN_REVIEWS,
-                [r.person_id for r, _, _ in reviews],
-                [other for _, other, _ in reviews],
-                [guard for _, _, guard in reviews],
-                [_evidence(r.decision) for r, _, _ in reviews],
+                [r.person_id for r, _ in opened],
+                [item.other_person_id for _, item in opened],
+                [item.guard for _, item in opened],
+                [_evidence(r.decision) for r, _ in opened],
                 at,
+                [item.kind.value for _, item in opened],
+                [item.priority for _, item in opened],
+                [item.bits for _, item in opened],
+                [r.decision.model_version for r, _ in opened],
             )
+
+    async def verdicts(
+        self, connection: Connection, ends: dict[int, int]
+    ) -> dict[tuple[int, int], str]:
+        """Return what stewards said of whom some persons stand for; `different` outweighs all.
+
+        Args:
+            connection: Under the locks of the persons' keys.
+            ends: Person -> whom it stands for, as `load` gives it.
+        """
+        if len(set(ends.values())) < 2:
+            return {}
+        found: dict[tuple[int, int], str] = {}
+        for row in await connection.fetch(queries.VERDICTS, sorted(ends)):
+            one, other = ends[row["person_id"]], ends[row["other_person_id"]]
+            pair = (one, other) if one < other else (other, one)
+            if one != other and found.get(pair) != "different":
+                found[pair] = row["verdict"]
+        return found
 
     # ------------------------------------------------------------------ reports
 
@@ -411,16 +454,6 @@ class DedupStore:
         if alias.normalise_version != NORMALISE_VERSION:
             return normalise(alias.traits)
         return alias.identity
-
-
-def _reviews(decision: MatchDecision) -> list[tuple[int, str]]:
-    """Return whom a review item compares with, and why."""
-    asked = []
-    if decision.contradicts is not None:
-        asked.append((decision.contradicts, decision.guard))
-    if decision.possible_duplicate is not None:
-        asked.append((decision.possible_duplicate, "possible_duplicate"))
-    return asked
 
 
 def _evidence(decision: MatchDecision) -> str:

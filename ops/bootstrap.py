@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
@@ -239,7 +240,8 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
 def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
     vault = hub.vault
-    store = DedupStore(vault)
+    settings = hub.settings
+    store = DedupStore(vault, ReviewBudget(settings.review_share, settings.review_burst))
     preparer = Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm)
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),

@@ -11,6 +11,7 @@ import msgspec
 
 from dedup.identity import PersonKeys
 from dedup.keys import derive
+from dedup.model import Model
 from ingest.judge import LabProfile, map_again
 from schemas.decision import Realm
 from schemas.envelope import (
@@ -106,9 +107,9 @@ class Preparer:
         except PermanentError as error:
             return _park(record, error)
 
-    def keys_of(self, traits: Traits) -> PersonKeys:
-        """Return the keys of a set of traits in this realm."""
-        return derive(traits, self._realm, self._person_secret)
+    def keys_of(self, traits: Traits, model: Model | None = None) -> PersonKeys:
+        """Return the keys of a set of traits in this realm, by the service's model or another."""
+        return derive(traits, self._realm, self._person_secret, model)
 
     def _prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile

@@ -57,7 +57,8 @@ class Stewards:
 
     def __init__(self, script: Script, sources: Sources, *, four_eyes: bool, most: int) -> None:
         self._script = script
-        self._sources = sources
+        self.sources = sources
+        self.store = script.store
         self._four_eyes = four_eyes
         self._most = most
 
@@ -233,7 +234,7 @@ class Stewards:
     async def _part(self, act: Act, gone: int, evidence: Mapping[str, object]) -> Done:
         done = await unmerge(
             self._script,
-            self._sources,
+            self.sources,
             act,
             gone,
             rule="steward",

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from dedup.identity import PersonKeys
+from dedup.model import Model
 from ingest.judge import LabProfile
 from ingest.labs import PostgresLabStore, profile_of
 from ops.placing import Keyed, key_reports
@@ -119,9 +120,9 @@ class Sources:
         """Prepare a record with today's mapping."""
         return self._preparer.prepare_again(record, await self._profile(record, profiles))
 
-    def keys_of(self, traits: Traits) -> PersonKeys:
+    def keys_of(self, traits: Traits, model: Model | None = None) -> PersonKeys:
         """Return the keys of a set of traits as they are derived today."""
-        return self._preparer.keys_of(traits)
+        return self._preparer.keys_of(traits, model)
 
     async def _told(
         self, row: ReportRow, record: StoredRecord, profiles: dict[int, LabProfile]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from dedup.model import load_model
 from dedup.review import PairVerdict
 from ops.bootstrap import dispatcher_of
 from ops.stewards.acts import Stewards
+from ops.stewards.explaining import as_text, explain
+from ops.stewards.what_if import what_if
 from schemas.errors import PermanentError
 from schemas.patient import Traits
 from schemas.report import ResultStatus
@@ -358,3 +362,50 @@ async def test_unknown_persons_and_events_are_refused_with_a_remedy(road: Road) 
     with pytest.raises(PermanentError, match="same_person"):
         await stewards(road).merge(first, first, STEWARD)
     assert msgspec.json.encode(await stewards(road).reemit(first, STEWARD))
+
+
+# ---------------------------------------------------------------- looking
+
+
+async def test_a_decision_is_explained_and_recomputed_bit_for_bit(road: Road) -> None:
+    await two_persons(road)
+    twin = with_ins(ins=(), birth_given="DOMINIC", birth_givens=("DOMINIC",))
+    await road.put(
+        message(with_ins(ins=()), report(filler_order_number="F-3")),
+        message(twin, report(filler_order_number="F-4")),
+        message(without_ins(), report(filler_order_number="F-5")),
+    )
+    await road.dispatch()
+    rows = await road.rows("SELECT report_id FROM report")
+    assert len(rows) == 5
+    parts = stewards(road)
+    for row in rows:
+        async with road.hub.pool.acquire() as connection:
+            told = await explain(connection, parts.store, parts.sources, row["report_id"])
+        assert told.recomputed == "same", told
+        assert "PAT-TROIS" not in as_text(told)
+        for candidate in told.candidates:
+            assert candidate.steps[-1].after == pytest.approx(candidate.total)
+
+
+async def test_another_model_is_tried_and_nothing_is_written(road: Road) -> None:
+    first, second = await two_persons(road)
+    await road.put(message(with_ins(ins=()), report(filler_order_number="F-3")))
+    await road.dispatch()
+    before = await identity_state(road)
+    model = load_model("fr")
+    never = msgspec.structs.replace(model, link=10**6, review=10**6, version="never")
+    since = datetime.now(UTC) - timedelta(hours=1)
+    parts = stewards(road)
+    async with road.hub.pool.acquire() as connection:
+        same = await what_if(
+            connection, parts.store, parts.sources, model, since=since, limit=100, listed=10
+        )
+        other = await what_if(
+            connection, parts.store, parts.sources, never, since=since, limit=100, listed=10
+        )
+    assert same.kinds == {"same": 3}
+    assert other.kinds == {"link -> new": 1, "same": 2}
+    assert [change.person for change in other.changes] == [first]
+    assert second not in {change.person for change in other.changes}
+    assert await identity_state(road) == before

@@ -104,3 +104,6 @@ CREATE TABLE steward (
     revoked_at     timestamptz
 );
 CREATE UNIQUE INDEX steward_by_name ON steward (name) WHERE revoked_at IS NULL;
+
+-- Persons that were ever gone: their history tells of merges that were undone.
+CREATE INDEX person_merge_by_gone ON person_merge (gone_id);
