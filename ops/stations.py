@@ -46,6 +46,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from ops.runtime.settings import Settings
 from ops.runtime.tls import TlsMaterial
+from ops.stewards.queue_watch import watch_queue
 from ops.stewards.standing import keep_emitting
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, keep_tls_fresh, material_of
@@ -296,7 +297,8 @@ async def _dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         worker = worker_of(hub, dispatcher)
         say_ready(settings, "dispatch")
         again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
-        await until_first(worker.run(stopping), _gauges(hub), again)
+        queue = watch_queue(hub.pool, hub.clock)
+        await until_first(worker.run(stopping), _gauges(hub), again, queue)
 
 
 async def _gauges(hub: Hub) -> None:
@@ -363,6 +365,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     from ops.register.lab_routes import Desk  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
     from ops.serving import bound_socket, http_tls, serve_http  # noqa: PLC0415
+    from ops.stewards.routes import ReviewDesk, review_routes  # noqa: PLC0415
 
     async with _opened("api", settings, stopping, appends=True) as hub:
         if hub is None:
@@ -386,7 +389,10 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
-            more_routes=routes_of(files, proofs),
+            more_routes=[
+                *routes_of(files, proofs),
+                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+            ],
             not_ready=lambda: not_ready(hub.pool, hub.log),
         )
         listening = bound_socket(settings.http_host, settings.http_port)

@@ -59,6 +59,9 @@ class Stewards:
         self._script = script
         self.sources = sources
         self.store = script.store
+        self.most_persons = script.most_persons
+        self.pool = script.pool
+        self.clock = script.clock
         self._four_eyes = four_eyes
         self._most = most
 

@@ -52,11 +52,6 @@ FROM found JOIN link_event e USING (link_event_id)
 ORDER BY e.link_event_id DESC LIMIT $2
 """
 REPORTS: Final = "SELECT count(*) FROM report WHERE person_id = $1"
-GAUGES: Final = """
-SELECT r.guard, r.priority, count(*) AS n,
-       min(r.opened_at) FILTER (WHERE r.postponed_at IS NULL) AS oldest
-FROM review_item r WHERE r.closed_at IS NULL GROUP BY r.guard, r.priority
-"""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

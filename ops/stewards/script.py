@@ -105,7 +105,7 @@ class Script:
         self._reemitter = reemitter
         self._publisher = publisher
         self.clock = clock
-        self._most_persons = most_persons
+        self.most_persons = most_persons
         self._alone = asyncio.Lock()
 
     async def run(
@@ -150,7 +150,7 @@ class Script:
         with translated():
             async with self.pool.acquire() as connection:
                 async with connection.transaction():
-                    held = await hold(connection, self.store, asked, most=self._most_persons)
+                    held = await hold(connection, self.store, asked, most=self.most_persons)
                     act = Act(
                         connection=connection, held=held, at=self.clock.now(), actor=asker.actor
                     )
