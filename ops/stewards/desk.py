@@ -36,15 +36,14 @@ SELECT r.review_item_id, r.opened_at, r.kind, r.priority, r.guard, r.person_id, 
        r.bits, r.postponed_at, r.proposed_by, r.closed_at, r.closed_by, r.verdict, r.model_version
 FROM review_item r WHERE r.review_item_id = $1
 """
-# Two roads to an event, each by its index; an undone merge is told of whoever was gone, too.
+# Decisions of the machine by the person they are about; acts of stewards by either person.
 HISTORY: Final = """
 WITH found AS (
     (SELECT e.link_event_id FROM link_event e WHERE e.person_id = ANY ($1::bigint[])
      ORDER BY e.link_event_id DESC LIMIT $2)
     UNION
-    SELECT m.link_event_id FROM person_merge m WHERE m.gone_id = ANY ($1::bigint[])
-    UNION
-    SELECT m.undone_by FROM person_merge m WHERE m.gone_id = ANY ($1::bigint[])
+    (SELECT s.link_event_id FROM steward_event s WHERE s.person_id = ANY ($1::bigint[])
+     ORDER BY s.link_event_id DESC LIMIT $2)
 )
 SELECT e.link_event_id, e.at, e.kind, e.person_id, e.other_person_id, e.rule, e.model_version,
        e.actor, e.partition, e."offset"

@@ -40,6 +40,10 @@ WRITE_EVENT: Final = """
 INSERT INTO link_event (at, kind, person_id, other_person_id, rule, model_version, evidence, actor)
 VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8) RETURNING link_event_id
 """
+WRITE_STEWARD_EVENT: Final = """
+INSERT INTO steward_event (person_id, link_event_id)
+SELECT DISTINCT p.p, $2::bigint FROM unnest($1::bigint[]) AS p (p)
+"""
 # Decided again about a record, at an unmerge.
 WRITE_RECORD_EVENTS: Final = """
 INSERT INTO link_event (at, kind, person_id, other_person_id, partition, "offset", alias_digest,

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from litestar import delete, get, post
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from dedup.review import PairVerdict
@@ -173,7 +173,9 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         summary="Same, different or later",
         description=STEWARDS_ONLY,
     )
-    async def post_verdict(request: HttpRequest, item: FromPath[int], data: Verdict) -> Done:
+    async def post_verdict(
+        request: HttpRequest, item: FromPath[int], data: JSONBody[Verdict]
+    ) -> Done:
         _, asker = await parts.steward(request)
         if data.verdict not in _WORDS:
             raise PermanentError("bad_verdict", "say same, different or later")
@@ -183,17 +185,17 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         return _counted(await stewards.say(one, other, PairVerdict(data.verdict), asker))
 
     @post("/v1/persons/merge", status_code=200, summary="Merge", description=STEWARDS_ONLY)
-    async def post_merge(request: HttpRequest, data: Pair) -> Done:
+    async def post_merge(request: HttpRequest, data: JSONBody[Pair]) -> Done:
         _, asker = await parts.steward(request)
         return _counted(await stewards.merge(data.one, data.other, asker))
 
     @post("/v1/persons/unmerge", status_code=200, summary="Unmerge", description=STEWARDS_ONLY)
-    async def post_unmerge(request: HttpRequest, data: Pair) -> Done:
+    async def post_unmerge(request: HttpRequest, data: JSONBody[Pair]) -> Done:
         _, asker = await parts.steward(request)
         return _counted(await stewards.unmerge(data.one, data.other, asker))
 
     @post("/v1/persons/undo", status_code=200, summary="Take back", description=STEWARDS_ONLY)
-    async def post_undo(request: HttpRequest, data: Undo) -> Done:
+    async def post_undo(request: HttpRequest, data: JSONBody[Undo]) -> Done:
         _, asker = await parts.steward(request)
         return _counted(await stewards.undo(data.event, asker))
 
@@ -203,7 +205,7 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         summary="A patient's opposition to the dossier",
         description=STEWARDS_ONLY,
     )
-    async def post_opposition(request: HttpRequest, data: Opposition) -> Done:
+    async def post_opposition(request: HttpRequest, data: JSONBody[Opposition]) -> Done:
         _, asker = await parts.steward(request)
         act = stewards.oppose if data.opposes else stewards.allow
         return _counted(await act(data.person, asker))
@@ -231,7 +233,7 @@ def _tokens(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         summary="Make a steward's token; this answer alone shows it",
         description=_OPERATORS_ONLY,
     )
-    async def post_steward(request: HttpRequest, data: StewardName) -> NewSteward:
+    async def post_steward(request: HttpRequest, data: JSONBody[StewardName]) -> NewSteward:
         asker = operator(request)
         with translated():
             async with pool.acquire() as connection:

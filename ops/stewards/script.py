@@ -75,6 +75,8 @@ class Act(msgspec.Struct, kw_only=True):
             told,
             self.actor,
         )
+        both = [person_id] if other is None else [person_id, other]
+        await self.connection.execute(queries.WRITE_STEWARD_EVENT, both, number)
         return number
 
 

@@ -38,6 +38,14 @@ CREATE TABLE person_merge_report (
     PRIMARY KEY (link_event_id, report_id)
 );
 
+-- Both persons of what a steward did. link_event is searched by one of them, and an index of its own
+-- for the other would cost every message.
+CREATE TABLE steward_event (
+    person_id      bigint NOT NULL,
+    link_event_id  bigint NOT NULL,
+    PRIMARY KEY (person_id, link_event_id)
+);
+
 -- ---------------------------------------------------------------- review
 
 -- bits: the score in thousandths of a bit. postponed_at: somebody said `later`. proposed_by: with
@@ -104,6 +112,3 @@ CREATE TABLE steward (
     revoked_at     timestamptz
 );
 CREATE UNIQUE INDEX steward_by_name ON steward (name) WHERE revoked_at IS NULL;
-
--- Persons that were ever gone: their history tells of merges that were undone.
-CREATE INDEX person_merge_by_gone ON person_merge (gone_id);
