@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-identity proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-connections node clean
 
 help: ## list the targets
@@ -98,6 +98,9 @@ bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
+
+proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
+	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

@@ -16,6 +16,7 @@ from dedup.model import load_model
 from dedup.review import PairVerdict
 from ops.bootstrap import Hub, dispatcher_of
 from ops.looking import instance_at
+from ops.runtime import failpoints
 from ops.runtime.postgres import translated
 from schemas.errors import PermanentError
 
@@ -35,6 +36,7 @@ Act = Callable[[Stewards], Awaitable[Done]]
 async def desk_at(data_dir: Path, *, role: str = "looking") -> AsyncIterator[tuple[Hub, Stewards]]:
     """Open the stewards' part of a running instance."""
     async with instance_at(data_dir, role=role) as hub:
+        failpoints.arm(hub.settings.failpoints)
         yield hub, dispatcher_of(hub).stewards
 
 
