@@ -18,7 +18,9 @@ from ops.runtime.postgres import translated
 from schemas.errors import PermanentError
 
 from . import queries
+from .done import Done, done_of
 from .merging import join, merge
+from .opposing import allow, oppose, undo_opposition
 from .script import Act, Asker, Script
 from .sources import Sources
 from .unmerging import unmerge
@@ -26,23 +28,6 @@ from .unmerging import unmerge
 _log = get_logger(__name__)
 
 MACHINE: Final = Asker(actor="hub")
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What an act led to, by numbers."""
-
-    act: str
-    """merge, unmerge, verdict, proposed, oppose, allow or reemit."""
-    event: int = 0
-    """The number that `undo` takes; 0 where nothing was changed."""
-    persons: tuple[int, ...] = ()
-    """Who stands now."""
-    reports: int = 0
-    stream_events: int = 0
-    unreadable: int = 0
-    """Reports of which nothing can be read any more: moved, and not emitted again."""
-    remaining: bool = False
-    """More reports are left; dispatch goes on with them."""
 
 
 class Stewards:
@@ -129,10 +114,10 @@ class Stewards:
                     return await self._undo_unmerge(act, event, persons, evidence)
                 case "verdict":
                     return await _undo_verdict(act, event, (one, other), evidence)
-                case "oppose":
-                    return await self._allow(act, one)
-                case "allow":
-                    return await self._oppose(act, one)
+                case "oppose" | "allow":
+                    return await undo_opposition(
+                        self._script, act, event, kind=held["kind"], person=one, evidence=evidence
+                    )
                 case _:
                     raise PermanentError(
                         "not_undoable",
@@ -148,13 +133,13 @@ class Stewards:
         The streams that the law asks for go on.
         """
         return await self._script.run(
-            [person], asker, "oppose", lambda act: self._oppose(act, person)
+            [person], asker, "oppose", lambda act: oppose(self._script, act, person)
         )
 
     async def allow(self, person: int, asker: Asker) -> Done:
         """End a patient's opposition: what is due in the dossier goes there again."""
         return await self._script.run(
-            [person], asker, "allow", lambda act: self._allow(act, person)
+            [person], asker, "allow", lambda act: allow(self._script, act, person)
         )
 
     async def reemit(self, person: int, asker: Asker) -> Done:
@@ -164,7 +149,7 @@ class Stewards:
             end = act.held.pointers.end_of(person)
             done = await self._script.reemit(act, [end], reason="replayed")
             act.said = f"reports of {end} emitted again"
-            return _done("reemit", 0, (end,), done)
+            return done_of("reemit", 0, (end,), done)
 
         return await self._script.run([person], asker, "reemit", work)
 
@@ -286,27 +271,7 @@ class Stewards:
         end = act.held.pointers.end_of(kept)
         done = await self._script.reemit(act, [end], reason="identity_changed")
         act.said = f"event {event} undone by {number}"
-        return _done("merge", number, (end,), done)
-
-    async def _oppose(self, act: Act, person: int) -> Done:
-        end = act.held.pointers.end_of(person)
-        made = await act.connection.fetchval(queries.OPPOSE, person, end, act.at)
-        if made is None:
-            raise PermanentError("opposes_already", f"the opposition of person {person} is kept")
-        event = await act.event("oppose", person, None, "opposition", {})
-        done = await self._script.reemit(act, [end], reason="opposition", remains_as="opposition")
-        act.said = f"event {event}"
-        return _done("oppose", event, (end,), done)
-
-    async def _allow(self, act: Act, person: int) -> Done:
-        end = act.held.pointers.end_of(person)
-        ended = await act.connection.fetch(queries.ALLOW, end, act.at)
-        if not ended:
-            raise PermanentError("opposes_not", f"there is no opposition of person {person}")
-        event = await act.event("allow", person, None, "opposition", {})
-        done = await self._script.reemit(act, [end], reason="opposition", remains_as="opposition")
-        act.said = f"event {event}"
-        return _done("allow", event, (end,), done)
+        return done_of("merge", number, (end,), done)
 
     async def _event(self, event: int) -> Any:
         with translated():
@@ -379,15 +344,3 @@ async def _propose(act: Act, pair: tuple[int, int]) -> Done:
     await act.connection.execute(queries.PROPOSE, *pair, act.actor, act.at)
     act.said = "proposed: another steward confirms"
     return Done(act="proposed", persons=pair)
-
-
-def _done(act: str, event: int, persons: tuple[int, ...], done: Any) -> Done:
-    return Done(
-        act=act,
-        event=event,
-        persons=persons,
-        reports=done.reports,
-        stream_events=len(done.events),
-        unreadable=done.unreadable,
-        remaining=bool(done.remaining),
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from .acts import Done
 from .desk import Event, Item, Person, Shown
+from .done import Done
 
 _DAY: int = 86_400
 

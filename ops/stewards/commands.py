@@ -21,8 +21,9 @@ from ops.runtime.postgres import translated
 from schemas.errors import PermanentError
 
 from . import credentials, desk, explaining, seen, what_if
-from .acts import Done, Stewards
+from .acts import Stewards
 from .as_text import done_as_text, history_as_text, item_as_text, items_as_text
+from .done import Done
 from .finding import DuplicateSearch
 from .script import Asker
 

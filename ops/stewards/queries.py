@@ -211,7 +211,22 @@ ON CONFLICT DO NOTHING RETURNING opposition_id
 """
 ALLOW: Final = """
 UPDATE opposition SET ended_at = $2 WHERE standing_id = $1 AND ended_at IS NULL
-RETURNING person_id
+RETURNING opposition_id
+"""
+END_OPPOSITIONS: Final = """
+UPDATE opposition SET ended_at = $2 WHERE opposition_id = ANY ($1::bigint[]) AND ended_at IS NULL
+RETURNING opposition_id
+"""
+# One that was said again meanwhile stands already.
+OPPOSITIONS: Final = """
+SELECT o.opposition_id, o.person_id FROM opposition o
+WHERE o.opposition_id = ANY ($1::bigint[]) AND o.ended_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM opposition x
+                  WHERE x.person_id = o.person_id AND x.ended_at IS NULL)
+ORDER BY o.opposition_id
+"""
+REOPEN_OPPOSITION: Final = """
+UPDATE opposition SET ended_at = NULL, standing_id = $2 WHERE opposition_id = $1
 """
 
 # ---------------------------------------------------------------- emitted again

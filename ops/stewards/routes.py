@@ -24,9 +24,10 @@ from ops.runtime.postgres import translated
 from schemas.errors import PermanentError
 
 from . import credentials, desk, seen
-from .acts import Done, Stewards
+from .acts import Stewards
 from .credentials import Known, NewSteward, StewardEntry
 from .desk import Event, Item, Shown
+from .done import Done
 from .explaining import Explained
 from .script import Asker
 

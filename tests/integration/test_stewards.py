@@ -255,6 +255,22 @@ async def test_an_opposition_empties_the_dossier_and_nothing_else(road: Road) ->
     assert len(fold["dossier"]) == 2
     after = await identity_state(road)
     assert after["oppositions"] == before["oppositions"]
+    with pytest.raises(PermanentError, match="not_standing"):
+        await stewards(road).undo(done.event, STEWARD)
+
+
+async def test_an_opposition_that_was_ended_comes_back_with_whom_it_was_of(road: Road) -> None:
+    first, second = await two_persons(road)
+    await stewards(road).oppose(second, STEWARD)
+    joined = await stewards(road).merge(first, second, STEWARD)
+    ended = await stewards(road).allow(first, STEWARD)
+    assert len((await stream_fold(road))["dossier"]) == 2
+    await stewards(road).undo(ended.event, STEWARD)
+    assert (await stream_fold(road))["dossier"] == {}
+    await stewards(road).undo(joined.event, STEWARD)
+    (row,) = await road.rows("SELECT person_id, standing_id FROM opposition WHERE ended_at IS NULL")
+    assert tuple(row.values()) == (second, second)
+    assert len((await stream_fold(road))["dossier"]) == 1
 
 
 async def test_reports_that_waited_for_an_ins_go_once_it_is_there(road: Road) -> None:
