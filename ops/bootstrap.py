@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from dedup.key_function import KeyFunction
+from dedup.persons import Bounds
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
@@ -232,16 +234,27 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
     return MllpListener(acceptor, limits, acceptor.fairness)
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much is looked at to find a person."""
+    return Bounds(
+        key_persons=settings.identity_key_persons,
+        aliases=settings.identity_aliases,
+        narrowed_persons=settings.identity_narrowed_persons,
+        hot_keys=settings.identity_hot_keys,
+    )
+
+
 def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
     vault = hub.vault
-    store = DedupStore(vault)
+    store = DedupStore(vault, bounds_of(hub.settings))
+    keys = KeyFunction(hub.realm, vault.secret("person"))
     return Dispatcher(
         pool=hub.pool,
         log=hub.log,
-        preparer=Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm),
+        preparer=Preparer(vault, keys),
         store=store,
-        resolver=Resolver(store),
+        resolver=Resolver(store, keys),
         publisher=Publisher(
             router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
             vault=vault,

@@ -10,9 +10,8 @@ from typing import Protocol
 import msgspec
 
 from dedup.identity import PersonKeys
-from dedup.keys import derive
+from dedup.key_function import KeyFunction
 from ingest.judge import LabProfile, map_again
-from schemas.decision import Realm
 from schemas.envelope import (
     MAPPING_VERSION,
     AcceptedMessage,
@@ -58,20 +57,12 @@ class Preparer:
 
     Args:
         opener: The vault.
-        person_secret: Key of the persons' digests.
-        realm: Of the instance.
+        keys: The key function of the instance.
     """
 
-    def __init__(
-        self,
-        opener: Opener,
-        *,
-        person_secret: bytes,
-        realm: Realm,
-    ) -> None:
+    def __init__(self, opener: Opener, keys: KeyFunction) -> None:
         self._opener = opener
-        self._person_secret = person_secret
-        self._realm = realm
+        self._keys = keys
 
     def prepare(self, record: StoredRecord, profile: LabProfile | None = None) -> Prepared | None:
         """Prepare one record of kind MESSAGE or REFUSED; never raises for what is in it.
@@ -162,7 +153,7 @@ class Preparer:
             record=record,
             source=source,
             mapped=mapped,
-            keys=derive(mapped.traits, self._realm, self._person_secret),
+            keys=self._keys.derive(mapped.traits),
             findings=held.findings,
             software=held.software,
         )
