@@ -203,7 +203,7 @@ def _add(
 PARTS: Final = frozenset(
     {
         "day", "default_day", "year", "month_day", "family", "given", "pair", "birth_place",
-        "postcode", "city", "street", "house", "phone", "email", "sex",
+        "postcode", "city", "street", "house", "phone", "email", "sex", "state",
         "family_name", "given_name", "any_name",
     }
 )  # fmt: skip
@@ -256,6 +256,8 @@ def parts_of(identity: Identity) -> dict[str, tuple[str, ...]]:
         found["phone"] = identity.phones
     if identity.emails:
         found["email"] = identity.emails
+    if identity.state:
+        found["state"] = (identity.state,)
     if identity.sex:
         found["sex"] = (identity.sex,)
     return found

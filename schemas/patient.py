@@ -57,6 +57,8 @@ class Address(Phi, frozen=True, array_like=True, gc=False):
     country: str = ""
     commune: str = ""
     """INSEE code of the commune of residence if the sender gave a plausible one, else empty."""
+    state: str = ""
+    """State or province, where a country has them."""
 
 
 class Traits(Phi, frozen=True, array_like=True, gc=False):
