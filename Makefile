@@ -9,6 +9,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
+        bench-resolver proof-splits \
         proof-crash proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-connections node clean
 
@@ -100,6 +101,12 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 
 bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+bench-resolver: setup-dev ## the resolver with PostgreSQL: records a second at 10,000 and 1,000,000 persons
+	$(BIN)/python -m benchmarks.resolver $(ARGS)
+
+proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers: no more splits than one makes
+	$(BIN)/pytest tests/integration/test_splits.py -m "proof or not proof" $(ARGS)
 
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)

@@ -122,7 +122,7 @@ class Rekeying:
             return Step.NOTHING
         if state.filling is not None:
             state = await self._fill(state)
-            await self._narrow(state.filling or 0)
+            await self.narrow(state.filling or 0)
             if state.unreadable and not forget_unreadable:
                 self._tell(Step.UNREADABLE, state)
                 return Step.UNREADABLE
@@ -208,7 +208,7 @@ class Rekeying:
         numbers = {k.key for k in (keys.ins, *keys.former_ins) if k is not None}
         return [key for key in keys.blocking if key not in numbers]
 
-    async def _narrow(self, version: int) -> None:
+    async def narrow(self, version: int) -> None:
         """Mark the new keys that too many persons share, before anybody is looked up by them."""
         most = self._store.bounds.key_persons
         at = _LOWEST_KEY
