@@ -65,6 +65,7 @@ def compare(one: Identity, other: Identity) -> Levels:
         _house(one.house, other.house),
         _shared(one.phones, other.phones),
         _shared(one.emails, other.emails),
+        _text(one.state, other.state),
     )
 
 

@@ -6,28 +6,44 @@ always give the same dossier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from uuid import UUID
-
 from schemas.patient import Ins
 
-from .identity import HeldIns, PersonKeys
+from .identity import Candidate, Identity, PersonKeys
 
 
-def dossier_ins(keys: PersonKeys, held: Mapping[UUID, HeldIns]) -> Ins | None:
+def dossier_ins(keys: PersonKeys, person: Candidate) -> Ins | None:
     """Return the INS under which a record may enter a dossier, or None.
 
-    The record's own where its person holds it; or the person's one INS, where the laboratory had
-    validated the identity and all strict traits were there. An INS that another one has replaced
-    does not count.
+    The record's own, where it is the person's; or the person's one INS that no other has replaced,
+    where the laboratory had validated the identity and all strict traits agree with what is known
+    of the person.
 
     Args:
         keys: Of the record.
-        held: Qualified INS by digest, of the person and of everybody merged into them.
+        person: As known, with everybody merged into them.
     """
     if keys.ins is not None:
-        return keys.ins.ins if keys.ins.digest in held else None
-    lasting = [number.ins for number in held.values() if not number.is_former]
-    if keys.is_validated and keys.is_strict and len(lasting) == 1:
-        return lasting[0]
-    return None
+        return keys.ins.ins if keys.ins.digest in person.ins else None
+    if not (keys.is_validated and keys.is_strict):
+        return None
+    current = [held.ins for held in person.ins.values() if not held.is_former]
+    if len(current) != 1 or not _agrees_strictly(keys, person):
+        return None
+    return current[0]
+
+
+def _agrees_strictly(keys: PersonKeys, person: Candidate) -> bool:
+    if keys.alias_digest in person.aliases:
+        return True
+    mine = _strict(keys.identity)
+    return any(alias is not None and _strict(alias) == mine for alias in person.aliases.values())
+
+
+def _strict(identity: Identity) -> tuple[str, ...]:
+    return (
+        identity.family,
+        identity.given,
+        identity.birth_date,
+        identity.sex,
+        identity.birth_place,
+    )

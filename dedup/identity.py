@@ -42,6 +42,7 @@ class Identity(Phi, frozen=True, array_like=True, gc=False):
     postcode: str = ""
     commune: str = ""
     city: str = ""
+    state: str = ""
     street: str = ""
     house: str = ""
     phones: tuple[str, ...] = ()

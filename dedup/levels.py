@@ -1,7 +1,7 @@
 """The fields that are compared and the levels to which they agree: names and numbers. Pure.
 
-Numbers go into decisions and model files by their names; a level is added at the end of its field,
-never between. Level 0 is always `missing`, which says nothing.
+Numbers go into decisions, names into model files; a level is added at the end of its field, and a
+field at the end. Level 0 is always `missing`, which says nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ STREET: Final = 8
 HOUSE: Final = 9
 PHONE: Final = 10
 EMAIL: Final = 11
+STATE: Final = 12
 
 MISSING: Final = 0
 EXACT: Final = 1
@@ -69,11 +70,11 @@ LEVELS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("house", _PLACE),
     ("phone", _PLACE),
     ("email", _PLACE),
+    ("state", _PLACE),
 )  # fmt: skip
 """Field by field, in the order of their numbers: its name, and its levels' names."""
 
 FIELDS: Final = tuple(name for name, _ in LEVELS)
-FIELD_COUNT: Final = 12
 LEVELS_VERSION: Final = 1
 
 

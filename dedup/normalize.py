@@ -70,7 +70,7 @@ def normalise(traits: Traits) -> Identity:
     if used_given == given:
         used_given = ""
     birth_date, kind = fold_date(traits.birth_date) if traits.birth_date else ("", NONE)
-    postcode, commune, city, street, house = _residence(traits.address)
+    postcode, commune, city, state, street, house = _residence(traits.address)
     return Identity(
         family,
         given,
@@ -84,6 +84,7 @@ def normalise(traits: Traits) -> Identity:
         postcode,
         commune,
         city,
+        state,
         street,
         house,
         fold_phones(traits.phones) if traits.phones else (),
@@ -102,14 +103,15 @@ def _givens(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)[:MAX_GIVENS]
 
 
-def _residence(address: Address | None) -> tuple[str, str, str, str, str]:
+def _residence(address: Address | None) -> tuple[str, str, str, str, str, str]:
     if address is None:
-        return "", "", "", "", ""
+        return "", "", "", "", "", ""
     street, house = fold_street(address.lines) if address.lines else ("", "")
     return (
         fold_postcode(address.postcode) if address.postcode else "",
         fold_place(address.commune) if address.commune else "",
         fold_city(address.city) if address.city else "",
+        fold_name(address.state) if address.state else "",
         street,
         house,
     )
@@ -119,7 +121,11 @@ def as_traits(identity: Identity) -> Traits:
     """Return traits that say what an identity says; normalised, they are that identity again."""
     lines = (f"{identity.house} {identity.street}".strip(),)
     home = Address(
-        lines if lines[0] else (), identity.city, identity.postcode, "", identity.commune
+        lines=lines if lines[0] else (),
+        city=identity.city,
+        postcode=identity.postcode,
+        commune=identity.commune,
+        state=identity.state,
     )
     return Traits(
         birth_family=identity.family,

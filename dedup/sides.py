@@ -31,6 +31,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "birth_place": ("birth_place",),
     "postcode": ("postcode",),
     "city": ("city",),
+    "state": ("state",),
     "street": ("street",),
     "house": ("house",),
     "phone": ("phones",),

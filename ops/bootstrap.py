@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from dedup.key_function import KeyFunction
+from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
@@ -237,12 +239,24 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
     return MllpListener(acceptor, limits, acceptor.fairness)
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much is looked at to find a person."""
+    return Bounds(
+        key_persons=settings.identity_key_persons,
+        aliases=settings.identity_aliases,
+        narrowed_persons=settings.identity_narrowed_persons,
+        hot_keys=settings.identity_hot_keys,
+    )
+
+
 def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
     vault = hub.vault
     settings = hub.settings
-    store = DedupStore(vault, ReviewBudget(settings.review_share, settings.review_burst))
-    preparer = Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm)
+    keys = KeyFunction(hub.realm, vault.secret("person"))
+    budget = ReviewBudget(settings.review_share, settings.review_burst)
+    store = DedupStore(vault, bounds_of(settings), budget)
+    preparer = Preparer(vault, keys)
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
         vault=vault,
@@ -254,7 +268,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
         log=hub.log,
         preparer=preparer,
         store=store,
-        resolver=Resolver(store),
+        resolver=Resolver(store, keys),
         publisher=publisher,
         clock=hub.clock,
         secrets=DispatchSecrets(report=vault.secret("report")),

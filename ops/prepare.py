@@ -10,10 +10,8 @@ from typing import Protocol
 import msgspec
 
 from dedup.identity import PersonKeys
-from dedup.keys import derive
-from dedup.model import Model
+from dedup.key_function import KeyFunction
 from ingest.judge import LabProfile, map_again
-from schemas.decision import Realm
 from schemas.envelope import (
     MAPPING_VERSION,
     AcceptedMessage,
@@ -60,20 +58,12 @@ class Preparer:
 
     Args:
         opener: The vault.
-        person_secret: Key of the persons' digests.
-        realm: Of the instance.
+        keys: The key function of the instance.
     """
 
-    def __init__(
-        self,
-        opener: Opener,
-        *,
-        person_secret: bytes,
-        realm: Realm,
-    ) -> None:
+    def __init__(self, opener: Opener, keys: KeyFunction) -> None:
         self._opener = opener
-        self._person_secret = person_secret
-        self._realm = realm
+        self.keys = keys
 
     def prepare(self, record: StoredRecord, profile: LabProfile | None = None) -> Prepared | None:
         """Prepare one record of kind MESSAGE or REFUSED; never raises for what is in it.
@@ -107,9 +97,9 @@ class Preparer:
         except PermanentError as error:
             return _park(record, error)
 
-    def keys_of(self, traits: Traits, model: Model | None = None) -> PersonKeys:
-        """Return the keys of a set of traits in this realm, by the service's model or another."""
-        return derive(traits, self._realm, self._person_secret, model)
+    def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
+        """Return the keys of a set of traits, of the newest version unless another is asked for."""
+        return self.keys.derive(traits, version)
 
     def _prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile

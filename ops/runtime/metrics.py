@@ -282,9 +282,7 @@ class Metrics:
                 ["verdict", "rule"],
             )
         )
-        self.capped_lookups = Counter(
-            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
-        )
+        self._declare_persons(name)
         self.events = Labelled(
             Counter(
                 f"{name}_stream_events",
@@ -369,6 +367,29 @@ class Metrics:
                 "Review items not opened because their share of records was used up, by priority",
                 ["priority"],
             )
+        )
+
+    def _declare_persons(self, name: str) -> None:
+        self.capped_lookups = Counter(
+            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
+        )
+        self.capped_aliases = Counter(
+            f"{name}_capped_aliases", "Persons compared by a part of their sets of traits"
+        )
+        self.hot_keys = Counter(
+            f"{name}_hot_keys", "Keys that were narrowed because too many persons share them"
+        )
+        self.narrowings_cut = Counter(
+            f"{name}_narrowings_cut", "Keys narrowed for a part of the persons that share them"
+        )
+        self.second_lookups = Counter(
+            f"{name}_second_lookups", "Batches that asked for all wide keys after all"
+        )
+        self.rekeyed_persons = Counter(
+            f"{name}_rekeyed_persons", "Persons that were given keys of a new version"
+        )
+        self.gained_ins = Counter(
+            f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
         )
 
 

@@ -407,6 +407,32 @@ class Settings(BaseSettings):
         False, description="Whether `same` needs a second steward before two persons are merged."
     )
 
+    # -- persons
+    identity_key_persons: Count = Field(
+        300, description="Persons a key may lead to; one of more is replaced by narrower keys."
+    )
+    identity_narrowed_persons: Count = Field(
+        3_000, description="The most persons given narrower keys when their key has become hot."
+    )
+    identity_hot_keys: Count = Field(
+        10_000, description="The most hot keys that a dispatch process keeps in mind."
+    )
+    identity_aliases: Count = Field(
+        20, description="The most sets of traits a person is compared by: those seen last."
+    )
+    identity_rekey_persons: Count = Field(
+        500, description="Persons of one step when keys are made anew."
+    )
+    identity_rekey_keys: Count = Field(
+        20_000, description="Keys looked at in one step when old keys are dropped."
+    )
+    identity_rekey_rest: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="How long the making of new keys rests, as a multiple of its last step.",
+    )
+
     # -- running
     station_name: str = Field(
         "",

@@ -14,13 +14,17 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.decide import decide
+from dedup.decide import Verdicts, decide
+from dedup.deciding import wants_more
+from dedup.evidence import unpack
 from dedup.identity import Candidate, PersonKeys
 from dedup.model import Model
-from dedup.store import CANDIDATE_CAP, DedupStore
+from dedup.narrowing import Ways
+from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
 from schemas.decision import MatchDecision
 
+from .deciding import numbers_of
 from .sources import Sources
 
 # The same look-up as the stream's, without its locks.
@@ -57,18 +61,17 @@ WHERE i.person_id = ANY ($1::bigint[]) AND i.first_seen_on > $2
 """
 RECORD_EVENT: Final = """
 SELECT e.link_event_id, e.at, e.kind, e.person_id, e.partition, e."offset", e.alias_digest,
-       e.model_version, e.evidence
+       e.model_version, e.decision
 FROM link_event e
 WHERE e.person_id = $1 AND e.partition = $2 AND e."offset" = ANY ($3::bigint[])
-  AND e.kind IN ('new', 'link', 'review', 'isolate') AND e.rule <> 'unmerge'
+  AND e.decision IS NOT NULL
 ORDER BY e.link_event_id DESC LIMIT 1
 """
 EVENTS_SINCE: Final = """
 SELECT e.link_event_id, e.at, e.kind, e.person_id, e.partition, e."offset", e.alias_digest,
-       e.model_version, e.evidence
+       e.model_version, e.decision
 FROM link_event e
-WHERE e.link_event_id > $1 AND e.at >= $2 AND e.kind IN ('new', 'link', 'review', 'isolate')
-  AND e.rule <> 'unmerge'
+WHERE e.link_event_id > $1 AND e.at >= $2 AND e.decision IS NOT NULL
 ORDER BY e.link_event_id LIMIT $3
 """
 # By the time itself: numbers are in its order but for batches that ran beside each other.
@@ -96,7 +99,7 @@ def read_event(row: Any) -> RecordEvent:
         person_id=row["person_id"],
         place=(row["partition"], row["offset"]),
         alias_digest=row["alias_digest"],
-        decision=msgspec.json.decode(row["evidence"], type=MatchDecision),
+        decision=unpack(row["decision"]),
     )
 
 
@@ -107,23 +110,26 @@ class Then:
         candidates: As they were known.
         led: Person -> the keys that led there then.
         verdicts: Of stewards, on pairs of them.
+        ways: By which keys the record was asked.
     """
 
     def __init__(
         self,
         candidates: list[Candidate],
         led: dict[int, set[int]],
-        verdicts: dict[tuple[int, int], str],
+        verdicts: Verdicts,
+        ways: Ways,
     ) -> None:
         self._candidates = candidates
         self._led = led
         self._verdicts = verdicts
+        self._ways = ways
 
     def decide(self, keys: PersonKeys, model: Model) -> MatchDecision:
         """Decide as the stream does: by the tight keys, and by all where those give no link."""
-        decision = decide(keys, self._under(keys.tight), model, self._verdicts)
-        if decision.person_id is None and keys.wide:
-            decision = decide(keys, self._under(keys.blocking), model, self._verdicts)
+        decision = decide(keys, self._under(self._ways.tight), model, self._verdicts)
+        if wants_more(decision):
+            decision = decide(keys, self._under(self._ways.all), model, self._verdicts)
         return decision
 
     def _under(self, keys: tuple[int, ...]) -> list[Candidate]:
@@ -147,7 +153,9 @@ async def known_then(
         keys: Of the record.
         event: Its link event: what came with it or later does not count.
     """
-    rows = await connection.fetch(UNDER, list(keys.blocking), CANDIDATE_CAP)
+    hot = await store.hot_of(connection, keys.blocking, event.at)
+    ways = sources.asked_by(keys, hot)
+    rows = await connection.fetch(UNDER, list(ways.all), store.bounds.key_persons)
     found = {row["person_id"] for row in rows}
     # Whom the decision names was under one of these keys then, also where a key has moved since.
     found |= {each.person_id for each in event.decision.candidates}
@@ -159,9 +167,9 @@ async def known_then(
         for row in await connection.fetch(MERGES, sorted(related), event.event)
     }
     candidates = _joined(alone, into, {_end(into, each) for each in found})
-    led = await _led(connection, store, sources, keys, candidates, into=into)
+    led = await _led(connection, store, sources, keys, candidates, into=into, hot=hot)
     verdicts = await store.verdicts(connection, {p: _end(into, p) for p in related})
-    return Then(candidates, led, verdicts)
+    return Then(candidates, led, verdicts, ways)
 
 
 async def _led(
@@ -172,6 +180,7 @@ async def _led(
     candidates: list[Candidate],
     *,
     into: dict[int, int],
+    hot: set[int],
 ) -> dict[int, set[int]]:
     """Return the keys that led to each candidate: those of what it was known by then.
 
@@ -179,20 +188,19 @@ async def _led(
     """
     known = {each.person_id: each for each in candidates}
     led: dict[int, set[int]] = {each.person_id: set() for each in candidates}
-    numbers = [*keys.former_ins, *([keys.ins] if keys.ins is not None else [])]
     for each in candidates:
-        led[each.person_id] |= {n.key for n in numbers if n.digest in each.ins}
+        led[each.person_id] |= {n.key for n in numbers_of(keys) if n.digest in each.ins}
     everybody = set(known) | {p for p in into if _end(into, p) in known}
     for (person, alias), traits in (await store.traits_of(connection, everybody)).items():
         end = _end(into, person)
         if alias not in known[end].aliases:
             continue
         if traits is None:
-            led[end] |= set(keys.blocking)
+            led[end] |= set(sources.asked_by(keys, hot).all)
             continue
         derived = sources.keys_of(traits)
-        own = [*derived.former_ins, *([derived.ins] if derived.ins is not None else [])]
-        led[end] |= set(derived.blocking) - {number.key for number in own}
+        own = {number.key for number in numbers_of(derived)}
+        led[end] |= set(sources.asked_by(derived, hot).all) - own
     return led
 
 

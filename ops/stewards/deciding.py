@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -29,25 +30,73 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     keys: PersonKeys | None = None
 
 
-def subject_of_record(row: ReportRow, told: Told | None, *, of_gone: bool) -> Subject:
+class Keeper:
+    """Says which keys are kept for a record: of every version in use, and beside what is hot.
+
+    Args:
+        store: Says what is hot.
+        sources: Derives keys.
+        connection: Of the transaction that holds the persons.
+        versions: Of the key function, that are in use.
+        at: Now.
+    """
+
+    def __init__(
+        self,
+        store: DedupStore,
+        sources: Sources,
+        connection: Connection,
+        *,
+        versions: tuple[int, ...],
+        at: datetime,
+    ) -> None:
+        self._store = store
+        self.sources = sources
+        self._connection = connection
+        self._versions = versions
+        self._at = at
+
+    @classmethod
+    async def of(
+        cls, store: DedupStore, sources: Sources, connection: Connection, at: datetime
+    ) -> Keeper:
+        """Read which versions are in use; they stay so until the transaction ends."""
+        versions = (await store.key_versions(connection)).all
+        return cls(store, sources, connection, versions=versions, at=at)
+
+    async def came(self, place: tuple[int, int] | None, traits: Traits, keys: PersonKeys) -> Came:
+        """Return what a record taught."""
+        plain = self.sources.all_keys_of(traits, self._versions, frozenset())
+        hot = await self._store.hot_of(self._connection, sorted(plain), self._at)
+        return Came(
+            place=place,
+            alias=keys.alias_digest,
+            keys=self.sources.all_keys_of(traits, self._versions, hot) if hot else plain,
+            numbers={number.digest: number.key for number in numbers_of(keys)},
+        )
+
+
+async def subject_of_record(
+    keeper: Keeper, row: ReportRow, told: Told | None, *, of_gone: bool
+) -> Subject:
     """Return a report's current version as a subject."""
     stays = Side.GONE if of_gone else Side.KEPT
     if told is None:
         return Subject(report_id=row.report_id, stays=stays)
     return Subject(
         report_id=row.report_id,
-        came=_came(row.place, told.keys),
+        came=await keeper.came(row.place, told.message.traits, told.keys),
         stays=stays,
         keys=told.keys,
     )
 
 
-def subject_of_alias(sources: Sources, traits: Traits | None) -> Subject:
+async def subject_of_alias(keeper: Keeper, traits: Traits | None) -> Subject:
     """Return a set of traits of which no record is at hand as a subject."""
     if traits is None:
         return Subject()
-    keys = sources.keys_of(traits)
-    return Subject(came=_came(None, keys), keys=keys)
+    keys = keeper.sources.keys_of(traits)
+    return Subject(came=await keeper.came(None, traits, keys), keys=keys)
 
 
 class Bench:
@@ -120,20 +169,12 @@ class Bench:
         assert subject.keys is not None
         person, other = (self._kept, self._gone) if side is Side.KEPT else (self._gone, self._kept)
         person.aliases[subject.keys.alias_digest] = subject.keys.identity
-        for number in _numbers(subject.keys):
+        for number in numbers_of(subject.keys):
             if number.digest not in other.ins:
                 is_former = number is not subject.keys.ins
                 person.ins.setdefault(number.digest, HeldIns(number.ins, is_former))
 
 
-def _came(place: tuple[int, int] | None, keys: PersonKeys) -> Came:
-    return Came(
-        place=place,
-        alias=keys.alias_digest,
-        keys=frozenset(keys.blocking),
-        numbers={number.digest: number.key for number in _numbers(keys)},
-    )
-
-
-def _numbers(keys: PersonKeys) -> tuple[InsKey, ...]:
+def numbers_of(keys: PersonKeys) -> tuple[InsKey, ...]:
+    """Return the qualified INS of a record, those it declares as former first."""
     return (*keys.former_ins, *([keys.ins] if keys.ins is not None else ()))

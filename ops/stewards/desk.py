@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dedup.deciding import Known
 from dedup.identity import Candidate
 from dedup.model import SERVICE_MODEL, load_model
 from dedup.sides import Comparison, compare_persons
@@ -159,8 +160,9 @@ async def show_item(
         known = await store.each_alone(connection, pair)
         sides = [known[each] for each in pair]
     else:
-        _, persons = await store.load(connection, pair)
-        sides = [persons[each] for each in ends]
+        persons = Known()
+        await store.load(connection, pair, persons)
+        sides = [persons.persons[each] for each in ends]
     one, other = [
         Person(
             person=number,

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from dedup.decide import decide
-from dedup.identity import Candidate
+from dedup.deciding import Known
+from dedup.identity import Candidate, PersonKeys
 from dedup.model import SERVICE_MODEL, load_model
 from dedup.queue import POSSIBLE_DUPLICATE, ItemKind, Priority, items_of
 from dedup.store import DedupStore
@@ -20,6 +21,7 @@ from ops.runtime.clock import Clock
 from ops.runtime.postgres import Connection, Pool, translated
 from schemas.decision import MatchDecision, Verdict
 
+from .as_of import UNDER
 from .sources import Sources
 
 _PAGE: Final = 50
@@ -112,9 +114,9 @@ class DuplicateSearch:
             if each is None:
                 continue
             keys = self._sources.keys_of(each)
-            _, known, verdicts = await self._store.look_up(connection, keys.blocking)
-            others: list[Candidate] = [c for p, c in sorted(known.items()) if p != person]
-            decision = decide(keys, others, self._model, verdicts)
+            known = await self._known(connection, keys)
+            others: list[Candidate] = [c for p, c in sorted(known.persons.items()) if p != person]
+            decision = decide(keys, others, self._model, known.verdicts)
             if decision.verdict is Verdict.LINK and decision.person_id is not None:
                 total = next(
                     (c.total for c in decision.candidates if c.person_id == decision.person_id),
@@ -143,11 +145,22 @@ class DuplicateSearch:
         settled = await self._settled(connection, person, list(found))
         return [each for other, each in found.items() if other not in settled]
 
+    async def _known(self, connection: Connection, keys: PersonKeys) -> Known:
+        """Return whoever shares a key, without a lock: nothing is linked by what is found."""
+        hot = await self._store.hot_of(connection, keys.blocking, self._clock.now())
+        asked = self._sources.asked_by(keys, hot).all
+        rows = await connection.fetch(UNDER, list(asked), self._store.bounds.key_persons)
+        known = Known()
+        await self._store.load(connection, {row["person_id"] for row in rows}, known)
+        known.verdicts = await self._store.verdicts(connection, known.ends)
+        return known
+
     async def _settled(self, connection: Connection, person: int, others: list[int]) -> set[int]:
         if not others:
             return set()
-        ends, _ = await self._store.load(connection, [person, *others])
-        verdicts = await self._store.verdicts(connection, ends)
+        known = Known()
+        await self._store.load(connection, [person, *others], known)
+        verdicts = await self._store.verdicts(connection, known.ends)
         return {
             other
             for other in others

@@ -47,12 +47,11 @@ async def hold(
         TransientError: They changed while their keys were waited for: try again from the start.
     """
     before = await look(connection, asked, most=most)
-    keys = await _keys_of(connection, before.everybody)
-    await store.lock_keys(connection, keys)
+    locked = await store.lock_keys_of(connection, before.everybody)
     hit("stewards.after_locks")
     # A statement of its own: its snapshot is younger than the locks.
     held = await look(connection, asked, most=most)
-    if not await _keys_of(connection, held.everybody) <= keys:
+    if not await _keys_of(connection, held.everybody) <= set(locked):
         raise TransientError("persons_moved", "they changed meanwhile; it is tried again")
     await store.lock_persons(connection, held.everybody)
     return held

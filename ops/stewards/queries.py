@@ -123,8 +123,10 @@ ON CONFLICT (person_id, alias_digest) DO UPDATE
 SET last_seen_on = greatest(person_alias.last_seen_on, EXCLUDED.last_seen_on)
 """
 COPY_INS: Final = """
-INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on)
-SELECT $2, i.ins_digest, i.oid, i.payload, i.first_seen_on, i.last_seen_on FROM person_ins i
+INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on,
+                        replaced_on)
+SELECT $2, i.ins_digest, i.oid, i.payload, i.first_seen_on, i.last_seen_on, i.replaced_on
+FROM person_ins i
 WHERE i.person_id = $1 AND i.ins_digest = ANY ($3::uuid[])
 ON CONFLICT (person_id, ins_digest) DO UPDATE
 SET last_seen_on = greatest(person_ins.last_seen_on, EXCLUDED.last_seen_on)

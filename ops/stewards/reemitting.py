@@ -13,8 +13,9 @@ from uuid import UUID
 
 import msgspec
 
+from dedup.deciding import Known
 from dedup.dossier import dossier_ins
-from dedup.identity import HeldIns
+from dedup.identity import Candidate
 from dedup.store import DedupStore
 from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
@@ -44,7 +45,7 @@ class Reemitted(msgspec.Struct, kw_only=True):
 class _Person(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     version: int
-    ins: Mapping[UUID, HeldIns]
+    known: Candidate
     opposes: bool
 
 
@@ -111,12 +112,13 @@ class Reemitter:
     async def _persons(
         self, connection: Connection, held: Held, versions: Mapping[int, int]
     ) -> dict[int, _Person]:
-        _, known = await self._store.load(connection, versions)
+        known = Known()
+        await self._store.load(connection, versions, known)
         rows = await connection.fetch(queries.STANDING_OPPOSITIONS, sorted(versions))
         opposed = {row["standing_id"] for row in rows}
         return {
             each: _Person(
-                end=end, version=versions[end], ins=known[end].ins, opposes=end in opposed
+                end=end, version=versions[end], known=known.persons[end], opposes=end in opposed
             )
             for end in versions
             for each in held.cluster(end)
@@ -183,7 +185,7 @@ def _due(told: Told, person: _Person, reason: str) -> Due:
         person=PersonView(
             person_id=person.end,
             person_version=person.version,
-            qualified_ins=dossier_ins(told.keys, person.ins),
+            qualified_ins=dossier_ins(told.keys, person.known),
             opposes_dossier=person.opposes,
         ),
         placed=Placed(

@@ -33,7 +33,9 @@ T = TypeVar("T")
 _TRIES: Final = 8
 _MAX_TEXT: Final = 200
 # What another try mends: somebody else was first, and nothing was committed.
-_AGAIN: Final = frozenset({"persons_moved", "deadlock", "lock_timeout", "serialization"})
+_AGAIN: Final = frozenset(
+    {"persons_moved", "persons_busy", "deadlock", "lock_timeout", "serialization"}
+)
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,14 @@ is then moved without its content (`Unreadable` reports).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from dedup.identity import PersonKeys
-from dedup.model import Model
+from dedup.narrowing import Ways
 from ingest.judge import LabProfile
 from ingest.labs import PostgresLabStore, profile_of
 from ops.placing import Keyed, key_reports
@@ -120,9 +121,29 @@ class Sources:
         """Prepare a record with today's mapping."""
         return self._preparer.prepare_again(record, await self._profile(record, profiles))
 
-    def keys_of(self, traits: Traits, model: Model | None = None) -> PersonKeys:
-        """Return the keys of a set of traits as they are derived today."""
-        return self._preparer.keys_of(traits, model)
+    def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
+        """Return the keys of a set of traits, of the newest version unless another is asked for."""
+        return self._preparer.keys_of(traits, version)
+
+    def all_keys_of(
+        self, traits: Traits, versions: Iterable[int], hot: AbstractSet[int]
+    ) -> frozenset[int]:
+        """Return every key that is kept for a set of traits.
+
+        Args:
+            traits: As received.
+            versions: Of the key function, that are in use.
+            hot: Keys that lead nowhere by themselves: narrower ones are kept beside them.
+        """
+        found: set[int] = set()
+        for version in versions:
+            keys = self._preparer.keys_of(traits, version)
+            found |= set(keys.blocking) | set(self._preparer.keys.ways(keys, hot).all)
+        return frozenset(found)
+
+    def asked_by(self, keys: PersonKeys, hot: AbstractSet[int]) -> Ways:
+        """Return the keys by which a record is looked for beside what is hot."""
+        return self._preparer.keys.ways(keys, hot)
 
     async def _told(
         self, row: ReportRow, record: StoredRecord, profiles: dict[int, LabProfile]

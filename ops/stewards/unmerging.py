@@ -21,7 +21,7 @@ from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
 from . import queries
-from .deciding import Bench, Subject, subject_of_alias, subject_of_record
+from .deciding import Bench, Keeper, Subject, subject_of_alias, subject_of_record
 from .persons import look, own_rows
 from .script import Act, Script
 from .sources import ReportRow, Sources, report_rows
@@ -207,15 +207,16 @@ class _Parting:
         """Decide again about what came since, in its order; what cannot be read stays put."""
         connection = self._act.connection
         told = await self._sources.read(connection, [row for row, _ in since])
+        keeper = await Keeper.of(self._script.store, self._sources, connection, self._act.at)
         subjects = [
-            subject_of_record(row, told.get(row.report_id), of_gone=of_gone)
+            await subject_of_record(keeper, row, told.get(row.report_id), of_gone=of_gone)
             for row, of_gone in since
         ]
         seen = {each.came.alias for each in subjects if each.came is not None}
         traits = await self._script.store.traits_of(connection, gained)
         for person, rows in gained.items():
             for alias in sorted(rows.aliases - seen):
-                subjects.append(subject_of_alias(self._sources, traits[person, alias]))
+                subjects.append(await subject_of_alias(keeper, traits[person, alias]))
                 seen.add(alias)
         bench = await Bench.of(
             self._script.store,
@@ -254,7 +255,7 @@ class _Parting:
 
     async def _make(self) -> int:
         connection = self._act.connection
-        (number,) = await self._script.store.new_numbers(connection, 1)
+        (number,) = await self._script.store.begin(connection, 1)
         await connection.execute(queries.NEW_PERSON, number, self._act.at)
         for other in (self._end, self._edge.gone):
             await connection.execute(

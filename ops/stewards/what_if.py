@@ -84,7 +84,7 @@ async def what_if(
             if prepared is None or prepared.mapped is None:
                 found.unreadable += 1
                 continue
-            keys = sources.keys_of(prepared.mapped.traits, model)
+            keys = sources.keys_of(prepared.mapped.traits)
             then = await known_then(connection, store, sources, keys, event)
             again = then.decide(keys, model)
             kind = kind_of_change(event, again)

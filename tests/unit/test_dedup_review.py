@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dedup.identity import Candidate
 from dedup.keys import derive
+from dedup.levels import FIELDS
 from dedup.model import load_model
 from dedup.queue import ItemKind, Priority, ReviewBudget, items_of, priority_of
 from dedup.review import (
@@ -27,7 +28,7 @@ from dedup.review import (
     sides_of,
     taken_from,
 )
-from dedup.sides import compare_persons
+from dedup.sides import compare_persons, shown
 from schemas.decision import CandidateEvidence, MatchDecision, Realm, Verdict
 from schemas.errors import PermanentError
 from tests.support.people import dominique
@@ -183,6 +184,12 @@ def test_both_sides_are_weighed_and_values_shown_only_where_they_may_be() -> Non
     assert given_name.level != "exact"
     swapped = compare_persons(other, one, model, with_values=False)
     assert swapped is not None and swapped.total == masked.total
+
+
+def test_every_field_that_is_weighed_can_be_shown() -> None:
+    identity = derive(dominique(), Realm.TEST, b"s" * 32).identity
+    for name in FIELDS:
+        assert isinstance(shown(identity, name), str)
 
 
 def test_a_person_whose_key_was_destroyed_is_compared_with_nobody() -> None:

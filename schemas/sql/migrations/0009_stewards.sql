@@ -11,9 +11,6 @@ ALTER TABLE link_event ADD CONSTRAINT link_event_kind_check
     CHECK (kind IN ('new', 'link', 'isolate', 'review', 'merge', 'unmerge', 'verdict', 'oppose',
                     'allow')) NOT VALID;
 
--- Who was merged into a person: most persons are in nobody, so the index is small.
-CREATE INDEX person_by_merged ON person (merged_into) WHERE merged_into IS NOT NULL;
-
 -- ---------------------------------------------------------------- merges
 
 -- What the kept person was known by before a merge, so that an unmerge can tell what came since.
