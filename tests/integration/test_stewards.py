@@ -425,3 +425,28 @@ async def test_another_model_is_tried_and_nothing_is_written(road: Road) -> None
     assert [change.person for change in other.changes] == [first]
     assert second not in {change.person for change in other.changes}
     assert await identity_state(road) == before
+
+
+# ---------------------------------------------------------------- cases
+
+
+async def test_a_second_line_of_another_spelling_is_one_case_as_long_as_they_are_one(
+    road: Road,
+) -> None:
+    """Two positives of two persons; one case once a steward says they are one; two again after."""
+    screening = report(filler_order_number="CRIB-1", notes=("Deuxième intention",))
+    first = await road.put(message(with_ins(), report(filler_order_number="F-1")))
+    second = await road.put(message(without_ins(), screening), partition=1)
+    await road.dispatch()
+    pair = (await person_of_offset(road, first[0]), await person_of_offset(road, second[0], 1))
+    before = await identity_state(road)
+    rows = await road.rows("SELECT waits FROM case_report WHERE waits")
+    assert len(rows) == 1
+    done = await stewards(road).merge(*pair, STEWARD)
+    cases = await road.rows("SELECT case_id, waits FROM case_report")
+    assert len({row["case_id"] for row in cases}) == 1
+    assert not any(row["waits"] for row in cases)
+    fold = (await stream_fold(road))["public-health"].values()
+    assert sorted(body["line"] for body in fold) == ["first", "second"]
+    await stewards(road).undo(done.event, STEWARD)
+    assert await identity_state(road) == before
