@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -76,13 +76,19 @@ def versions_of(placed: Sequence[Sequence[Placed]]) -> list[VersionRow]:
     return [p.version for reports in placed for p in reports if p.version is not None]
 
 
-def due_of(item: Prepared, resolution: Resolution, reports: Sequence[Placed]) -> list[Due]:
+def due_of(
+    item: Prepared,
+    resolution: Resolution,
+    reports: Sequence[Placed],
+    opposed: Collection[int],
+) -> list[Due]:
     """Return the reports of a record whose streams must be looked at again."""
     assert item.mapped is not None
     person = PersonView(
         person_id=resolution.person_id,
         person_version=resolution.person_version,
         qualified_ins=resolution.qualified_ins,
+        opposes_dossier=resolution.person_id in opposed,
     )
     return [
         Due(source=item.source, message=item.mapped, person=person, placed=placed)

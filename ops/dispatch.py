@@ -2,7 +2,8 @@
 
 It reads like the guarantee it keeps (docs/guarantees/exactly-one-outcome.md): fence, inbox, locks,
 look-up, decide, version, route, diff, outcomes, offsets, outbox, commit. All of it or nothing; a
-commit whose result is unknown is settled by the fence of the next batch.
+commit whose result is unknown is settled by the fence of the next batch. What stewards change goes
+the same way by `Dispatcher.stewards` (ops/stewards/script.py): the same locks in the same order.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from ops.runtime.worker import FenceLost
+from ops.stewards.acts import Stewards
+from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
 from schemas.errors import PermanentError, pure_step
 from schemas.outcome import Parked, ParkReason
@@ -88,6 +91,8 @@ class Dispatcher:
         keep_raw: Whether the sealed record is copied into the database (cluster).
         labs: The register, for what is mapped again.
         tally: Counts for conformance and unmapped values.
+        stewards: The other entry points of the script: merge, unmerge, verdicts, oppositions, and
+            what is emitted again.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Dispatcher:
         keep_raw: bool,
         labs: PostgresLabStore,
         tally: Tally,
+        stewards: Stewards,
     ) -> None:
         self._pool = pool
         self._log = log
@@ -120,6 +126,7 @@ class Dispatcher:
         self._keep_raw = keep_raw
         self._labs = labs
         self._tally = tally
+        self.stewards = stewards
 
     async def handle(
         self,
@@ -209,11 +216,12 @@ class Dispatcher:
         ]
         subjects = [subject_of(item) for item in fresh]
         resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
+        opposed = await note_and_ask(connection, resolutions, at)
         placed = await self._place(connection, fresh, resolutions, at)
         due = [
             due
             for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
-            for due in due_of(item, resolution, reports)
+            for due in due_of(item, resolution, reports, opposed)
         ]
         worked = await self._casework.settle(connection, due, at)
         published = await self._publisher.prepare(connection, worked.due, at)

@@ -46,6 +46,16 @@ class Due(Phi, frozen=True, kw_only=True):
     """Which are to be looked at; the others hold what they held."""
 
 
+class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A report to take back from a stream, by what is known of it without its content."""
+
+    report_id: UUID
+    partition: int
+    person_version: int
+    message_id: UUID
+    reason: str
+
+
 class Published(msgspec.Struct, frozen=True, kw_only=True):
     """The events of a batch, not yet numbered."""
 
@@ -102,6 +112,33 @@ class Publisher:
             [place for place, reason in holds.items() if not reason],
             at,
         )
+        return Published(events=changes.events)
+
+    async def withdraw(
+        self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
+    ) -> Published:
+        """Take reports back from a stream without looking at what they say.
+
+        For reports that can be read no more: what a stream must not hold is taken back all the
+        same. What it does not hold gives nothing.
+        """
+        if not gone:
+            return Published(events=[])
+        held = await emitted.load(connection, {each.report_id for each in gone})
+        wanted = [
+            Wanted(
+                report_id=each.report_id,
+                stream=stream,
+                partition=each.partition,
+                person_version=each.person_version,
+                message_id=each.message_id,
+                decision=emitted.Due(due=False, rule=each.reason, rule_version=""),
+                reason=each.reason,
+            )
+            for each in gone
+        ]
+        changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        await emitted.store(connection, changes.rows)
         return Published(events=changes.events)
 
     async def write_events(

@@ -17,6 +17,7 @@ from ingest.fairness_store import share_counts
 from ops.bootstrap import (
     Door,
     Hub,
+    dispatcher_of,
     kafka_settings,
     listener_of,
     open_door,
@@ -45,6 +46,8 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from ops.runtime.settings import Settings
 from ops.runtime.tls import TlsMaterial
+from ops.stewards.queue_watch import watch_queue
+from ops.stewards.standing import keep_emitting
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, keep_tls_fresh, material_of
 from ops.tokens import load_or_make_tokens
@@ -72,6 +75,7 @@ ON CONFLICT (day, answer, reason) DO UPDATE SET n = door_count.n + EXCLUDED.n
 """
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
+       (SELECT count(*) FROM reemission) AS reemission,
        (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled,
        (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines
 """
@@ -290,9 +294,12 @@ async def _dispatch(settings: Settings, stopping: asyncio.Event) -> None:
     async with _opened("dispatch", settings, stopping) as hub:
         if hub is None:
             return
-        worker = worker_of(hub)
+        dispatcher = dispatcher_of(hub)
+        worker = worker_of(hub, dispatcher)
         say_ready(settings, "dispatch")
-        await until_first(worker.run(stopping), _gauges(hub))
+        again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
+        queue = watch_queue(hub.pool, hub.clock)
+        await until_first(worker.run(stopping), _gauges(hub), again, queue)
 
 
 async def _gauges(hub: Hub) -> None:
@@ -303,6 +310,7 @@ async def _gauges(hub: Hub) -> None:
                     row = await connection.fetchrow(GAUGES)
             ends = await hub.log.end_offsets()
             METRICS.parked.set(row["parked"])
+            METRICS.reemission_due.set(row["reemission"])
             METRICS.second_lines_waiting.set(row["second_lines"])
             METRICS.lag.set(sum(ends.values()) - row["handled"])
         except TransientError as error:
@@ -359,6 +367,7 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
     from ops.register.lab_routes import Desk  # noqa: PLC0415
     from ops.register.routes import reader_of_conformance  # noqa: PLC0415
     from ops.serving import bound_socket, http_tls, serve_http  # noqa: PLC0415
+    from ops.stewards.routes import ReviewDesk, review_routes  # noqa: PLC0415
 
     async with _opened("api", settings, stopping, appends=True) as hub:
         if hub is None:
@@ -382,7 +391,10 @@ async def _api(settings: Settings, stopping: asyncio.Event) -> None:
             desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
-            more_routes=routes_of(files, proofs),
+            more_routes=[
+                *routes_of(files, proofs),
+                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+            ],
             not_ready=lambda: not_ready(hub.pool, hub.log),
         )
         listening = bound_socket(settings.http_host, settings.http_port)

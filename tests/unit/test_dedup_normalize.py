@@ -4,14 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.normalize import (
-    fold_name,
-    fold_place,
-    full_date,
-    is_placeholder,
-    phonetic,
-    stored_form,
-)
+from dedup.names import fold_name, is_placeholder, phonetic, stored_form
+from dedup.normalize import full_date
+from dedup.places import fold_place
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,6 @@ ALTER TABLE link_event ADD CONSTRAINT link_event_kind_check
     CHECK (kind IN ('new', 'link', 'isolate', 'review', 'merge', 'unmerge', 'verdict', 'oppose',
                     'allow')) NOT VALID;
 
--- Who was merged into a person: most persons are in nobody, so the index is small.
-CREATE INDEX person_by_merged ON person (merged_into) WHERE merged_into IS NOT NULL;
-
 -- ---------------------------------------------------------------- merges
 
 -- What the kept person was known by before a merge, so that an unmerge can tell what came since.
@@ -36,6 +33,14 @@ CREATE TABLE person_merge_report (
     version        integer NOT NULL,
     of_gone        boolean NOT NULL,
     PRIMARY KEY (link_event_id, report_id)
+);
+
+-- Both persons of what a steward did. link_event is searched by one of them, and an index of its own
+-- for the other would cost every message.
+CREATE TABLE steward_event (
+    person_id      bigint NOT NULL,
+    link_event_id  bigint NOT NULL,
+    PRIMARY KEY (person_id, link_event_id)
 );
 
 -- ---------------------------------------------------------------- review
