@@ -263,12 +263,8 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
-    casework = Casework(
-        cases,
-        store,
-        Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster),
-        secret=secret,
-    )
+    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
+    casework = Casework(cases, store, companions, secret=secret)
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
         vault=vault,
@@ -295,11 +291,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
 
 
 def stewards_of(
-    hub: Hub,
-    store: DedupStore,
-    preparer: Preparer,
-    publisher: Publisher,
-    casework: Casework,
+    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
@@ -313,6 +305,7 @@ def stewards_of(
         store,
         sources,
         publisher,
+        casework,
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -321,7 +314,6 @@ def stewards_of(
         store=store,
         reemitter=reemitter,
         publisher=publisher,
-        casework=casework,
         clock=hub.clock,
         most_persons=settings.steward_persons,
     )
