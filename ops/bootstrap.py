@@ -290,6 +290,7 @@ def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
         bootstrap=settings.kafka_bootstrap,
         client_id=f"labdispatch-{client_id}",
         deadline_seconds=settings.kafka_deadline_seconds,
+        security=settings.kafka_security,
     )
 
 

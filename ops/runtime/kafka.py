@@ -29,6 +29,8 @@ from schemas.errors import (
     UnknownResult,
 )
 
+from .kafka_security import KafkaSecurity
+
 Headers = Sequence[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes, Headers]
 """What is written: key, value, headers."""
@@ -79,6 +81,21 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: str
     client_id: str
     deadline_seconds: float = 5.0
+    security: KafkaSecurity = KafkaSecurity()
+    """Read anew whenever a client starts."""
+
+    def client_options(self) -> dict[str, Any]:
+        """Return what every client is made with.
+
+        Raises:
+            FatalError: A file of the security settings cannot be used.
+        """
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "request_timeout_ms": _milliseconds(self.deadline_seconds),
+            **self.security.client_options(),
+        }
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,11 +140,7 @@ async def ensure_topics(
 
 
 async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap,
-        client_id=settings.client_id,
-        request_timeout_ms=_milliseconds(settings.deadline_seconds),
-    )
+    admin = AIOKafkaAdminClient(**settings.client_options())
     try:
         await admin.start()
         found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
@@ -320,8 +333,6 @@ class PartitionReader:
             FatalError: They refuse us.
         """
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            client_id=self._settings.client_id,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -329,7 +340,7 @@ class PartitionReader:
             # Requests of one connection are answered in order: an idle fetch holds up a
             # question for offsets, or a seek, for this long.
             fetch_max_wait_ms=_milliseconds(_FETCH_WAIT_SECONDS),
-            request_timeout_ms=_milliseconds(self._settings.deadline_seconds),
+            **self._settings.client_options(),
         )
         await _started(consumer, self._settings, "a reader starts")
         self._consumer = consumer
@@ -585,14 +596,12 @@ class TransactionalPublisher:
 
 def _new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> Any:
     return AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
-        client_id=settings.client_id,
         acks="all",
         enable_idempotence=True,
         transactional_id=transactional_id,
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
-        request_timeout_ms=_milliseconds(settings.deadline_seconds),
+        **settings.client_options(),
     )
 
 
@@ -701,7 +710,9 @@ def _fenced() -> Fenced:
 
 def _away(doing: str) -> TransientError:
     return TransientError(
-        "kafka_unavailable", f"no answer in time while {doing}: check the brokers and the address"
+        "kafka_unavailable",
+        f"no answer in time while {doing}: check the brokers and the address; with TLS or a"
+        " password also these (docs/kafka.md)",
     )
 
 
