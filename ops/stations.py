@@ -56,12 +56,14 @@ _log = get_logger(__name__)
 ROLES: Final = ("ingest", "inbound", "dispatch", "relay", "api")
 # A record that waits in its topic is as safe as in ours: laboratories that wait go first.
 _BEHIND_THE_DOOR: Final = frozenset({"inbound", "dispatch", "relay"})
-_OF_THE_PLACE: Final = frozenset({
-    "settings_invalid",
-    "port_busy",
-    "tls_files_invalid",
-    "kafka_security_invalid",
-})
+_OF_THE_PLACE: Final = frozenset(
+    {
+        "settings_invalid",
+        "port_busy",
+        "tls_files_invalid",
+        "kafka_security_invalid",
+    }
+)
 """Reasons that a start with other settings mends: exit code 2."""
 _FLUSH_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 1.0

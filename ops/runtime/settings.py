@@ -40,7 +40,13 @@ class Engine(StrEnum):
 class Settings(BaseSettings):
     """The settings of every process."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        # A compose file can only hand on a variable, not leave it out.
+        env_ignore_empty=True,
+    )
 
     # -- the instance
     data_dir: Path = Field(
@@ -461,7 +467,9 @@ class Settings(BaseSettings):
         if (self.kafka_cert is None) != (self.kafka_key is None):
             raise ValueError("kafka_cert and kafka_key come together")
         asks = self.kafka_protocol is KafkaProtocol.SASL_SSL
-        if asks != bool(self.kafka_sasl_user) or asks != (self.kafka_sasl_password_file is not None):
+        if asks != bool(self.kafka_sasl_user) or asks != (
+            self.kafka_sasl_password_file is not None
+        ):
             raise ValueError(
                 "kafka_sasl_user and kafka_sasl_password_file belong to kafka_protocol=sasl_ssl:"
                 " set all three or none"

@@ -13,6 +13,7 @@ from .kafka import KafkaCluster, free_ports
 
 USER: Final = "hub"
 PASSWORD: Final = "correct-horse-9"
+_SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class SecureKafka(KafkaCluster):
@@ -91,7 +92,6 @@ class SecureKafka(KafkaCluster):
             "ssl.truststore.location": self.ca,
             "listener.name.ssl.ssl.client.auth": "required",
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;",
         }
         return super()._properties(node) + "".join(f"{k}={v}\n" for k, v in added.items())

@@ -132,3 +132,11 @@ def test_brokers_are_spoken_to_as_the_settings_say() -> None:
         password_file=Path("/run/password"),
     )
     assert load_settings(**CLUSTER).kafka_security == KafkaSecurity()
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABDISPATCH_MLLP_TLS_CERT", "")
+    monkeypatch.setenv("LABDISPATCH_MLLP_PORT", "")
+    settings = load_settings()
+    assert settings.mllp_tls_cert is None
+    assert settings.mllp_port == 2575
