@@ -49,27 +49,39 @@ LEFT JOIN unnest($1::integer[], $2::integer[]) AS k (lab_id, version) ON k.lab_i
 LIST: Final = _SELECT
 ONE: Final = _SELECT + " WHERE l.lab_id = $3"
 
-OF_FACILITY: Final = "SELECT lab_id FROM lab_facility WHERE registry_id = $1"
-
 # Whoever changes the register locks this row first, in a statement of its own: what is read after
 # it is what whoever came before has committed.
 LOCK_REGISTER: Final = "SELECT version FROM register_version FOR UPDATE"
 
-# A facility of another laboratory is not made one of its own. DO UPDATE and not DO NOTHING: the
-# row of whoever was first must come back.
+KNOWN: Final = """
+SELECT lab_id FROM lab WHERE registry_id = $1
+UNION ALL
+SELECT lab_id FROM lab_facility WHERE registry_id = $1
+"""
+# Under the lock of the register: two doors that see the last free place one after the other.
 REGISTER: Final = """
 INSERT INTO lab (registry_id, name) SELECT $1, $1
-WHERE NOT EXISTS (SELECT 1 FROM lab_facility f WHERE f.registry_id = $1)
-ON CONFLICT (registry_id) DO UPDATE SET registry_id = EXCLUDED.registry_id
+WHERE (SELECT count(*) FROM lab) < $2
 RETURNING lab_id
+"""
+# Its number and not its name: what a sender writes into MSH-4 may be anything, and the chain
+# forgets nothing.
+NOTE: Final = """
+SELECT audit_append('hub', 'lab_registered', 'laboratory ' || $1::integer, 'seen first now')
 """
 
 
 class PostgresLabStore:
-    """`LabStore` on the tables of the register."""
+    """`LabStore` on the tables of the register.
 
-    def __init__(self, pool: Pool) -> None:
+    Args:
+        pool: Connections to the database.
+        max_labs: From so many laboratories on nobody is registered at first sight.
+    """
+
+    def __init__(self, pool: Pool, *, max_labs: int = 10_000) -> None:
         self._pool = pool
+        self._max_labs = max_labs
         self._held: dict[int, tuple[int, CodeTable]] = {}
         self._version: int | None = None
         self._read: list[Lab] = []
@@ -103,18 +115,19 @@ class PostgresLabStore:
             async with self._pool.acquire() as connection:
                 return await _one(connection, lab_id)
 
-    async def register(self, registry_id: str) -> Lab:
-        """Insert in state `onboarding`, or read what is there: the laboratory or the facility."""
+    async def register(self, registry_id: str) -> Lab | None:
+        """Insert in state `onboarding`, audited, or read what is there; None where it is full."""
         with translated():
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
                     await connection.execute(LOCK_REGISTER)
-                    lab_id = await connection.fetchval(REGISTER, registry_id)
-                if lab_id is None:
-                    lab_id = await connection.fetchval(OF_FACILITY, registry_id)
-                lab = await _one(connection, lab_id)
-        assert lab is not None, "no laboratory is ever deleted"
-        return lab
+                    lab_id = await connection.fetchval(KNOWN, registry_id)
+                    if lab_id is None:
+                        lab_id = await connection.fetchval(REGISTER, registry_id, self._max_labs)
+                        if lab_id is None:
+                            return None
+                        await connection.execute(NOTE, lab_id)
+                return await _one(connection, lab_id)
 
 
 async def _one(connection: Connection, lab_id: int) -> Lab | None:

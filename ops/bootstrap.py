@@ -161,8 +161,9 @@ async def open_door(hub: Hub) -> Door:
     """
     settings = hub.settings
     register = LabRegister(
-        PostgresLabStore(hub.pool),
+        PostgresLabStore(hub.pool, max_labs=settings.max_labs_at_first_sight),
         register_unknown=settings.registers_unknown,
+        max_pending=settings.registrations_at_once,
         clock=hub.clock,
         keeper=_keeper(hub) if hub.is_cluster else None,
     )

@@ -127,6 +127,12 @@ RULES: Final = (
         "Connections that nobody closes would leave none for the other laboratories.",
     ),
     _not_now(
+        "first_sight_full",
+        "this hub registers no more laboratories by itself, ask its operators to add yours",
+        "aucune inscription d'office, voyez les exploitants",
+        "Whoever makes names up would fill the register of laboratories without an end.",
+    ),
+    _not_now(
         "stopping",
         "the hub restarts, connect again in a minute",
         "le service redémarre, reconnectez-vous dans une minute",

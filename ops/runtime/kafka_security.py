@@ -77,14 +77,14 @@ class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True):
         try:
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.ca)
         except (OSError, ValueError):
-            raise _unusable("kafka_ca", "a PEM file with the brokers' authorities") from None
+            raise _unfit("kafka_ca", "a PEM file with the brokers' authorities") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert is not None:
             try:
                 # A key with a password would wait for somebody to type it.
                 context.load_cert_chain(self.cert, self.key, password=b"")
             except (OSError, ValueError):
-                raise _unusable(
+                raise _unfit(
                     "kafka_cert and kafka_key", "PEM files that fit together, the key unencrypted"
                 ) from None
         return context
@@ -92,19 +92,19 @@ class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True):
     def _password(self) -> str:
         what = f"a file of one line, {MAX_PASSWORD_BYTES} bytes at most"
         if self.password_file is None:
-            raise _unusable("kafka_sasl_password_file", what)
+            raise _unfit("kafka_sasl_password_file", what)
         try:
             if self.password_file.stat().st_mode & _OPEN_TO_OTHERS:
-                raise _unusable("kafka_sasl_password_file", "a file that others may not read")
+                raise _unfit("kafka_sasl_password_file", "a file that others may not read")
             with self.password_file.open("rb") as file:
                 content = file.read(MAX_PASSWORD_BYTES + 3)
             line = content.removesuffix(b"\n").removesuffix(b"\r").decode()
         except (OSError, ValueError):
-            raise _unusable("kafka_sasl_password_file", what) from None
+            raise _unfit("kafka_sasl_password_file", what) from None
         if not line or len(line.encode()) > MAX_PASSWORD_BYTES or "\n" in line:
-            raise _unusable("kafka_sasl_password_file", what)
+            raise _unfit("kafka_sasl_password_file", what)
         return line
 
 
-def _unusable(setting: str, wanted: str) -> FatalError:
+def _unfit(setting: str, wanted: str) -> FatalError:
     return FatalError(REASON, f"{setting}: give {wanted} (docs/kafka.md)")

@@ -201,6 +201,15 @@ class Settings(BaseSettings):
         None,
         description="Register facilities at first sight; default: on loopback in realm test.",
     )
+    max_labs_at_first_sight: Count = Field(
+        10_000,
+        description="From so many laboratories on nobody is registered at first sight: AR 207"
+        " `first_sight_full`.",
+    )
+    registrations_at_once: Count = Field(
+        1_000,
+        description="Registrations at first sight under way in one process; beyond: AR 207.",
+    )
     register_refresh_seconds: Seconds = Field(
         5.0, description="How often a door reads the register of laboratories again."
     )
