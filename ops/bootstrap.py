@@ -17,6 +17,7 @@ from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.fairness_store import share_counts
+from ingest.lab_share import Places
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
@@ -150,11 +151,15 @@ async def open_hub(
         await opened.pool.close()
 
 
-async def open_door(hub: Hub) -> Door:
+async def open_door(hub: Hub, places: Places | None = None) -> Door:
     """Return the parts of a process that takes messages; `appender.start` is the caller's.
 
     On the cluster what is read of the register is kept on disk, so that the next start needs no
     database.
+
+    Args:
+        hub: The instance.
+        places: Counts connections together with the doors beside this one.
 
     Raises:
         TransientError: The register cannot be read.
@@ -199,7 +204,8 @@ async def open_door(hub: Hub) -> Door:
                 loop_repeats=settings.loop_repeats,
                 loop_seconds=settings.loop_seconds,
                 loop_keys=settings.loop_keys,
-            )
+            ),
+            places,
         ),
     )
     if hub.held is None:

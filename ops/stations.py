@@ -44,6 +44,7 @@ from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from ops.runtime.settings import Settings
+from ops.runtime.shared_counts import shared_counts
 from ops.runtime.tls import TlsMaterial
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, keep_tls_fresh, material_of
@@ -147,7 +148,9 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
     ):
         if hub is None:
             return
-        door = await open_door(hub)
+        # Doors that share a port share the connections that a laboratory may have.
+        places = shared_counts(settings.data_dir / "doors") if settings.mllp_share_port else None
+        door = await open_door(hub, places)
         await meanwhile.end()
         door.counts.give_back(meanwhile.counts.take())
         tls = certificate_door(settings, material, door.register, hub.clock)
@@ -172,6 +175,8 @@ async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
             listener.close_all()
             raise
         await listener.stop(settings.shutdown_seconds / 2)
+        if places is not None:
+            places.close()
         await door.appender.stop()
         await bounded(_flush(hub, door), 1.0, "door counts")
         await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")

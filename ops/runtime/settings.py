@@ -248,8 +248,8 @@ class Settings(BaseSettings):
     )
     max_connections_per_laboratory: Count = Field(
         1_000,
-        description="Connections of one laboratory to one ingest process, where the register sets"
-        " none; beyond: AR 207 and the end of the connection.",
+        description="Connections of one laboratory, to all ingest processes of one machine that"
+        " share a port, where the register sets none; beyond: AR 207, and the connection ends.",
     )
     accepts_per_second: Count = Field(
         1_000,
