@@ -9,6 +9,7 @@ from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.body_limit import BodyLimit
 from ops.bootstrap import open_door, reader_of
+from ops.closed_http import refusing_meanwhile
 from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
@@ -16,7 +17,7 @@ from ops.proofs import Proofs
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
-from ops.runtime.health import not_ready
+from ops.runtime.health import readiness
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
@@ -31,12 +32,16 @@ _log = get_logger(__name__)
 
 async def api(settings: Settings, stopping: asyncio.Event) -> None:
     """Serve HTTP, and read files, until told to stop."""
-    async with opened("api", settings, stopping, appends=True) as hub:
+    material = material_of(settings, "http")
+    listening = bound_socket(settings.http_host, settings.http_port)
+    async with (
+        refusing_meanwhile(settings, listening, material) as meanwhile,
+        opened("api", settings, stopping, appends=True) as hub,
+    ):
         if hub is None:
             return
         door = await open_door(hub)
         door.appender.start()
-        material = material_of(settings, "http")
         certificates = certificate_door(settings, material, door.register, hub.clock)
         tokens = load_or_make_tokens(settings.data_dir)
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
@@ -54,9 +59,11 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=routes_of(files, proofs),
-            not_ready=lambda: not_ready(hub.pool, hub.log),
+            readiness=lambda: readiness(
+                hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
+            ),
         )
-        listening = bound_socket(settings.http_host, settings.http_port)
+        await meanwhile.end()
         _log.info("listening", host=settings.http_host, port=listening.getsockname()[1])
         say_ready(settings, "api")
         application = BodyLimit(

@@ -24,7 +24,7 @@ async def ingest(settings: Settings, stopping: asyncio.Event) -> None:
     """Take messages over MLLP until told to stop."""
     material = material_of(settings, "mllp")
     async with (
-        answering_meanwhile(settings, SystemClock(), opens=material is None) as meanwhile,
+        answering_meanwhile(settings, SystemClock(), material) as meanwhile,
         opened("ingest", settings, stopping, appends=True) as hub,
     ):
         if hub is None:

@@ -471,7 +471,7 @@ async def http(place: Place, tmp_path: Path) -> AsyncIterator[Http]:
         read_conformance=None,  # type: ignore[arg-type]
         max_body_bytes=10_000,
         more_routes=routes_of(files, Proofs(place.door.register, None)),
-        not_ready=None,  # type: ignore[arg-type]
+        readiness=None,  # type: ignore[arg-type]
     )
     transport = httpx.ASGITransport(app=build_api(parts))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
@@ -533,7 +533,7 @@ async def test_what_takes_longer_is_202_and_goes_on(
             app=build_api(
                 ApiParts(
                     messages=None, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
-                    max_body_bytes=10_000, not_ready=None,  # type: ignore[arg-type]
+                    max_body_bytes=10_000, readiness=None,  # type: ignore[arg-type]
                     more_routes=routes_of(files, Proofs(place.door.register, None)),
                 )
             )
