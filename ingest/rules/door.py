@@ -145,6 +145,12 @@ RULES: Final = (
         "What cannot be made durable is not acknowledged.",
     ),
     _not_now(
+        "log_bounded",
+        "the log could forget what nobody has read, its operators are told",
+        "le journal pourrait oublier du non lu, les exploitants sont prévenus",
+        "A log that forgets by size keeps no message for a time that anybody knows.",
+    ),
+    _not_now(
         "backlog_old",
         "the hub is far behind with what it has, its operators are told",
         "le traitement a pris trop de retard, les exploitants sont prévenus",

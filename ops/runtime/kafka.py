@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as client
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.errors import (
     FatalError,
@@ -106,6 +107,13 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
     configs: Mapping[str, str] = {}
 
 
+class TopicLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When the brokers drop records of a topic; None: not for that reason."""
+
+    seconds: float | None
+    bytes_of_a_partition: int | None
+
+
 class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record as read. `timestamp_ms` is the writer's or the broker's, by the topic's setting."""
 
@@ -137,6 +145,36 @@ async def ensure_topics(
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise _away("topics are made ready") from None
+
+
+async def topic_limits(settings: KafkaSettings, topic: str) -> TopicLimits:
+    """Return the limits that hold for a topic now, its own or the brokers' defaults.
+
+    Raises:
+        TransientError: The brokers are away.
+        FatalError: They do not tell us (`kafka_error`), or there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    wanted = {"retention.ms": "", "retention.bytes": ""}
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            await admin.start()
+            answers = await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, wanted)]
+            )
+        ((code, _, _, _, entries),) = (each for answer in answers for each in answer.resources)
+        if code != 0:
+            raise client.for_code(code)
+        found = {entry[0]: int(entry[1]) for entry in entries}
+    except _ANY as error:
+        raise _translate(error, "a topic's limits are asked for") from None
+    finally:
+        with contextlib.suppress(*_ANY):
+            await admin.close()
+    age, size = found["retention.ms"], found["retention.bytes"]
+    return TopicLimits(
+        seconds=age / 1_000 if age >= 0 else None, bytes_of_a_partition=size if size >= 0 else None
+    )
 
 
 async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:

@@ -226,6 +226,11 @@ class Metrics:
             "Age of the oldest record in the intake log that dispatch has not handled",
             multiprocess_mode="livemax",
         )
+        self.log_retention_seconds = Gauge(
+            f"{name}_log_retention_seconds",
+            "How long the intake log keeps a record: the setting, or what the topic has, if less",
+            multiprocess_mode="livemin",
+        )
         self.held_connections = Gauge(
             f"{name}_held_connections",
             "Connections not read for a while because their laboratory was over a limit",

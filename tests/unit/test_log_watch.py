@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops.log_watch import BACKLOG_OLD, LOG_AWAY, LogWatch, WatchLimits
-from schemas.errors import TransientError
+from ops.log_watch import BACKLOG_OLD, LOG_AWAY, LOG_BOUNDED, LogWatch, WatchLimits
+from ops.runtime.intake_log import Kept
+from schemas.errors import FatalError, TransientError
 from tests.contract.test_intake_log import record
 from tests.fakes.intake_log import FakeIntakeLog
 
@@ -99,6 +100,37 @@ async def test_what_was_handled_may_be_as_old_as_it_likes(place: Place) -> None:
     await place.put(1, timedelta(days=6, hours=23))
     place.progress[1] = 1
     assert await place.looked() == ""
+
+
+async def test_a_topic_that_keeps_less_than_the_setting_is_believed(place: Place) -> None:
+    await place.put(0, timedelta(days=2, hours=1))
+    assert await place.looked() == ""
+    place.log.forgets = Kept(seconds=3 * 86_400.0)
+    assert await place.looked() == BACKLOG_OLD
+    place.log.forgets = Kept(seconds=30 * 86_400.0)
+    assert await place.looked() == "", "more than the setting is not counted on"
+    place.log.forgets = Kept(seconds=3_600.0)  # less than the margin
+    assert await place.looked() == BACKLOG_OLD
+    place.progress[0] = 1
+    assert await place.looked() == "", "who has read everything can lose nothing"
+
+
+async def test_a_log_that_forgets_by_size_closes_the_door_until_it_does_not(place: Place) -> None:
+    place.log.forgets = Kept(is_bounded_by_size=True)
+    assert await place.looked() == LOG_BOUNDED
+    place.log.forgets = Kept()
+    assert await place.looked() == ""
+
+
+async def test_a_log_that_does_not_tell_is_taken_as_it_was(place: Place) -> None:
+    place.log.forgets = Kept(is_bounded_by_size=True)
+    assert await place.looked() == LOG_BOUNDED
+
+    async def refused() -> Kept:
+        raise FatalError("kafka_error", "no permission")
+
+    place.log.kept = refused  # type: ignore[method-assign]
+    assert await place.looked() == LOG_BOUNDED
 
 
 async def test_the_backlog_grows_older_while_the_database_is_away(place: Place) -> None:
