@@ -24,6 +24,7 @@ from .uploads import UploadLimits, Uploads
 
 _log = get_logger(__name__)
 _PURGE_SECONDS: Final = 3_600.0
+_OLDEST_SECONDS: Final = 5.0
 
 
 class BatchDoor(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ def open_batch_door(hub: Hub, door: Door) -> BatchDoor:
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: pace.watch(hub.log, store.handled),
         uploads.go_on,
+        lambda: _tell_oldest(store),
         lambda: _purge(store, settings.batch_keep_days),
     ]
     if settings.batch_dir is not None:
@@ -101,6 +103,15 @@ def _watch(hub: Hub, door: Door, store: BatchStore, runner: BatchRunner) -> Fold
             done_days=settings.batch_done_days,
         ),
     )
+
+
+async def _tell_oldest(store: BatchStore) -> None:
+    while True:
+        try:
+            METRICS.files_oldest_seconds.set(await store.oldest_seconds())
+        except HubError as error:
+            METRICS.errors.labels("batch_oldest", error.reason).inc()
+        await asyncio.sleep(_OLDEST_SECONDS)
 
 
 async def _purge(store: BatchStore, keep_days: int) -> None:

@@ -59,6 +59,8 @@ SELECT batch_id, pieces, $12 FROM moved
 RETURNING piece
 """
 PIECE: Final = "SELECT payload FROM batch_answer WHERE batch_id = $1 AND piece = $2"
+# Not read to their end are those without one; the index of ends holds these too.
+OLDEST: Final = "SELECT min(received_at) FROM batch WHERE ended_at IS NULL"
 PURGE: Final = """
 DELETE FROM batch WHERE batch_id IN (
     SELECT batch_id FROM batch WHERE ended_at < $1 ORDER BY ended_at LIMIT $2
@@ -174,6 +176,17 @@ class BatchStore:
         with translated():
             async with self._pool.acquire() as connection:
                 return int(await connection.fetchval(HANDLED))
+
+    async def oldest_seconds(self) -> float:
+        """Return for how long the oldest file has been without its whole answer; 0 without any.
+
+        Raises:
+            TransientError: The database is away.
+        """
+        with translated():
+            async with self._pool.acquire() as connection:
+                since = await connection.fetchval(OLDEST)
+        return 0.0 if since is None else (self._clock.now() - since).total_seconds()
 
     async def purge(self, keep: timedelta) -> int:
         """Let go of batches that ended longer ago than this; return how many."""

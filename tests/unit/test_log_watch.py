@@ -12,6 +12,7 @@ import pytest
 
 from ops.log_watch import BACKLOG_OLD, LOG_AWAY, LOG_BOUNDED, LogWatch, WatchLimits
 from ops.runtime.intake_log import Kept
+from ops.runtime.metrics import METRICS
 from schemas.errors import FatalError, TransientError
 from tests.contract.test_intake_log import record
 from tests.fakes.intake_log import FakeIntakeLog
@@ -151,3 +152,12 @@ async def test_what_the_log_has_dropped_already_closes_the_door_too(place: Place
 async def test_a_log_that_is_away_while_it_is_measured_is_no_end(place: Place) -> None:
     place.log.is_away = True
     assert await place.looked() == ""
+
+
+async def test_the_figure_of_what_the_log_keeps_is_the_lesser_of_both(place: Place) -> None:
+    for said, wanted in ((None, 7 * 86_400.0), (3_600.0, 3_600.0), (1e9, 7 * 86_400.0)):
+        place.log.forgets = Kept(seconds=said)
+        await place.watch.measure()
+        (family,) = METRICS.log_retention_seconds.collect()
+        (sample,) = family.samples
+        assert sample.value == wanted

@@ -408,6 +408,38 @@ def test_promtool_takes_rules_and_configuration() -> None:
         )
 
 
+def test_alerts_of_files_and_inbound_topics_have_cases_that_fire_and_that_do_not() -> None:
+    """And where promtool is, it works them out."""
+    path = OPS / "prometheus" / "alerts_test.yml"
+    loaded = yaml.safe_load(path.read_text())
+    rules = {rule["alert"]: rule for rule in _alerts()}
+    fired: dict[str, set[bool]] = {}
+    for test in loaded["tests"]:
+        for series in test["input_series"]:
+            name, _, labels = series["series"].partition("{")
+            assert set(re.findall(r"(\w+)=", labels)) <= _samples()[name] | {"job", "instance"}
+        for case in test["alert_rule_test"]:
+            fired.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
+            for alert in case["exp_alerts"]:
+                rule = rules[case["alertname"]]
+                assert alert["exp_labels"]["severity"] == rule["labels"]["severity"]
+                assert set(alert["exp_annotations"]) == set(rule["annotations"])
+                runbook = alert["exp_annotations"]["runbook"]
+                assert runbook == rule["annotations"]["runbook"]
+                assert (OPS.parent / runbook).is_file()
+    wanted = {
+        rule["alert"]
+        for group in yaml.safe_load((OPS / "prometheus" / "alerts.yml").read_text())["groups"]
+        if group["name"] in {"labdispatch-files", "labdispatch-inbound"}
+        for rule in group["rules"]
+    }
+    assert len(wanted) == 6
+    assert {name: fired[name] for name in wanted} == {name: {True, False} for name in wanted}
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        subprocess.run([promtool, "test", "rules", str(path)], check=True, timeout=60)
+
+
 def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[str, Any]) -> None:
     config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
     scraped = {
