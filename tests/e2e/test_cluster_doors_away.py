@@ -174,6 +174,8 @@ async def test_without_the_log_every_door_waits_and_says_so(
     await doors.until_account(4)
     for broker in kafka_cluster1.ids:
         await asyncio.to_thread(kafka_cluster1.kill, broker)
+    # Nothing is under way: the api that runs sees it, and lives.
+    await doors.until("the api has seen it", lambda: b"log_away" in doors.ask("/readyz")[2])
     await doors.put("second", 11)
 
     def refused(*said: bytes) -> Callable[[], bool]:
