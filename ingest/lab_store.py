@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
 
-from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.postgres import Connection, Pool, lent
 
 from .codes import NO_CODES, CodeTable, LocalCode
 from .lab import Lab, LabCertificate, LabLimits
@@ -71,6 +72,14 @@ SELECT audit_append('hub', 'lab_registered', 'laboratory ' || $1::integer, 'seen
 """
 
 
+@asynccontextmanager
+async def changing(connection: Connection) -> AsyncIterator[None]:
+    """Change the register in a block: one transaction, behind whoever changes it now."""
+    async with connection.transaction():
+        await connection.execute(LOCK_REGISTER)
+        yield
+
+
 class PostgresLabStore:
     """`LabStore` on the tables of the register.
 
@@ -92,15 +101,14 @@ class PostgresLabStore:
         One number is asked for; only when it moved is the register read (4,500 rows are 1 MB), and
         of mapping tables those that changed.
         """
-        with translated():
-            async with self._pool.acquire() as connection:
-                # The number first: what is read after it can only be newer, and is read again.
-                version = await connection.fetchval(VERSION)
-                if version == self._version:
-                    return self._read
-                held = dict(self._held)
-                versions = [number for number, _ in held.values()]
-                rows = await connection.fetch(LIST, list(held), versions)
+        async with lent(self._pool) as connection:
+            # The number first: what is read after it can only be newer, and is read again.
+            version = await connection.fetchval(VERSION)
+            if version == self._version:
+                return self._read
+            held = dict(self._held)
+            versions = [number for number, _ in held.values()]
+            rows = await connection.fetch(LIST, list(held), versions)
         labs = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             labs += [_lab(row, held) for row in rows[start : start + _ROWS_AT_ONCE]]
@@ -111,23 +119,20 @@ class PostgresLabStore:
 
     async def one(self, lab_id: int) -> Lab | None:
         """Return a laboratory as it stands now, None where no such one is registered."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                return await _one(connection, lab_id)
+        async with lent(self._pool) as connection:
+            return await _one(connection, lab_id)
 
     async def register(self, registry_id: str) -> Lab | None:
         """Insert in state `onboarding`, audited, or read what is there; None where it is full."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                async with connection.transaction():
-                    await connection.execute(LOCK_REGISTER)
-                    lab_id = await connection.fetchval(KNOWN, registry_id)
+        async with lent(self._pool) as connection:
+            async with changing(connection):
+                lab_id = await connection.fetchval(KNOWN, registry_id)
+                if lab_id is None:
+                    lab_id = await connection.fetchval(REGISTER, registry_id, self._max_labs)
                     if lab_id is None:
-                        lab_id = await connection.fetchval(REGISTER, registry_id, self._max_labs)
-                        if lab_id is None:
-                            return None
-                        await connection.execute(NOTE, lab_id)
-                return await _one(connection, lab_id)
+                        return None
+                    await connection.execute(NOTE, lab_id)
+            return await _one(connection, lab_id)
 
 
 async def _one(connection: Connection, lab_id: int) -> Lab | None:
