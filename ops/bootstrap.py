@@ -227,6 +227,7 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         min_bytes_per_second=settings.min_bytes_per_second,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
+        spare_connections=settings.spare_connections,
         large_frame_bytes=settings.large_frame_bytes,
         large_frames=settings.large_frames,
         turn_bytes=settings.turn_bytes,

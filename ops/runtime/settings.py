@@ -229,6 +229,13 @@ class Settings(BaseSettings):
     min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
     max_connections: Count = Field(6_000, description="Connections of one ingest process.")
     max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    spare_connections: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Connections beyond max_connections or those of an address that are let in, to"
+        " answer their first message with AR 207 and end; beyond these they are closed.",
+    )
     large_frame_bytes: int = Field(
         64 * 1024,
         ge=1_024,
