@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ops.runtime.accepting import Accepting, Pace
 
-from .fairness import TokenBucket
+from .token_bucket import TokenBucket
 
 _ACCEPTS_PER_TURN: Final = 64
 

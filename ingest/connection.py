@@ -84,6 +84,8 @@ class MllpConnection(asyncio.Protocol):
         self.peer: Peer | None = None
         """The laboratory it has proved to be; None on a door in clear text."""
         self.address = ""
+        self.is_spare = False
+        """It is beyond a limit of the door: it is told so, and goes."""
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -139,6 +141,11 @@ class MllpConnection(asyncio.Protocol):
         """The peer reads again."""
         self._write_blocked_at = None
         self._take_waiting()
+
+    def be_spare(self) -> None:
+        """Take nothing but the first message, which is answered with why not."""
+        self.is_spare = True
+        self._line.is_over = True
 
     # ------------------------------------------------------------------ TLS
 
