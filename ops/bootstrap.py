@@ -222,6 +222,7 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         max_connections_per_address=settings.max_connections_per_address,
         large_frame_bytes=settings.large_frame_bytes,
         large_frames=settings.large_frames,
+        large_frame_bytes_per_second=settings.large_frame_bytes_per_second,
         turn_bytes=settings.turn_bytes,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,

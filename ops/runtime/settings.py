@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         description="Places for large frames in one ingest process, a quarter at most for one"
         " laboratory; who has none is not read meanwhile.",
     )
+    large_frame_bytes_per_second: int = Field(
+        32 * 1024 * 1024,
+        ge=1_024,
+        description="What one ingest process reads a second of frames that have grown large, all of"
+        " them together.",
+    )
     turn_bytes: int = Field(
         64 * 1024,
         ge=1_024,
