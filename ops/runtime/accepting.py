@@ -38,8 +38,14 @@ class Accepting(ABC):
         self._loop.add_reader(listening, self._accept)
 
     @abstractmethod
-    def _take(self, taken: socket.socket, address: Any) -> Coroutine[Any, Any, None] | None:
-        """Return what makes an accepted socket a peer's; None turns it away."""
+    def _take(self, taken: socket.socket, address: Any) -> bool:
+        """Make an accepted socket a peer's; False turns it away."""
+
+    def _bring(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let the work go on by which a peer is handed on; `close` cancels it."""
+        task = self._loop.create_task(work)
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
 
     @property
     def port(self) -> int:
@@ -70,14 +76,9 @@ class Accepting(ABC):
                 METRICS.limit_hits.labels("file_descriptors").inc()
                 self._rest(_REST_SECONDS)
                 return
-            coming = self._take(taken, address)
-            if coming is None:
-                taken.close()
-                continue
             taken.setblocking(False)
-            task = self._loop.create_task(coming)
-            self._coming.add(task)
-            task.add_done_callback(self._coming.discard)
+            if not self._take(taken, address):
+                taken.close()
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listening)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol, get_args
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from schemas.errors import FatalError
 
 from .accepting import Accepting, Pace, at_once
+from .hellos import Hello, Hellos, Peered
 from .metrics import METRICS
 from .tls import TlsMaterial
 
@@ -64,6 +64,9 @@ _BY_REASON: Final[dict[str, Refusal]] = {
     "BAD_RECORD_TYPE": "not_tls",
 }
 _ALERT: Final = "ALERT"
+_ACCEPTS_PER_TURN: Final = 16
+_LEAST_SECONDS: Final = 1.0
+_SAID_BYTES: Final = 4_096
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -90,20 +93,8 @@ class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     handshake_seconds: float = 10.0
     shutdown_seconds: float = 5.0
-    accepts_per_turn: int = 16
-    """Connections taken in one turn of the loop: what a storm may delay everybody else by."""
-
-
-class Peered(Protocol):
-    """One peer of a host, from before its handshake on."""
-
-    def protocol(self) -> asyncio.Protocol:
-        """Return what hears of the peer; `connection_made` comes after the handshake alone."""
-        ...
-
-    def refused(self) -> None:
-        """Count the peer out: its handshake failed, `connection_made` never came."""
-        ...
+    handshakes_per_turn: int = 2
+    """Those that begin in one turn of the loop: what a storm may delay everybody else by."""
 
 
 class Host(Protocol):
@@ -137,31 +128,60 @@ class TlsServer(Accepting):
         limits: HandshakeLimits,
         pace: Pace = at_once,
     ) -> None:
-        super().__init__(listening, pace, limits.accepts_per_turn)
+        super().__init__(listening, pace, _ACCEPTS_PER_TURN)
         self._material = material
         self._host = host
         self._door = door
         self._limits = limits
+        self._hellos = Hellos(
+            self._loop,
+            per_turn=limits.handshakes_per_turn,
+            begin=lambda hello: self._bring(self._shake(hello)),
+            refuse=self._turn_away,
+        )
 
-    @property
-    def shaking(self) -> int:
-        """How many handshakes are under way."""
-        return len(self._coming)
+    def close(self) -> None:
+        """Take no new peer, and let go of those whose handshake is not done."""
+        super().close()
+        for hello in self._hellos.close():
+            self._let_go(hello)
 
-    def _take(self, taken: socket.socket, address: Any) -> Coroutine[Any, Any, None] | None:
-        peer = self._host.admit_address(str(address[0]))
-        return None if peer is None else self._shake(taken, peer)
-
-    async def _shake(self, taken: socket.socket, peer: Peered) -> None:
-        since = self._loop.time()
+    def _take(self, taken: socket.socket, address: Any) -> bool:
+        name = str(address[0])
+        peer = self._host.admit_address(name)
+        if peer is None:
+            return False
         METRICS.tls_handshaking.inc()
+        until = self._loop.time() + self._limits.handshake_seconds
+        self._hellos.add(Hello(taken, name, peer, until))
+        return True
+
+    def _turn_away(self, hello: Hello, reason: Refusal) -> None:
+        with contextlib.suppress(OSError):
+            # What is closed with something unread is reset: a plain end tells a peer less.
+            hello.taken.recv(_SAID_BYTES)
+        self._refuse(hello, reason)
+
+    def _refuse(self, hello: Hello, reason: Refusal) -> None:
+        METRICS.tls_refused.labels(self._door, reason).inc()
+        self._let_go(hello)
+
+    def _let_go(self, hello: Hello) -> None:
+        METRICS.tls_handshaking.dec()
+        hello.peer.refused()
+        with contextlib.suppress(OSError):
+            hello.taken.close()
+
+    async def _shake(self, hello: Hello) -> None:
+        since = self._loop.time()
         refused: Refusal | None = "other"
         try:
             transport, _ = await self._loop.connect_accepted_socket(
-                peer.protocol,
-                taken,
+                hello.peer.protocol,
+                hello.taken,
                 ssl=self._material.context,
-                ssl_handshake_timeout=self._limits.handshake_seconds,
+                # What it spent in line is spent, but a second is left to whom a storm kept there.
+                ssl_handshake_timeout=max(_LEAST_SECONDS, hello.until - since),
                 ssl_shutdown_timeout=self._limits.shutdown_seconds,
             )
             # uvloop ends the wait of a peer that went away without an error.
@@ -170,12 +190,10 @@ class TlsServer(Accepting):
         except Exception as error:  # noqa: BLE001 - boundary: one peer's handshake
             refused = refusal_of(error)
         finally:
-            METRICS.tls_handshaking.dec()
-            if refused is not None:
-                METRICS.tls_refused.labels(self._door, refused).inc()
-                peer.refused()
-                with contextlib.suppress(OSError):
-                    taken.close()
+            if refused is None:
+                METRICS.tls_handshaking.dec()
+            else:
+                self._refuse(hello, refused)
         METRICS.tls_handshake_seconds.observe(self._loop.time() - since)
 
 

@@ -135,12 +135,12 @@ class Settings(BaseSettings):
     tls_shutdown_seconds: Seconds = Field(
         5.0, description="The longest the end of a TLS connection may take."
     )
-    tls_accepts_per_turn: int = Field(
-        16,
+    tls_handshakes_per_turn: int = Field(
+        2,
         ge=1,
         le=1_024,
-        description="TLS connections taken in one turn of the loop: what a storm of handshakes may"
-        " delay everybody else by.",
+        description="TLS handshakes begun in one turn of the loop: what a storm of them may delay"
+        " everybody else by. The others wait in line, one address after the other.",
     )
     tls_recheck_seconds: Seconds = Field(
         300.0,
