@@ -52,6 +52,7 @@ def handshake_limits(settings: Settings) -> HandshakeLimits:
         handshake_seconds=settings.tls_handshake_seconds,
         shutdown_seconds=settings.tls_shutdown_seconds,
         handshakes_per_turn=settings.tls_handshakes_per_turn,
+        handshakes_at_once=settings.tls_handshakes_at_once,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import msgspec
 
@@ -20,6 +20,7 @@ from schemas.errors import FatalError
 from .accepting import Accepting, Pace, at_once
 from .hellos import Hello, Hellos, Peered
 from .metrics import METRICS
+from .shaking import Shaking
 from .tls import TlsMaterial
 
 Refusal = Literal[
@@ -67,6 +68,7 @@ _ALERT: Final = "ALERT"
 _ACCEPTS_PER_TURN: Final = 16
 _LEAST_SECONDS: Final = 1.0
 _SAID_BYTES: Final = 4_096
+_SLOW_EACH: Final = 4
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -95,6 +97,8 @@ class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds: float = 5.0
     handshakes_per_turn: int = 2
     """Those that begin in one turn of the loop: what a storm may delay everybody else by."""
+    handshakes_at_once: int = 16
+    """Those that may take their next step in the same turn; of slow ones four times as many."""
 
 
 class Host(Protocol):
@@ -133,12 +137,23 @@ class TlsServer(Accepting):
         self._host = host
         self._door = door
         self._limits = limits
+        self._shaking = Shaking(
+            self._loop,
+            most=limits.handshakes_at_once,
+            most_slow=_SLOW_EACH * limits.handshakes_at_once,
+            cut=lambda task: cast("asyncio.Task[Any]", task).cancel(),
+            go_on=self._go_on,
+        )
         self._hellos = Hellos(
             self._loop,
             per_turn=limits.handshakes_per_turn,
-            begin=lambda hello: self._bring(self._shake(hello)),
+            may_begin=self._shaking.has_room,
+            begin=self._begin,
             refuse=self._turn_away,
         )
+
+    def _go_on(self) -> None:
+        self._hellos.go_on()
 
     def close(self) -> None:
         """Take no new peer, and let go of those whose handshake is not done."""
@@ -172,9 +187,14 @@ class TlsServer(Accepting):
         with contextlib.suppress(OSError):
             hello.taken.close()
 
-    async def _shake(self, hello: Hello) -> None:
+    def _begin(self, hello: Hello) -> None:
+        task = self._bring(self._shake(hello))
+        self._shaking.enter(task)
+        task.add_done_callback(lambda done: self._end(hello, done))
+
+    async def _shake(self, hello: Hello) -> Refusal | None:
+        """Return why it failed, or None."""
         since = self._loop.time()
-        refused: Refusal | None = "other"
         try:
             transport, _ = await self._loop.connect_accepted_socket(
                 hello.peer.protocol,
@@ -184,17 +204,20 @@ class TlsServer(Accepting):
                 ssl_handshake_timeout=max(_LEAST_SECONDS, hello.until - since),
                 ssl_shutdown_timeout=self._limits.shutdown_seconds,
             )
-            # uvloop ends the wait of a peer that went away without an error.
-            is_done = transport.get_extra_info("ssl_object") is not None
-            refused = None if is_done else "reset"
         except Exception as error:  # noqa: BLE001 - boundary: one peer's handshake
-            refused = refusal_of(error)
-        finally:
-            if refused is None:
-                METRICS.tls_handshaking.dec()
-            else:
-                self._refuse(hello, refused)
+            return refusal_of(error)
         METRICS.tls_handshake_seconds.observe(self._loop.time() - since)
+        # uvloop ends the wait of a peer that went away without an error.
+        return None if transport.get_extra_info("ssl_object") is not None else "reset"
+
+    def _end(self, hello: Hello, task: asyncio.Task[Refusal | None]) -> None:
+        self._shaking.leave(task)
+        # One that was cut may not have had its first step.
+        refused = "timeout" if task.cancelled() else task.result()
+        if refused is None:
+            METRICS.tls_handshaking.dec()
+        else:
+            self._refuse(hello, refused)
 
 
 def needs_uvloop() -> None:

@@ -56,6 +56,7 @@ class Hellos:
 
     Args:
         per_turn: How many begin in one turn of the loop.
+        may_begin: Says whether one may begin at all; where it may not, `go_on` is called later.
         begin: Told of one whose handshake may begin now.
         refuse: Told of one that gets no session, and why.
     """
@@ -65,11 +66,13 @@ class Hellos:
         loop: asyncio.AbstractEventLoop,
         *,
         per_turn: int,
+        may_begin: Callable[[], bool],
         begin: Callable[[Hello], object],
         refuse: Callable[[Hello, Gone], object],
     ) -> None:
         self._loop = loop
         self._per_turn = per_turn
+        self._may_begin = may_begin
         self._begin = begin
         self._refuse = refuse
         self._silent: dict[Hello, None] = {}
@@ -88,6 +91,12 @@ class Hellos:
             self._silent[hello] = None
             self._loop.add_reader(hello.taken, self._look, hello)
             self._watch_first()
+
+    def go_on(self) -> None:
+        """Let those begin, in their turns, that could not."""
+        if self._lines and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._turn)
 
     def close(self) -> Iterator[Hello]:
         """Yield everyone who waits; they are no longer ours."""
@@ -148,17 +157,12 @@ class Hellos:
         if line is None:
             line = self._lines[hello.address] = deque()
         line.append(hello)
-        self._call()
-
-    def _call(self) -> None:
-        if not self._is_called:
-            self._is_called = True
-            self._loop.call_soon(self._turn)
+        self.go_on()
 
     def _turn(self) -> None:
         self._is_called = False
         for _ in range(self._per_turn):
-            if not self._lines:
+            if not self._lines or not self._may_begin():
                 return
             address = next(iter(self._lines))
             line = self._lines.pop(address)
@@ -166,5 +170,4 @@ class Hellos:
             if line:
                 self._lines[address] = line  # behind the others: dicts keep the order of insertion
             self._begin(hello)
-        if self._lines:
-            self._call()
+        self.go_on()

@@ -142,6 +142,13 @@ class Settings(BaseSettings):
         description="TLS handshakes begun in one turn of the loop: what a storm of them may delay"
         " everybody else by. The others wait in line, one address after the other.",
     )
+    tls_handshakes_at_once: int = Field(
+        16,
+        ge=1,
+        le=1_024,
+        description="TLS handshakes under way at one door. One that takes longer than 250 ms makes"
+        " room for another; beyond four times as many slow ones the oldest is cut.",
+    )
     tls_recheck_seconds: Seconds = Field(
         300.0,
         description="How often the certificates of open connections are looked at again: expiry,"

@@ -71,12 +71,14 @@ class Ground:
 
     def __init__(self, per_turn: int = 1) -> None:
         self.loop = Loop()
+        self.has_room = True
         self.begun: list[str] = []
         self.gone: list[tuple[str, str]] = []
         self.names: dict[Hello, str] = {}
         self.hellos = Hellos(
             cast("asyncio.AbstractEventLoop", self.loop),
             per_turn=per_turn,
+            may_begin=lambda: self.has_room,
             begin=lambda hello: self.begun.append(self.names[hello]),
             refuse=lambda hello, why: self.gone.append((self.names[hello], why)),
         )
@@ -129,6 +131,22 @@ def test_a_turn_of_the_loop_begins_few_and_each_address_has_its_turn() -> None:
         ground.begun = []
     assert turns == [["a0", "b0"], ["a1", "b1"], ["a2", "a3"], ["a4"]]
     assert ground.gone == []
+
+
+def test_where_there_is_no_room_they_wait_until_there_is() -> None:
+    ground = Ground(per_turn=2)
+    ground.has_room = False
+    ground.come("first", HELLO)
+    ground.come("second", HELLO)
+    ground.loop.turn()
+    ground.loop.turn()
+    assert ground.begun == [] and not ground.loop.soon
+    ground.has_room = True
+    ground.hellos.go_on()
+    ground.loop.turn()
+    assert ground.begun == ["first", "second"]
+    ground.hellos.go_on()
+    assert not ground.loop.soon
 
 
 def test_who_says_nothing_is_refused_when_its_time_is_over_and_not_before() -> None:
