@@ -66,9 +66,9 @@ _BY_REASON: Final[dict[str, Refusal]] = {
 }
 _ALERT: Final = "ALERT"
 _ACCEPTS_PER_TURN: Final = 16
-_LEAST_SECONDS: Final = 1.0
 _SAID_BYTES: Final = 4_096
-_SLOW_EACH: Final = 4
+_SLOW_EACH: Final = 16
+"""One that is cut to make room has had eight seconds: as many become slow in that time."""
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -98,7 +98,7 @@ class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
     handshakes_per_turn: int = 2
     """Those that begin in one turn of the loop: what a storm may delay everybody else by."""
     handshakes_at_once: int = 16
-    """Those that may take their next step in the same turn; of slow ones four times as many."""
+    """Those that may take their next step in the same turn; of slow ones 16 times as many."""
 
 
 class Host(Protocol):
@@ -200,8 +200,8 @@ class TlsServer(Accepting):
                 hello.peer.protocol,
                 hello.taken,
                 ssl=self._material.context,
-                # What it spent in line is spent, but a second is left to whom a storm kept there.
-                ssl_handshake_timeout=max(_LEAST_SECONDS, hello.until - since),
+                # From here on: that it stood in line was not the peer's doing.
+                ssl_handshake_timeout=self._limits.handshake_seconds,
                 ssl_shutdown_timeout=self._limits.shutdown_seconds,
             )
         except Exception as error:  # noqa: BLE001 - boundary: one peer's handshake

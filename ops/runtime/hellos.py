@@ -39,7 +39,7 @@ class Hello:
         taken: Not blocking.
         address: Of the peer: its line.
         peer: Counted in.
-        until: Until when (of the loop's clock) its handshake has to be done.
+        until: Until when (of the loop's clock) its first byte has to be there.
     """
 
     __slots__ = ("address", "peer", "taken", "until")

@@ -146,8 +146,8 @@ class Settings(BaseSettings):
         16,
         ge=1,
         le=1_024,
-        description="TLS handshakes under way at one door. One that takes longer than 250 ms makes"
-        " room for another; beyond four times as many slow ones the oldest is cut.",
+        description="TLS handshakes under way at one door. One that takes longer than 500 ms makes"
+        " room for another; beyond 16 times as many slow ones the oldest is cut.",
     )
     tls_recheck_seconds: Seconds = Field(
         300.0,

@@ -13,7 +13,7 @@ from typing import Final
 
 from .metrics import METRICS
 
-_IN_STEP_SECONDS: Final = 0.25
+_IN_STEP_SECONDS: Final = 0.5
 """A peer that answers later than this is far away, or does not mean to."""
 
 

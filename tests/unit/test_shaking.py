@@ -41,9 +41,9 @@ def test_no_more_than_so_many_are_in_step() -> None:
 def test_a_slow_one_makes_room_and_is_not_cut() -> None:
     ground = Ground(most=1, most_slow=8)
     ground.shaking.enter("far away")
-    ground.loop.sleep_until(0.2)
+    ground.loop.sleep_until(0.4)
     assert not ground.shaking.has_room()
-    ground.loop.sleep_until(0.3)
+    ground.loop.sleep_until(0.6)
     assert ground.shaking.has_room() and ground.told == 1
     ground.shaking.enter("near")
     ground.shaking.leave("near")
