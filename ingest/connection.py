@@ -109,8 +109,8 @@ class MllpConnection(asyncio.Protocol):
         GATHERED.add(METRICS.received_bytes, len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
+        self._share_the_room(len(data))
         self._share_the_turn(len(data))
-        self._share_the_room()
         self._take_waiting()
 
     def eof_received(self) -> bool:
@@ -119,7 +119,8 @@ class MllpConnection(asyncio.Protocol):
         if self._framer.partial:
             METRICS.frames.labels("cut").inc()
         self._close_when_idle()
-        return True
+        # Under TLS the transport ends by itself, and logs a warning for each peer that says more.
+        return self._listener.certificates is None
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the peer. What is in flight becomes durable or not without it; it will resend."""
@@ -334,18 +335,27 @@ class MllpConnection(asyncio.Protocol):
         if now != self._turn_at:
             self._turn_at, self._turn_bytes = now, 0
         self._turn_bytes += size
-        if self._turn_bytes > self._limits.turn_bytes and not self._resting:
+        if self._turn_bytes > self._limits.turn_bytes:
+            self._rest(0.0)
+
+    def _rest(self, seconds: float) -> None:
+        """Be read no more for so long; at least until the next turn of the loop."""
+        if not self._resting:
             self._resting = True
-            asyncio.get_running_loop().call_soon(self._rested)
+            asyncio.get_running_loop().call_later(seconds, self._rested)
 
     def _rested(self) -> None:
         self._resting = False
         self._turn_bytes = 0
         self._take_waiting()
 
-    def _share_the_room(self) -> None:
+    def _share_the_room(self, size: int) -> None:
         """Take a place for a large frame, give it back after it, or wait for one unread."""
         is_large = self._framer.partial_bytes > self._limits.large_frame_bytes
+        if is_large:
+            seconds = self._listener.room.rest_after(size, self._listener.now())
+            if seconds > 0.0:
+                self._rest(seconds)
         if is_large and not self._asked_for_room:
             self._asked_for_room = True
             self._waits_for_room = not self._listener.room.ask(self)

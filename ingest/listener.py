@@ -38,7 +38,7 @@ class MllpListener:
     ) -> None:
         self.acceptor = acceptor
         self.limits = limits
-        self.room = Room(limits.large_frames)
+        self.room = Room(limits.large_frames, limits.large_frame_bytes_per_second)
         self.fairness = fairness or Fairness()
         self.turns = Turns(
             lambda callback: asyncio.get_running_loop().call_soon(callback), limits.turn_frames

@@ -37,6 +37,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     large_frame_bytes: int = 64 * 1024
     """A partial frame beyond this takes one of the places for large ones."""
     large_frames: int = 16
+    large_frame_bytes_per_second: int = 32 * 1024 * 1024
     turn_bytes: int = 64 * 1024
     """What is read of one connection before the others come."""
     turn_frames: int = 2

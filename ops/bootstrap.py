@@ -230,6 +230,7 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         spare_connections=settings.spare_connections,
         large_frame_bytes=settings.large_frame_bytes,
         large_frames=settings.large_frames,
+        large_frame_bytes_per_second=settings.large_frame_bytes_per_second,
         turn_bytes=settings.turn_bytes,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,

@@ -170,12 +170,19 @@ class Settings(BaseSettings):
     tls_shutdown_seconds: Seconds = Field(
         5.0, description="The longest the end of a TLS connection may take."
     )
-    tls_accepts_per_turn: int = Field(
+    tls_handshakes_per_turn: int = Field(
+        2,
+        ge=1,
+        le=1_024,
+        description="TLS handshakes begun in one turn of the loop: what a storm of them may delay"
+        " everybody else by. The others wait in line, one address after the other.",
+    )
+    tls_handshakes_at_once: int = Field(
         16,
         ge=1,
         le=1_024,
-        description="TLS connections taken in one turn of the loop: what a storm of handshakes may"
-        " delay everybody else by.",
+        description="TLS handshakes under way at one door. One that takes longer than 500 ms makes"
+        " room for another; beyond 16 times as many slow ones the oldest is cut.",
     )
     tls_recheck_seconds: Seconds = Field(
         300.0,
@@ -247,6 +254,12 @@ class Settings(BaseSettings):
         le=10_000,
         description="Places for large frames in one ingest process, a quarter at most for one"
         " laboratory; who has none is not read meanwhile.",
+    )
+    large_frame_bytes_per_second: int = Field(
+        32 * 1024 * 1024,
+        ge=1_024,
+        description="What one ingest process reads a second of frames that have grown large, all of"
+        " them together.",
     )
     turn_bytes: int = Field(
         64 * 1024,
