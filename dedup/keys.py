@@ -193,8 +193,8 @@ def _add(
 PARTS: Final = frozenset(
     {
         "day", "default_day", "year", "month_day", "family", "given", "pair", "birth_place",
-        "postcode", "city", "street", "house", "phone", "email", "sex", "state",
-        "family_name", "given_name", "any_name",
+        "postcode", "city", "street", "house", "phone", "email", "sex",
+        "family_name", "given_name", "any_name", "name_start", "street_start", "city_start",
     }
 )  # fmt: skip
 """What a key family may be made of; model files name them."""
@@ -246,10 +246,19 @@ def parts_of(identity: Identity) -> dict[str, tuple[str, ...]]:
         found["phone"] = identity.phones
     if identity.emails:
         found["email"] = identity.emails
-    if identity.state:
-        found["state"] = (identity.state,)
     if identity.sex:
         found["sex"] = (identity.sex,)
+    starts = {
+        name.replace(" ", "")[:3]
+        for name in (identity.family, identity.given, identity.used_family)
+        if len(name) > 2
+    }
+    if starts:
+        found["name_start"] = tuple(sorted(starts))
+    if identity.street:
+        found["street_start"] = (identity.street.replace(" ", "")[:5],)
+    if identity.city:
+        found["city_start"] = (identity.city.replace(" ", "")[:4],)
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schemas.patient import Address
+
 from .names import fold_name
 
 _PUNCTUATION: Final = str.maketrans(dict.fromkeys('.,;:/()°"', " "))
@@ -59,6 +61,14 @@ def fold_city(city: str) -> str:
     if text.startswith(("ST ", "STE ")):
         head, _, rest = text.partition(" ")
         text = f"{'SAINT' if head == 'ST' else 'SAINTE'} {rest}"[:MAX_TEXT].rstrip()
+    return "" if text in _NO_PLACES else text
+
+
+def fold_state(address: Address | None) -> str:
+    """Return a state or province, folded; France has none."""
+    if address is None or not address.state:
+        return ""
+    text = _fold(address.state)
     return "" if text in _NO_PLACES else text
 
 
