@@ -1,168 +1,339 @@
 """Who is it: the verdict on one record, from what is known about its candidates. Pure.
 
-First form: the qualified INS first, then all five strict traits, else a new person; whatever a
-guard stops becomes a new person with a review item beside it, never a false link.
+The qualified INS first, then the score behind the guards. Whatever a guard stops becomes a new
+person, with a review item beside it where a steward can tell, and never a link "to be checked". The
+same inputs give the same decision bit for bit: all weights are whole numbers, all ties are broken
+by numbers that are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-import msgspec
+from schemas.decision import CandidateEvidence, MatchDecision, Verdict
 
-from schemas.decision import MatchDecision, Verdict
-from schemas.patient import Ins, Traits
+from .compare import Levels, compare
+from .guards import (
+    HOMONYM,
+    SAME_INS_OTHER_TRAITS,
+    SETTLED_DIFFERENT,
+    SEVERAL_OF_SAME_TRAITS,
+    act_of,
+    card_fits,
+    shares_evidence,
+    stopped_by_ins,
+    stopped_by_traits,
+)
+from .identity import Candidate, PersonKeys
+from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, SEX
+from .model import Model
+from .score import Weights, total_of, weigh
 
-from .guards import card_mix_up, other_ins
-from .keys import PersonKeys
+EVIDENCE_KEPT: Final = 8
+"""Candidates that a decision remembers, best first."""
+MAX_ALIASES: Final = 50
+"""Identities of one person that are compared; the resolver loads the newest."""
 
-MODEL_VERSION: Final = "strict-1"
+Verdicts = Mapping[tuple[int, int], str]
+"""What stewards said of pairs of persons, the lower number first: same, different, later."""
+NO_VERDICTS: Final[Verdicts] = {}
 
-
-class Candidate(msgspec.Struct, kw_only=True):
-    """A person that shares a key with the record, as far as the verdict needs to know them."""
-
-    person_id: int
-    ins: dict[UUID, Ins]
-    """Qualified INS by digest."""
-    aliases: dict[UUID, Traits | None]
-    """Sets of traits by digest; None where their key was destroyed."""
-    isolated: bool = False
+_NOTHING: Final = -(10**9)
 
 
-def decide(traits: Traits, keys: PersonKeys, candidates: Iterable[Candidate]) -> MatchDecision:
+class Weighed:
+    """A candidate with what its likest identity says."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+        self.person_id: int = candidate.person_id
+        self.alias: UUID | None = None
+        self.levels: Levels = ()
+        self.weights: Weights = ()
+        self.total: int = _NOTHING
+        self.guard: str = ""
+        self.card_fits: bool = False
+        self.rank: tuple[int, int] = (0, 0)
+
+
+def decide(
+    keys: PersonKeys,
+    candidates: Iterable[Candidate],
+    model: Model,
+    verdicts: Verdicts = NO_VERDICTS,
+) -> MatchDecision:
     """Return the verdict on a record.
 
     Args:
-        traits: Of the record.
-        keys: Derived from them.
-        candidates: Persons that share a key, in the order of their numbers; merged ones replaced
-            by whom they were merged into.
+        keys: Of the record, with its identity.
+        candidates: Persons that share a key, in any order; merged ones replaced by whom they were
+            merged into.
+        model: Weights, thresholds, guards.
+        verdicts: Of stewards on pairs of these persons.
     """
     if keys.isolation:
-        return _decision(Verdict.ISOLATE, None, "isolated", guard=keys.isolation)
-    open_ones = [c for c in candidates if not c.isolated]
-    seen = tuple(c.person_id for c in open_ones)
-    by_ins = _by_ins(keys, open_ones)
-    strict = _strict(keys, open_ones)
-    if by_ins is not None:
-        against = _mix_up(traits, keys, by_ins)
-        if not against:
-            twin = next((c for c in strict if c.person_id != by_ins.person_id), None)
-            return _decision(
-                Verdict.LINK,
-                by_ins.person_id,
-                "same_ins",
-                seen=seen,
-                contradicts=twin.person_id if twin else None,
-                guard="possible_duplicate" if twin else "",
-            )
-        rest = [c for c in strict if c.person_id != by_ins.person_id and not c.ins]
-        return _guarded(rest, by_ins, "same_ins_other_traits", against, seen)
-    return _by_traits(keys, strict, seen)
+        return MatchDecision(
+            verdict=Verdict.ISOLATE,
+            person_id=None,
+            rule="isolated",
+            model_version=model.version,
+            guard=keys.isolation,
+        )
+    weighed = [
+        _weigh(keys, candidate, model)
+        for candidate in candidates
+        if not candidate.isolated and not candidate.quarantine
+    ]
+    if verdicts:
+        _settle(keys, weighed, verdicts)
+    weighed.sort(key=_rank)
+    holder = _holder(keys, weighed)
+    if holder is not None and holder.card_fits and holder.guard != SETTLED_DIFFERENT:
+        return _same_ins(keys, holder, weighed, model, verdicts)
+    return _by_traits(weighed, model, verdicts, holder)
 
 
-def _by_ins(keys: PersonKeys, candidates: list[Candidate]) -> Candidate | None:
+def _rank(one: Weighed) -> tuple[int, int]:
+    return one.rank
+
+
+def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
+    """Compare a record with a person's identities and keep the likest that no guard stops."""
+    found = Weighed(candidate)
+    by_ins = stopped_by_ins(keys, candidate)
+    identity = keys.identity
+    aliases = candidate.aliases
+    readable = 0
+    best_rank: tuple[int, int, int] | None = None
+    for digest in _compared(aliases):
+        alias = aliases[digest]
+        if alias is None:
+            continue
+        readable += 1
+        levels = compare(identity, alias)
+        if not found.card_fits and card_fits(levels):
+            found.card_fits = True
+        weights = weigh(levels, identity, alias, model)
+        total = total_of(weights, model)
+        guard = by_ins or stopped_by_traits(levels, identity, alias, model)
+        if guard == HOMONYM and shares_evidence(keys, candidate):
+            guard = ""
+        rank = (0 if guard else 1, total, digest.int)
+        if best_rank is None or rank > best_rank:
+            best_rank = rank
+            found.alias, found.levels, found.weights = digest, levels, weights
+            found.total, found.guard = total, guard
+    if readable == 0 or keys.alias_digest in aliases:
+        found.card_fits = True
+    if best_rank is None:
+        found.guard = by_ins
+    found.rank = (-found.total, found.person_id)
+    return found
+
+
+def _compared(aliases: Mapping[UUID, object]) -> Iterable[UUID]:
+    if len(aliases) <= MAX_ALIASES:
+        return aliases
+    return list(aliases)[:MAX_ALIASES]
+
+
+def _settle(keys: PersonKeys, weighed: list[Weighed], verdicts: Verdicts) -> None:
+    """Guard 12: these very traits are a person's that a steward told apart from another."""
+    homes = [w.person_id for w in weighed if keys.alias_digest in w.candidate.aliases]
+    for one in weighed:
+        if any(_said(verdicts, home, one.person_id) == "different" for home in homes):
+            one.guard = SETTLED_DIFFERENT
+
+
+def _said(verdicts: Verdicts, one: int, other: int) -> str:
+    return verdicts.get((one, other) if one < other else (other, one), "")
+
+
+def _holder(keys: PersonKeys, weighed: list[Weighed]) -> Weighed | None:
+    """Return the person of the record's INS; of several the one that fits it best."""
     if keys.ins is None:
         return None
-    digest = keys.ins.digest
-    held = [c for c in candidates if digest in c.ins]
-    if len(held) > 1:
-        held.sort(key=lambda c: keys.alias_digest not in c.aliases)
+    digests = [keys.ins.digest, *[former.digest for former in keys.former_ins]]
+    held = [w for w in weighed if any(digest in w.candidate.ins for digest in digests)]
+    for one in held:
+        if one.card_fits and one.guard != SETTLED_DIFFERENT:
+            return one
     return held[0] if held else None
 
 
-def _strict(keys: PersonKeys, candidates: list[Candidate]) -> list[Candidate]:
-    if not keys.is_strict:
-        return []
-    return [c for c in candidates if keys.alias_digest in c.aliases]
-
-
-def _mix_up(traits: Traits, keys: PersonKeys, held: Candidate) -> dict[str, str]:
-    if keys.alias_digest in held.aliases:
-        return {}
-    known = [alias for alias in held.aliases.values() if alias is not None]
-    found = [card_mix_up(traits, alias) for alias in known]
-    if not found or not all(found):
-        return {}
-    return min(found, key=len)
-
-
-def _guarded(
-    strict: list[Candidate],
-    other: Candidate,
-    guard: str,
-    evidence: dict[str, str],
-    seen: tuple[int, ...],
+def _same_ins(
+    keys: PersonKeys,
+    holder: Weighed,
+    weighed: list[Weighed],
+    model: Model,
+    verdicts: Verdicts,
 ) -> MatchDecision:
-    """Keep away from `other`; link to the one person of the same strict traits, if there is one."""
-    if len(strict) == 1:
-        return _decision(
-            Verdict.LINK,
-            strict[0].person_id,
-            "strict_traits",
-            guard=guard,
-            contradicts=other.person_id,
-            evidence=evidence,
-            seen=seen,
-        )
-    return _decision(
-        Verdict.REVIEW,
-        None,
-        "new",
-        guard=guard,
-        contradicts=other.person_id,
-        evidence=evidence,
-        seen=seen,
-    )
-
-
-def _by_traits(keys: PersonKeys, strict: list[Candidate], seen: tuple[int, ...]) -> MatchDecision:
-    if not strict:
-        return _decision(Verdict.NEW, None, "new", seen=seen)
-    if keys.ins is None:
-        if len(strict) == 1:
-            return _decision(Verdict.LINK, strict[0].person_id, "strict_traits", seen=seen)
-        return _decision(
-            Verdict.REVIEW,
-            None,
-            "new",
-            guard="several_of_same_traits",
-            contradicts=strict[0].person_id,
-            seen=seen,
-        )
-    free = [c for c in strict if not c.ins]
-    if len(free) == 1:
-        return _decision(Verdict.LINK, free[0].person_id, "strict_traits", seen=seen)
-    held = next((c for c in strict if c.ins), strict[0])
-    verdict = other_ins(keys.ins.ins.oid, frozenset(ins.oid for ins in held.ins.values()))
-    if free or verdict == "review":
-        guard = "several_of_same_traits" if free else "nia_against_nir"
-        return _decision(
-            Verdict.REVIEW, None, "new", guard=guard, contradicts=held.person_id, seen=seen
-        )
-    return _decision(Verdict.NEW, None, "new", guard="two_qualified_ins", seen=seen)
-
-
-def _decision(
-    verdict: Verdict,
-    person_id: int | None,
-    rule: str,
-    *,
-    guard: str = "",
-    contradicts: int | None = None,
-    evidence: dict[str, str] | None = None,
-    seen: tuple[int, ...] = (),
-) -> MatchDecision:
+    assert keys.ins is not None
+    other = None
+    for one in weighed:
+        if one is not holder and not one.guard and one.total >= model.link:
+            if _said(verdicts, holder.person_id, one.person_id) != "different":
+                other = one
+            break
+    is_held = keys.ins.digest in holder.candidate.ins
     return MatchDecision(
-        verdict=verdict,
-        person_id=person_id,
-        rule=rule,
-        model_version=MODEL_VERSION,
-        guard=guard,
-        candidates=seen,
-        contradicts=contradicts,
-        evidence=evidence or {},
+        verdict=Verdict.LINK,
+        person_id=holder.person_id,
+        rule="same_ins" if is_held else "declared_history",
+        model_version=model.version,
+        guard="possible_duplicate" if other is not None else "",
+        candidates=_evidence(weighed, holder),
+        possible_duplicate=other.person_id if other is not None else None,
     )
+
+
+def _by_traits(
+    weighed: list[Weighed], model: Model, verdicts: Verdicts, holder: Weighed | None
+) -> MatchDecision:
+    """Let the score decide among those whom no guard stops; `holder`'s INS is contested."""
+    free = [w for w in weighed if not w.guard and w is not holder]
+    best = free[0] if free else None
+    if best is None or best.total < model.link:
+        return _not_linked(weighed, model, holder)
+    second = free[1] if len(free) > 1 else None
+    margin = best.total - second.total if second is not None else None
+    likelier = _likelier(weighed, best, model, holder)
+    if likelier is not None:
+        return _review(weighed, model, holder, likelier, likelier.guard, margin=margin)
+    duplicate: int | None = None
+    bridges: tuple[int, ...] = ()
+    if second is not None and margin is not None:
+        said = _said(verdicts, best.person_id, second.person_id)
+        if model.bridging:
+            bridges = tuple(
+                w.person_id
+                for w in free[1:]
+                if w.total >= model.link
+                and _said(verdicts, best.person_id, w.person_id) != "different"
+            )
+        elif margin < model.margin and second.total >= model.review:
+            if not model.tie_links or said == "different" or _are_apart(best, second):
+                return _review(
+                    weighed,
+                    model,
+                    holder,
+                    best,
+                    SEVERAL_OF_SAME_TRAITS,
+                    margin=margin,
+                    second=second,
+                )
+            duplicate = second.person_id
+        elif second.total >= model.link and said != "different":
+            duplicate = second.person_id
+    guard = "possible_duplicate" if duplicate is not None else ""
+    contradicts = None
+    if holder is not None:
+        guard = SAME_INS_OTHER_TRAITS
+        contradicts = holder.person_id if holder.guard != SETTLED_DIFFERENT else None
+    return MatchDecision(
+        verdict=Verdict.LINK,
+        person_id=best.person_id,
+        rule="strict_traits" if _is_strict(best.levels) else "score",
+        model_version=model.version,
+        guard=guard,
+        candidates=_evidence(weighed, best),
+        contradicts=contradicts,
+        possible_duplicate=duplicate,
+        margin=margin,
+        bridges=bridges,
+    )
+
+
+def _likelier(
+    weighed: list[Weighed], best: Weighed, model: Model, holder: Weighed | None
+) -> Weighed | None:
+    """Return somebody likelier than the best whom a guard left to a steward, if there is one."""
+    for one in weighed:
+        if one.total <= best.total:
+            return None
+        if one.guard and one is not holder and act_of(one.guard, model) == "review":
+            return one
+    return None
+
+
+def _are_apart(one: Weighed, other: Weighed) -> bool:
+    """Say whether two persons are known to be two: each has a qualified INS of its own."""
+    mine, theirs = one.candidate.ins, other.candidate.ins
+    return bool(mine and theirs and not any(digest in theirs for digest in mine))
+
+
+def _is_strict(levels: Levels) -> bool:
+    return (
+        levels[FAMILY] == EXACT
+        and levels[GIVEN] == EXACT
+        and levels[DATE] == EXACT
+        and levels[SEX] == EXACT
+        and levels[BIRTH_PLACE] == EXACT
+    )
+
+
+def _not_linked(weighed: list[Weighed], model: Model, holder: Weighed | None) -> MatchDecision:
+    """Make a new person; ask a steward where one can tell."""
+    if holder is not None and holder.guard != SETTLED_DIFFERENT:
+        return _review(weighed, model, holder, holder, SAME_INS_OTHER_TRAITS)
+    stopped = ""
+    for one in weighed:
+        if one.total < model.review:
+            break
+        if not one.guard:
+            return _review(weighed, model, holder, one, "score")
+        if act_of(one.guard, model) == "review":
+            return _review(weighed, model, holder, one, one.guard)
+        if not stopped:
+            stopped = one.guard
+    return MatchDecision(
+        verdict=Verdict.NEW,
+        person_id=None,
+        rule="new",
+        model_version=model.version,
+        guard=SAME_INS_OTHER_TRAITS if holder is not None else stopped,
+        candidates=_evidence(weighed, None),
+    )
+
+
+def _review(
+    weighed: list[Weighed],
+    model: Model,
+    holder: Weighed | None,
+    like: Weighed,
+    guard: str,
+    *,
+    margin: int | None = None,
+    second: Weighed | None = None,
+) -> MatchDecision:
+    contested = holder is not None and holder is not like
+    return MatchDecision(
+        verdict=Verdict.REVIEW,
+        person_id=None,
+        rule="new",
+        model_version=model.version,
+        guard=SAME_INS_OTHER_TRAITS if contested else guard,
+        candidates=_evidence(weighed, like),
+        contradicts=like.person_id,
+        possible_duplicate=second.person_id if second is not None else None,
+        margin=margin,
+    )
+
+
+def _evidence(weighed: list[Weighed], first: Weighed | None) -> tuple[CandidateEvidence, ...]:
+    """Return what was found of the likest, of the one that the verdict is about in any case."""
+    kept = weighed[:EVIDENCE_KEPT]
+    if first is not None and first not in kept:
+        kept = [*kept[: EVIDENCE_KEPT - 1], first]
+    return tuple(
+        [
+            CandidateEvidence(w.person_id, w.alias, w.levels, w.weights, _shown(w.total), w.guard)
+            for w in kept
+        ]
+    )
+
+
+def _shown(total: int) -> int:
+    return 0 if total == _NOTHING else total

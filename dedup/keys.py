@@ -1,7 +1,8 @@
 """What a record is found by: its keyed digests. Pure.
 
 Every key is a keyed hash (blake2b with a secret that lies outside the database): the tables hold
-no clear trait. The function is versioned by its `person` strings; a new version derives anew.
+no clear trait. A key is of one exact combination of traits, with nothing missing and no
+placeholder in it; which combinations there are is said by the model (`tight`, `wide`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from uuid import UUID
 import msgspec
 
 from schemas.decision import Realm
+from schemas.errors import PermanentError
 from schemas.ids import id_of
-from schemas.patient import INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Traits
+from schemas.patient import INS_NIA_OIDS, INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Traits
 
-from .normalize import fold_name, fold_place, fold_sex, full_date, is_placeholder, phonetic
+from .identity import DEFAULT, Identity, InsKey, PersonKeys
+from .model import Model, load_model
+from .normalize import NORMALISE_VERSION, normalise
+
+KEY_VERSION: Final = 2
+"""Which function makes the blocking keys. 1 was that of the strict first form."""
+FIRST_KEY_VERSION: Final = 1
 
 ISOLATING_STATUSES: Final = frozenset(
     {"FICT", "ANOM", "CACH", "DOUT", "INVA", "USUR", "COLP", "COLV"}
@@ -24,61 +32,75 @@ ISOLATING_STATUSES: Final = frozenset(
 """PID-32 values with which a record is never linked (guard 1)."""
 
 _QUALIFYING_STATUSES: Final = frozenset({"VALI", "QUAL"})
-_ALIAS: Final = b"alias-v1"
+_ALIAS: Final = b"alias-v2"
+_STRICT: Final = b"strict-v2"
 _INS: Final = b"ins-v1"
-_BLOCKING: Final = b"blocking-v1"
+_BLOCKING: Final = {1: b"blocking-v1", 2: b"blocking-v2"}
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
-class InsKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A qualified INS of a record: its digest, its blocking key, and itself."""
+def derive(
+    traits: Traits,
+    realm: Realm,
+    secret: bytes,
+    model: Model | None = None,
+    version: int = KEY_VERSION,
+) -> PersonKeys:
+    """Return the keys of a record's traits; the same traits always give the same keys.
 
-    digest: UUID
-    key: int
-    ins: Ins
+    Args:
+        traits: As received.
+        realm: Of the instance; an INS of the other one isolates.
+        secret: Key of all digests.
+        model: Says which combinations are keys, and whether guard 1 is on; `fr` where none.
+        version: Of the key function; an older one while keys of both are alive.
 
-
-class PersonKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """What a record's traits give to find and to compare by."""
-
-    alias_digest: UUID
-    """Digest of the five strict traits after folding."""
-    is_strict: bool
-    """All five strict traits are there, and none is a placeholder."""
-    ins: InsKey | None
-    """The qualified INS: VALI, an OID of the realm, a right key; None otherwise."""
-    blocking: tuple[int, ...]
-    """Signed 64-bit keys under which the person is looked for and kept; empty when isolated."""
-    isolation: str = ""
-    """Why this record is never linked (guard 1); empty when it may be."""
-    is_validated: bool = False
-    """The laboratory says VALI: the identity was checked against a document."""
-
-
-def derive(traits: Traits, realm: Realm, secret: bytes) -> PersonKeys:
-    """Return the keys of a record's traits; the same traits always give the same keys."""
-    family = fold_name(traits.birth_family)
-    given = fold_name(traits.birth_given)
-    born = full_date(traits.birth_date)
-    sex, place = fold_sex(traits.sex), fold_place(traits.birth_place)
-    alias = _digest(secret, _ALIAS, family, given, born, sex, place)
-    qualified = _qualified(traits, realm, secret)
-    nobody = is_placeholder(family, given)
-    isolation = _isolation(traits, realm, nobody=nobody, qualified=qualified)
-    blocking: set[int] = set()
+    Raises:
+        PermanentError: There is no such version.
+    """
+    if version not in _BLOCKING:
+        raise PermanentError("key_version_unknown", "ask for a version that dedup/keys.py lists")
+    if model is None:
+        model = load_model("fr")
+    identity = normalise(traits)
+    qualified, former, evidence = _ins_of(traits, realm, secret) if traits.ins else (None, (), ())
+    isolation = _isolation(traits, realm, identity, model, has_ins=qualified is not None)
+    tight: tuple[int, ...] = ()
+    wide: tuple[int, ...] = ()
     if not isolation:
-        if qualified is not None:
-            blocking.add(qualified.key)
-        if born and not nobody:
-            blocking.add(_key(secret, "day+family", born, phonetic(family)))
-            blocking.add(_key(secret, "day+given", born, phonetic(given)))
+        numbers = [ins.key for ins in (qualified, *former) if ins is not None]
+        if version == FIRST_KEY_VERSION:
+            tight = _first_form(identity, secret, numbers)
+        else:
+            tight, wide = _families(identity, model, secret, numbers)
     return PersonKeys(
-        alias_digest=alias,
-        is_strict=bool(born and sex and place) and not nobody,
+        identity=identity,
+        alias_digest=_digest(secret, _ALIAS, _encode((NORMALISE_VERSION, identity))),
+        strict_digest=strict_digest(identity, secret),
+        is_strict=bool(
+            identity.family
+            and identity.given
+            and identity.sex
+            and identity.birth_place
+            and len(identity.birth_date) == 10
+        ),
         ins=None if isolation else qualified,
-        blocking=tuple(sorted(blocking)),
+        former_ins=() if isolation else former,
+        held_ins=evidence,
+        tight=tight,
+        wide=wide,
         isolation=isolation,
         is_validated=traits.identity_status in _QUALIFYING_STATUSES,
+        key_version=version,
     )
+
+
+def strict_digest(identity: Identity, secret: bytes) -> UUID:
+    """Return the digest of the five strict traits (french-profile 1.4)."""
+    names = f"{identity.family}\x1f{identity.given}"
+    rest = f"{identity.birth_date}\x1f{identity.sex}\x1f{identity.birth_place}"
+    return _digest(secret, _STRICT, _join(names, rest))
 
 
 def has_foreign_ins(traits: Traits, realm: Realm) -> bool:
@@ -86,23 +108,41 @@ def has_foreign_ins(traits: Traits, realm: Realm) -> bool:
     return any(ins.oid not in _oids(realm) for ins in traits.ins)
 
 
-def _qualified(traits: Traits, realm: Realm, secret: bytes) -> InsKey | None:
-    if traits.identity_status not in _QUALIFYING_STATUSES:
-        return None
+# ------------------------------------------------------------------------------- INS
+
+
+def _ins_of(
+    traits: Traits, realm: Realm, secret: bytes
+) -> tuple[InsKey | None, tuple[InsKey, ...], tuple[Ins, ...]]:
+    """Return the qualified INS, those it declares as former, and those that are evidence only."""
     allowed = [ins for ins in traits.ins if ins.oid in _oids(realm)]
-    if len({(ins.matricule, ins.oid) for ins in allowed}) != 1:
-        return None  # none, or two that contradict each other
-    ins = allowed[0]
-    digest = _digest(secret, _INS, ins.matricule, ins.oid)
-    return InsKey(digest=digest, key=_key(secret, "ins", ins.matricule, ins.oid), ins=ins)
+    distinct = list({(ins.matricule, ins.oid): ins for ins in allowed}.values())
+    if traits.identity_status not in _QUALIFYING_STATUSES or not distinct:
+        return None, (), tuple(distinct)
+    if len(distinct) == 1:
+        return _ins_key(distinct[0], secret), (), ()
+    provisional = [ins for ins in distinct if ins.oid in INS_NIA_OIDS]
+    lasting = [ins for ins in distinct if ins.oid not in INS_NIA_OIDS]
+    if len(lasting) == 1 and len(provisional) == 1:
+        return _ins_key(lasting[0], secret), (_ins_key(provisional[0], secret),), ()
+    return None, (), tuple(distinct)  # two that contradict each other are none
 
 
-def _isolation(traits: Traits, realm: Realm, *, nobody: bool, qualified: InsKey | None) -> str:
+def _ins_key(ins: Ins, secret: bytes) -> InsKey:
+    digest = _digest(secret, _INS, _join(ins.matricule, ins.oid))
+    return InsKey(
+        digest=digest, key=_key(secret, b"blocking-v1", "ins", ins.matricule, ins.oid), ins=ins
+    )
+
+
+def _isolation(
+    traits: Traits, realm: Realm, identity: Identity, model: Model, *, has_ins: bool
+) -> str:
     if traits.identity_status in ISOLATING_STATUSES:
         return f"status_{traits.identity_status.lower()}"
-    if has_foreign_ins(traits, realm):
+    if traits.ins and has_foreign_ins(traits, realm):
         return "ins_of_other_realm"
-    if nobody and qualified is None:
+    if identity.is_nobody and not has_ins and model.isolates_nobody:
         return "placeholder_name"
     return ""
 
@@ -111,12 +151,135 @@ def _oids(realm: Realm) -> frozenset[str]:
     return INS_PRODUCTION_OIDS if realm is Realm.PRODUCTION else INS_TEST_OIDS
 
 
-def _digest(secret: bytes, kind: bytes, *parts: str) -> UUID:
-    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+# ------------------------------------------------------------------------------- families
+
+
+def _families(
+    identity: Identity, model: Model, secret: bytes, numbers: list[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    parts = parts_of(identity)
+    tight = set(numbers)
+    for name, family in model.tight:
+        _add(tight, parts, name, family, secret)
+    wide: set[int] = set()
+    for name, family in model.wide:
+        _add(wide, parts, name, family, secret)
+    return tuple(sorted(tight)), tuple(sorted(wide - tight))
+
+
+def _add(
+    keys: set[int],
+    parts: dict[str, tuple[str, ...]],
+    name: str,
+    family: tuple[str, ...],
+    secret: bytes,
+) -> None:
+    """Add the keys of one family: of each combination of its parts' values."""
+    rows: list[str] = [name]
+    for part in family:
+        values = parts.get(part)
+        if not values:
+            return
+        if len(values) == 1:
+            rows = [f"{row}\x1f{values[0]}" for row in rows]
+        else:
+            rows = [f"{row}\x1f{value}" for row in rows for value in values]
+    for row in rows:
+        text = row.encode("utf-8", "surrogatepass")
+        digest = blake2b(text, digest_size=8, key=secret, person=b"blocking-v2").digest()
+        keys.add(int.from_bytes(digest, "big", signed=True))
+
+
+PARTS: Final = frozenset(
+    {
+        "day", "default_day", "year", "month_day", "family", "given", "pair", "birth_place",
+        "postcode", "city", "street", "house", "phone", "email", "sex",
+        "family_name", "given_name", "any_name", "name_start", "street_start", "city_start",
+    }
+)  # fmt: skip
+"""What a key family may be made of; model files name them."""
+
+
+def parts_of(identity: Identity) -> dict[str, tuple[str, ...]]:
+    """Return each part's values; a part that is missing has none, and no key is made with it.
+
+    `day` is a whole birth date that is not a default one, `default_day` one that is: 01/01 is
+    shared by thousands. `family` and `given` are sounds, of birth and used names alike, so that a
+    married name meets its birth name. `pair` is both sounds in order, which finds swapped names.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    born = identity.birth_date
+    if born:
+        found["year"] = (born[:4],)
+        if len(born) == 10:
+            if identity.date_kind == DEFAULT:
+                found["default_day"] = (born,)
+            else:
+                found["day"] = (born,)
+                found["month_day"] = (born[5:],)
+    family = identity.family_sound or identity.used_family_sound
+    given = identity.given_sound or identity.used_given_sound
+    if family:
+        used = identity.used_family_sound
+        found["family"] = (family, used) if used and used != family else (family,)
+        found["family_name"] = (identity.family or identity.used_family,)
+    if given:
+        used = identity.used_given_sound
+        found["given"] = (given, used) if used and used != given else (given,)
+        found["given_name"] = (identity.given or identity.used_given,)
+    if family and given:
+        found["pair"] = (f"{family}\x1e{given}" if family < given else f"{given}\x1e{family}",)
+        found["any_name"] = (family, given) if family != given else (family,)
+    elif family or given:
+        found["any_name"] = (family or given,)
+    if identity.birth_place:
+        found["birth_place"] = (identity.birth_place,)
+    if identity.postcode:
+        found["postcode"] = (identity.postcode,)
+    if identity.city:
+        found["city"] = (identity.city,)
+    if identity.street:
+        found["street"] = (identity.street,)
+    if identity.house:
+        found["house"] = (identity.house,)
+    if identity.phones:
+        found["phone"] = identity.phones
+    if identity.emails:
+        found["email"] = identity.emails
+    if identity.sex:
+        found["sex"] = (identity.sex,)
+    starts = {
+        name.replace(" ", "")[:3]
+        for name in (identity.family, identity.given, identity.used_family)
+        if len(name) > 2
+    }
+    if starts:
+        found["name_start"] = tuple(sorted(starts))
+    if identity.street:
+        found["street_start"] = (identity.street.replace(" ", "")[:5],)
+    if identity.city:
+        found["city_start"] = (identity.city.replace(" ", "")[:4],)
+    return found
+
+
+def _first_form(identity: Identity, secret: bytes, numbers: list[int]) -> tuple[int, ...]:
+    """Return the keys of version 1: day of birth with the sound of either birth name."""
+    keys = set(numbers)
+    if len(identity.birth_date) == 10 and identity.family and identity.given:
+        person = _BLOCKING[FIRST_KEY_VERSION]
+        keys.add(_key(secret, person, "day+family", identity.birth_date, identity.family_sound))
+        keys.add(_key(secret, person, "day+given", identity.birth_date, identity.given_sound))
+    return tuple(sorted(keys))
+
+
+def _join(*parts: str) -> bytes:
+    return "\x1f".join(parts).encode("utf-8", "surrogatepass")
+
+
+def _digest(secret: bytes, kind: bytes, text: bytes) -> UUID:
     return id_of(blake2b(text, digest_size=16, key=secret, person=kind).digest())
 
 
-def _key(secret: bytes, *parts: str) -> int:
-    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
-    digest = blake2b(text, digest_size=8, key=secret, person=_BLOCKING).digest()
+def _key(secret: bytes, person: bytes, *parts: str) -> int:
+    digest = blake2b(_join(*parts), digest_size=8, key=secret, person=person).digest()
     return int.from_bytes(digest, "big", signed=True)

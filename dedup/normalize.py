@@ -1,58 +1,39 @@
-"""Folding of traits, so that one name has one form however it was typed. Pure.
+"""Folding of traits, so that one identity has one form however it was typed. Pure.
 
-`Céline` and `CELINE` are one name: hashing names as typed is how SI-DEP counted people twice until
-May 2021. Nothing is ever folded away to an empty string, and digits are never stripped.
+Normalising twice is normalising once; whatever the traits hold, it never raises, and the work on
+any field is bounded. Default dates: EXI ID 11/12 in french-profile 1.4.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from functools import lru_cache
 from typing import Final
 
-_LIGATURES: Final = str.maketrans(
-    {
-        "œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss", "ø": "o", "Ø": "O",
-        "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
-        "ı": "i",
-    }
-)  # fmt: skip
-_APOSTROPHES: Final = str.maketrans(dict.fromkeys("’‘ʼ`´′＇", "'"))
-_BREAKS: Final = re.compile(r"[\s\-'‐‑‒–—]+")
-_FULL_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+from schemas.patient import Address, Traits
 
-PLACEHOLDER_NAMES: Final = frozenset(
-    {
-        "X", "XX", "XXX", "XXXX", "INCONNU", "INCONNUE", "UNKNOWN", "ANONYME", "ANONYMOUS", "NC",
-        "SANS NOM", "SANS PRENOM", "NON RENSEIGNE", "NON COMMUNIQUE", "TEST", "PATIENT", "DOE",
-    }
-)  # fmt: skip
-PLACEHOLDER_GIVENS: Final = PLACEHOLDER_NAMES | frozenset(
-    {"BB", "BEBE", "GARCON", "FILLE", "NOUVEAU NE", "NOUVEAUNE", "ENFANT", "MONSIEUR", "MADAME"}
-)
+from .identity import DEFAULT, FULL, NONE, PARTIAL, Identity
+from .names import first_sound, fold_name, real_family, real_given, sound_of
+from .places import fold_city, fold_place, fold_postcode, fold_state, fold_street
+from .telecoms import fold_emails, fold_phones
 
+NORMALISE_VERSION: Final = 2
+"""1 was the strict first form, which kept no identity."""
+MAX_GIVENS: Final = 12
 
-@lru_cache(maxsize=4_096)
-def stored_form(name: str) -> str:
-    """Return a name as the RNIV writes it: capitals, no diacritics, no ligatures.
+_FULL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BARE_DATE: Final = re.compile(r"[0-9]{8}")
+_PARTIAL_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2})?")
+_NO_DATES: Final = frozenset({"0000-00-00", "0001-01-01", "1111-11-11", "9999-12-31", "9999-99-99"})
 
-    Hyphen and apostrophe stay. A letter of another alphabet stays as it is.
-    """
-    text = unicodedata.normalize("NFKD", name.translate(_LIGATURES).translate(_APOSTROPHES))
-    text = "".join(c for c in text if not unicodedata.combining(c)).upper()
-    return " ".join(text.split())
-
-
-@lru_cache(maxsize=4_096)
-def fold_name(name: str) -> str:
-    """Return the form in which names are compared: as stored, space for hyphen and apostrophe."""
-    return _BREAKS.sub(" ", stored_form(name)).strip()
+_SEXES: Final = {
+    "M": "M", "F": "F", "H": "M", "MALE": "M", "FEMALE": "F", "HOMME": "M", "FEMME": "F",
+    "MASCULIN": "M", "FEMININ": "F",
+}  # fmt: skip
 
 
 def fold_sex(sex: str) -> str:
     """Return M, F or nothing: whatever else is sent says nothing about who it is."""
-    return sex if sex in {"M", "F"} else ""
+    return _SEXES.get(sex, "") if sex in _SEXES else _SEXES.get(sex.strip().upper()[:10], "")
 
 
 def full_date(date: str) -> str:
@@ -60,40 +41,102 @@ def full_date(date: str) -> str:
     return date if _FULL_DATE.fullmatch(date) else ""
 
 
-def fold_place(place: str) -> str:
-    """Return an INSEE code of five characters, or nothing (99999 says unknown)."""
-    code = place.strip().upper()
-    return code if len(code) == 5 and code != "99999" else ""
+def fold_date(date: str) -> tuple[str, str]:
+    """Return a birth date and its kind; what is no date is nothing, what is no day stays digits."""
+    if _FULL_DATE.fullmatch(date):
+        pass
+    elif _BARE_DATE.fullmatch(date):
+        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    elif _PARTIAL_DATE.fullmatch(date) and date[:4] not in {"0000", "9999"}:
+        return date, PARTIAL
+    else:
+        return "", NONE
+    if date in _NO_DATES:
+        return "", NONE
+    return date, DEFAULT if date[5:] in {"01-01", "12-31"} else FULL
 
 
-_DIGRAPHS: Final = (
-    ("EAU", "O"), ("AULT", "O"), ("AUD", "O"), ("AU", "O"), ("PH", "F"), ("QU", "K"),
-    ("GN", "N"), ("SCH", "S"), ("CH", "S"), ("TH", "T"), ("OU", "U"), ("KS", "X"), ("CS", "X"),
-)  # fmt: skip
-_CODES: Final = str.maketrans("BPCKQDTLMNRGJXZSFV", "112223345567788899")
-_SILENT: Final = re.compile(r"[AEIOUYHW]")
-_LATIN: Final = re.compile(r"[^A-Z]")
-_RUNS: Final = re.compile(r"(.)\1+")
+def normalise(traits: Traits) -> Identity:
+    """Return the identity of traits as received; whatever they hold, it never raises."""
+    family = real_family(fold_name(traits.birth_family))
+    given = real_given(fold_name(traits.birth_given))
+    givens = _givens(traits.birth_givens) if traits.birth_givens else ()
+    if not given and givens:
+        given = givens[0]
+    used_family = real_family(fold_name(traits.used_family)) if traits.used_family else ""
+    if used_family == family:
+        used_family = ""
+    used_given = real_given(fold_name(traits.used_given)) if traits.used_given else ""
+    if used_given == given:
+        used_given = ""
+    birth_date, kind = fold_date(traits.birth_date) if traits.birth_date else ("", NONE)
+    postcode, commune, city, street, house = _residence(traits.address)
+    return Identity(
+        family,
+        given,
+        tuple(name for name in givens if name != given),
+        used_family,
+        used_given,
+        birth_date,
+        kind,
+        fold_sex(traits.sex),
+        fold_place(traits.birth_place) if traits.birth_place else "",
+        postcode,
+        commune,
+        city,
+        street,
+        house,
+        fold_phones(traits.phones) if traits.phones else (),
+        fold_emails(traits.emails) if traits.emails else (),
+        sound_of(family) if family else "",
+        first_sound(given),
+        sound_of(used_family) if used_family else "",
+        first_sound(used_given),
+        not family and not used_family,
+        fold_state(traits.address),
+    )
 
 
-@lru_cache(maxsize=4_096)
-def phonetic(name: str) -> str:
-    """Return the French soundex (four signs) of a name; a name without Latin letters folded whole.
-
-    The first letter counts by its sound (C and K are one). Blocking only: never a verdict.
-    """
-    folded = fold_name(name)
-    letters = _LATIN.sub("", folded)
-    if not letters:
-        return folded
-    for written, sound in _DIGRAPHS:
-        letters = letters.replace(written, sound)
-    first = "K" if letters[0] in "CKQ" else letters[0]
-    coded = _RUNS.sub(r"\1", letters.translate(_CODES))
-    rest = _SILENT.sub("", coded[1:])
-    return (first + rest)[:4]
+def _givens(names: tuple[str, ...]) -> tuple[str, ...]:
+    found = dict.fromkeys([real_given(fold_name(name)) for name in names[: 2 * MAX_GIVENS]])
+    found.pop("", None)
+    return tuple(found)[:MAX_GIVENS]
 
 
-def is_placeholder(family: str, given: str) -> bool:
-    """Say whether folded names stand for nobody: a missing name, X, INCONNU, BEBE."""
-    return not family or family in PLACEHOLDER_NAMES or not given or given in PLACEHOLDER_GIVENS
+def _residence(address: Address | None) -> tuple[str, str, str, str, str]:
+    if address is None:
+        return "", "", "", "", ""
+    street, house = fold_street(address.lines) if address.lines else ("", "")
+    return (
+        fold_postcode(address.postcode) if address.postcode else "",
+        fold_place(address.commune) if address.commune else "",
+        fold_city(address.city) if address.city else "",
+        street,
+        house,
+    )
+
+
+def as_traits(identity: Identity) -> Traits:
+    """Return traits that say what an identity says; normalised, they are that identity again."""
+    lines = (f"{identity.house} {identity.street}".strip(),)
+    home = Address(
+        lines if lines[0] else (),
+        identity.city,
+        identity.postcode,
+        "",
+        identity.commune,
+        identity.state,
+    )
+    return Traits(
+        birth_family=identity.family,
+        birth_given=identity.given,
+        birth_givens=identity.givens,
+        used_family=identity.used_family,
+        used_given=identity.used_given,
+        birth_date=identity.birth_date,
+        sex=identity.sex,
+        birth_place=identity.birth_place,
+        address=home,
+        phones=identity.phones,
+        emails=identity.emails,
+    )

@@ -19,8 +19,11 @@ from schemas.decision import MatchDecision, Verdict
 from schemas.errors import pure_step
 from schemas.patient import Ins, Traits
 
-from .decide import Candidate, decide
-from .keys import PersonKeys
+from .decide import decide
+from .guards import SAME_INS_OTHER_TRAITS
+from .identity import Alias, Candidate, HeldIns, InsKey, PersonKeys
+from .model import SERVICE_MODEL, Model, load_model
+from .normalize import NORMALISE_VERSION
 from .store import AliasRow, DedupStore, InsRow, LinkRow
 
 
@@ -50,10 +53,12 @@ class Resolver:
 
     Args:
         store: The tables, on the batch's own connection.
+        model: Which matcher decides; that of the service where none is given.
     """
 
-    def __init__(self, store: DedupStore) -> None:
+    def __init__(self, store: DedupStore, model: Model | None = None) -> None:
         self._store = store
+        self._model = model or load_model(SERVICE_MODEL)
 
     async def resolve(
         self, connection: Connection, subjects: Sequence[Subject], at: datetime
@@ -68,7 +73,7 @@ class Resolver:
         hit("dispatch.after_locks")
         under, persons = await self._store.look_up(connection, keys)
         hit("dispatch.after_lookup")
-        batch = _Batch(under, persons)
+        batch = _Batch(under, persons, self._model)
         numbers = await self._store.new_numbers(connection, len(subjects))
         with pure_step():
             decided = [batch.take(subject, numbers) for subject in subjects]
@@ -130,9 +135,12 @@ class Resolver:
 class _Batch:
     """What is known of persons while a batch is decided, and what is to be written for it."""
 
-    def __init__(self, under: dict[int, list[int]], persons: dict[int, Candidate]) -> None:
+    def __init__(
+        self, under: dict[int, list[int]], persons: dict[int, Candidate], model: Model
+    ) -> None:
         self._under = under
         self._persons = persons
+        self._model = model
         self.new: dict[int, bool] = {}
         self.versions: dict[int, int] = {}
         self.ins_rows: dict[tuple[int, UUID], InsRow] = {}
@@ -141,7 +149,10 @@ class _Batch:
 
     def take(self, subject: Subject, numbers: list[int]) -> tuple[int, MatchDecision]:
         """Decide on a subject, and let those behind it see its person."""
-        decision = decide(subject.traits, subject.keys, self._candidates(subject))
+        keys = subject.keys
+        decision = decide(keys, self._candidates(keys.tight), self._model)
+        if decision.person_id is None and keys.wide:
+            decision = decide(keys, self._candidates(keys.blocking), self._model)
         person_id = decision.person_id
         if person_id is None:
             person_id = self._make(numbers, isolated=decision.verdict is Verdict.ISOLATE)
@@ -165,8 +176,8 @@ class _Batch:
             qualified_ins=self._dossier_ins(subject, person_id),
         )
 
-    def _candidates(self, subject: Subject) -> list[Candidate]:
-        numbers = {p for key in subject.keys.blocking for p in self._under.get(key, ())}
+    def _candidates(self, keys: tuple[int, ...]) -> list[Candidate]:
+        numbers = {p for key in keys for p in self._under.get(key, ())}
         return [self._persons[p] for p in sorted(numbers)]
 
     def _make(self, numbers: list[int], *, isolated: bool) -> int:
@@ -179,33 +190,43 @@ class _Batch:
 
     def _learn(self, person_id: int, subject: Subject, decision: MatchDecision) -> None:
         person, keys = self._persons[person_id], subject.keys
-        person.aliases[keys.alias_digest] = subject.traits
+        person.aliases[keys.alias_digest] = keys.identity
         self.alias_rows[person_id, keys.alias_digest] = AliasRow(
-            person_id=person_id, digest=keys.alias_digest, traits=subject.traits
+            person_id=person_id,
+            digest=keys.alias_digest,
+            alias=Alias(subject.traits, keys.identity, NORMALISE_VERSION),
         )
-        attaches = keys.ins is not None and not _is_contested(decision)
-        if keys.ins is not None and attaches:
-            person.ins[keys.ins.digest] = keys.ins.ins
-            self.ins_rows[person_id, keys.ins.digest] = InsRow(
-                person_id=person_id, digest=keys.ins.digest, ins=keys.ins.ins
-            )
+        numbers = (*keys.former_ins, *([keys.ins] if keys.ins is not None else ()))
+        contested: set[int] = set()
+        if _is_contested(decision):
+            # The number is somebody else's: it must not lead here.
+            contested = {number.key for number in numbers}
+        else:
+            for number in numbers:
+                self._attach(person_id, number, is_former=number is not keys.ins)
         for key in keys.blocking:
-            if keys.ins is not None and key == keys.ins.key and not attaches:
-                continue  # the number is somebody else's: it must not lead here
+            if key in contested:
+                continue
             known = self._under.setdefault(key, [])
             if person_id not in known:
                 known.append(person_id)
                 self.key_rows.add((key, person_id))
+
+    def _attach(self, person_id: int, number: InsKey, *, is_former: bool) -> None:
+        self._persons[person_id].ins[number.digest] = HeldIns(number.ins, is_former)
+        self.ins_rows[person_id, number.digest] = InsRow(
+            person_id=person_id, digest=number.digest, ins=number.ins
+        )
 
     def _dossier_ins(self, subject: Subject, person_id: int) -> Ins | None:
         person, keys = self._persons[person_id], subject.keys
         if keys.ins is not None:
             return keys.ins.ins if keys.ins.digest in person.ins else None
         if keys.is_validated and keys.is_strict and len(person.ins) == 1:
-            return next(iter(person.ins.values()))
+            return next(iter(person.ins.values())).ins
         return None
 
 
 def _is_contested(decision: MatchDecision) -> bool:
     """Say whether the record's INS belongs to another person by what is known."""
-    return decision.guard == "same_ins_other_traits"
+    return decision.guard == SAME_INS_OTHER_TRAITS

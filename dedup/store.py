@@ -17,7 +17,8 @@ from schemas.errors import PermanentError
 from schemas.patient import Ins, Traits
 
 from . import queries
-from .decide import Candidate
+from .identity import Alias, Candidate, HeldIns, Identity
+from .normalize import NORMALISE_VERSION, normalise
 from .results import HeldReport
 
 INBOX_DAYS: Final = 35
@@ -49,7 +50,7 @@ class AliasRow(msgspec.Struct, frozen=True, kw_only=True):
 
     person_id: int
     digest: UUID
-    traits: Traits
+    alias: Alias
 
 
 class LinkRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,10 +163,10 @@ class DedupStore:
             held = persons[ends.get(row["person_id"], row["person_id"])]
             ins = self._open_ins(row["payload"], row["ins_digest"])
             if ins is not None:
-                held.ins[row["ins_digest"]] = ins
+                held.ins[row["ins_digest"]] = HeldIns(ins)
         for row in await connection.fetch(queries.LOAD_ALIASES, everybody):
             held = persons[ends.get(row["person_id"], row["person_id"])]
-            held.aliases[row["alias_digest"]] = self._open_traits(
+            held.aliases[row["alias_digest"]] = self._open_identity(
                 row["payload"], row["alias_digest"]
             )
         return ends, persons
@@ -226,7 +227,7 @@ class DedupStore:
                 on,
             )
         if aliases:
-            sealed = [self._seal(msgspec.msgpack.encode(r.traits), r.digest) for r in aliases]
+            sealed = [self._seal(msgspec.msgpack.encode(r.alias), r.digest) for r in aliases]
             await connection.execute(
                 queries.WRITE_ALIASES,
                 [r.person_id for r in aliases],
@@ -259,14 +260,14 @@ class DedupStore:
             [_evidence(r.decision) for r in rows],
             at,
         )
-        reviews = [r for r in rows if r.decision.contradicts is not None]
+        reviews = [(r, other, guard) for r in rows for other, guard in _reviews(r.decision)]
         if reviews:
             await connection.execute(
                 queries.OPEN_REVIEWS,
-                [r.person_id for r in reviews],
-                [r.decision.contradicts for r in reviews],
-                [r.decision.guard for r in reviews],
-                [_evidence(r.decision) for r in reviews],
+                [r.person_id for r, _, _ in reviews],
+                [other for _, other, _ in reviews],
+                [guard for _, _, guard in reviews],
+                [_evidence(r.decision) for r, _, _ in reviews],
                 at,
             )
 
@@ -361,17 +362,29 @@ class DedupStore:
         except PermanentError:
             return None
 
-    def _open_traits(self, sealed: bytes, digest: UUID) -> Traits | None:
+    def _open_identity(self, sealed: bytes, digest: UUID) -> Identity | None:
         try:
-            return msgspec.msgpack.decode(self._sealer.open(sealed, digest.bytes), type=Traits)
+            plain = self._sealer.open(sealed, digest.bytes)
         except PermanentError:
             return None
+        try:
+            alias = msgspec.msgpack.decode(plain, type=Alias)
+        except msgspec.ValidationError:  # of the strict first form, which kept traits alone
+            return normalise(msgspec.msgpack.decode(plain, type=Traits))
+        if alias.normalise_version != NORMALISE_VERSION:
+            return normalise(alias.traits)
+        return alias.identity
+
+
+def _reviews(decision: MatchDecision) -> list[tuple[int, str]]:
+    """Return whom a review item compares with, and why."""
+    asked = []
+    if decision.contradicts is not None:
+        asked.append((decision.contradicts, decision.guard))
+    if decision.possible_duplicate is not None:
+        asked.append((decision.possible_duplicate, "possible_duplicate"))
+    return asked
 
 
 def _evidence(decision: MatchDecision) -> str:
-    said: dict[str, object] = dict(decision.evidence)
-    if decision.guard:
-        said["guard"] = decision.guard
-    if decision.candidates:
-        said["candidates"] = list(decision.candidates[:20])
-    return msgspec.json.encode(said).decode()
+    return msgspec.json.encode(decision).decode()

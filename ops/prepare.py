@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from dedup.keys import PersonKeys, derive
+from dedup.identity import PersonKeys
+from dedup.keys import derive
 from ingest.judge import LabProfile, map_again
 from schemas.decision import Realm
 from schemas.envelope import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -27,22 +28,46 @@ class Verdict(StrEnum):
     """A person of its own that nothing is ever linked to (guard 1)."""
 
 
+class CandidateEvidence(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What was found of one candidate: numbers and a guard's name, never a value of a trait."""
+
+    person_id: int
+    alias_digest: UUID | None
+    """The person's identity that the record was compared with; None where none can be read."""
+    levels: tuple[int, ...] = ()
+    """By field, as in `dedup.levels`."""
+    weights: tuple[int, ...] = ()
+    """By field, in thousandths of a bit."""
+    total: int = 0
+    """Weights less the prior."""
+    guard: str = ""
+    """The first guard that stops a link to this person; empty where none does."""
+
+
 class MatchDecision(msgspec.Struct, frozen=True, kw_only=True):
     """The decision about one message's traits, replayable bit for bit.
 
-    `evidence` holds agreement levels, weights and guard names only, never a value.
+    It holds agreement levels, weights and guard names only, never a value.
     """
 
     verdict: Verdict
     person_id: int | None
     """The person linked to; None when a new one is to be made."""
     rule: str
+    """Why: same_ins, declared_history, strict_traits, score, new, isolated."""
     model_version: str
     guard: str = ""
-    candidates: tuple[int, ...] = ()
+    """What stopped the machine, or what a steward should look at beside a link."""
+    candidates: tuple[CandidateEvidence, ...] = ()
+    """The best of them, best first; bounded."""
     contradicts: int | None = None
     """The person a review item compares with."""
-    evidence: dict[str, str] = {}
+    possible_duplicate: int | None = None
+    """A second person above the threshold: perhaps the same as the one linked to."""
+    margin: int | None = None
+    """Thousandths of a bit between the best and the second; None where there is no second."""
+    bridges: tuple[int, ...] = ()
+    """Persons that this record shows to be the one linked to (models that bridge only)."""
 
 
 class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):

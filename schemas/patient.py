@@ -9,6 +9,8 @@ import msgspec
 
 INS_PRODUCTION_OIDS = frozenset({"1.2.250.1.213.1.4.8", "1.2.250.1.213.1.4.9"})
 INS_TEST_OIDS = frozenset({"1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.11"})
+INS_NIA_OIDS = frozenset({"1.2.250.1.213.1.4.9"})
+"""Numbers given while a NIR is awaited; a NIR replaces one."""
 
 
 class Phi(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -55,6 +57,8 @@ class Address(Phi, frozen=True, array_like=True, gc=False):
     country: str = ""
     commune: str = ""
     """INSEE code of the commune of residence if the sender gave a plausible one, else empty."""
+    state: str = ""
+    """State or province, where a country has them."""
 
 
 class Traits(Phi, frozen=True, array_like=True, gc=False):

@@ -123,6 +123,19 @@ class Population:
             pair=pair,
         )
 
+    def parent_of(self, index: int) -> int | None:
+        """Return the first adult of a child's household; None for adults."""
+        block, slot = divmod(index, BLOCK)
+        plan = self._layout(block)
+        if plan.roles[slot] is not Role.CHILD:
+            return None
+        first = next(
+            place
+            for place in range(BLOCK)
+            if plan.households[place] == plan.households[slot] and plan.roles[place] is Role.FIRST
+        )
+        return block * BLOCK + first
+
     def _pair_of(self, plan: Layout, block: int, slot: int) -> Pair | None:
         """Return the pair this slot is the younger one of, if both of it exist."""
         if plan.pair and plan.pair.second == slot and block * BLOCK + slot < self._size:

@@ -26,6 +26,8 @@ class Stream(IntEnum):
     ROAD = 6
     ORDER = 7
     LABORATORY = 8
+    RECORD = 9
+    SETTLED = 10
 
 
 def generator(seed: int, stream: Stream, first: int = 0, second: int = 0) -> Random:

@@ -16,12 +16,15 @@ PERSONS = 25
 
 
 def somebody(number: int, *, with_ins: bool) -> dict[str, object]:
-    """Somebody new: found by all five strict traits alone, or by INS with a slip in the name."""
+    """Somebody new, of no household: found by strict traits alone, or by INS with a slip."""
     given = f"{chr(65 + number // 5)}LEX{chr(65 + number % 5)}NDRE"
     return {
         "ins": dominique().ins if with_ins else (),
         "birth_given": given,
         "birth_givens": (given,),
+        "birth_place": f"{number + 10}001",
+        "address": None,
+        "phones": (),
         "birth_date": f"19{50 + number}-0{number % 9 + 1}-1{number % 9}",
     }
 

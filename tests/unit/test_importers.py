@@ -33,6 +33,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_ca.py",
         "ops/cli_batches.py",
         "ops/cli_inbound.py",
+        "ops/cli_identity.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",
