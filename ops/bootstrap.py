@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from dedup.key_function import KeyFunction
+from dedup.persons import Bounds
+from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
@@ -39,6 +42,10 @@ from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.runtime.worker import Worker, WorkerSettings
+from ops.stewards.acts import Stewards
+from ops.stewards.reemitting import Reemitter
+from ops.stewards.script import Script
+from ops.stewards.sources import Sources
 from routing.relay import Relay
 from routing.router import Router, load_own_rules
 from routing.streams import StreamReader
@@ -241,38 +248,86 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
     return MllpListener(acceptor, limits, acceptor.fairness)
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much is looked at to find a person."""
+    return Bounds(
+        key_persons=settings.identity_key_persons,
+        aliases=settings.identity_aliases,
+        narrowed_persons=settings.identity_narrowed_persons,
+        hot_keys=settings.identity_hot_keys,
+    )
+
+
 def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
     vault = hub.vault
-    store = DedupStore(vault)
+    settings = hub.settings
+    keys = KeyFunction(hub.realm, vault.secret("person"))
+    budget = ReviewBudget(settings.review_share, settings.review_burst)
+    store = DedupStore(vault, bounds_of(settings), budget)
+    preparer = Preparer(vault, keys)
+    publisher = Publisher(
+        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        vault=vault,
+        body_secret=vault.secret("body"),
+        realm=hub.realm,
+    )
     return Dispatcher(
         pool=hub.pool,
         log=hub.log,
-        preparer=Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm),
+        preparer=preparer,
         store=store,
-        resolver=Resolver(store),
-        publisher=Publisher(
-            router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
-            vault=vault,
-            body_secret=vault.secret("body"),
-            realm=hub.realm,
-        ),
+        resolver=Resolver(store, keys),
+        publisher=publisher,
         clock=hub.clock,
         secrets=DispatchSecrets(report=vault.secret("report")),
         max_keys=hub.settings.dispatch_batch_keys,
         keep_raw=hub.is_cluster,
         labs=PostgresLabStore(hub.pool),
         tally=Tally(vault, vault.secret("unmapped")),
+        stewards=stewards_of(hub, store, preparer, publisher),
     )
 
 
-def worker_of(hub: Hub) -> Worker:
+def stewards_of(hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher) -> Stewards:
+    """Return what changes identities, on the same parts as dispatch."""
+    settings = hub.settings
+    sources = Sources(
+        preparer,
+        PostgresLabStore(hub.pool),
+        report_secret=hub.vault.secret("report"),
+        from_copy=hub.is_cluster,
+    )
+    reemitter = Reemitter(
+        store,
+        sources,
+        publisher,
+        page=settings.steward_page,
+        most=settings.steward_reports,
+    )
+    script = Script(
+        pool=hub.pool,
+        store=store,
+        reemitter=reemitter,
+        publisher=publisher,
+        clock=hub.clock,
+        most_persons=settings.steward_persons,
+    )
+    return Stewards(
+        script,
+        sources,
+        four_eyes=settings.review_four_eyes,
+        most=settings.steward_reports,
+    )
+
+
+def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
     """Return the dispatch worker."""
     settings = hub.settings
     return Worker(
         hub.pool,
         hub.log,
-        dispatcher_of(hub),
+        dispatcher or dispatcher_of(hub),
         partitions=hub.instance.partitions,
         settings=WorkerSettings(
             linger_seconds=settings.dispatch_linger_seconds,

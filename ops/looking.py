@@ -25,15 +25,17 @@ _POLL_SECONDS: Final = 0.05
 
 
 @asynccontextmanager
-async def instance_at(data_dir: Path, *, appends: bool = False) -> AsyncIterator[Hub]:
-    """Open the instance of a data folder for looking, or for one append to its log.
+async def instance_at(
+    data_dir: Path, *, appends: bool = False, role: str = "looking"
+) -> AsyncIterator[Hub]:
+    """Open the instance of a data folder for looking, for one append to its log, or for a change.
 
     Raises:
         TransientError: No instance runs there (`not_running`).
     """
     settings = load_settings(data_dir=data_dir)
     try:
-        async with open_hub(settings, "looking", connections=2, appends=appends) as hub:
+        async with open_hub(settings, role, connections=2, appends=appends) as hub:
             yield hub
     except HubError as error:
         stopped = error.reason == "database_away" and settings.engine is Engine.EMBEDDED

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.resolver import Resolution
 from ops.placing import Placed
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
@@ -33,8 +32,20 @@ class Due(Phi, frozen=True, kw_only=True):
 
     source: StoredRecord
     message: MappedMessage
-    resolution: Resolution
+    person: PersonView
     placed: Placed
+    reason: str = ""
+    """Why, where it is not the version itself: identity_changed."""
+
+
+class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A report to take back from a stream, by what is known of it without its content."""
+
+    report_id: UUID
+    partition: int
+    person_version: int
+    message_id: UUID
+    reason: str
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +95,33 @@ class Publisher:
         )
         return Published(events=changes.events)
 
+    async def withdraw(
+        self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
+    ) -> Published:
+        """Take reports back from a stream without looking at what they say.
+
+        For reports that can be read no more: what a stream must not hold is taken back all the
+        same. What it does not hold gives nothing.
+        """
+        if not gone:
+            return Published(events=[])
+        held = await emitted.load(connection, {each.report_id for each in gone})
+        wanted = [
+            Wanted(
+                report_id=each.report_id,
+                stream=stream,
+                partition=each.partition,
+                person_version=each.person_version,
+                message_id=each.message_id,
+                decision=emitted.Due(due=False, rule=each.reason, rule_version=""),
+                reason=each.reason,
+            )
+            for each in gone
+        ]
+        changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        await emitted.store(connection, changes.rows)
+        return Published(events=changes.events)
+
     async def write_events(
         self, connection: Connection, published: Published, at: datetime
     ) -> None:
@@ -95,7 +133,7 @@ class Publisher:
         """Say for each stream what it should hold of this report; note what waits."""
         case = _case(due, self._realm)
         decision = self._router.route(case)
-        reason = reason_of(case)
+        reason = due.reason or reason_of(case)
         found = []
         for stream in STREAMS:
             is_due = stream in decision.due
@@ -106,7 +144,7 @@ class Publisher:
                     report_id=due.placed.report_id,
                     stream=stream,
                     partition=due.source.partition,
-                    person_version=due.resolution.person_version,
+                    person_version=due.person.person_version,
                     message_id=due.source.message_id,
                     decision=emitted.Due(
                         due=is_due,
@@ -125,15 +163,10 @@ class Publisher:
 
 def _case(due: Due, realm: Realm) -> Case:
     report: LabReport = due.placed.report
-    resolution = due.resolution
     return Case(
         report=report,
         traits=due.message.traits,
-        person=PersonView(
-            person_id=resolution.person_id,
-            person_version=resolution.person_version,
-            qualified_ins=resolution.qualified_ins,
-        ),
+        person=due.person,
         realm=realm,
         laboratory=report.performer or _NO_ONE,
         report_id=due.placed.report_id,

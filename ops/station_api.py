@@ -8,7 +8,7 @@ from ops.api import ApiParts, build_api
 from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import open_door, reader_of
+from ops.bootstrap import dispatcher_of, open_door, reader_of
 from ops.closed_http import refusing_meanwhile
 from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
@@ -22,6 +22,7 @@ from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
+from ops.stewards.routes import ReviewDesk, review_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
 from ops.tokens import load_or_make_tokens
@@ -58,7 +59,10 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
-            more_routes=routes_of(files, proofs),
+            more_routes=[
+                *routes_of(files, proofs),
+                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+            ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
             ),

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ops.bootstrap import (
     Hub,
+    dispatcher_of,
     kafka_settings,
     relays_of,
     worker_of,
@@ -29,6 +30,8 @@ from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
 from ops.runtime.settings import Settings
+from ops.stewards.queue_watch import watch_queue
+from ops.stewards.standing import keep_emitting
 from ops.supervise import say_ready
 from schemas.errors import FatalError, TransientError
 from schemas.topics import STREAMS, topic_of
@@ -51,6 +54,7 @@ _GAUGE_SECONDS: Final = 2.0
 
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
+       (SELECT count(*) FROM reemission) AS reemission,
        (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled
 """
 
@@ -107,9 +111,12 @@ async def _dispatch(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened("dispatch", settings, stopping) as hub:
         if hub is None:
             return
-        worker = worker_of(hub)
+        dispatcher = dispatcher_of(hub)
+        worker = worker_of(hub, dispatcher)
         say_ready(settings, "dispatch")
-        await until_first(worker.run(stopping), _gauges(hub))
+        again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
+        queue = watch_queue(hub.pool, hub.clock)
+        await until_first(worker.run(stopping), _gauges(hub), again, queue)
 
 
 async def _gauges(hub: Hub) -> None:
@@ -120,6 +127,7 @@ async def _gauges(hub: Hub) -> None:
                     row = await connection.fetchrow(GAUGES)
             ends = await hub.log.end_offsets()
             METRICS.parked.set(row["parked"])
+            METRICS.reemission_due.set(row["reemission"])
             METRICS.lag.set(sum(ends.values()) - row["handled"])
         except TransientError as error:
             METRICS.errors.labels("gauges", error.reason).inc()

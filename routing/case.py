@@ -20,6 +20,8 @@ class PersonView(Phi, frozen=True, kw_only=True):
     person_id: int
     person_version: int
     qualified_ins: Ins | None = None
+    opposes_dossier: bool = False
+    """The patient opposes: nothing is due in the dossier, whatever the rules say."""
 
 
 class Case(Phi, frozen=True, kw_only=True, dict=True):

@@ -25,7 +25,7 @@ from .pseudonym import body_digest
 NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
-WITHDRAWAL_REASONS: Final = frozenset({"cancelled", "identity_changed"})
+WITHDRAWAL_REASONS: Final = frozenset({"cancelled", "identity_changed", "opposition"})
 REVISION_REASONS: Final = frozenset({"new_version", "cancelled", "identity_changed", "replayed"})
 
 Key = tuple[UUID, Stream]

@@ -336,11 +336,53 @@ FILES_AND_TOPICS: Final = (
     ),
 )
 
+STEWARDS: Final = (
+    Drawn(
+        title="What waits for a steward, by guard and priority",
+        queries=(
+            (
+                "max by (guard, priority) (labdispatch_review_open_items)",
+                "{{guard}} ({{priority}})",
+            ),
+            (
+                "sum by (priority) (increase(labdispatch_review_items_withheld_total[1h]))",
+                "not opened in an hour ({{priority}})",
+            ),
+        ),
+        unit="short",
+        advice="Priority 1 first: an INS that contradicts. Not opened: the share of records that"
+        " may be asked about is used up; they stay on their link events."
+        " Runbook: docs/runbooks/review-age.md.",
+    ),
+    Drawn(
+        title="Age of the oldest that waits",
+        queries=(("max(labdispatch_review_oldest_seconds)", "oldest"),),
+        unit="s",
+        limit=7 * 86_400,
+        advice="Nobody looks, or more comes than is decided. Runbook: docs/runbooks/review-age.md.",
+    ),
+    Drawn(
+        title="Changes of identities, and what follows in the streams",
+        queries=(
+            ("sum by (act) (increase(labdispatch_steward_acts_total[1h]))", "{{act}}"),
+            ("max(labdispatch_reemission_due_persons)", "persons still to be emitted again"),
+            (
+                "sum(increase(labdispatch_unreadable_reports_total[1h]))",
+                "reports that can be read no more",
+            ),
+        ),
+        unit="short",
+        advice="Persons still to be emitted again: for minutes after a large merge; if it stays,"
+        " dispatch is down or one cannot be routed (docs/runbooks/review-age.md).",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
     ("Files and inbound topics", FILES_AND_TOPICS),
     ("The register: who may send", REGISTER),
     ("Dispatch: once, and to one person", DISPATCH),
+    ("Stewards: who is one person", STEWARDS),
     ("Streams: what leaves", STREAMS),
 )
 

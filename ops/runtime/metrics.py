@@ -250,9 +250,7 @@ class Metrics:
                 ["verdict", "rule"],
             )
         )
-        self.capped_lookups = Counter(
-            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
-        )
+        self._declare_persons(name)
         self.events = Labelled(
             Counter(
                 f"{name}_stream_events",
@@ -274,6 +272,7 @@ class Metrics:
             "Parked messages that nobody has resolved",
             multiprocess_mode="livemostrecent",
         )
+        self._make_those_of_stewards(name)
         # -- relay and api
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
@@ -346,6 +345,66 @@ class Metrics:
             f"{name}_inbound_reading",
             "1 in the process whose turn it is to read inbound topics",
             multiprocess_mode="livesum",
+        )
+
+    def _make_those_of_stewards(self, name: str) -> None:
+        self.steward_acts = Labelled(
+            Counter(f"{name}_steward_acts", "Changes of identities committed, by act", ["act"])
+        )
+        self.reemitted_reports = Counter(
+            f"{name}_reemitted_reports", "Reports held against the streams again after a change"
+        )
+        self.unreadable_reports = Counter(
+            f"{name}_unreadable_reports",
+            "Reports whose person changed and that can be read no more",
+        )
+        self.reemission_due = Gauge(
+            f"{name}_reemission_due_persons",
+            "Persons whose reports are still to be held against the streams again",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_open = Labelled(
+            Gauge(
+                f"{name}_review_open_items",
+                "Review items that wait for a steward, by guard and priority",
+                ["guard", "priority"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.review_age = Gauge(
+            f"{name}_review_oldest_seconds",
+            "Age of the oldest review item that waits and was not put off",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_withheld = Labelled(
+            Counter(
+                f"{name}_review_items_withheld",
+                "Review items not opened because their share of records was used up, by priority",
+                ["priority"],
+            )
+        )
+
+    def _declare_persons(self, name: str) -> None:
+        self.capped_lookups = Counter(
+            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
+        )
+        self.capped_aliases = Counter(
+            f"{name}_capped_aliases", "Persons compared by a part of their sets of traits"
+        )
+        self.hot_keys = Counter(
+            f"{name}_hot_keys", "Keys that were narrowed because too many persons share them"
+        )
+        self.narrowings_cut = Counter(
+            f"{name}_narrowings_cut", "Keys narrowed for a part of the persons that share them"
+        )
+        self.second_lookups = Counter(
+            f"{name}_second_lookups", "Batches that asked for all wide keys after all"
+        )
+        self.rekeyed_persons = Counter(
+            f"{name}_rekeyed_persons", "Persons that were given keys of a new version"
+        )
+        self.gained_ins = Counter(
+            f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
         )
 
 

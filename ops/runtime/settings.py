@@ -442,6 +442,61 @@ class Settings(BaseSettings):
         4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
     )
 
+    # -- stewards
+    steward_reports: Count = Field(
+        2_000,
+        description="The most reports of one transaction of a merge or opposition; dispatch"
+        " goes on with the rest. An unmerge decides at most so many again.",
+    )
+    steward_page: Count = Field(
+        200, description="Reports that are read back and held against the streams at a time."
+    )
+    steward_persons: Count = Field(
+        100, description="The most persons that may be merged together into one."
+    )
+    reemission_seconds: Seconds = Field(
+        0.5, description="How often dispatch looks for reports that are to be emitted again."
+    )
+    review_share: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="The share of records that may open a review item; beyond it those of lowest"
+        " priority stay on their link events alone, and are counted.",
+    )
+    review_burst: Count = Field(
+        100, description="Review items that a quiet hour lets come at once, beyond the share."
+    )
+    review_four_eyes: bool = Field(
+        False, description="Whether `same` needs a second steward before two persons are merged."
+    )
+
+    # -- persons
+    identity_key_persons: Count = Field(
+        300, description="Persons a key may lead to; one of more is replaced by narrower keys."
+    )
+    identity_narrowed_persons: Count = Field(
+        3_000, description="The most persons given narrower keys when their key has become hot."
+    )
+    identity_hot_keys: Count = Field(
+        10_000, description="The most hot keys that a dispatch process keeps in mind."
+    )
+    identity_aliases: Count = Field(
+        20, description="The most sets of traits a person is compared by: those seen last."
+    )
+    identity_rekey_persons: Count = Field(
+        500, description="Persons of one step when keys are made anew."
+    )
+    identity_rekey_keys: Count = Field(
+        20_000, description="Keys looked at in one step when old keys are dropped."
+    )
+    identity_rekey_rest: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="How long the making of new keys rests, as a multiple of its last step.",
+    )
+
     # -- running
     station_name: str = Field(
         "",
