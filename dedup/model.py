@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +95,7 @@ def _decade(born: str) -> int:
     return min(max((int(year) - 1) // 10 * 10 + 1, _FIRST_DECADE), _LAST_DECADE)
 
 
-@cache
+@lru_cache(maxsize=8)
 def load_model(name_or_path: str) -> Model:
     """Return a model by name (`fr`, `generic`) or by the path of its file; read once a process.
 
