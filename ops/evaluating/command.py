@@ -53,6 +53,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     pair_recall: float
     pair_f1: float
     cluster_f1: float
+    b_cubed_f1: float
     false_links: int
     false_links_per_million: float
     reviews: int
@@ -101,6 +102,7 @@ def figures_of(run: Run, model: Model, seconds: float, ignored: tuple[str, ...] 
         pair_recall=before.pair_recall,
         pair_f1=before.pair_f1,
         cluster_f1=before.cluster_f1,
+        b_cubed_f1=before.b_cubed_f1,
         false_links=before.false_links,
         false_links_per_million=before.false_links_per_million,
         reviews=before.reviews,
@@ -126,6 +128,7 @@ def say(figures: Figures) -> None:
         ("pair recall", f"{figures.pair_recall:.6f}"),
         ("pair F1", f"{figures.pair_f1:.6f}"),
         ("cluster F1", f"{figures.cluster_f1:.6f}"),
+        ("B-cubed F1", f"{figures.b_cubed_f1:.6f}"),
         ("false links", f"{figures.false_links:,}"),
         ("false links per million", f"{figures.false_links_per_million:,.1f}"),
         ("review share", f"{figures.review_share:.4%}"),
