@@ -46,6 +46,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     guards: Mapping[str, str]
     tight: tuple[tuple[str, tuple[str, ...]], ...]
     wide: tuple[tuple[str, tuple[str, ...]], ...]
+    has_starts: bool
+    """A key family is made of beginnings of texts (`dedup.keys.starts_of`)."""
     weights: tuple[tuple[int, ...], ...]
     """By field and level."""
     family_shares: tuple[int, ...]
@@ -163,6 +165,12 @@ def build(written: ModelFile, frequencies: FrequencyFile | None = None) -> Model
         guards=dict(written.guards),
         tight=tuple(written.tight.items()),
         wide=tuple(written.wide.items()),
+        has_starts=any(
+            part.endswith("_start")
+            for families in (written.tight, written.wide)
+            for parts in families.values()
+            for part in parts
+        ),
         weights=tuple(_weights(written, field) for field in range(len(LEVELS))),
         family_shares=_shares(written, FAMILY, has_names=has_names),
         given_shares=_shares(written, GIVEN, has_names=has_names),
