@@ -251,6 +251,7 @@ class Metrics:
             )
         )
         self._declare_persons(name)
+        self._declare_cases(name)
         self.events = Labelled(
             Counter(
                 f"{name}_stream_events",
@@ -405,6 +406,28 @@ class Metrics:
         )
         self.gained_ins = Counter(
             f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
+        )
+
+    def _declare_cases(self, name: str) -> None:
+        """First and second lines (dispatch)."""
+        self.capped_cases = Counter(
+            f"{name}_capped_cases", "Persons with more reports than cases are looked for among"
+        )
+        self.second_lines = Labelled(
+            Counter(
+                f"{name}_second_lines",
+                "Second-line reports by what became of them: attached, waits, found, left",
+                ["what"],
+            )
+        )
+        self.second_lines_waiting = Gauge(
+            f"{name}_second_lines_waiting",
+            "Second-line reports whose first line has not come, or was taken back",
+            multiprocess_mode="livemostrecent",
+        )
+        self.unread_companions = Counter(
+            f"{name}_unread_companions",
+            "Reports whose case changed and that could be read no more: their streams stayed",
         )
 
 
