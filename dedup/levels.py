@@ -1,7 +1,7 @@
 """The fields that are compared and the levels to which they agree: names and numbers. Pure.
 
-Numbers go into decisions and model files by their names; a level is added at the end of its field,
-never between. Level 0 is always `missing`, which says nothing.
+Numbers go into decisions, names into model files; a level is added at the end of its field, and a
+field at the end. Level 0 is always `missing`, which says nothing.
 """
 
 from __future__ import annotations

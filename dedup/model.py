@@ -120,6 +120,20 @@ def load_model(name_or_path: str) -> Model:
     return build(written, frequencies)
 
 
+def load_version(version: str) -> Model:
+    """Return the model that made a decision, by the version that stands in it (`fr-1`).
+
+    Raises:
+        PermanentError: No file in `dedup/model/` has it; keep those whose decisions are explained.
+    """
+    for path in sorted(FOLDER.glob("*.json")):
+        if not path.name.startswith("names-"):
+            model = load_model(path.stem)
+            if model.version == version:
+                return model
+    raise PermanentError("model_missing", "put the model's file back into dedup/model")
+
+
 def build(written: ModelFile, frequencies: FrequencyFile | None = None) -> Model:
     """Return the model that a file says.
 

@@ -121,11 +121,6 @@ def sound_of(folded: str) -> str:
     return (first + _SILENT.sub("", coded[1:]))[:4]
 
 
-def is_placeholder(family: str, given: str) -> bool:
-    """Say whether folded names stand for nobody: a missing name, X, INCONNU, BEBE."""
-    return not real_family(family) or not real_given(given)
-
-
 def real_family(folded: str) -> str:
     """Return a folded family name, or nothing for a placeholder."""
     return "" if folded in PLACEHOLDER_NAMES else folded
