@@ -9,7 +9,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
-        compile test-compiled bench bench-parse bench-ack bench-check bench-batch bench-e2e bench-fairness \
+        compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
         proof-crash proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-connections bench-linkage node clean
 
@@ -71,18 +71,23 @@ check: lint types imports test test-compiled ## what CI runs
 compile: setup-dev ## compiled twins of the pure modules, half as fast again (needs a C compiler)
 	$(BIN)/python -m ops.compile
 
+IDENTITY_TESTS := tests/unit/test_dedup_*.py tests/properties/test_identity.py
+
 READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py \
   tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
   tests/properties/test_reader.py tests/fuzz
 
-test-compiled: compile ## the tests of the reader on its compiled twins; and that plain Python can still be asked for
-	$(BIN)/pytest $(READER_TESTS) --twins=compiled $(ARGS)
-	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py --twins=plain $(ARGS)
+test-compiled: compile ## the tests of reader and matcher on their compiled twins; and that plain Python can still be asked for
+	$(BIN)/pytest $(READER_TESTS) $(IDENTITY_TESTS) --twins=compiled $(ARGS)
+	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py $(IDENTITY_TESTS) --twins=plain $(ARGS)
 
-bench: bench-parse bench-check bench-ack bench-batch bench-e2e bench-fairness ## the benchmarks, each on every engine (half an hour)
+bench: bench-parse bench-identity bench-check bench-ack bench-batch bench-e2e bench-fairness ## the benchmarks, each on every engine (half an hour)
 
 bench-parse: setup-dev ## parse + check + map against hl7apy and python-hl7
 	$(BIN)/python -m benchmarks.parse $(ARGS)
+
+bench-identity: setup-dev ## the pure identity engine on one core, candidates in memory
+	$(BIN)/python -m benchmarks.identity $(ARGS)
 
 bench-check: setup-dev ## `check` of 1,000 files, start-up included, against hl7apy's parse of them
 	$(BIN)/python -m benchmarks.check $(ARGS)
@@ -130,4 +135,4 @@ lock: ## write the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra linkage -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-linkage.lock
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled dedup/_compiled

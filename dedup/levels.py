@@ -76,7 +76,6 @@ LEVELS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """Field by field, in the order of their numbers: its name, and its levels' names."""
 
 FIELDS: Final = tuple(name for name, _ in LEVELS)
-FIELD_COUNT: Final = 13
 LEVELS_VERSION: Final = 2
 
 

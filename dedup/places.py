@@ -68,7 +68,7 @@ def fold_state(address: Address | None) -> str:
     """Return a state or province, folded; France has none."""
     if address is None or not address.state:
         return ""
-    text = fold_name(address.state.translate(_PUNCTUATION))
+    text = _fold(address.state)
     return "" if text in _NO_PLACES else text
 
 

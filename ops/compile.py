@@ -17,62 +17,81 @@ from mypyc.build import mypycify
 from setuptools import Distribution
 from setuptools.command.build_ext import build_ext
 
-from ingest import LIBRARY, TWINS, sources_digest
+from ops.runtime.twins import FOLDER, library_of, sources_digest
 
-MODULES: Final = (
-    "numbers",
-    "charset",
-    "escapes",
-    "er7",
-    "bounds",
-    "times",
-    "header",
-    "reading",
-    "groups",
-    "observations",
-    "orders",
-    "traits",
-    "documents",
-    "mapping",
-    "names",
-    "french",
-    "checker",
-    "segment_walk",
-    "order_walk",
-    "leaves",
-    "ack",
-    "software",
-    "judge",
-)
-"""Modules of `ingest`; all of them pure."""
+MODULES: Final = {
+    "ingest": (
+        "numbers",
+        "charset",
+        "escapes",
+        "er7",
+        "bounds",
+        "times",
+        "header",
+        "reading",
+        "groups",
+        "observations",
+        "orders",
+        "traits",
+        "documents",
+        "mapping",
+        "names",
+        "french",
+        "checker",
+        "segment_walk",
+        "order_walk",
+        "leaves",
+        "ack",
+        "software",
+        "judge",
+    ),
+    "dedup": (
+        "names",
+        "places",
+        "telecoms",
+        "normalize",
+        "keys",
+        "compare",
+        "score",
+        "guards",
+        "decide",
+    ),
+}
+"""Modules by package; all of them pure."""
 
 
 def main() -> None:
-    """Compile, and put the twins in their place only when all of them are made."""
-    root = TWINS.parent
-    for name in MODULES:
+    """Compile, and put a package's twins in their place only when all of them are made."""
+    for package, modules in MODULES.items():
+        _compile(package, modules)
+
+
+def _compile(package: str, modules: tuple[str, ...]) -> None:
+    root = Path.cwd() / package
+    for name in modules:
         _check_classes(root / f"{name}.py")
-    digest = sources_digest()
-    shutil.rmtree(TWINS, ignore_errors=True)
+    digest, goal = sources_digest(root), root / FOLDER
+    shutil.rmtree(goal, ignore_errors=True)
+    library = library_of(package)
     with tempfile.TemporaryDirectory() as scratch:
         extensions = mypycify(
-            [str(root.relative_to(Path.cwd()) / f"{name}.py") for name in MODULES],
-            group_name=LIBRARY,
+            [f"{package}/{name}.py" for name in modules],
+            group_name=library,
             target_dir=scratch,
             opt_level="3",
         )
         made = Path(scratch) / "made"
-        build = build_ext(Distribution({"name": LIBRARY, "ext_modules": extensions}))
+        build = build_ext(Distribution({"name": library, "ext_modules": extensions}))
         build.build_lib, build.build_temp = str(made), str(Path(scratch) / "temp")
         build.ensure_finalized()
         build.run()
         twins = Path(scratch) / "twins"
         twins.mkdir()
-        for path in (*made.glob("*.so"), *(made / "ingest").glob("*.so")):
+        for path in (*made.glob("*.so"), *(made / package).glob("*.so")):
             shutil.copy(path, twins)
         (twins / "MANIFEST").write_text(digest)
-        shutil.copytree(twins, TWINS)
-    sys.stdout.write(f"{len(MODULES)} modules compiled into {TWINS.relative_to(Path.cwd())}\n")
+        shutil.copytree(twins, goal)
+    sys.stdout.write(f"{len(modules)} modules compiled into {package}/{FOLDER}\n")
 
 
 def _check_classes(path: Path) -> None:

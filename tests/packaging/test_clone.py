@@ -30,7 +30,7 @@ SPAN: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCE: Final = re.compile(r"^ *```.*?\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 LINK: Final = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
 ROOM: Final = "(?:tests|ops|ingest|dedup|routing|schemas|docs|benchmarks)"
-BUILT: Final = frozenset({"ops/kafka/jars", "ingest/_compiled"})
+BUILT: Final = frozenset({"ops/kafka/jars", "ingest/_compiled", "dedup/_compiled"})
 TARGET: Final = re.compile(r"^([a-z][a-z0-9-]*):(?!=).*?(?:## (.+))?$", re.MULTILINE)
 
 

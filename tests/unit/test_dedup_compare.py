@@ -106,6 +106,12 @@ def test_swapped_names_are_seen_in_both_fields() -> None:
     assert level(FAMILY, somebody(), swapped) == level(GIVEN, somebody(), swapped) == "swapped"
 
 
+def test_a_name_in_the_others_field_is_moved() -> None:
+    one = somebody(birth_family="LODGE", birth_given="ADELE", birth_givens=("ADELE",))
+    other = somebody(birth_family="", birth_given="LODGE", birth_givens=("LODGE",))
+    assert level(FAMILY, one, other) == "moved"
+
+
 def test_further_given_names() -> None:
     assert level(MIDDLE, somebody(), somebody(birth_givens=("JEANNE", "MARIE"))) == "different"
     both = somebody(birth_givens=("JEANNE", "MARIE", "LOUISE"))

@@ -13,8 +13,8 @@ from dedup.guards import PAIR_GUARDS, card_fits, is_twin_of, stopped_by_ins, sto
 from dedup.identity import HeldIns
 from dedup.normalize import normalise
 from schemas.decision import Realm
-from schemas.patient import Ins, Traits
-from tests.support.identities import FR, GENERIC, keys_of, named, person, somebody
+from schemas.patient import Address, Ins, Traits
+from tests.support.identities import FR, GENERIC, decided, keys_of, named, person, somebody
 from tests.support.people import DOMINIQUE_INS, NIA_OID, OTHER_INS, PRODUCTION_OID, TEST_OID
 
 
@@ -192,6 +192,34 @@ def test_a_guard_stops_what_it_must_and_nothing_else(
     guard: Callable[..., bool], one: Traits, other: Traits, stops: bool
 ) -> None:
     assert hits(guard, one, other) is stops
+
+
+ELSEWHERE = Address(lines=("3 QUAI BLEU",), city="BREST", postcode="29200", commune="29019")
+
+
+@pytest.mark.parametrize(
+    ("changes", "stops"),
+    [
+        ({}, False),
+        ({"address": ELSEWHERE, "phones": (), "birth_givens": ()}, True),
+        ({"address": ELSEWHERE, "phones": ("0199000001",), "birth_givens": ()}, True),
+        ({"address": ELSEWHERE, "birth_givens": ()}, False),
+        ({"address": ELSEWHERE, "phones": ()}, False),
+        ({"address": None, "phones": (), "birth_givens": ()}, False),
+    ],
+)
+def test_people_of_one_name_are_born_on_one_day_in_one_town(
+    changes: dict[str, Any], stops: bool
+) -> None:
+    assert hits(guards.homonym, somebody(**changes), somebody()) is stops
+
+
+def test_evidence_of_an_ins_speaks_against_a_homonym() -> None:
+    held = person(7, valid(DOMINIQUE_INS))
+    moved: dict[str, Any] = {"address": ELSEWHERE, "phones": (), "birth_givens": ()}
+    assert decided(somebody(**moved), held).guard == "homonym"
+    provisional = somebody(ins=(DOMINIQUE_INS,), identity_status="PROV", **moved)
+    assert decided(provisional, held).person_id == 7
 
 
 # ------------------------------------------------------------------ their order

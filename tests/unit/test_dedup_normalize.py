@@ -42,6 +42,13 @@ def test_celine_is_celine() -> None:
     assert fold_name("Céline") == fold_name("CELINE") == fold_name("ce\u0301line")
 
 
+def test_the_quick_way_folds_as_the_slow_one() -> None:
+    slow = "\u0301"  # a mark of its own is nothing, and sends the whole text the slow way
+    for code in range(0xA0, 0x250):
+        name = f"a{chr(code)}b"
+        assert fold_name(name) == fold_name(name + slow), hex(code)
+
+
 def test_another_alphabet_is_never_folded_away() -> None:
     assert fold_name("Юлия") != ""
     assert phonetic("Юлия") != ""

@@ -9,25 +9,35 @@ from pathlib import Path
 
 import pytest
 
+import dedup
 import ingest
+from dedup import names
 from ingest import er7
+from ops.runtime.twins import sources_digest
 
 ROOT = Path(ingest.__file__).parent.parent
+ASKS = {
+    "ingest": ("ingest.er7.read(b'MSH|^~\\\\&|A').counts", "{'MSH': 1}"),
+    "dedup": ("dedup.names.fold_name('D’Alésia')", "D ALESIA"),
+}
 
 
 def test_the_tests_run_on_the_variant_that_was_asked_for(request: pytest.FixtureRequest) -> None:
     asked = request.config.getoption("--twins")
-    if asked != "any":
-        assert (asked == "compiled") == ingest.IS_COMPILED
-    assert er7.__file__ is not None
-    assert er7.__file__.endswith(".py") != ingest.IS_COMPILED
+    for package, module in ((ingest, er7), (dedup, names)):
+        if asked != "any":
+            assert (asked == "compiled") == package.IS_COMPILED
+        assert module.__file__ is not None
+        assert module.__file__.endswith(".py") != package.IS_COMPILED
 
 
-def which(root: Path, *options: str) -> str:
-    """Ask a fresh Python in another tree which variant it takes."""
+def which(root: Path, package: str, *options: str) -> str:
+    """Ask a fresh Python in another tree which variant of a package it takes."""
+    question, _ = ASKS[package]
     code = (
-        f"import sys; sys.path.insert(0, {str(root)!r}); import ingest.er7\n"
-        "print(ingest.IS_COMPILED, ingest.er7.read(b'MSH|^~\\\\&|A').counts)"
+        f"import sys; sys.path.insert(0, {str(root)!r})\n"
+        f"import {package}, ingest.er7, dedup.names\n"
+        f"print({package}.IS_COMPILED, {question})"
     )
     found = subprocess.run(
         [sys.executable, "-P", *options, "-c", code],
@@ -39,15 +49,15 @@ def which(root: Path, *options: str) -> str:
     return found.stdout.strip()
 
 
-def test_twins_of_other_sources_are_never_taken(tmp_path: Path) -> None:
-    for package in ("ingest", "schemas"):
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    manifest = ROOT / "ingest" / "_compiled" / "MANIFEST"
-    has_twins = manifest.exists() and manifest.read_text() == ingest.sources_digest()
-    assert which(tmp_path) == f"{has_twins} {{'MSH': 1}}"
-    assert which(tmp_path, "-X", "labdispatch=plain") == "False {'MSH': 1}"
+@pytest.mark.parametrize("package", ["ingest", "dedup"])
+def test_twins_of_other_sources_are_never_taken(tmp_path: Path, package: str) -> None:
+    for each in ("ingest", "dedup", "schemas"):
+        shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
+    _, answer = ASKS[package]
+    manifest = ROOT / package / "_compiled" / "MANIFEST"
+    has_twins = manifest.exists() and manifest.read_text() == sources_digest(ROOT / package)
+    assert which(tmp_path, package) == f"{has_twins} {answer}"
+    assert which(tmp_path, package, "-X", "labdispatch=plain") == f"False {answer}"
     with (tmp_path / "schemas" / "report.py").open("a") as source:
         source.write("\n# changed\n")
-    assert which(tmp_path) == "False {'MSH': 1}"
+    assert which(tmp_path, package) == f"False {answer}"
