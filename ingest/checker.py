@@ -135,8 +135,9 @@ def prepare_versions() -> None:
         for key in _USUAL:
             if key not in patterns:
                 _add_pattern(patterns, version, key)
-        for name in _USUALLY_OFF & segments.keys():
-            field_patterns(version, name, "")
+        for name in _USUALLY_OFF:
+            if name in segments:
+                field_patterns(version, name, "")
 
 
 class _Findings:
