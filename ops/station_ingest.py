@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ingest.checker import prepare_versions
 from ops.bootstrap import listener_of, open_door
 from ops.closed_door import answering_meanwhile
 from ops.opened import opened
@@ -23,6 +24,7 @@ _log = get_logger(__name__)
 async def ingest(settings: Settings, stopping: asyncio.Event) -> None:
     """Take messages over MLLP until told to stop."""
     material = material_of(settings, "mllp")
+    prepare_versions()
     async with (
         answering_meanwhile(settings, SystemClock(), material) as meanwhile,
         opened("ingest", settings, stopping, appends=True) as hub,
