@@ -55,7 +55,8 @@ SELECT v.i, v.v, v.a, v.o, v.x, v.p, v.s, v.c, v.b, $10
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::smallint[], $6::bigint[],
             $7::text[], $8::uuid[], $9::boolean[]) AS v (i, v, a, o, x, p, s, c, b)
 """
-# A replay of what is already a version makes no second one of the same content.
+# What was a version already makes no second one (here content_digest is that of the statement:
+# content and time of release; in `report` it is that of the content alone).
 KNOWN_VERSIONS: Final = """
 SELECT v.report_id, v.content_digest FROM report_version v
 WHERE v.report_id = ANY ($1::uuid[])

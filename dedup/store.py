@@ -32,6 +32,7 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     status_rank: int
     content_digest: UUID
+    statement_digest: UUID
     sampled_on: str
     partition: int
     offset: int
@@ -99,7 +100,7 @@ class DedupStore(PersonStore):
     async def known_contents(
         self, connection: Connection, report_ids: Collection[UUID]
     ) -> set[tuple[UUID, UUID]]:
-        """Return (report id, content digest) of every version of these reports."""
+        """Return (report id, statement digest) of every version of these reports."""
         if not report_ids:
             return set()
         rows = await connection.fetch(queries.KNOWN_VERSIONS, list(report_ids))
@@ -127,7 +128,7 @@ class DedupStore(PersonStore):
             [r.position for r in rows],
             [r.person_id for r in rows],
             [r.status for r in rows],
-            [r.content_digest for r in rows],
+            [r.statement_digest for r in rows],
             [r.is_current for r in rows],
             at,
         )

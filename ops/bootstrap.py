@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dedup.case_store import CaseStore
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -23,6 +24,8 @@ from ingest.fairness_store import share_counts
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
+from ops.casework import Casework
+from ops.companions import Companions
 from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
@@ -257,11 +260,21 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     budget = ReviewBudget(settings.review_share, settings.review_burst)
     store = DedupStore(vault, bounds_of(settings), budget)
     preparer = Preparer(vault, keys)
+    labs = PostgresLabStore(hub.pool)
+    cases = CaseStore(settings.dispatch_case_reports)
+    secret = vault.secret("report")
+    casework = Casework(
+        cases,
+        store,
+        Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster),
+        secret=secret,
+    )
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
+        cases=cases,
     )
     return Dispatcher(
         pool=hub.pool,
@@ -270,17 +283,24 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
         store=store,
         resolver=Resolver(store, keys),
         publisher=publisher,
+        casework=casework,
         clock=hub.clock,
-        secrets=DispatchSecrets(report=vault.secret("report")),
+        secrets=DispatchSecrets(report=secret),
         max_keys=hub.settings.dispatch_batch_keys,
         keep_raw=hub.is_cluster,
-        labs=PostgresLabStore(hub.pool),
+        labs=labs,
         tally=Tally(vault, vault.secret("unmapped")),
-        stewards=stewards_of(hub, store, preparer, publisher),
+        stewards=stewards_of(hub, store, preparer, publisher, casework),
     )
 
 
-def stewards_of(hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher) -> Stewards:
+def stewards_of(
+    hub: Hub,
+    store: DedupStore,
+    preparer: Preparer,
+    publisher: Publisher,
+    casework: Casework,
+) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
     sources = Sources(
@@ -301,6 +321,7 @@ def stewards_of(hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publ
         store=store,
         reemitter=reemitter,
         publisher=publisher,
+        casework=casework,
         clock=hub.clock,
         most_persons=settings.steward_persons,
     )

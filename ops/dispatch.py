@@ -29,6 +29,7 @@ from ops.batch_parts import (
     unit_of,
     versions_of,
 )
+from ops.casework import Casework, Worked
 from ops.inbox import pass_inbox
 from ops.outcomes import OutcomeRow, read_raw, write_outcomes
 from ops.placing import Keyed, Placed, Shelf, key_reports
@@ -83,6 +84,7 @@ class Dispatcher:
         store: The tables of dedup.
         resolver: Finds persons.
         publisher: Routes, and writes what the streams hold.
+        casework: Keeps the cases of persons.
         clock: Says when it was decided.
         secrets: Keys of digests.
         max_keys: The most blocking keys of one transaction.
@@ -102,6 +104,7 @@ class Dispatcher:
         store: DedupStore,
         resolver: Resolver,
         publisher: Publisher,
+        casework: Casework,
         clock: Clock,
         secrets: DispatchSecrets,
         max_keys: int,
@@ -116,6 +119,7 @@ class Dispatcher:
         self._store = store
         self._resolver = resolver
         self._publisher = publisher
+        self._casework = casework
         self._clock = clock
         self._secrets = secrets
         self._max_keys = max_keys
@@ -193,16 +197,17 @@ class Dispatcher:
                 async with connection.transaction():
                     await _fence(connection, unit.positions)
                     hit("dispatch.after_fence")
-                    rows, published = await self._work(connection, unit, at)
+                    rows, published, worked = await self._work(connection, unit, at)
                     hit("dispatch.before_outbox")
                     await self._publisher.write_events(connection, published, at)
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
         count(rows, published, self._clock.now(), time.perf_counter() - started)
+        worked.count()
 
     async def _work(
         self, connection: Connection, unit: Unit, at: datetime
-    ) -> tuple[list[OutcomeRow], Published]:
+    ) -> tuple[list[OutcomeRow], Published, Worked]:
         passed = await pass_inbox(self._store, connection, unit.items, at)
         fresh = [
             item
@@ -218,14 +223,15 @@ class Dispatcher:
             for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
             for due in due_of(item, resolution, reports, opposed)
         ]
-        published = await self._publisher.prepare(connection, due, at)
+        worked = await self._casework.settle(connection, due, at)
+        published = await self._publisher.prepare(connection, worked.due, at)
         rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
         await self._tally.write(connection, unit.items, rows, at)
         await connection.execute(
             ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
         )
-        return rows, published
+        return rows, published, worked
 
     async def _place(
         self,
@@ -240,14 +246,9 @@ class Dispatcher:
         held = await self._store.reports_for_update(
             connection, {k.key for reports in keyed for k in reports}
         )
-        replayed = {
-            report.report_id
-            for item, reports in zip(fresh, keyed, strict=True)
-            if item.settles is not None
-            for k in reports
-            for report in held.get(k.key, ())
-        }
-        known = await self._store.known_contents(connection, replayed)
+        known = await self._store.known_contents(
+            connection, {report.report_id for reports in held.values() for report in reports}
+        )
         shelf = Shelf(held, known)
         placed = []
         with pure_step():

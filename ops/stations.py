@@ -76,7 +76,8 @@ ON CONFLICT (day, answer, reason) DO UPDATE SET n = door_count.n + EXCLUDED.n
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
        (SELECT count(*) FROM reemission) AS reemission,
-       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled
+       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled,
+       (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines
 """
 
 
@@ -310,6 +311,7 @@ async def _gauges(hub: Hub) -> None:
             ends = await hub.log.end_offsets()
             METRICS.parked.set(row["parked"])
             METRICS.reemission_due.set(row["reemission"])
+            METRICS.second_lines_waiting.set(row["second_lines"])
             METRICS.lag.set(sum(ends.values()) - row["handled"])
         except TransientError as error:
             METRICS.errors.labels("gauges", error.reason).inc()

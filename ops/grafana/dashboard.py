@@ -156,6 +156,18 @@ DISPATCH: Final = (
         " mend mapping or data, then labdispatch replay. Runbook: docs/runbooks/parked.md.",
     ),
     Drawn(
+        title="Second lines without a first",
+        queries=(
+            ("max(labdispatch_second_lines_waiting)", "waiting"),
+            ("sum by (what) (increase(labdispatch_second_lines_total[1h]))", "{{what}}, 1 h"),
+            ("sum(increase(labdispatch_unread_companions_total[1h]))", "could not be read, 1 h"),
+            ("sum(increase(labdispatch_capped_cases_total[1h]))", "persons over the cap, 1 h"),
+        ),
+        unit="short",
+        advice="Grows steadily: a laboratory sends screening or sequencing without day of sampling"
+        " (OBR-7) or the specimen's number (SPM-2), or first lines go astray. docs/cases.md.",
+    ),
+    Drawn(
         title="Batch: one transaction",
         queries=_quantiles("dispatch_batch_seconds"),
         unit="s",

@@ -304,7 +304,6 @@ class Metrics:
             "Parked messages that nobody has resolved",
             multiprocess_mode="livemostrecent",
         )
-        self._make_those_of_stewards(name)
         # -- relay and api
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
@@ -332,7 +331,8 @@ class Metrics:
             )
         )
 
-    def _make_those_of_stewards(self, name: str) -> None:
+    def _declare_stewards(self, name: str) -> None:
+        """Changes of identities and the review queue."""
         self.steward_acts = Labelled(
             Counter(f"{name}_steward_acts", "Changes of identities committed, by act", ["act"])
         )
@@ -370,6 +370,8 @@ class Metrics:
         )
 
     def _declare_persons(self, name: str) -> None:
+        self._declare_cases(name)
+        self._declare_stewards(name)
         self.capped_lookups = Counter(
             f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
         )
@@ -390,6 +392,28 @@ class Metrics:
         )
         self.gained_ins = Counter(
             f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
+        )
+
+    def _declare_cases(self, name: str) -> None:
+        """First and second lines (dispatch)."""
+        self.capped_cases = Counter(
+            f"{name}_capped_cases", "Persons with more reports than cases are looked for among"
+        )
+        self.second_lines = Labelled(
+            Counter(
+                f"{name}_second_lines",
+                "Second-line reports by what became of them: attached, waits, found, left",
+                ["what"],
+            )
+        )
+        self.second_lines_waiting = Gauge(
+            f"{name}_second_lines_waiting",
+            "Second-line reports whose first line has not come, or was taken back",
+            multiprocess_mode="livemostrecent",
+        )
+        self.unread_companions = Counter(
+            f"{name}_unread_companions",
+            "Reports whose case changed and that could be read no more: their streams stayed",
         )
 
 

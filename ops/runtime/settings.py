@@ -368,6 +368,9 @@ class Settings(BaseSettings):
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
+    dispatch_case_reports: Count = Field(
+        500, description="The newest reports of one person among which cases are looked for."
+    )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."
     )

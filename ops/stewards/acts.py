@@ -269,7 +269,9 @@ class Stewards:
         if not number:
             raise PermanentError("not_standing", f"event {event} was undone already")
         end = act.held.pointers.end_of(kept)
-        done = await self._script.reemit(act, [end], reason="identity_changed")
+        done = await self._script.reemit(
+            act, [end], reason="identity_changed", regroup=act.held.everybody
+        )
         act.said = f"event {event} undone by {number}"
         return done_of("merge", number, (end,), done)
 

@@ -161,7 +161,9 @@ class _Parting:
             connection, [*act.held.everybody, *self._made], most=len(act.held.everybody) + 10_000
         )
         ends = [self._end, edge.gone, *self._made]
-        done = await self._script.reemit(act, ends, reason="identity_changed", moved=moved)
+        done = await self._script.reemit(
+            act, ends, reason="identity_changed", moved=moved, regroup=ends
+        )
         act.said = f"unmerge {event} of {edge.event}: {edge.gone} out of {edge.kept}"
         return Unmerged(
             event=event,

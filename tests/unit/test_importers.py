@@ -32,7 +32,9 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_register.py",
         "ops/cli_ca.py",
         "ops/cli_batches.py",
+        "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
+        "ops/cli_review.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",
@@ -55,6 +57,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",
         "ops/register/routes.py",
+        "ops/stewards/routes.py",
         "ops/sandbox/routes.py",
     }),
     "mypyc": frozenset({"ops/compile.py"}),
