@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
+LINKAGE_STAMP := $(VENV)/.stamp-linkage
 
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        bench-resolver proof-splits \
         proof-crash proof-identity proof-kills proof-fuzz proof-oracle \
-        proof-hostile bench-connections node clean
+        proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ $(RUN_STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(LINKAGE_STAMP): requirements-linkage.lock $(DEV_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-linkage.lock
 	@touch $@
 
 setup: $(RUN_STAMP) ## make the environment that `run` and `demo` need
@@ -67,9 +71,9 @@ check: lint types imports test test-compiled ## what CI runs
 compile: setup-dev ## compiled twins of the pure modules, half as fast again (needs a C compiler)
 	$(BIN)/python -m ops.compile
 
-IDENTITY_TESTS := tests/unit/test_dedup_*.py
+IDENTITY_TESTS := tests/unit/test_dedup_*.py tests/properties/test_identity.py
 
-READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py \
+READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py tests/unit/test_checker.py \
   tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
   tests/properties/test_reader.py tests/fuzz
 
@@ -130,9 +134,14 @@ bench-connections: setup-dev ## 4,500 connections over mutual TLS: memory, answe
 proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure
 	$(BIN)/python -m tests.support.oracle_proof $(ARGS)
 
+bench-linkage: $(LINKAGE_STAMP) ## who is who: FEBRL beside Splink, and a French million (an hour)
+	$(BIN)/python -m benchmarks.linkage.febrl $(ARGS)
+	$(BIN)/python -m benchmarks.linkage.french $(ARGS)
+
 lock: ## write the locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --extra dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra linkage -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-linkage.lock
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled dedup/_compiled

@@ -4,7 +4,7 @@
 in their order, as they would in the service: tight keys first, wide ones where those give no link;
 each record then joins its person. Only the engine is timed, each part apart: not the making of the
 record, nor the dictionaries that stand for the tables. The asked figure is of normalise + compare +
-decide, over the records that come when all persons are there.
+decide, over the last records, when all persons are there; those before join whom they are about.
 """
 
 from __future__ import annotations
@@ -47,15 +47,13 @@ class Memory:
         numbers = {p for key in keys for p in self._under.get(key, ())[:300]}
         return [self._persons[number] for number in sorted(numbers)]
 
-    def learn(self, keys: PersonKeys, decision: MatchDecision) -> None:
-        """Let the record join its person."""
-        number = decision.person_id
-        if number is None:
-            number = len(self._persons)
-            self._persons[number] = Candidate(person_id=number, ins={}, aliases={})
-        person = self._persons[number]
+    def learn(self, keys: PersonKeys, number: int, *, is_owner: bool) -> None:
+        """Let the record join a person; its INS too, unless it is somebody else's card."""
+        person = self._persons.get(number)
+        if person is None:
+            person = self._persons[number] = Candidate(person_id=number, ins={}, aliases={})
         person.aliases[keys.alias_digest] = keys.identity
-        if keys.ins is not None and decision.contradicts is None:
+        if keys.ins is not None and is_owner:
             person.ins[keys.ins.digest] = HeldIns(keys.ins.ins)
         for key in keys.blocking:
             known = self._under.setdefault(key, [])
@@ -80,20 +78,16 @@ def run(stream: IdentityStream, model: Model, timed: int) -> Times:
     for number, record in enumerate(stream):
         if number < first:
             keys = derive(record.traits, Realm.TEST, SECRET, model)
-            memory.learn(keys, _decided(keys, memory, model))
+            memory.learn(keys, record.person, is_owner="parent_ins" not in record.slips)
             continue
         if number == first:
             gc.collect()
             gc.freeze()
-        memory.learn(*_timed(record.traits, memory, model, times))
+        keys, decision = _timed(record.traits, memory, model, times)
+        linked = decision.person_id
+        person = len(stream) + number if linked is None else linked
+        memory.learn(keys, person, is_owner=decision.contradicts is None)
     return times
-
-
-def _decided(keys: PersonKeys, memory: Memory, model: Model) -> MatchDecision:
-    decision = decide(keys, memory.candidates(keys.tight), model)
-    if decision.person_id is None and keys.wide:
-        decision = decide(keys, memory.candidates(keys.blocking), model)
-    return decision
 
 
 def _timed(

@@ -15,7 +15,6 @@ import cProfile
 import multiprocessing
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -318,4 +317,4 @@ def _tell(given: argparse.Namespace, persons: int, found: Figures) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

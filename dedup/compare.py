@@ -25,6 +25,7 @@ from .levels import (
     INITIAL,
     LISTED,
     MISSING,
+    MOVED,
     NAME_DIFFERENT,
     NEAR,
     ONE_DIGIT,
@@ -37,6 +38,7 @@ from .levels import (
 
 SIMILAR_FROM: Final = 0.88
 NEAR_FROM: Final = 0.945
+_UNLIKE: Final = frozenset({NAME_DIFFERENT, MISSING})
 _STREET_FROM: Final = 0.9
 
 _winkler = JaroWinkler.similarity
@@ -52,6 +54,8 @@ def compare(one: Identity, other: Identity) -> Levels:
     given = compare_givens(one, other)
     if (NAME_DIFFERENT in {family, given}) and _are_swapped(one, other):
         family = given = SWAPPED
+    elif family in _UNLIKE and given in _UNLIKE and _is_moved(one, other):
+        family = MOVED
     return (
         family,
         given,
@@ -65,7 +69,7 @@ def compare(one: Identity, other: Identity) -> Levels:
         _house(one.house, other.house),
         _shared(one.phones, other.phones),
         _shared(one.emails, other.emails),
-        _text(one.state, other.state),
+        _state(one.state, other.state) if one.state else MISSING,
     )
 
 
@@ -154,11 +158,28 @@ def _are_swapped(one: Identity, other: Identity) -> bool:
         return False
     if one.family == other.given and one.given == other.family:
         return True
+    mine, theirs = one.family.replace(" ", ""), other.family.replace(" ", "")
+    return _are_like(mine, other.given.replace(" ", "")) and _are_like(
+        one.given.replace(" ", ""), theirs
+    )
+
+
+def _are_like(one: str, other: str) -> bool:
+    return one == other or _winkler(one, other) >= SIMILAR_FROM
+
+
+def _is_moved(one: Identity, other: Identity) -> bool:
+    """Say whether a name of one stands in the other field of the other: LODGE, Adele and Lodge."""
+    return _is_likely(one.family, other.given) or _is_likely(one.given, other.family)
+
+
+def _is_likely(one: str, other: str) -> bool:
+    if not one or not other:
+        return False
+    if one == other:
+        return True
     return (
-        one.family_sound == other.given_sound
-        and one.given_sound == other.family_sound
-        and _winkler(one.family, other.given) >= SIMILAR_FROM
-        and _winkler(one.given, other.family) >= SIMILAR_FROM
+        min(len(one), len(other)) >= 4 and _winkler(one, other) >= 0.7 and _edits(one, other) <= 1
     )
 
 
@@ -198,7 +219,7 @@ def compare_dates(one: Identity, other: Identity) -> int:
         if (one.date_kind == DEFAULT) != (other.date_kind == DEFAULT):
             return DEFAULT_DATE
     off = _off(mine, theirs)
-    if off == 1:
+    if off == 1 or (off == 2 and _edits(mine, theirs) == 1):
         return ONE_DIGIT
     if off == 2:
         return TWO_DIGITS
@@ -268,11 +289,17 @@ def _text(one: str, other: str) -> int:
         return MISSING
     if one == other:
         return EXACT
-    if _winkler(one, other) >= _STREET_FROM:
+    mine, theirs = one.replace(" ", ""), other.replace(" ", "")
+    if mine == theirs:
+        return CLOSE
+    longer = max(len(mine), len(theirs))
+    likeness = _winkler(mine, theirs)
+    edits = _edits(mine, theirs) if likeness > 0.6 else longer
+    if edits <= 1 or 5 * edits <= longer:
         return CLOSE
     if " " in one and " " in other and sorted(one.split(" ")) == sorted(other.split(" ")):
         return CLOSE
-    return APART
+    return AREA if 3 * edits <= longer or likeness >= 0.88 else APART
 
 
 def _house(one: str, other: str) -> int:
@@ -281,6 +308,14 @@ def _house(one: str, other: str) -> int:
     if one == other:
         return EXACT
     return CLOSE if _edits(one, other) <= 1 else APART
+
+
+def _state(one: str, other: str) -> int:
+    if not other:
+        return MISSING
+    if one == other:
+        return EXACT
+    return CLOSE if min(len(one), len(other)) > 2 and _edits(one, other) <= 1 else APART
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:

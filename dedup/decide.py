@@ -16,11 +16,13 @@ from schemas.decision import CandidateEvidence, MatchDecision, Verdict
 
 from .compare import Levels, compare
 from .guards import (
+    HOMONYM,
     SAME_INS_OTHER_TRAITS,
     SETTLED_DIFFERENT,
     SEVERAL_OF_SAME_TRAITS,
     act_of,
     card_fits,
+    shares_evidence,
     stopped_by_ins,
     stopped_by_traits,
 )
@@ -116,6 +118,8 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
         weights = weigh(levels, identity, alias, model)
         total = total_of(weights, model)
         guard = by_ins or stopped_by_traits(levels, identity, alias, model)
+        if guard == HOMONYM and shares_evidence(keys, candidate):
+            guard = ""
         rank = (0 if guard else 1, total, digest.int)
         if best_rank is None or rank > best_rank:
             best_rank = rank

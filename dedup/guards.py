@@ -20,16 +20,20 @@ from .identity import DEFAULT, Candidate, Identity, PersonKeys
 from .levels import (
     BIRTH_PLACE,
     BOTH_DEFAULT,
+    CITY,
+    CLOSE,
     CROSSED,
     DATE,
     DATE_SWAPPED,
     DEFAULT_DATE,
     DIFFERENT,
+    EMAIL,
     EXACT,
     FAMILY,
     GIVEN,
     INITIAL,
     LISTED,
+    MIDDLE,
     MISSING,
     NAME_DIFFERENT,
     NEAR,
@@ -37,6 +41,7 @@ from .levels import (
     PART,
     PARTLY,
     PHONE,
+    POSTCODE,
     SEX,
     SIMILAR,
     SWAPPED,
@@ -47,6 +52,7 @@ SAME_INS_OTHER_TRAITS: Final = "same_ins_other_traits"
 TWO_QUALIFIED_INS: Final = "two_qualified_ins"
 NIA_AGAINST_NIR: Final = "nia_against_nir"
 TWIN_INS: Final = "twin_ins"
+HOMONYM: Final = "homonym"
 SETTLED_DIFFERENT: Final = "settled_different"
 SEVERAL_OF_SAME_TRAITS: Final = "several_of_same_traits"
 
@@ -90,6 +96,12 @@ def stopped_by_ins(keys: PersonKeys, candidate: Candidate) -> str:
     if all((known.ins.oid in INS_NIA_OIDS) != mine for known in held.values()):
         return NIA_AGAINST_NIR
     return TWO_QUALIFIED_INS
+
+
+def shares_evidence(keys: PersonKeys, candidate: Candidate) -> bool:
+    """Say whether an INS that is no identity (PROV) is one that the person holds."""
+    held = {known.ins.matricule for known in candidate.ins.values()}
+    return any(ins.matricule in held for ins in keys.held_ins)
 
 
 def is_twin_of(one: Ins, other: Ins) -> bool:
@@ -159,6 +171,27 @@ def sex_contradicts(levels: Levels, _one: Identity, _other: Identity, _model: Mo
     return levels[SEX] == DIFFERENT and levels[GIVEN] not in {EXACT, LISTED}
 
 
+_CORROBORATED: Final = frozenset({EXACT, CLOSE})
+
+
+def homonym(levels: Levels, _one: Identity, _other: Identity, _model: Model) -> bool:
+    """Guard 10: the birth agrees and nothing else does, but something else speaks against it.
+
+    People of one name are born on one day in one town (measured: 83 false links per million without
+    this guard). Where home, phone, mail and further given names all differ or are not there, and
+    one of them differs, it is not decided by a machine.
+    """
+    home = levels[POSTCODE] or levels[CITY]
+    if (
+        levels[MIDDLE] == EXACT
+        or home in _CORROBORATED
+        or levels[PHONE] in _CORROBORATED
+        or levels[EMAIL] == EXACT
+    ):
+        return False
+    return bool(levels[MIDDLE] or home or levels[PHONE])
+
+
 _Guard = Callable[[Levels, Identity, Identity, Model], bool]
 
 PAIR_GUARDS: Final[tuple[tuple[str, _Guard], ...]] = (
@@ -170,6 +203,7 @@ PAIR_GUARDS: Final[tuple[tuple[str, _Guard], ...]] = (
     ("date_not_exact", date_not_exact),
     ("family_different", family_different),
     ("sex_contradicts", sex_contradicts),
+    (HOMONYM, homonym),
 )
 """In their order; each is on where the model names it."""
 

@@ -42,7 +42,6 @@ class Identity(Phi, frozen=True, array_like=True, gc=False):
     postcode: str = ""
     commune: str = ""
     city: str = ""
-    state: str = ""
     street: str = ""
     house: str = ""
     phones: tuple[str, ...] = ()
@@ -54,6 +53,8 @@ class Identity(Phi, frozen=True, array_like=True, gc=False):
     used_given_sound: str = ""
     is_nobody: bool = False
     """There is no family name, neither of birth nor used, that would be a name."""
+    state: str = ""
+    """State or province, where a country has them."""
 
 
 class Alias(Phi, frozen=True, array_like=True, gc=False):

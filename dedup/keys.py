@@ -168,12 +168,16 @@ def _families(
     identity: Identity, model: Model, secret: bytes, numbers: list[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     parts = parts_of(identity)
+    if model.has_starts:
+        parts.update(starts_of(identity))
+    # A copy of a keyed hash costs half of making one.
+    keyed = blake2b(digest_size=8, key=secret, person=_BLOCKING[KEY_VERSION])
     tight = set(numbers)
     for name, family in model.tight:
-        _add(tight, parts, name, family, secret)
+        _add(tight, parts, name, family, keyed)
     wide: set[int] = set()
     for name, family in model.wide:
-        _add(wide, parts, name, family, secret)
+        _add(wide, parts, name, family, keyed)
     return tuple(sorted(tight)), tuple(sorted(wide - tight))
 
 
@@ -182,7 +186,7 @@ def _add(
     parts: dict[str, tuple[str, ...]],
     name: str,
     family: tuple[str, ...],
-    secret: bytes,
+    keyed: blake2b,
 ) -> None:
     """Add the keys of one family: of each combination of its parts' values."""
     rows: list[str] = [name]
@@ -195,16 +199,17 @@ def _add(
         else:
             rows = [f"{row}\x1f{value}" for row in rows for value in values]
     for row in rows:
-        text = row.encode("utf-8", "surrogatepass")
-        digest = blake2b(text, digest_size=8, key=secret, person=b"blocking-v2").digest()
-        keys.add(int.from_bytes(digest, "big", signed=True) & ~VERSION_BITS | KEY_VERSION)
+        fresh = keyed.copy()
+        fresh.update(row.encode("utf-8", "surrogatepass"))
+        number = int.from_bytes(fresh.digest(), "big", signed=True)
+        keys.add(number & ~VERSION_BITS | KEY_VERSION)
 
 
 PARTS: Final = frozenset(
     {
         "day", "default_day", "year", "month_day", "family", "given", "pair", "birth_place",
-        "postcode", "city", "street", "house", "phone", "email", "sex", "state",
-        "family_name", "given_name", "any_name",
+        "postcode", "city", "street", "house", "phone", "email", "sex",
+        "family_name", "given_name", "any_name", "name_start", "street_start", "city_start",
     }
 )  # fmt: skip
 """What a key family may be made of; model files name them."""
@@ -256,10 +261,25 @@ def parts_of(identity: Identity) -> dict[str, tuple[str, ...]]:
         found["phone"] = identity.phones
     if identity.emails:
         found["email"] = identity.emails
-    if identity.state:
-        found["state"] = (identity.state,)
     if identity.sex:
         found["sex"] = (identity.sex,)
+    return found
+
+
+def starts_of(identity: Identity) -> dict[str, tuple[str, ...]]:
+    """Return beginnings of names, street and town: parts of models for badly typed records."""
+    found: dict[str, tuple[str, ...]] = {}
+    starts = {
+        name.replace(" ", "")[:3]
+        for name in (identity.family, identity.given, identity.used_family)
+        if len(name) > 2
+    }
+    if starts:
+        found["name_start"] = tuple(sorted(starts))
+    if identity.street:
+        found["street_start"] = (identity.street.replace(" ", "")[:5],)
+    if identity.city:
+        found["city_start"] = (identity.city.replace(" ", "")[:4],)
     return found
 
 

@@ -33,6 +33,7 @@ LISTED: Final = 5  # given: stands in the other's list of given names, or is its
 SWAPPED: Final = 6
 NAME_DIFFERENT: Final = 7
 INITIAL: Final = 8
+MOVED: Final = 9  # family: another one, but one of both names is the other's given name
 # Dates
 DATE_SWAPPED: Final = 2
 ONE_DIGIT: Final = 3
@@ -52,7 +53,7 @@ _NAME: Final = ("missing", "exact", "near", "similar", "part")
 _PLACE: Final = ("missing", "exact", "close", "area", "apart")
 
 LEVELS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("family", (*_NAME, "crossed", "swapped", "different", "initial")),
+    ("family", (*_NAME, "crossed", "swapped", "different", "initial", "moved")),
     ("given", (*_NAME, "listed", "swapped", "different", "initial")),
     ("middle", ("missing", "exact", "different")),
     (
@@ -75,7 +76,7 @@ LEVELS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """Field by field, in the order of their numbers: its name, and its levels' names."""
 
 FIELDS: Final = tuple(name for name, _ in LEVELS)
-LEVELS_VERSION: Final = 1
+LEVELS_VERSION: Final = 2
 
 
 def level_name(field: int, level: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     guards: Mapping[str, str]
     tight: tuple[tuple[str, tuple[str, ...]], ...]
     wide: tuple[tuple[str, tuple[str, ...]], ...]
+    has_starts: bool
+    """A key family is made of beginnings of texts (`dedup.keys.starts_of`)."""
     weights: tuple[tuple[int, ...], ...]
     """By field and level."""
     family_shares: tuple[int, ...]
@@ -95,7 +97,7 @@ def _decade(born: str) -> int:
     return min(max((int(year) - 1) // 10 * 10 + 1, _FIRST_DECADE), _LAST_DECADE)
 
 
-@cache
+@lru_cache(maxsize=8)
 def load_model(name_or_path: str) -> Model:
     """Return a model by name (`fr`, `generic`) or by the path of its file; read once a process.
 
@@ -118,6 +120,20 @@ def load_model(name_or_path: str) -> Model:
     except msgspec.MsgspecError as error:
         raise PermanentError("model_unreadable", f"mend the model file: {error}") from None
     return build(written, frequencies)
+
+
+def load_version(version: str) -> Model:
+    """Return the model that made a decision, by the version that stands in it (`fr-1`).
+
+    Raises:
+        PermanentError: No file in `dedup/model/` has it; keep those whose decisions are explained.
+    """
+    for path in sorted(FOLDER.glob("*.json")):
+        if not path.name.startswith("names-"):
+            model = load_model(path.stem)
+            if model.version == version:
+                return model
+    raise PermanentError("model_missing", "put the model's file back into dedup/model")
 
 
 def build(written: ModelFile, frequencies: FrequencyFile | None = None) -> Model:
@@ -149,6 +165,12 @@ def build(written: ModelFile, frequencies: FrequencyFile | None = None) -> Model
         guards=dict(written.guards),
         tight=tuple(written.tight.items()),
         wide=tuple(written.wide.items()),
+        has_starts=any(
+            part.endswith("_start")
+            for families in (written.tight, written.wide)
+            for parts in families.values()
+            for part in parts
+        ),
         weights=tuple(_weights(written, field) for field in range(len(LEVELS))),
         family_shares=_shares(written, FAMILY, has_names=has_names),
         given_shares=_shares(written, GIVEN, has_names=has_names),

@@ -49,25 +49,35 @@ def stored_form(name: str) -> str:
 
     Hyphen and apostrophe stay. A letter of another alphabet stays as it is.
     """
-    if name.isascii():
-        return " ".join(name[:MAX_NAME].upper().split())
-    text = name[: 2 * MAX_NAME].translate(_LIGATURES)
-    # Upper case can bring new ligatures and marks (ŉ, ΐ): until nothing changes.
-    for _ in range(4):
-        folded = _without_marks(unicodedata.normalize("NFKD", text).upper().translate(_LIGATURES))
-        if folded == text:
-            break
-        text = folded
-    return " ".join(text[:MAX_NAME].split())
+    return " ".join(_plain(name).split())
 
 
 def fold_name(name: str) -> str:
     """Return the form in which names are compared: as stored, space for hyphen and apostrophe."""
-    if name.isascii() and len(name) <= MAX_NAME:
-        if name.isalpha():
-            return name.upper()
-        return " ".join(name.upper().translate(_BREAKS).split())
-    return " ".join(stored_form(name).translate(_BREAKS).split())
+    if name.isascii() and name.isalpha() and len(name) <= MAX_NAME:
+        return name.upper()
+    return " ".join(_plain(name).translate(_BREAKS).split())
+
+
+def _plain(name: str) -> str:
+    text = name if len(name) <= 2 * MAX_NAME else name[: 2 * MAX_NAME]
+    if not text.isascii():
+        text = text.translate(_FRENCH)
+        if not text.isascii():
+            text = _in_capitals(text)
+    return text[:MAX_NAME].upper()
+
+
+def _in_capitals(text: str) -> str:
+    """Return any text in capitals without marks; letter by letter, so rarely asked."""
+    # Upper case can bring new ligatures and marks (ŉ, ΐ): until nothing changes.
+    for _ in range(4):
+        decomposed = unicodedata.normalize("NFKD", text.translate(_LIGATURES))
+        folded = _without_marks(decomposed.upper().translate(_LIGATURES))
+        if folded == text:
+            break
+        text = folded
+    return text
 
 
 def _without_marks(text: str) -> str:
@@ -89,6 +99,13 @@ def _without_marks(text: str) -> str:
             kept.append(character)
     return unicodedata.normalize("NFC", "".join(kept))
 
+
+_FRENCH: Final = {
+    code: plain
+    for code, plain in [(code, _in_capitals(chr(code))) for code in (*range(0xC0, 0x250), 0x2019)]
+    if plain and plain.isascii()
+}
+"""What nearly all accented names are made of: each letter as the slow way folds it."""
 
 _DIGRAPHS: Final = (
     ("EAU", "O"), ("AULT", "O"), ("AUD", "O"), ("AU", "O"), ("PH", "F"), ("QU", "K"),
@@ -119,11 +136,6 @@ def sound_of(folded: str) -> str:
     first = "K" if letters[0] in "CKQ" else letters[0]
     coded = _RUNS.sub(r"\1", letters.translate(_CODES))
     return (first + _SILENT.sub("", coded[1:]))[:4]
-
-
-def is_placeholder(family: str, given: str) -> bool:
-    """Say whether folded names stand for nobody: a missing name, X, INCONNU, BEBE."""
-    return not real_family(family) or not real_given(given)
 
 
 def real_family(folded: str) -> str:

@@ -13,7 +13,7 @@ from schemas.patient import Address, Traits
 
 from .identity import DEFAULT, FULL, NONE, PARTIAL, Identity
 from .names import first_sound, fold_name, real_family, real_given, sound_of
-from .places import fold_city, fold_place, fold_postcode, fold_street
+from .places import fold_city, fold_place, fold_postcode, fold_state, fold_street
 from .telecoms import fold_emails, fold_phones
 
 NORMALISE_VERSION: Final = 2
@@ -70,7 +70,7 @@ def normalise(traits: Traits) -> Identity:
     if used_given == given:
         used_given = ""
     birth_date, kind = fold_date(traits.birth_date) if traits.birth_date else ("", NONE)
-    postcode, commune, city, state, street, house = _residence(traits.address)
+    postcode, commune, city, street, house = _residence(traits.address)
     return Identity(
         family,
         given,
@@ -84,7 +84,6 @@ def normalise(traits: Traits) -> Identity:
         postcode,
         commune,
         city,
-        state,
         street,
         house,
         fold_phones(traits.phones) if traits.phones else (),
@@ -94,6 +93,7 @@ def normalise(traits: Traits) -> Identity:
         sound_of(used_family) if used_family else "",
         first_sound(used_given),
         not family and not used_family,
+        fold_state(traits.address),
     )
 
 
@@ -103,15 +103,14 @@ def _givens(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)[:MAX_GIVENS]
 
 
-def _residence(address: Address | None) -> tuple[str, str, str, str, str, str]:
+def _residence(address: Address | None) -> tuple[str, str, str, str, str]:
     if address is None:
-        return "", "", "", "", "", ""
+        return "", "", "", "", ""
     street, house = fold_street(address.lines) if address.lines else ("", "")
     return (
         fold_postcode(address.postcode) if address.postcode else "",
         fold_place(address.commune) if address.commune else "",
         fold_city(address.city) if address.city else "",
-        fold_name(address.state) if address.state else "",
         street,
         house,
     )
@@ -121,11 +120,12 @@ def as_traits(identity: Identity) -> Traits:
     """Return traits that say what an identity says; normalised, they are that identity again."""
     lines = (f"{identity.house} {identity.street}".strip(),)
     home = Address(
-        lines=lines if lines[0] else (),
-        city=identity.city,
-        postcode=identity.postcode,
-        commune=identity.commune,
-        state=identity.state,
+        lines if lines[0] else (),
+        identity.city,
+        identity.postcode,
+        "",
+        identity.commune,
+        identity.state,
     )
     return Traits(
         birth_family=identity.family,

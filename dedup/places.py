@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schemas.patient import Address
+
 from .names import fold_name
 
 _PUNCTUATION: Final = str.maketrans(dict.fromkeys('.,;:/()°"', " "))
@@ -46,9 +48,14 @@ def fold_postcode(postcode: str) -> str:
     return "" if code in _NO_POSTCODES else code
 
 
+def _fold(text: str) -> str:
+    """Fold as a name, then take punctuation for spaces: folding can bring some (U+FF08)."""
+    return " ".join(fold_name(text).translate(_PUNCTUATION).split())
+
+
 def fold_city(city: str) -> str:
     """Return a town without CEDEX, arrondissement and abbreviation (ST is SAINT)."""
-    text = fold_name(city.translate(_PUNCTUATION))
+    text = _fold(city)
     if text[-1:].isdigit() or "CEDEX" in text or text[-1:] in {"E", "R", "T"}:
         text = _DISTRIBUTION.sub("", text)
     if text.startswith(("ST ", "STE ")):
@@ -57,9 +64,17 @@ def fold_city(city: str) -> str:
     return "" if text in _NO_PLACES else text
 
 
+def fold_state(address: Address | None) -> str:
+    """Return a state or province, folded; France has none."""
+    if address is None or not address.state:
+        return ""
+    text = _fold(address.state)
+    return "" if text in _NO_PLACES else text
+
+
 def fold_street(lines: tuple[str, ...]) -> tuple[str, str]:
     """Return street and house number (`12B`); the first four lines as one."""
-    text = fold_name(" ".join(lines[:4])[: 2 * MAX_TEXT].translate(_PUNCTUATION))
+    text = _fold(" ".join(lines[:4])[: 2 * MAX_TEXT])
     house = ""
     if text[:1].isdigit():
         found = _HOUSE.fullmatch(text)

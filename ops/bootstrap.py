@@ -21,6 +21,7 @@ from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.fairness_store import share_counts
+from ingest.lab_share import Places
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
@@ -160,19 +161,24 @@ async def open_hub(
         await opened.pool.close()
 
 
-async def open_door(hub: Hub) -> Door:
+async def open_door(hub: Hub, places: Places | None = None) -> Door:
     """Return the parts of a process that takes messages; `appender.start` is the caller's.
 
     On the cluster what is read of the register is kept on disk, so that the next start needs no
     database.
+
+    Args:
+        hub: The instance.
+        places: Counts connections together with the doors beside this one.
 
     Raises:
         TransientError: The register cannot be read.
     """
     settings = hub.settings
     register = LabRegister(
-        PostgresLabStore(hub.pool),
+        PostgresLabStore(hub.pool, max_labs=settings.max_labs_at_first_sight),
         register_unknown=settings.registers_unknown,
+        max_pending=settings.registrations_at_once,
         clock=hub.clock,
         keeper=_keeper(hub) if hub.is_cluster else None,
     )
@@ -208,7 +214,8 @@ async def open_door(hub: Hub) -> Door:
                 loop_repeats=settings.loop_repeats,
                 loop_seconds=settings.loop_seconds,
                 loop_keys=settings.loop_keys,
-            )
+            ),
+            places,
         ),
     )
     if hub.held is None:
@@ -230,8 +237,10 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         min_bytes_per_second=settings.min_bytes_per_second,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
+        spare_connections=settings.spare_connections,
         large_frame_bytes=settings.large_frame_bytes,
         large_frames=settings.large_frames,
+        large_frame_bytes_per_second=settings.large_frame_bytes_per_second,
         turn_bytes=settings.turn_bytes,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,
@@ -263,12 +272,8 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
-    casework = Casework(
-        cases,
-        store,
-        Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster),
-        secret=secret,
-    )
+    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
+    casework = Casework(cases, store, companions, secret=secret)
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
         vault=vault,
@@ -295,11 +300,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
 
 
 def stewards_of(
-    hub: Hub,
-    store: DedupStore,
-    preparer: Preparer,
-    publisher: Publisher,
-    casework: Casework,
+    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
@@ -313,6 +314,7 @@ def stewards_of(
         store,
         sources,
         publisher,
+        casework,
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -366,6 +368,7 @@ def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
         bootstrap=settings.kafka_bootstrap,
         client_id=f"labdispatch-{client_id}",
         deadline_seconds=settings.kafka_deadline_seconds,
+        security=settings.kafka_security,
     )
 
 

@@ -2,7 +2,8 @@
 
 Pairs are counted by sizes and never listed: of a person that holds n records of one truth,
 n (n - 1) / 2 pairs are right. Sources: the usual definitions of pairwise precision and recall;
-cluster F1 counts persons whose set of records is exactly that of one true person.
+cluster F1 counts persons whose set of records is exactly that of one true person; B-cubed weighs
+each record by how much of its person is right.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     pairs_true: int
     clusters_right: int
     """Persons that hold exactly the records of one true person."""
+    b_cubed_precision: float
+    """Over records: the share of a record's person that is its true person's."""
+    b_cubed_recall: float
     false_links: int
     """Records linked, when they came, to a person founded by somebody else's record."""
     reviews: int
@@ -49,6 +53,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     def cluster_f1(self) -> float:
         """Harmonic mean of precision and recall of whole clusters."""
         return _share(2 * self.clusters_right, self.persons + self.true_persons)
+
+    @property
+    def b_cubed_f1(self) -> float:
+        """Harmonic mean of B-cubed precision and recall (Bagga and Baldwin 1998)."""
+        both = self.b_cubed_precision + self.b_cubed_recall
+        return _share(2 * self.b_cubed_precision * self.b_cubed_recall, both)
 
     @property
     def false_links_per_million(self) -> float:
@@ -110,6 +120,8 @@ class Count:
             pairs_made=_pairs(persons.values()),
             pairs_true=_pairs(truths.values()),
             clusters_right=right,
+            b_cubed_precision=_share(_squares(cells, persons, 0), self.records),
+            b_cubed_recall=_share(_squares(cells, truths, 1), self.records),
             false_links=self.false_links,
             reviews=self.reviews,
         )
@@ -144,6 +156,10 @@ class Unions:
 
 def _pairs(sizes: Iterable[int]) -> int:
     return sum(size * (size - 1) // 2 for size in sizes)
+
+
+def _squares(cells: Mapping[tuple[int, int], int], sizes: Mapping[int, int], side: int) -> float:
+    return sum(size * size / sizes[cell[side]] for cell, size in cells.items())
 
 
 def _share(part: float, whole: float) -> float:

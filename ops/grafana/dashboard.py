@@ -313,6 +313,61 @@ REGISTER: Final = (
     ),
 )
 
+FILES_AND_TOPICS: Final = (
+    Drawn(
+        title="Files by what became of them",
+        queries=(
+            *_rate("files", "what"),
+            ("sum(labdispatch_files_reading)", "being read now"),
+        ),
+        unit="short",
+        advice="refused: a link, a special file, a wrong name or size; it lies in failed/ of the"
+        " laboratory's folder. waits: the door is closed or dispatch is behind; the file keeps its"
+        " place. Runbook: docs/runbooks/files.md.",
+    ),
+    Drawn(
+        title="Oldest file without its whole answer",
+        queries=(("max(labdispatch_files_oldest_seconds)", "seconds"),),
+        unit="s",
+        limit=3_600,
+        advice="A large file takes its time: it should fall again. Growing: labdispatch batches"
+        " list shows which one, the log of api why (batch_waits). Runbook: docs/runbooks/files.md.",
+    ),
+    Drawn(
+        title="Messages of files by answer",
+        queries=_rate("file_messages", "code"),
+        unit="ops",
+        advice="AR: another laboratory's facility, or a message that cannot be read. The answer"
+        " file says which; labdispatch batches show ID too.",
+    ),
+    Drawn(
+        title="Inbound: records that wait in their topic",
+        queries=(("max by (topic) (labdispatch_inbound_lag_records)", "{{topic}}"),),
+        unit="short",
+        limit=1_000,
+        advice="Nothing is lost while the topic keeps them. Growing: the log of inbound says why"
+        " (inbound_waits), or nobody reads. Runbook: docs/runbooks/inbound.md.",
+    ),
+    Drawn(
+        title="Inbound: records by what became of them",
+        queries=_rate("inbound_records", "what"),
+        unit="ops",
+        advice="parked: it did not come into the log, and a person has to look at it:"
+        " labdispatch inbound list. No line with a lag: see the panel before this one.",
+    ),
+    Drawn(
+        title="Inbound: parked, and by which reason",
+        queries=(
+            ("max(labdispatch_inbound_parked_records)", "wait for a person"),
+            *_rate("inbound_parks", "reason"),
+        ),
+        unit="short",
+        limit=1,
+        advice="no_proof, bad_signature: somebody writes who must not, or a key is wrong."
+        " gone: the topic forgot before we read. Runbook: docs/runbooks/inbound.md.",
+    ),
+)
+
 STEWARDS: Final = (
     Drawn(
         title="What waits for a steward, by guard and priority",
@@ -356,6 +411,7 @@ STEWARDS: Final = (
 
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
+    ("Files and inbound topics", FILES_AND_TOPICS),
     ("The register: who may send", REGISTER),
     ("Dispatch: once, and to one person", DISPATCH),
     ("Stewards: who is one person", STEWARDS),

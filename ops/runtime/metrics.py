@@ -113,6 +113,7 @@ class Metrics:
 
     def __init__(self) -> None:
         name = "labdispatch"
+        self._of_files_and_topics(name)
         # -- doors
         self.connections = Gauge(
             f"{name}_connections", "MLLP connections open now", multiprocess_mode="livesum"
@@ -170,46 +171,6 @@ class Metrics:
         self.ack_seconds = Seconds(
             f"{name}_ack_seconds", "From a whole frame to its answer", buckets=_FAST
         )
-        self.files = Labelled(
-            Counter(f"{name}_files", "Files by what became of them: done, refused, waits", ["what"])
-        )
-        self.file_messages = Labelled(
-            Counter(f"{name}_file_messages", "Messages of files by answer", ["code"])
-        )
-        self.file_findings = Labelled(
-            Counter(f"{name}_file_findings", "Findings on files by code", ["code"])
-        )
-        self.files_reading = Gauge(
-            f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
-        )
-        self.inbound_records = Labelled(
-            Counter(
-                f"{name}_inbound_records",
-                "Records of inbound topics by what became of them: AA, AE, parked",
-                ["what"],
-            )
-        )
-        self.inbound_parks = Labelled(
-            Counter(f"{name}_inbound_parks", "Inbound records parked, by reason", ["reason"])
-        )
-        self.inbound_parked = Gauge(
-            f"{name}_inbound_parked_records",
-            "Parked inbound records that nobody has resolved",
-            multiprocess_mode="livemostrecent",
-        )
-        self.inbound_lag = Labelled(
-            Gauge(
-                f"{name}_inbound_lag_records",
-                "Records of inbound topics not taken yet, by topic; told by the one that reads",
-                ["topic"],
-                multiprocess_mode="livemostrecent",
-            )
-        )
-        self.inbound_reading = Gauge(
-            f"{name}_inbound_reading",
-            "1 in the process whose turn it is to read inbound topics",
-            multiprocess_mode="livesum",
-        )
         self.append_batch = Histogram(
             f"{name}_append_batch_records", "Records of one append", buckets=_SIZES
         )
@@ -226,6 +187,13 @@ class Metrics:
             "Age of the oldest record in the intake log that dispatch has not handled",
             multiprocess_mode="livemax",
         )
+        self.log_retention_seconds = Gauge(
+            f"{name}_log_retention_seconds",
+            "How long the intake log keeps a record: the setting, or what the topic has, if less",
+            multiprocess_mode="livemin",
+        )
+        # Of all processes the least counts, and most of them know nothing of it.
+        self.log_retention_seconds.set(float("inf"))
         self.held_connections = Gauge(
             f"{name}_held_connections",
             "Connections not read for a while because their laboratory was over a limit",
@@ -329,6 +297,53 @@ class Metrics:
             Counter(
                 f"{name}_errors", "Classified errors by station and reason", ["station", "reason"]
             )
+        )
+
+    def _of_files_and_topics(self, name: str) -> None:
+        self.files = Labelled(
+            Counter(f"{name}_files", "Files by what became of them: done, refused, waits", ["what"])
+        )
+        self.file_messages = Labelled(
+            Counter(f"{name}_file_messages", "Messages of files by answer", ["code"])
+        )
+        self.file_findings = Labelled(
+            Counter(f"{name}_file_findings", "Findings on files by code", ["code"])
+        )
+        self.files_reading = Gauge(
+            f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
+        )
+        self.files_oldest_seconds = Gauge(
+            f"{name}_files_oldest_seconds",
+            "For how long the oldest file has been without its whole answer",
+            multiprocess_mode="livemax",
+        )
+        self.inbound_records = Labelled(
+            Counter(
+                f"{name}_inbound_records",
+                "Records of inbound topics by what became of them: AA, AE, parked",
+                ["what"],
+            )
+        )
+        self.inbound_parks = Labelled(
+            Counter(f"{name}_inbound_parks", "Inbound records parked, by reason", ["reason"])
+        )
+        self.inbound_parked = Gauge(
+            f"{name}_inbound_parked_records",
+            "Parked inbound records that nobody has resolved",
+            multiprocess_mode="livemostrecent",
+        )
+        self.inbound_lag = Labelled(
+            Gauge(
+                f"{name}_inbound_lag_records",
+                "Records of inbound topics not taken yet, by topic; told by the one that reads",
+                ["topic"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.inbound_reading = Gauge(
+            f"{name}_inbound_reading",
+            "1 in the process whose turn it is to read inbound topics",
+            multiprocess_mode="livesum",
         )
 
     def _declare_stewards(self, name: str) -> None:

@@ -17,6 +17,7 @@ from dedup.deciding import Known
 from dedup.dossier import dossier_ins
 from dedup.identity import Candidate
 from dedup.store import DedupStore
+from ops.casework import Casework
 from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
 from ops.runtime.failpoints import hit
@@ -56,16 +57,25 @@ class Reemitter:
         store: The tables of dedup.
         sources: Reads reports back.
         publisher: Routes, and writes what the streams hold.
+        casework: Groups the cases of those whose reports have changed hands anew.
         page: Reports read and diffed at a time.
         most: Reports of one transaction; what is beyond is left to later ones.
     """
 
     def __init__(
-        self, store: DedupStore, sources: Sources, publisher: Publisher, *, page: int, most: int
+        self,
+        store: DedupStore,
+        sources: Sources,
+        publisher: Publisher,
+        casework: Casework,
+        *,
+        page: int,
+        most: int,
     ) -> None:
         self._store = store
         self._sources = sources
         self._publisher = publisher
+        self._casework = casework
         self._page = page
         self._most = most
 
@@ -93,6 +103,8 @@ class Reemitter:
             moved: Reports whose person is another now: what can be read no more leaves the dossier.
             after: Go on after this report.
         """
+        if after == NOTHING_YET:
+            await self._casework.reassign(connection, held.everybody)
         persons = await self._persons(connection, held, versions)
         done = Reemitted()
         while done.reports < self._most:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from dedup.keys import derive
+from typing import Any
+
+import pytest
+
+from dedup.keys import KEY_VERSION, PARTS, derive, parts_of, starts_of
+from dedup.normalize import normalise
 from schemas.decision import Realm
-from schemas.patient import Ins
+from schemas.errors import PermanentError
+from schemas.patient import Address, Ins, Traits
+from tests.support.identities import GENERIC, keys_of, named, somebody
 from tests.support.people import (
     DEMO_OID,
     DOMINIQUE_INS,
+    NIA_OID,
     OTHER_INS,
     PRODUCTION_OID,
     dominique,
 )
 
+FULL_ADDRESS = Address(lines=("3 HIGH ROAD",), city="PERTH", postcode="6000", state="WA")
 SECRET = b"k" * 32
 
 
@@ -77,3 +86,107 @@ def test_a_missing_trait_is_never_strict() -> None:
     for missing in ("birth_family", "birth_given", "birth_date", "sex", "birth_place"):
         traits = dominique(**{"birth_givens": (), missing: ""})
         assert not derive(traits, Realm.TEST, SECRET).is_strict
+
+
+# ------------------------------------------------------------------ families
+
+
+def shared(one: Traits, other: Traits) -> tuple[int, int]:
+    """Return how many tight keys, and how many keys in all, two records share."""
+    mine, theirs = keys_of(one), keys_of(other)
+    tight = set(mine.tight) & set(theirs.tight)
+    return len(tight), len(set(mine.blocking) & set(theirs.blocking))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tight", "more"),
+    [
+        ({}, 4, 4),
+        ({"birth_family": "MARTIN"}, 3, 1),
+        ({"birth_family": "DURANT"}, 4, 4),
+        ({"birth_family": "MARTIN", "used_family": "DURAND"}, 4, 1),
+        ({"birth_date": "1984-06-18"}, 0, 3),
+        ({"birth_date": "1984"}, 0, 3),
+        ({"birth_date": ""}, 0, 1),
+        ({"birth_family": "JEANNE", "birth_given": "DURAND", "birth_givens": ()}, 2, 4),
+        ({"birth_date": "1985-05-17"}, 0, 2),
+        ({"birth_place": "75056", "phones": (), "address": None}, 2, 2),
+    ],
+)
+def test_who_is_found_by_which_keys(changes: dict[str, Any], tight: int, more: int) -> None:
+    found, all_ = shared(somebody(), somebody(**changes))
+    assert (found, all_ - found) == (tight, more)
+
+
+def test_a_default_date_is_no_key_but_with_both_names() -> None:
+    default = somebody(birth_date="1984-01-01")
+    assert shared(default, named("PAUL", birth_date="1984-01-01", phones=(), address=None)) == (
+        0,
+        0,
+    )
+    tight, _ = shared(default, somebody(birth_date="1984-01-01"))
+    assert tight == 1
+    assert shared(default, somebody()) == (0, 3)
+
+
+def test_what_is_missing_is_no_key() -> None:
+    bare = Traits(birth_family="DURAND", birth_given="JEANNE")
+    assert keys_of(bare).blocking == ()
+    assert keys_of(Traits()).blocking == ()
+    assert len(keys_of(somebody(phones=("0000000000",))).wide) == 3
+
+
+def test_every_key_is_in_one_list_and_in_range() -> None:
+    keys = keys_of(somebody(used_family="MARTIN", used_given="NANA"))
+    assert set(keys.tight).isdisjoint(keys.wide)
+    assert list(keys.tight) == sorted(set(keys.tight))
+    assert all(-(2**63) <= key < 2**63 for key in keys.blocking)
+    assert len(keys.blocking) < 30
+
+
+def test_each_distinct_identity_is_an_alias_of_its_own() -> None:
+    moved = keys_of(somebody(address=None))
+    assert moved.alias_digest != keys_of(somebody()).alias_digest
+    assert moved.strict_digest == keys_of(somebody()).strict_digest
+
+
+def test_keys_of_the_older_version_are_there_while_both_live() -> None:
+    old = derive(dominique(), Realm.TEST, SECRET, version=1)
+    new = derive(dominique(), Realm.TEST, SECRET)
+    assert old.ins is not None
+    assert set(old.tight) & set(new.tight) == {old.ins.key}
+    assert (old.key_version, new.key_version, len(old.tight), old.wide) == (1, KEY_VERSION, 3, ())
+    assert old.alias_digest == new.alias_digest
+    with pytest.raises(PermanentError, match="key_version_unknown"):
+        derive(dominique(), Realm.TEST, SECRET, version=99)
+
+
+def test_a_nia_beside_a_nir_is_a_declared_history() -> None:
+    nia = Ins(matricule="781102A12500908", oid=NIA_OID)
+    nir = Ins(matricule="279035121518989", oid=PRODUCTION_OID)
+    keys = keys_of(dominique(ins=(nia, nir)), Realm.PRODUCTION)
+    assert keys.ins is not None
+    assert keys.ins.ins == nir
+    assert [former.ins for former in keys.former_ins] == [nia]
+    assert {keys.ins.key, keys.former_ins[0].key} <= set(keys.tight)
+    provisional = dominique(ins=(nia, nir), identity_status="PROV")
+    assert keys_of(provisional, Realm.PRODUCTION).held_ins == (nia, nir)
+
+
+def test_a_newborn_without_a_given_name_is_not_isolated() -> None:
+    keys = keys_of(named("BEBE"))
+    assert keys.isolation == ""
+    assert keys.tight
+
+
+def test_generic_isolates_nobody() -> None:
+    bare = Traits(birth_given="anna", birth_date="1980-02-03")
+    assert keys_of(bare).isolation == "placeholder_name"
+    assert keys_of(bare, model=GENERIC).isolation == ""
+    assert keys_of(bare, model=GENERIC).tight
+
+
+def test_every_part_that_a_model_may_name_can_be_there() -> None:
+    full = normalise(somebody(emails=("a@example.org",), address=FULL_ADDRESS))
+    default = normalise(somebody(birth_date="1984-01-01"))
+    assert {*parts_of(full), *parts_of(default), *starts_of(full)} == PARTS

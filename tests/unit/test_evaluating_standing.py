@@ -34,6 +34,8 @@ def test_a_split_costs_recall_alone() -> None:
     assert found.pair_recall == 0.5
     assert found.pair_f1 == pytest.approx(2 / 3)
     assert found.cluster_f1 == 0
+    assert found.b_cubed_precision == 1
+    assert found.b_cubed_recall == pytest.approx((3 * 3 / 4 + 1 / 4) / 4)
     assert found.false_links_per_million == 0
 
 
