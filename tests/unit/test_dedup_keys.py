@@ -173,6 +173,28 @@ def test_a_nia_beside_a_nir_is_a_declared_history() -> None:
     assert keys_of(provisional, Realm.PRODUCTION).held_ins == (nia, nir)
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_misfit"),
+    [
+        ({}, False),
+        ({"birth_date": "1980-03-28"}, False),
+        ({"birth_date": "1979-04-28"}, False),
+        ({"sex": "M"}, False),
+        ({"birth_date": "1980-04-28"}, True),
+        ({"birth_date": "1980-03-28", "sex": "M"}, True),
+        ({"birth_date": "1980-03-28", "sex": "U"}, False),
+        ({"birth_date": "1980-01-01"}, False),
+        ({"birth_date": "1980"}, False),
+        ({"birth_date": ""}, False),
+        ({"birth_date": "1980-04-28", "identity_status": "PROV"}, False),
+    ],
+)
+def test_a_card_of_another_year_and_month_or_sex_is_somebody_elses(
+    changes: dict[str, Any], is_misfit: bool
+) -> None:
+    assert keys_of(dominique(**changes)).is_misfit is is_misfit
+
+
 def test_a_newborn_without_a_given_name_is_not_isolated() -> None:
     keys = keys_of(named("BEBE"))
     assert keys.isolation == ""
