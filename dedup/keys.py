@@ -25,6 +25,9 @@ from .normalize import NORMALISE_VERSION, normalise
 KEY_VERSION: Final = 2
 """Which function makes the blocking keys. 1 was that of the strict first form."""
 FIRST_KEY_VERSION: Final = 1
+VERSION_BITS: Final = 15
+"""The last bits of a key say by which version it was made, so that those of an old one can be
+dropped. An INS's key says 0; keys of the first version say nothing."""
 
 ISOLATING_STATUSES: Final = frozenset(
     {"FICT", "ANOM", "CACH", "DOUT", "INVA", "USUR", "COLP", "COLV"}
@@ -64,7 +67,9 @@ def derive(
     if model is None:
         model = load_model("fr")
     identity = normalise(traits)
-    qualified, former, evidence = _ins_of(traits, realm, secret) if traits.ins else (None, (), ())
+    qualified, former, evidence = (
+        _ins_of(traits, realm, secret, version) if traits.ins else (None, (), ())
+    )
     isolation = _isolation(traits, realm, identity, model, has_ins=qualified is not None)
     tight: tuple[int, ...] = ()
     wide: tuple[int, ...] = ()
@@ -113,7 +118,7 @@ def has_foreign_ins(traits: Traits, realm: Realm) -> bool:
 
 
 def _ins_of(
-    traits: Traits, realm: Realm, secret: bytes
+    traits: Traits, realm: Realm, secret: bytes, version: int
 ) -> tuple[InsKey | None, tuple[InsKey, ...], tuple[Ins, ...]]:
     """Return the qualified INS, those it declares as former, and those that are evidence only."""
     allowed = [ins for ins in traits.ins if ins.oid in _oids(realm)]
@@ -121,11 +126,15 @@ def _ins_of(
     if traits.identity_status not in _QUALIFYING_STATUSES or not distinct:
         return None, (), tuple(distinct)
     if len(distinct) == 1:
-        return _ins_key(distinct[0], secret), (), ()
+        return _ins_key(distinct[0], secret, version), (), ()
     provisional = [ins for ins in distinct if ins.oid in INS_NIA_OIDS]
     lasting = [ins for ins in distinct if ins.oid not in INS_NIA_OIDS]
     if len(lasting) == 1 and len(provisional) == 1:
-        return _ins_key(lasting[0], secret), (_ins_key(provisional[0], secret),), ()
+        return (
+            _ins_key(lasting[0], secret, version),
+            (_ins_key(provisional[0], secret, version),),
+            (),
+        )
     return None, (), tuple(distinct)  # two that contradict each other are none
 
 
@@ -143,11 +152,12 @@ def contradicts(ins: Ins, identity: Identity) -> bool:
     return other_month or (other_sex and identity.sex != "")
 
 
-def _ins_key(ins: Ins, secret: bytes) -> InsKey:
+def _ins_key(ins: Ins, secret: bytes, version: int) -> InsKey:
     digest = _digest(secret, _INS, _join(ins.matricule, ins.oid))
-    return InsKey(
-        digest=digest, key=_key(secret, b"blocking-v1", "ins", ins.matricule, ins.oid), ins=ins
-    )
+    key = _key(secret, b"blocking-v1", "ins", ins.matricule, ins.oid)
+    if version != FIRST_KEY_VERSION:
+        key &= ~VERSION_BITS  # of no version: it leads to its person through every re-keying
+    return InsKey(digest=digest, key=key, ins=ins)
 
 
 def _isolation(
@@ -206,7 +216,8 @@ def _add(
     for row in rows:
         fresh = keyed.copy()
         fresh.update(row.encode("utf-8", "surrogatepass"))
-        keys.add(int.from_bytes(fresh.digest(), "big", signed=True))
+        number = int.from_bytes(fresh.digest(), "big", signed=True)
+        keys.add(number & ~VERSION_BITS | KEY_VERSION)
 
 
 PARTS: Final = frozenset(
