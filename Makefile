@@ -10,8 +10,8 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-kills proof-fuzz proof-oracle \
-        proof-hostile bench-connections bench-linkage node clean
+        proof-crash proof-identity proof-kills proof-fuzz proof-oracle \
+        proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -73,7 +73,7 @@ compile: setup-dev ## compiled twins of the pure modules, half as fast again (ne
 
 IDENTITY_TESTS := tests/unit/test_dedup_*.py tests/properties/test_identity.py
 
-READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py \
+READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py tests/unit/test_checker.py \
   tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
   tests/properties/test_reader.py tests/fuzz
 
@@ -106,8 +106,17 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
 
+bench-resolver: setup-dev ## the resolver with PostgreSQL: records a second at 10,000 and 1,000,000 persons
+	$(BIN)/python -m benchmarks.resolver $(ARGS)
+
+proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers: no more splits than one makes
+	$(BIN)/pytest tests/integration/test_splits.py -m "proof or not proof" $(ARGS)
+
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
+
+proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
+	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -114,7 +114,7 @@ def _report(
     ours: dict[str, list[float]],
     start_ups: list[float],
     theirs: list[float],
-    parameters: dict[str, object],
+    parameters: Mapping[str, object],
 ) -> None:
     yardstick = statistics.median(theirs)
     lines, rows = [], []
@@ -124,7 +124,7 @@ def _report(
         rows.append(
             Row(
                 engine="none",
-                parameters=parameters
+                parameters=dict(parameters)
                 | {
                     "format": form,
                     "best_seconds": f"{min(seconds):.3f}",

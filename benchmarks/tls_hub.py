@@ -47,6 +47,11 @@ class TlsHub(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the ingest processes hold in memory now."""
         return sum(_resident(pid) for pid in self.ingest_pids)
 
+    def taken_bytes(self) -> int:
+        """Return what the ingest processes take of the machine: what they share (code) once."""
+        pages = [_pages_of(pid) for pid in self.ingest_pids]
+        return sum(own for own, _ in pages) + max(resident - own for own, resident in pages)
+
 
 @contextmanager
 def running_with_tls(labs: int, **env: str) -> Iterator[TlsHub]:
@@ -101,3 +106,13 @@ async def _register(settings: Settings, issued: dict[str, Issued]) -> None:
 
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+def _pages_of(pid: int) -> tuple[int, int]:
+    """Return the bytes of a process's own pages, and of all that are resident."""
+    found = {"Anonymous": 0, "Rss": 0}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
+        name, _, rest = line.partition(":")
+        if name in found:
+            found[name] = int(rest.split()[0]) * 1_024
+    return found["Anonymous"], found["Rss"]

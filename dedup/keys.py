@@ -18,13 +18,16 @@ from schemas.errors import PermanentError
 from schemas.ids import id_of
 from schemas.patient import INS_NIA_OIDS, INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Traits
 
-from .identity import DEFAULT, Identity, InsKey, PersonKeys
+from .identity import DEFAULT, FULL, Identity, InsKey, PersonKeys
 from .model import Model, load_model
 from .normalize import NORMALISE_VERSION, normalise
 
 KEY_VERSION: Final = 2
 """Which function makes the blocking keys. 1 was that of the strict first form."""
 FIRST_KEY_VERSION: Final = 1
+VERSION_BITS: Final = 15
+"""The last bits of a key say by which version it was made, so that those of an old one can be
+dropped. An INS's key says 0; keys of the first version say nothing."""
 
 ISOLATING_STATUSES: Final = frozenset(
     {"FICT", "ANOM", "CACH", "DOUT", "INVA", "USUR", "COLP", "COLV"}
@@ -64,7 +67,9 @@ def derive(
     if model is None:
         model = load_model("fr")
     identity = normalise(traits)
-    qualified, former, evidence = _ins_of(traits, realm, secret) if traits.ins else (None, (), ())
+    qualified, former, evidence = (
+        _ins_of(traits, realm, secret, version) if traits.ins else (None, (), ())
+    )
     isolation = _isolation(traits, realm, identity, model, has_ins=qualified is not None)
     tight: tuple[int, ...] = ()
     wide: tuple[int, ...] = ()
@@ -86,6 +91,7 @@ def derive(
             and len(identity.birth_date) == 10
         ),
         ins=None if isolation else qualified,
+        is_misfit=qualified is not None and contradicts(qualified.ins, identity),
         former_ins=() if isolation else former,
         held_ins=evidence,
         tight=tight,
@@ -112,7 +118,7 @@ def has_foreign_ins(traits: Traits, realm: Realm) -> bool:
 
 
 def _ins_of(
-    traits: Traits, realm: Realm, secret: bytes
+    traits: Traits, realm: Realm, secret: bytes, version: int
 ) -> tuple[InsKey | None, tuple[InsKey, ...], tuple[Ins, ...]]:
     """Return the qualified INS, those it declares as former, and those that are evidence only."""
     allowed = [ins for ins in traits.ins if ins.oid in _oids(realm)]
@@ -120,19 +126,38 @@ def _ins_of(
     if traits.identity_status not in _QUALIFYING_STATUSES or not distinct:
         return None, (), tuple(distinct)
     if len(distinct) == 1:
-        return _ins_key(distinct[0], secret), (), ()
+        return _ins_key(distinct[0], secret, version), (), ()
     provisional = [ins for ins in distinct if ins.oid in INS_NIA_OIDS]
     lasting = [ins for ins in distinct if ins.oid not in INS_NIA_OIDS]
     if len(lasting) == 1 and len(provisional) == 1:
-        return _ins_key(lasting[0], secret), (_ins_key(provisional[0], secret),), ()
+        return (
+            _ins_key(lasting[0], secret, version),
+            (_ins_key(provisional[0], secret, version),),
+            (),
+        )
     return None, (), tuple(distinct)  # two that contradict each other are none
 
 
-def _ins_key(ins: Ins, secret: bytes) -> InsKey:
+def contradicts(ins: Ins, identity: Identity) -> bool:
+    """Say whether a NIR is plainly not of somebody born then: other year, and other month or sex.
+
+    Either alone may be a slip, or a civil status put right after the number was given (its digits
+    stay). Positions: CNAM nir-validation; a month above 12 is unknown. A NIA is left alone.
+    """
+    number, born = ins.matricule, identity.birth_date
+    if identity.date_kind != FULL or ins.oid in INS_NIA_OIDS or number[1:3] == born[2:4]:
+        return False
+    other_month = number[3:5] <= "12" and number[3:5] != born[5:7]
+    other_sex = identity.sex == ("F" if number[0] == "1" else "M" if number[0] == "2" else "")
+    return other_month or (other_sex and identity.sex != "")
+
+
+def _ins_key(ins: Ins, secret: bytes, version: int) -> InsKey:
     digest = _digest(secret, _INS, _join(ins.matricule, ins.oid))
-    return InsKey(
-        digest=digest, key=_key(secret, b"blocking-v1", "ins", ins.matricule, ins.oid), ins=ins
-    )
+    key = _key(secret, b"blocking-v1", "ins", ins.matricule, ins.oid)
+    if version != FIRST_KEY_VERSION:
+        key &= ~VERSION_BITS  # of no version: it leads to its person through every re-keying
+    return InsKey(digest=digest, key=key, ins=ins)
 
 
 def _isolation(
@@ -191,7 +216,8 @@ def _add(
     for row in rows:
         fresh = keyed.copy()
         fresh.update(row.encode("utf-8", "surrogatepass"))
-        keys.add(int.from_bytes(fresh.digest(), "big", signed=True))
+        number = int.from_bytes(fresh.digest(), "big", signed=True)
+        keys.add(number & ~VERSION_BITS | KEY_VERSION)
 
 
 PARTS: Final = frozenset(

@@ -1,4 +1,4 @@
-"""The SQL of dedup: literal, named, each with what it relies on."""
+"""The SQL of inbox and reports: literal, named, each with what it relies on."""
 
 from __future__ import annotations
 
@@ -20,100 +20,6 @@ REMEMBER: Final = """
 INSERT INTO inbox (seen_on, inbox_key, message_id)
 SELECT $1, m.k, m.i FROM unnest($2::uuid[], $3::uuid[]) AS m (k, i)
 ON CONFLICT DO NOTHING
-"""
-
-# All keys of the batch in one statement, in the order given (sorted): two batches never wait for
-# each other in a circle. It must stay a statement of its own: its snapshot is older than its locks.
-LOCK_KEYS: Final = """
-SELECT count(pg_advisory_xact_lock(k.key))
-FROM (SELECT u.key FROM unnest($1::bigint[]) WITH ORDINALITY AS u (key, place)
-      ORDER BY u.place OFFSET 0) AS k
-"""
-
-# Persons under each key, at most $2 a key: a key that is shared by more says nothing.
-LOOK_UP: Final = """
-SELECT asked.key, found.person_id
-FROM unnest($1::bigint[]) AS asked (key)
-CROSS JOIN LATERAL (
-    SELECT pk.person_id FROM person_key pk WHERE pk.key = asked.key
-    ORDER BY pk.person_id LIMIT $2
-) AS found
-"""
-
-# Follows pointers of merges to their end; a person that was not merged is its own end.
-FOLLOW: Final = """
-WITH RECURSIVE way AS (
-    SELECT p.person_id AS start, p.person_id, p.merged_into, p.isolated
-    FROM person p WHERE p.person_id = ANY ($1::bigint[])
-    UNION ALL
-    SELECT way.start, p.person_id, p.merged_into, p.isolated
-    FROM way JOIN person p ON p.person_id = way.merged_into
-)
-SELECT start, person_id, isolated FROM way WHERE merged_into IS NULL
-"""
-
-# What the candidates and everybody merged into them are known by.
-LOAD_INS: Final = """
-SELECT i.person_id, i.ins_digest, i.payload FROM person_ins i
-WHERE i.person_id = ANY ($1::bigint[])
-"""
-LOAD_ALIASES: Final = """
-SELECT a.person_id, a.alias_digest, a.payload FROM person_alias a
-WHERE a.person_id = ANY ($1::bigint[])
-"""
-
-# In the order of their numbers, so that batches that share no key but a person do not deadlock.
-LOCK_PERSONS: Final = """
-SELECT p.person_id, p.version FROM person p
-WHERE p.person_id = ANY ($1::bigint[]) ORDER BY p.person_id FOR UPDATE
-"""
-
-NEW_NUMBERS: Final = "SELECT nextval('person_number') AS n FROM generate_series(1, $1)"
-
-WRITE_PERSONS: Final = """
-INSERT INTO person (person_id, version, isolated, created_at)
-SELECT n.id, n.version, n.isolated, $4
-FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS n (id, version, isolated)
-"""
-WRITE_VERSIONS: Final = """
-UPDATE person AS p SET version = v.version
-FROM unnest($1::bigint[], $2::bigint[]) AS v (id, version) WHERE p.person_id = v.id
-"""
-WRITE_INS: Final = """
-INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on)
-SELECT i.p, i.d, i.o, i.b, $5, $5
-FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bytea[]) AS i (p, d, o, b)
-ORDER BY i.p, i.d
-ON CONFLICT (person_id, ins_digest) DO UPDATE
-SET last_seen_on = EXCLUDED.last_seen_on, payload = EXCLUDED.payload
-WHERE person_ins.last_seen_on < EXCLUDED.last_seen_on
-"""
-WRITE_ALIASES: Final = """
-INSERT INTO person_alias (person_id, alias_digest, payload, first_seen_on, last_seen_on)
-SELECT a.p, a.d, a.b, $4, $4
-FROM unnest($1::bigint[], $2::uuid[], $3::bytea[]) AS a (p, d, b)
-ORDER BY a.p, a.d
-ON CONFLICT (person_id, alias_digest) DO UPDATE
-SET last_seen_on = EXCLUDED.last_seen_on, payload = EXCLUDED.payload
-WHERE person_alias.last_seen_on < EXCLUDED.last_seen_on
-"""
-WRITE_KEYS: Final = """
-INSERT INTO person_key (key, person_id)
-SELECT k.key, k.p FROM unnest($1::bigint[], $2::bigint[]) AS k (key, p)
-ON CONFLICT DO NOTHING
-"""
-WRITE_LINKS: Final = """
-INSERT INTO link_event (at, kind, person_id, other_person_id, partition, "offset", alias_digest,
-                        rule, model_version, evidence)
-SELECT $10, l.k, l.p, l.x, l.n, l.o, l.a, l.r, l.m, l.e::jsonb
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[], $6::uuid[],
-            $7::text[], $8::text[], $9::text[]) AS l (k, p, x, n, o, a, r, m, e)
-"""
-OPEN_REVIEWS: Final = """
-INSERT INTO review_item (opened_at, person_id, other_person_id, guard, evidence)
-SELECT $5, r.p, r.x, r.g, r.e::jsonb
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS r (p, x, g, e)
-ON CONFLICT (person_id, other_person_id, guard) DO NOTHING
 """
 
 # ---------------------------------------------------------------- reports
@@ -149,7 +55,8 @@ SELECT v.i, v.v, v.a, v.o, v.x, v.p, v.s, v.c, v.b, $10
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::smallint[], $6::bigint[],
             $7::text[], $8::uuid[], $9::boolean[]) AS v (i, v, a, o, x, p, s, c, b)
 """
-# A replay of what is already a version makes no second one of the same content.
+# What was a version already makes no second one (here content_digest is that of the statement:
+# content and time of release; in `report` it is that of the content alone).
 KNOWN_VERSIONS: Final = """
 SELECT v.report_id, v.content_digest FROM report_version v
 WHERE v.report_id = ANY ($1::uuid[])

@@ -1,39 +1,33 @@
 """Candidates, decision, link: for each record of a batch, the person it is about.
 
-Records of one batch see each other's persons, in their order, as if each were a batch of its own.
+Locks on all keys of the batch; then, in statements of their own, who stands under the tight keys;
+decide; who stands under the wide keys of the records that have no link; decide again. The number of
+statements does not grow with the batch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
-from schemas.decision import MatchDecision, Verdict
-from schemas.errors import pure_step
-from schemas.patient import Ins, Traits
+from schemas.decision import MatchDecision
+from schemas.errors import TransientError, pure_step
+from schemas.patient import Ins
 
-from .decide import decide
-from .guards import SAME_INS_OTHER_TRAITS
-from .identity import Alias, Candidate, HeldIns, InsKey, PersonKeys
+from .deciding import Asked, Batch, Subject, Unasked, wants_more
+from .key_function import KeyFunction
 from .model import SERVICE_MODEL, Model, load_model
-from .normalize import NORMALISE_VERSION
-from .store import AliasRow, DedupStore, InsRow, LinkRow
+from .person_writing import LinkRow
+from .persons import KeyVersions, PersonStore
+from .search import Search
 
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """A record whose person is asked for."""
-
-    traits: Traits
-    keys: PersonKeys
-    partition: int
-    offset: int
+__all__ = ["Resolution", "Resolver", "Subject"]
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +40,9 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     qualified_ins: Ins | None
     """INS under which this record may enter a dossier: the record's own, or the person's where the
     laboratory had validated the identity and all strict traits agree; else None."""
+    gained_ins: bool = False
+    """The person was known when a qualified INS came, or another than it had: its other reports may
+    be due in a dossier, or in another one."""
 
 
 class Resolver:
@@ -53,12 +50,16 @@ class Resolver:
 
     Args:
         store: The tables, on the batch's own connection.
+        keys: The key function of the instance.
         model: Which matcher decides; that of the service where none is given.
     """
 
-    def __init__(self, store: DedupStore, model: Model | None = None) -> None:
+    def __init__(self, store: PersonStore, keys: KeyFunction, model: Model | None = None) -> None:
         self._store = store
+        self._keys = keys
         self._model = model or load_model(SERVICE_MODEL)
+        self._versions = KeyVersions(live=keys.newest)
+        self._hot: set[int] = set()
 
     async def resolve(
         self, connection: Connection, subjects: Sequence[Subject], at: datetime
@@ -67,31 +68,119 @@ class Resolver:
 
         Takes the locks of all keys of the batch, then looks up in a later statement: two first
         results of one new person, wherever they are handled, make one person.
+
+        Raises:
+            TransientError: The keys in use have changed since this process last looked; the same
+                batch can be tried again at once.
         """
-        keys = {key for subject in subjects for key in subject.keys.blocking}
-        await self._store.lock_keys(connection, keys)
+        search = Search(self._store, self._keys, connection, at, self._hot)
+        numbers = await self._store.begin(connection, len(subjects))
+        await self._lock(connection, search, subjects)
         hit("dispatch.after_locks")
-        under, persons = await self._store.look_up(connection, keys)
+        await search.ask_tight()
+        self._remember(search.hot)
         hit("dispatch.after_lookup")
-        batch = _Batch(under, persons, self._model)
-        numbers = await self._store.new_numbers(connection, len(subjects))
-        with pure_step():
-            decided = [batch.take(subject, numbers) for subject in subjects]
+        batch, decided = await self._settle(search, numbers)
         versions = await self._store.lock_persons(
             connection, {p for p, _ in decided if p not in batch.new}
         )
         resolutions = [
-            batch.resolution(subject, person_id, decision, versions)
+            Resolution(
+                person_id=person_id,
+                person_version=batch.next_version(person_id, versions.get(person_id, 0)),
+                decision=decision,
+                qualified_ins=batch.dossier_ins(subject, person_id),
+                gained_ins=person_id in batch.gained,
+            )
             for subject, (person_id, decision) in zip(subjects, decided, strict=True)
         ]
         await self._write(connection, batch, versions, at)
         await self._write_links(connection, subjects, resolutions, at)
         return resolutions
 
+    # ------------------------------------------------------------------ locks
+
+    async def _lock(
+        self, connection: Connection, search: Search, subjects: Sequence[Subject]
+    ) -> None:
+        with pure_step():
+            search.asked = [self._asked(subject) for subject in subjects]
+        keys = {key for asked in search.asked for key in asked.all}
+        search.locked |= keys
+        held = await self._store.lock_keys(connection, keys)
+        if held is None:
+            held = await self._store.begin_keys(connection, self._versions.live)
+        if held != self._versions:
+            self._versions = held
+            raise TransientError("keys_changed", "the same batch is tried again by the new keys")
+
+    def _asked(self, subject: Subject) -> Asked:
+        versions = self._versions
+        if subject.keys.key_version != versions.live:
+            keys = self._keys.derive(subject.traits, versions.live)
+            subject = msgspec.structs.replace(subject, keys=keys)
+        ways = self._keys.ways(subject.keys, self._hot)
+        if versions.filling is None:
+            return Asked(subject=subject, ways=ways)
+        other = self._keys.derive(subject.traits, versions.filling)
+        return Asked(
+            subject=subject, ways=ways, other=other, also=self._keys.ways(other, self._hot)
+        )
+
+    def _remember(self, hot: Iterable[int]) -> None:
+        """Keep hot keys in mind: next time their narrower keys are locked in their place."""
+        most = self._store.bounds.hot_keys
+        for key in hot:
+            if len(self._hot) >= most:
+                self._hot.clear()
+            self._hot.add(key)
+
+    # ------------------------------------------------------------------ decisions
+
+    async def _settle(
+        self, search: Search, numbers: list[int]
+    ) -> tuple[Batch, list[tuple[int, MatchDecision]]]:
+        """Decide by the tight keys, then by all keys where these gave no link, then in order."""
+        model, known = self._model, search.known
+        with pure_step():
+            first = [known.judge(a.subject, a.ways.tight, model) for a in search.asked]
+            open_ones = [n for n, decision in enumerate(first) if wants_more(decision)]
+        await search.ask_wide(open_ones)
+        with pure_step():
+            for n in open_ones:
+                asked = search.asked[n]
+                first[n] = known.judge(asked.subject, asked.ways.all, model)
+        try:
+            return self._in_order(search, first, numbers)
+        except Unasked:
+            # Somebody whom an earlier record of the batch touched: ask for everything, once.
+            METRICS.second_lookups.inc()
+            await search.ask_wide(range(len(search.asked)))
+            return self._in_order(search, [None] * len(search.asked), numbers)
+
+    def _in_order(
+        self, search: Search, first: Sequence[MatchDecision | None], numbers: list[int]
+    ) -> tuple[Batch, list[tuple[int, MatchDecision]]]:
+        batch = Batch(
+            search.known,
+            self._model,
+            widened=search.widened,
+            numbers=numbers,
+            on=search.at.date(),
+        )
+        with pure_step():
+            decided = [
+                batch.take(n, asked, before)
+                for n, (asked, before) in enumerate(zip(search.asked, first, strict=True))
+            ]
+        return batch, decided
+
+    # ------------------------------------------------------------------ writing
+
     async def _write(
         self,
         connection: Connection,
-        batch: _Batch,
+        batch: Batch,
         versions: dict[int, int],
         at: datetime,
     ) -> None:
@@ -127,106 +216,9 @@ class Resolver:
             for subject, resolution in zip(subjects, resolutions, strict=True)
         ]
         await self._store.write_links(connection, links, at)
+        gained = {r.person_id for r in resolutions if r.gained_ins}
+        if gained:
+            METRICS.gained_ins.inc(len(gained))
         taken = Counter((r.decision.verdict, r.decision.rule) for r in resolutions)
         for (verdict, rule), n in taken.items():
             METRICS.decisions.labels(verdict.value, rule).inc(n)
-
-
-class _Batch:
-    """What is known of persons while a batch is decided, and what is to be written for it."""
-
-    def __init__(
-        self, under: dict[int, list[int]], persons: dict[int, Candidate], model: Model
-    ) -> None:
-        self._under = under
-        self._persons = persons
-        self._model = model
-        self.new: dict[int, bool] = {}
-        self.versions: dict[int, int] = {}
-        self.ins_rows: dict[tuple[int, UUID], InsRow] = {}
-        self.alias_rows: dict[tuple[int, UUID], AliasRow] = {}
-        self.key_rows: set[tuple[int, int]] = set()
-
-    def take(self, subject: Subject, numbers: list[int]) -> tuple[int, MatchDecision]:
-        """Decide on a subject, and let those behind it see its person."""
-        keys = subject.keys
-        decision = decide(keys, self._candidates(keys.tight), self._model)
-        if decision.person_id is None and keys.wide:
-            decision = decide(keys, self._candidates(keys.blocking), self._model)
-        person_id = decision.person_id
-        if person_id is None:
-            person_id = self._make(numbers, isolated=decision.verdict is Verdict.ISOLATE)
-        self._learn(person_id, subject, decision)
-        return person_id, decision
-
-    def resolution(
-        self,
-        subject: Subject,
-        person_id: int,
-        decision: MatchDecision,
-        versions: dict[int, int],
-    ) -> Resolution:
-        """Give the resolution, with the person's next version."""
-        held = self.versions.get(person_id, versions.get(person_id, 0))
-        version = self.versions[person_id] = held + 1
-        return Resolution(
-            person_id=person_id,
-            person_version=version,
-            decision=decision,
-            qualified_ins=self._dossier_ins(subject, person_id),
-        )
-
-    def _candidates(self, keys: tuple[int, ...]) -> list[Candidate]:
-        numbers = {p for key in keys for p in self._under.get(key, ())}
-        return [self._persons[p] for p in sorted(numbers)]
-
-    def _make(self, numbers: list[int], *, isolated: bool) -> int:
-        person_id = numbers.pop(0)
-        self.new[person_id] = isolated
-        self._persons[person_id] = Candidate(
-            person_id=person_id, ins={}, aliases={}, isolated=isolated
-        )
-        return person_id
-
-    def _learn(self, person_id: int, subject: Subject, decision: MatchDecision) -> None:
-        person, keys = self._persons[person_id], subject.keys
-        person.aliases[keys.alias_digest] = keys.identity
-        self.alias_rows[person_id, keys.alias_digest] = AliasRow(
-            person_id=person_id,
-            digest=keys.alias_digest,
-            alias=Alias(subject.traits, keys.identity, NORMALISE_VERSION),
-        )
-        numbers = (*keys.former_ins, *([keys.ins] if keys.ins is not None else ()))
-        contested: set[int] = set()
-        if _is_contested(decision):
-            # The number is somebody else's: it must not lead here.
-            contested = {number.key for number in numbers}
-        else:
-            for number in numbers:
-                self._attach(person_id, number, is_former=number is not keys.ins)
-        for key in keys.blocking:
-            if key in contested:
-                continue
-            known = self._under.setdefault(key, [])
-            if person_id not in known:
-                known.append(person_id)
-                self.key_rows.add((key, person_id))
-
-    def _attach(self, person_id: int, number: InsKey, *, is_former: bool) -> None:
-        self._persons[person_id].ins[number.digest] = HeldIns(number.ins, is_former)
-        self.ins_rows[person_id, number.digest] = InsRow(
-            person_id=person_id, digest=number.digest, ins=number.ins
-        )
-
-    def _dossier_ins(self, subject: Subject, person_id: int) -> Ins | None:
-        person, keys = self._persons[person_id], subject.keys
-        if keys.ins is not None:
-            return keys.ins.ins if keys.ins.digest in person.ins else None
-        if keys.is_validated and keys.is_strict and len(person.ins) == 1:
-            return next(iter(person.ins.values())).ins
-        return None
-
-
-def _is_contested(decision: MatchDecision) -> bool:
-    """Say whether the record's INS belongs to another person by what is known."""
-    return decision.guard == SAME_INS_OTHER_TRAITS

@@ -1,7 +1,8 @@
 """One result once: which report a message's OBR group is, and whether it is its newest version.
 
 Pure. The laboratory's own numbers say which report it is; its accept order says which version;
-the status rank only keeps P from replacing F, and F from replacing C.
+the status rank only keeps P from replacing F, and F from replacing C. Who sent it for the
+laboratory, when, in which message and with which software changes nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.codes import is_loinc, is_snomed
 from schemas.ids import id_of
 from schemas.patient import Traits
-from schemas.report import LabReport, ResultStatus
+from schemas.report import Coded, LabReport, Observation, Organisation, ResultStatus
 
 _KEY: Final = b"report-key-v1"
 _ID: Final = b"report-id-v1"
 _CONTENT: Final = b"report-content"
+_STATEMENT: Final = b"report-stated"
 
 
 class PlacementKind(StrEnum):
@@ -57,6 +60,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     person_id: int
     status: ResultStatus
     content_digest: UUID
+    statement_digest: UUID
     sampled_on: str
     offset: int
     """Offset of the message it came with (of the original, when it is replayed)."""
@@ -86,7 +90,7 @@ def report_key(
         occurrence: How many groups before it in the same message have the same number and code.
     """
     number = report.order_number
-    code = report.code.code or report.code.alternate_code or report.code.text
+    code = code_of(report.code)
     if number:
         kind = "filler" if report.filler_order_number else "placer"
         parts = (str(lab_id), kind, number, code, str(occurrence))
@@ -102,10 +106,56 @@ def report_id(key: UUID, message_id: UUID, position: int) -> UUID:
     return id_of(blake2b(text, digest_size=16, person=_ID).digest())
 
 
+def code_of(code: Coded) -> str:
+    """Return what names an examination, whichever of its two codes stands first: LOINC if given."""
+    if code.alternate_code and is_loinc(code.alternate_system) and not is_loinc(code.system):
+        return code.alternate_code
+    return code.code or code.alternate_code or code.text
+
+
 def content_digest(secret: bytes, report: LabReport, traits: Traits) -> UUID:
-    """Return the digest of what a report says and about whom, whatever message it came in."""
-    plain = _encoder.encode((msgspec.structs.replace(report, position=0), traits))
-    return id_of(blake2b(plain, digest_size=16, key=secret, person=_CONTENT).digest())
+    """Return the digest of what a report says and about whom, whatever message it came in.
+
+    Every finding, value, unit, range, note, time of sampling and number counts, and every trait.
+    What a second system of the laboratory may write otherwise does not: the place in the message,
+    ORC-1 (the statuses say it), the time of release, the facility of MSH-4, the HL7 type of a
+    value, and the text and local code beside a standard one.
+    """
+    specimen = report.specimen
+    taken = None
+    if specimen is not None:
+        taken = (
+            specimen.identifier,
+            _named(specimen.type),
+            specimen.collected_at,
+            specimen.received_at,
+        )
+    said = (
+        report.status,
+        code_of(report.code),
+        report.placer_order_number,
+        report.filler_order_number,
+        report.collected_at,
+        report.received_at,
+        taken,
+        tuple(map(_seen, report.observations)),
+        report.notes,
+        report.prescriber,
+        traits,
+    )
+    return id_of(
+        blake2b(_encoder.encode(said), digest_size=16, key=secret, person=_CONTENT).digest()
+    )
+
+
+def statement_digest(content: UUID, report: LabReport) -> UUID:
+    """Return the digest of a content as it was released (OBR-22): that of an exact resend.
+
+    A content that was replaced and comes again is the old statement, late, where it was released
+    at the same time; else the laboratory says it anew.
+    """
+    told = content.bytes + report.reported_at.encode("utf-8", "surrogatepass")
+    return id_of(blake2b(told, digest_size=16, person=_STATEMENT).digest())
 
 
 def place(held: Sequence[HeldReport], incoming: Incoming) -> Placement:
@@ -131,6 +181,47 @@ def _is_another(report: HeldReport, incoming: Incoming) -> bool:
 def _likeness(report: HeldReport, incoming: Incoming) -> int:
     same_person = report.person_id == incoming.person_id
     return 2 * same_person + (report.sampled_on == incoming.sampled_on)
+
+
+def _seen(seen: Observation) -> tuple[object, ...]:
+    return (
+        code_of(seen.code),
+        seen.sub_id,
+        seen.value if seen.coded is None else _named(seen.coded),
+        seen.number,
+        seen.comparator,
+        None if seen.unit is None else seen.unit.code or seen.unit.text,
+        seen.reference_range,
+        seen.interpretations,
+        seen.status,
+        seen.observed_at,
+        None if seen.method is None else _named(seen.method),
+        seen.notes,
+        None if seen.performer is None else _who(seen.performer),
+        seen.document,
+    )
+
+
+def _named(coded: Coded) -> tuple[str, ...]:
+    """Return the standard code of a coded value; where it has none, all it says."""
+    for code, system in (
+        (coded.code, coded.system),
+        (coded.alternate_code, coded.alternate_system),
+    ):
+        if code and (is_snomed(system) or is_loinc(system)):
+            return (code,)
+    return (
+        coded.code,
+        coded.text,
+        coded.system,
+        coded.alternate_code,
+        coded.alternate_text,
+        coded.alternate_system,
+    )
+
+
+def _who(organisation: Organisation) -> str:
+    return organisation.identifier or organisation.name
 
 
 _encoder = msgspec.msgpack.Encoder()

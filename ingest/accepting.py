@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 from ops.runtime.accepting import Accepting, Pace
 
-from .fairness import TokenBucket
+from .token_bucket import TokenBucket
 
 _ACCEPTS_PER_TURN: Final = 64
 
@@ -42,8 +42,9 @@ class PlainServer(Accepting):
         super().__init__(listening, pace, _ACCEPTS_PER_TURN)
         self._factory = factory
 
-    def _take(self, taken: socket.socket, _address: Any) -> Coroutine[Any, Any, None]:
-        return self._connect(taken)
+    def _take(self, taken: socket.socket, _address: Any) -> bool:
+        self._bring(self._connect(taken))
+        return True
 
     async def _connect(self, taken: socket.socket) -> None:
         try:

@@ -84,6 +84,8 @@ class MllpConnection(asyncio.Protocol):
         self.peer: Peer | None = None
         """The laboratory it has proved to be; None on a door in clear text."""
         self.address = ""
+        self.is_spare = False
+        """It is beyond a limit of the door: it is told so, and goes."""
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -107,8 +109,8 @@ class MllpConnection(asyncio.Protocol):
         GATHERED.add(METRICS.received_bytes, len(data))
         self._waiting.extend(self._framer.feed(data))
         self._note_partial()
+        self._share_the_room(len(data))
         self._share_the_turn(len(data))
-        self._share_the_room()
         self._take_waiting()
 
     def eof_received(self) -> bool:
@@ -117,7 +119,8 @@ class MllpConnection(asyncio.Protocol):
         if self._framer.partial:
             METRICS.frames.labels("cut").inc()
         self._close_when_idle()
-        return True
+        # Under TLS the transport ends by itself, and logs a warning for each peer that says more.
+        return self._listener.certificates is None
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the peer. What is in flight becomes durable or not without it; it will resend."""
@@ -139,6 +142,11 @@ class MllpConnection(asyncio.Protocol):
         """The peer reads again."""
         self._write_blocked_at = None
         self._take_waiting()
+
+    def be_spare(self) -> None:
+        """Take nothing but the first message, which is answered with why not."""
+        self.is_spare = True
+        self._line.is_over = True
 
     # ------------------------------------------------------------------ TLS
 
@@ -327,18 +335,27 @@ class MllpConnection(asyncio.Protocol):
         if now != self._turn_at:
             self._turn_at, self._turn_bytes = now, 0
         self._turn_bytes += size
-        if self._turn_bytes > self._limits.turn_bytes and not self._resting:
+        if self._turn_bytes > self._limits.turn_bytes:
+            self._rest(0.0)
+
+    def _rest(self, seconds: float) -> None:
+        """Be read no more for so long; at least until the next turn of the loop."""
+        if not self._resting:
             self._resting = True
-            asyncio.get_running_loop().call_soon(self._rested)
+            asyncio.get_running_loop().call_later(seconds, self._rested)
 
     def _rested(self) -> None:
         self._resting = False
         self._turn_bytes = 0
         self._take_waiting()
 
-    def _share_the_room(self) -> None:
+    def _share_the_room(self, size: int) -> None:
         """Take a place for a large frame, give it back after it, or wait for one unread."""
         is_large = self._framer.partial_bytes > self._limits.large_frame_bytes
+        if is_large:
+            seconds = self._listener.room.rest_after(size, self._listener.now())
+            if seconds > 0.0:
+                self._rest(seconds)
         if is_large and not self._asked_for_room:
             self._asked_for_room = True
             self._waits_for_room = not self._listener.room.ask(self)

@@ -7,7 +7,7 @@ from typing import Final
 
 from ops.runtime.clock import Clock
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Pool, translated
+from ops.runtime.postgres import Pool, lent
 from schemas.errors import HubError
 
 from .fairness import Fairness
@@ -34,18 +34,17 @@ async def share_counts(fairness: Fairness, pool: Pool, clock: Clock) -> None:
     day = clock.now().date()
     counts = fairness.take_counts()
     try:
-        with translated():
-            async with pool.acquire() as connection:
-                if counts:
-                    await connection.execute(
-                        ADD,
-                        [lab_id for lab_id, _, _ in counts],
-                        [at for _, at, _ in counts],
-                        [n for _, _, n in counts],
-                    )
-                if fairness.day != day:
-                    await connection.execute(FORGET, day)
-                rows = await connection.fetch(TOTALS, day)
+        async with lent(pool) as connection:
+            if counts:
+                await connection.execute(
+                    ADD,
+                    [lab_id for lab_id, _, _ in counts],
+                    [at for _, at, _ in counts],
+                    [n for _, _, n in counts],
+                )
+            if fairness.day != day:
+                await connection.execute(FORGET, day)
+            rows = await connection.fetch(TOTALS, day)
     except HubError as error:
         fairness.give_back(counts)
         METRICS.errors.labels("lab_day", error.reason).inc()

@@ -16,7 +16,7 @@ import msgspec
 from ops.runtime.clock import Clock
 from ops.runtime.ids import new_message_id
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.postgres import Connection, Pool, lent, translated
 from ops.runtime.vault import SealClass, Vault
 from schemas.errors import PermanentError, TransientError
 from schemas.patient import Phi
@@ -140,10 +140,9 @@ class InboundStore:
 
     async def positions(self, topic: str, begins: Mapping[int, int]) -> dict[int, int]:
         """Return where each partition goes on; one that is seen for the first time at its begin."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                await connection.execute(BEGIN, topic, list(begins), list(begins.values()))
-                rows = await connection.fetch(POSITIONS, topic)
+        async with lent(self._pool) as connection:
+            await connection.execute(BEGIN, topic, list(begins), list(begins.values()))
+            rows = await connection.fetch(POSITIONS, topic)
         return {row["partition"]: row["next_offset"] for row in rows if row["partition"] in begins}
 
     async def advance(
@@ -168,44 +167,36 @@ class InboundStore:
 
     async def take_turn(self, owner: UUID, seconds: float) -> bool:
         """Say whether it is this owner's turn to read, from now on for so long."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                return (
-                    await connection.fetchval(TURN, owner, timedelta(seconds=seconds))
-                ) is not None
+        async with lent(self._pool) as connection:
+            return (await connection.fetchval(TURN, owner, timedelta(seconds=seconds))) is not None
 
     async def end_turn(self, owner: UUID) -> None:
         """Let another process read at once."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                await connection.execute(END_TURN, owner)
+        async with lent(self._pool) as connection:
+            await connection.execute(END_TURN, owner)
 
     async def waiting(self) -> int:
         """Return how many parked records nobody has resolved."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                return int(await connection.fetchval(WAITING))
+        async with lent(self._pool) as connection:
+            return int(await connection.fetchval(WAITING))
 
     async def purge(self, keep_days: int) -> None:
         """Forget what was resolved so long ago."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                await connection.execute(PURGE, self._clock.now() - timedelta(days=keep_days))
+        async with lent(self._pool) as connection:
+            await connection.execute(PURGE, self._clock.now() - timedelta(days=keep_days))
 
     # ------------------------------------------------------------------ for its operator
 
     async def listed(self, limit: int, *, also_resolved: bool = False) -> list[Parked]:
         """Return parked records, the oldest first."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                rows = await connection.fetch(LIST, also_resolved, limit)
+        async with lent(self._pool) as connection:
+            rows = await connection.fetch(LIST, also_resolved, limit)
         return [Parked(**dict(row)) for row in rows]
 
     async def find(self, parked_id: UUID) -> Parked | None:
         """Return one parked record."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                row = await connection.fetchrow(ONE, parked_id)
+        async with lent(self._pool) as connection:
+            row = await connection.fetchrow(ONE, parked_id)
         return None if row is None else Parked(**dict(row))
 
     async def held(self, parked_id: UUID) -> Held:
@@ -214,9 +205,8 @@ class InboundStore:
         Raises:
             PermanentError: Nothing is (`not_kept`), or its key was destroyed.
         """
-        with translated():
-            async with self._pool.acquire() as connection:
-                sealed = await connection.fetchval(PAYLOAD, parked_id)
+        async with lent(self._pool) as connection:
+            sealed = await connection.fetchval(PAYLOAD, parked_id)
         if sealed is None:
             raise PermanentError("not_kept", "ask the laboratory to send it again")
         return _decoder.decode(self._vault.open(sealed, parked_id.bytes))

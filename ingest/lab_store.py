@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
 
-from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.postgres import Connection, Pool, lent
 
 from .codes import NO_CODES, CodeTable, LocalCode
 from .lab import Lab, LabCertificate, LabLimits
@@ -49,27 +50,47 @@ LEFT JOIN unnest($1::integer[], $2::integer[]) AS k (lab_id, version) ON k.lab_i
 LIST: Final = _SELECT
 ONE: Final = _SELECT + " WHERE l.lab_id = $3"
 
-OF_FACILITY: Final = "SELECT lab_id FROM lab_facility WHERE registry_id = $1"
-
 # Whoever changes the register locks this row first, in a statement of its own: what is read after
 # it is what whoever came before has committed.
 LOCK_REGISTER: Final = "SELECT version FROM register_version FOR UPDATE"
 
-# A facility of another laboratory is not made one of its own. DO UPDATE and not DO NOTHING: the
-# row of whoever was first must come back.
+KNOWN: Final = """
+SELECT lab_id FROM lab WHERE registry_id = $1
+UNION ALL
+SELECT lab_id FROM lab_facility WHERE registry_id = $1
+"""
+# Under the lock of the register: two doors that see the last free place one after the other.
 REGISTER: Final = """
 INSERT INTO lab (registry_id, name) SELECT $1, $1
-WHERE NOT EXISTS (SELECT 1 FROM lab_facility f WHERE f.registry_id = $1)
-ON CONFLICT (registry_id) DO UPDATE SET registry_id = EXCLUDED.registry_id
+WHERE (SELECT count(*) FROM lab) < $2
 RETURNING lab_id
+"""
+# Its number and not its name: what a sender writes into MSH-4 may be anything, and the chain
+# forgets nothing.
+NOTE: Final = """
+SELECT audit_append('hub', 'lab_registered', 'laboratory ' || $1::integer, 'seen first now')
 """
 
 
-class PostgresLabStore:
-    """`LabStore` on the tables of the register."""
+@asynccontextmanager
+async def changing(connection: Connection) -> AsyncIterator[None]:
+    """Change the register in a block: one transaction, behind whoever changes it now."""
+    async with connection.transaction():
+        await connection.execute(LOCK_REGISTER)
+        yield
 
-    def __init__(self, pool: Pool) -> None:
+
+class PostgresLabStore:
+    """`LabStore` on the tables of the register.
+
+    Args:
+        pool: Connections to the database.
+        max_labs: From so many laboratories on nobody is registered at first sight.
+    """
+
+    def __init__(self, pool: Pool, *, max_labs: int = 10_000) -> None:
         self._pool = pool
+        self._max_labs = max_labs
         self._held: dict[int, tuple[int, CodeTable]] = {}
         self._version: int | None = None
         self._read: list[Lab] = []
@@ -80,15 +101,14 @@ class PostgresLabStore:
         One number is asked for; only when it moved is the register read (4,500 rows are 1 MB), and
         of mapping tables those that changed.
         """
-        with translated():
-            async with self._pool.acquire() as connection:
-                # The number first: what is read after it can only be newer, and is read again.
-                version = await connection.fetchval(VERSION)
-                if version == self._version:
-                    return self._read
-                held = dict(self._held)
-                versions = [number for number, _ in held.values()]
-                rows = await connection.fetch(LIST, list(held), versions)
+        async with lent(self._pool) as connection:
+            # The number first: what is read after it can only be newer, and is read again.
+            version = await connection.fetchval(VERSION)
+            if version == self._version:
+                return self._read
+            held = dict(self._held)
+            versions = [number for number, _ in held.values()]
+            rows = await connection.fetch(LIST, list(held), versions)
         labs = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             labs += [_lab(row, held) for row in rows[start : start + _ROWS_AT_ONCE]]
@@ -99,22 +119,20 @@ class PostgresLabStore:
 
     async def one(self, lab_id: int) -> Lab | None:
         """Return a laboratory as it stands now, None where no such one is registered."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                return await _one(connection, lab_id)
+        async with lent(self._pool) as connection:
+            return await _one(connection, lab_id)
 
-    async def register(self, registry_id: str) -> Lab:
-        """Insert in state `onboarding`, or read what is there: the laboratory or the facility."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                async with connection.transaction():
-                    await connection.execute(LOCK_REGISTER)
-                    lab_id = await connection.fetchval(REGISTER, registry_id)
+    async def register(self, registry_id: str) -> Lab | None:
+        """Insert in state `onboarding`, audited, or read what is there; None where it is full."""
+        async with lent(self._pool) as connection:
+            async with changing(connection):
+                lab_id = await connection.fetchval(KNOWN, registry_id)
                 if lab_id is None:
-                    lab_id = await connection.fetchval(OF_FACILITY, registry_id)
-                lab = await _one(connection, lab_id)
-        assert lab is not None, "no laboratory is ever deleted"
-        return lab
+                    lab_id = await connection.fetchval(REGISTER, registry_id, self._max_labs)
+                    if lab_id is None:
+                        return None
+                    await connection.execute(NOTE, lab_id)
+            return await _one(connection, lab_id)
 
 
 async def _one(connection: Connection, lab_id: int) -> Lab | None:

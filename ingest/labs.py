@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from ops.runtime.clock import Clock, SystemClock
 from ops.runtime.metrics import METRICS
-from schemas.errors import HubError
+from schemas.errors import HubError, TransientError
 
 from .lab import Lab, LabCertificate, LabLimits, Peer, expiry_of, may_speak, profile_of
 from .lab_store import PostgresLabStore
@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 MAX_TOKEN_CHARACTERS: Final = 200
+FIRST_SIGHT_FULL: Final = "first_sight_full"
+"""Our code of what a sender is answered that would have been registered, were there a place."""
 
 
 class LabStore(Protocol):
@@ -44,8 +46,11 @@ class LabStore(Protocol):
         """Return every laboratory; the same object again says that nothing has changed."""
         ...
 
-    async def register(self, registry_id: str) -> Lab:
-        """Return the laboratory of this registry id or facility, made if it was not there."""
+    async def register(self, registry_id: str) -> Lab | None:
+        """Return the laboratory of this registry id or facility, made if it was not there.
+
+        None where there are as many already as may be when one more is made.
+        """
         ...
 
 
@@ -67,7 +72,7 @@ class LabRegister:
     Args:
         store: Where the register is kept.
         register_unknown: Whether a facility seen for the first time is registered.
-        max_pending: The most registrations under way at once; beyond, the sender is refused.
+        max_pending: The most registrations under way at once; beyond, the sender is to try again.
         clock: Says which certificates hold now.
         keeper: Keeps what was read on disk; None: nothing is kept.
     """
@@ -92,7 +97,8 @@ class LabRegister:
         self._by_fingerprint: dict[bytes, tuple[Lab, LabCertificate]] = {}
         self._by_subject: dict[str, Lab] = {}
         self._by_token: dict[bytes, Lab] = {}
-        self._pending: dict[str, asyncio.Future[Lab]] = {}
+        self._pending: dict[str, asyncio.Future[Lab | None]] = {}
+        self._is_full = False
 
     def __len__(self) -> int:
         return len({lab.lab_id for lab in self._labs.values()})
@@ -134,20 +140,25 @@ class LabRegister:
         """Return the laboratory, registered now if that is allowed; None when it is refused.
 
         Raises:
-            TransientError: The register cannot be asked now.
+            TransientError: The register cannot be asked now, or is full (`first_sight_full`).
         """
         known = self._labs.get(registry_id)
         if known is not None or not self._register_unknown:
             return known
         pending = self._pending.get(registry_id)
         if pending is None:
+            if self._is_full:  # until the next look, a flood of names asks the database nothing
+                raise _full()
             if len(self._pending) >= self._max_pending:
                 METRICS.limit_hits.labels("pending_registrations").inc()
-                return None
+                raise TransientError("not_now", "many register at once: send it again in a minute")
             pending = asyncio.ensure_future(self._store.register(registry_id))
             self._pending[registry_id] = pending
             pending.add_done_callback(lambda _: self._pending.pop(registry_id, None))
         lab = await asyncio.shield(pending)
+        if lab is None:
+            self._is_full = True
+            raise _full()
         self._labs[registry_id] = lab
         return lab
 
@@ -179,6 +190,7 @@ class LabRegister:
             TransientError: The database is away; the copy in memory stays as it was.
         """
         labs, now = await self._store.all(), self._clock.now()
+        self._is_full = False
         changed = labs is not self._read
         if changed:
             self.take(labs, now)
@@ -209,3 +221,10 @@ class LabRegister:
         METRICS.certificate_days.set(days)
         for name in ("expired", "under_7_days", "under_30_days", "later"):
             METRICS.certificates.labels(name).set(getattr(expiry, name))
+
+
+def _full() -> TransientError:
+    METRICS.limit_hits.labels("first_sight").inc()
+    return TransientError(
+        FIRST_SIGHT_FULL, "labdispatch labs add, or raise max_labs_at_first_sight"
+    )

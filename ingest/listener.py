@@ -38,7 +38,7 @@ class MllpListener:
     ) -> None:
         self.acceptor = acceptor
         self.limits = limits
-        self.room = Room(limits.large_frames)
+        self.room = Room(limits.large_frames, limits.large_frame_bytes_per_second)
         self.fairness = fairness or Fairness()
         self.turns = Turns(
             lambda callback: asyncio.get_running_loop().call_soon(callback), limits.turn_frames
@@ -48,6 +48,8 @@ class MllpListener:
         """Set on a TLS door: who a peer's certificate says it is."""
         self._connections: set[MllpConnection] = set()
         self._per_address: dict[str, int] = {}
+        self._spare = 0
+        """Of the connections, those that are beyond a limit."""
         self._empty = asyncio.Event()
         self._server: PlainServer | TlsServer | None = None
         self._keepers: list[asyncio.Task[None]] = []
@@ -97,18 +99,33 @@ class MllpListener:
         return connection if self.admit(connection) else None
 
     def admit(self, connection: MllpConnection) -> bool:
-        """Count a peer in; False when a limit of connections is reached."""
+        """Count a peer in; False when a limit of connections is reached.
+
+        Of those that are too many a few are let in all the same: one that sends a message hears why
+        it has to go. Beyond them there is nobody whom an answer could reach for sure.
+        """
         address = connection.address
-        if self.stopping or len(self._connections) >= self.limits.max_connections:
+        if self.stopping:
             METRICS.limit_hits.labels("connections").inc()
             return False
-        if self._per_address.get(address, 0) >= self.limits.max_connections_per_address:
-            METRICS.limit_hits.labels("connections_per_address").inc()
-            return False
+        over = self._limit_reached(address)
+        if over:
+            METRICS.limit_hits.labels(over).inc()
+            if self._spare >= self.limits.spare_connections:
+                return False
+            self._spare += 1
+            connection.be_spare()
         self._per_address[address] = self._per_address.get(address, 0) + 1
         self._connections.add(connection)
         METRICS.connections.inc()
         return True
+
+    def _limit_reached(self, address: str) -> str:
+        if len(self._connections) - self._spare >= self.limits.max_connections:
+            return "connections"
+        if self._per_address.get(address, 0) >= self.limits.max_connections_per_address:
+            return "connections_per_address"
+        return ""
 
     def forget(self, connection: MllpConnection) -> None:
         """Count a peer out."""
@@ -118,6 +135,8 @@ class MllpListener:
         if not self._connections:
             self._empty.set()
         METRICS.connections.dec()
+        if connection.is_spare:
+            self._spare -= 1
         left = self._per_address.get(connection.address, 1) - 1
         if left > 0:
             self._per_address[connection.address] = left

@@ -93,6 +93,8 @@ class Framer:
         if self._is_one_frame(data):
             self._garbage = b""
             return [Frame(data[1:-2])]
+        if self._in_frame and self._goes_on(data):
+            return []
         out: list[Frame | FramingError] = []
         buffer: bytes | bytearray = data
         if self._buffer:
@@ -143,6 +145,28 @@ class Framer:
             and data.find(b"\x1c") == len(data) - len(_END)
             and data.find(_VT, 1) < 0
         )
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Take a packet that neither ends a frame nor begins one, in it or across its edge.
+
+        Of a large frame nearly every packet is such a one, and of a skipped one as many as a peer
+        likes to send: two letters are looked for, and nothing is searched, copied or cut.
+        """
+        tail = self._buffer[-_MARK_BYTES:]
+        if len(data) < _MARK_BYTES or any(
+            part.find(mark) >= 0 for mark in (b"\x1c", _VT) for part in (data, tail)
+        ):
+            return False
+        if self._skipped:
+            self._skipped += len(self._buffer) + len(data) - _MARK_BYTES
+            self._buffer = bytearray(data[-_MARK_BYTES:])
+            self._scan = 0
+            return True
+        if len(self._buffer) + len(data) > self._max:
+            return False
+        self._buffer += data
+        self._scan = len(self._buffer) - _MARK_BYTES
+        return True
 
     def _find_start(
         self, buffer: bytes | bytearray, at: int, out: list[Frame | FramingError]

@@ -31,13 +31,16 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     min_bytes_per_second: int = 100
     max_connections: int = 6_000
     max_connections_per_address: int = 6_000
+    spare_connections: int = 0
+    """Beyond both: let in to be told so in the answer to their first message."""
     accepts_per_second: float = 1_000.0
     large_frame_bytes: int = 64 * 1024
     """A partial frame beyond this takes one of the places for large ones."""
     large_frames: int = 16
+    large_frame_bytes_per_second: int = 32 * 1024 * 1024
     turn_bytes: int = 64 * 1024
     """What is read of one connection before the others come."""
-    turn_frames: int = 2
+    turn_frames: int = 8
     """Messages judged in one turn of the loop."""
     window_frames: int = 32
     window_bytes: int = 8 * 1024 * 1024

@@ -24,6 +24,7 @@ from ops.register.access import Gate
 from ops.register.credential_routes import credential_routes
 from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
+from ops.runtime.health import Readiness
 from ops.runtime.metrics import METRICS, render
 from ops.tokens import is_valid
 from routing.streams import StreamReader, encode_line
@@ -47,8 +48,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     more_routes: list[ControllerRouterHandler] = []
     """Routes of other doors (files)."""
-    not_ready: Callable[[], Awaitable[list[str]]]
-    """Names what is not ready; empty when all is."""
+    readiness: Callable[[], Awaitable[Readiness]]
+    """Names what is away."""
     desk: Desk | None = None
     """Of the register; None: it is not served."""
 
@@ -125,17 +126,18 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
         """Answer `ok` as long as the process answers at all."""
         return "ok\n"
 
-    @get("/readyz", media_type=MediaType.TEXT, summary="Can the hub take and give results")
+    @get("/readyz", media_type=MediaType.TEXT, summary="Can the hub take messages")
     async def readyz() -> Response[str]:
-        """Answer 200, or 503 with the names of what is not ready."""
-        missing = await parts.not_ready()
-        if missing:
+        """Answer 200 while messages can be taken, else 503; name what is away in both cases."""
+        found = await parts.readiness()
+        if found.missing:
             return Response(
-                "not ready: " + ", ".join(missing) + "\n",
+                f"not ready: {', '.join(found.missing + found.without)}\n",
                 status_code=503,
                 media_type=MediaType.TEXT,
             )
-        return Response("ready\n", media_type=MediaType.TEXT)
+        without = f", without {', '.join(found.without)}" if found.without else ""
+        return Response(f"ready{without}\n", media_type=MediaType.TEXT)
 
     @get("/metrics", media_type="text/plain; version=0.0.4", summary="Figures of all processes")
     async def metrics() -> bytes:

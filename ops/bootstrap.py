@@ -12,14 +12,21 @@ from typing import Any
 
 import msgspec
 
+from dedup.case_store import CaseStore
+from dedup.key_function import KeyFunction
+from dedup.persons import Bounds
+from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.fairness_store import share_counts
+from ingest.lab_share import Places
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
+from ops.casework import Casework
+from ops.companions import Companions
 from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
@@ -38,6 +45,10 @@ from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.runtime.worker import Worker, WorkerSettings
+from ops.stewards.acts import Stewards
+from ops.stewards.reemitting import Reemitter
+from ops.stewards.script import Script
+from ops.stewards.sources import Sources
 from routing.relay import Relay
 from routing.router import Router, load_own_rules
 from routing.streams import StreamReader
@@ -150,19 +161,24 @@ async def open_hub(
         await opened.pool.close()
 
 
-async def open_door(hub: Hub) -> Door:
+async def open_door(hub: Hub, places: Places | None = None) -> Door:
     """Return the parts of a process that takes messages; `appender.start` is the caller's.
 
     On the cluster what is read of the register is kept on disk, so that the next start needs no
     database.
+
+    Args:
+        hub: The instance.
+        places: Counts connections together with the doors beside this one.
 
     Raises:
         TransientError: The register cannot be read.
     """
     settings = hub.settings
     register = LabRegister(
-        PostgresLabStore(hub.pool),
+        PostgresLabStore(hub.pool, max_labs=settings.max_labs_at_first_sight),
         register_unknown=settings.registers_unknown,
+        max_pending=settings.registrations_at_once,
         clock=hub.clock,
         keeper=_keeper(hub) if hub.is_cluster else None,
     )
@@ -198,7 +214,8 @@ async def open_door(hub: Hub) -> Door:
                 loop_repeats=settings.loop_repeats,
                 loop_seconds=settings.loop_seconds,
                 loop_keys=settings.loop_keys,
-            )
+            ),
+            places,
         ),
     )
     if hub.held is None:
@@ -220,8 +237,10 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         min_bytes_per_second=settings.min_bytes_per_second,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
+        spare_connections=settings.spare_connections,
         large_frame_bytes=settings.large_frame_bytes,
         large_frames=settings.large_frames,
+        large_frame_bytes_per_second=settings.large_frame_bytes_per_second,
         turn_bytes=settings.turn_bytes,
         window_frames=settings.window_frames,
         window_bytes=settings.window_bytes,
@@ -232,38 +251,96 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
     return MllpListener(acceptor, limits, acceptor.fairness)
 
 
-def dispatcher_of(hub: Hub) -> Dispatcher:
-    """Return what handles a batch."""
-    vault = hub.vault
-    store = DedupStore(vault)
-    return Dispatcher(
-        pool=hub.pool,
-        log=hub.log,
-        preparer=Preparer(vault, person_secret=vault.secret("person"), realm=hub.realm),
-        store=store,
-        resolver=Resolver(store),
-        publisher=Publisher(
-            router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
-            vault=vault,
-            body_secret=vault.secret("body"),
-            realm=hub.realm,
-        ),
-        clock=hub.clock,
-        secrets=DispatchSecrets(report=vault.secret("report")),
-        max_keys=hub.settings.dispatch_batch_keys,
-        keep_raw=hub.is_cluster,
-        labs=PostgresLabStore(hub.pool),
-        tally=Tally(vault, vault.secret("unmapped")),
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much is looked at to find a person."""
+    return Bounds(
+        key_persons=settings.identity_key_persons,
+        aliases=settings.identity_aliases,
+        narrowed_persons=settings.identity_narrowed_persons,
+        hot_keys=settings.identity_hot_keys,
     )
 
 
-def worker_of(hub: Hub) -> Worker:
+def dispatcher_of(hub: Hub) -> Dispatcher:
+    """Return what handles a batch."""
+    vault = hub.vault
+    settings = hub.settings
+    keys = KeyFunction(hub.realm, vault.secret("person"))
+    budget = ReviewBudget(settings.review_share, settings.review_burst)
+    store = DedupStore(vault, bounds_of(settings), budget)
+    preparer = Preparer(vault, keys)
+    labs = PostgresLabStore(hub.pool)
+    cases = CaseStore(settings.dispatch_case_reports)
+    secret = vault.secret("report")
+    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
+    casework = Casework(cases, store, companions, secret=secret)
+    publisher = Publisher(
+        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        vault=vault,
+        body_secret=vault.secret("body"),
+        realm=hub.realm,
+        cases=cases,
+    )
+    return Dispatcher(
+        pool=hub.pool,
+        log=hub.log,
+        preparer=preparer,
+        store=store,
+        resolver=Resolver(store, keys),
+        publisher=publisher,
+        casework=casework,
+        clock=hub.clock,
+        secrets=DispatchSecrets(report=secret),
+        max_keys=hub.settings.dispatch_batch_keys,
+        keep_raw=hub.is_cluster,
+        labs=labs,
+        tally=Tally(vault, vault.secret("unmapped")),
+        stewards=stewards_of(hub, store, preparer, publisher, casework),
+    )
+
+
+def stewards_of(
+    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
+) -> Stewards:
+    """Return what changes identities, on the same parts as dispatch."""
+    settings = hub.settings
+    sources = Sources(
+        preparer,
+        PostgresLabStore(hub.pool),
+        report_secret=hub.vault.secret("report"),
+        from_copy=hub.is_cluster,
+    )
+    reemitter = Reemitter(
+        store,
+        sources,
+        publisher,
+        casework,
+        page=settings.steward_page,
+        most=settings.steward_reports,
+    )
+    script = Script(
+        pool=hub.pool,
+        store=store,
+        reemitter=reemitter,
+        publisher=publisher,
+        clock=hub.clock,
+        most_persons=settings.steward_persons,
+    )
+    return Stewards(
+        script,
+        sources,
+        four_eyes=settings.review_four_eyes,
+        most=settings.steward_reports,
+    )
+
+
+def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
     """Return the dispatch worker."""
     settings = hub.settings
     return Worker(
         hub.pool,
         hub.log,
-        dispatcher_of(hub),
+        dispatcher or dispatcher_of(hub),
         partitions=hub.instance.partitions,
         settings=WorkerSettings(
             linger_seconds=settings.dispatch_linger_seconds,
@@ -290,6 +367,7 @@ def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
         bootstrap=settings.kafka_bootstrap,
         client_id=f"labdispatch-{client_id}",
         deadline_seconds=settings.kafka_deadline_seconds,
+        security=settings.kafka_security,
     )
 
 

@@ -85,7 +85,9 @@ def _say(what: Any, *, as_json: bool) -> None:
     import msgspec
 
     if as_json:
-        sys.stdout.write(msgspec.json.encode(what).decode() + "\n")
+        from ops.printing import print_json
+
+        print_json(what)
         return
     for name, value in msgspec.to_builtins(what).items():
         sys.stdout.write(f"{name.replace('_', ' '):<12} {value}\n")

@@ -17,12 +17,18 @@ from ingest.ack import build_acks, framing_finding, not_now
 from ingest.fairness import Line
 from ingest.header import Header, HeaderError, read_header
 from ingest.judge import Ruling
-from ingest.lab import Peer
+from ingest.lab import Lab, Peer
+from ingest.labs import LabRegister
 from ingest.listener import ListenerLimits, MllpListener
+from ingest.peers import CertificateDoor
+from ops.opening import read_held
 from ops.runtime.clock import Clock
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
+from ops.runtime.tls import TlsMaterial
+from ops.tls_doors import certificate_door
+from schemas.errors import HubError, TransientError
 from schemas.finding import Finding
 
 _log = get_logger(__name__)
@@ -79,12 +85,15 @@ class Meanwhile:
     Args:
         settings: Port and bounds.
         clock: The time of an answer.
-        opens: False for a port that speaks TLS: without the register nobody could be let in.
+        material: Of a port that speaks TLS: it opens with the copy of the register on disk, for
+            who is in that; without a copy nobody could be known, and it refuses.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, *, opens: bool = True) -> None:
+    def __init__(self, settings: Settings, clock: Clock, material: TlsMaterial | None) -> None:
         self.counts = DoorCounts()
         self._settings = settings
+        self._clock = clock
+        self._material = material
         limits = ListenerLimits(
             max_frame_bytes=settings.max_frame_bytes,
             max_connections=settings.max_connections,
@@ -92,37 +101,75 @@ class Meanwhile:
             accepts_per_second=settings.accepts_per_second,
         )
         self._listener = MllpListener(ClosedDoor(clock, self.counts), limits)
-        self._opens = opens and settings.mllp_port != 0
-        self._task = asyncio.create_task(self._open())
+        self.opening = asyncio.create_task(self._open())
+        """Done once the port is open, or will not be."""
 
     async def end(self) -> None:
         """Answer what was taken, close, and let the real door have the port."""
-        self._task.cancel()
+        self.opening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+            await self.opening
         await self._listener.stop(_STOP_SECONDS)
 
     async def _open(self) -> None:
         settings = self._settings
-        if not self._opens:
+        if settings.mllp_port == 0:
             return
         await asyncio.sleep(settings.log_away_seconds)
+        tls = None
+        if self._material is not None:
+            try:
+                tls = self._known_peers(self._material)
+            except HubError as error:
+                _log.error("closed_door_refuses", reason=error.reason, remedy=error.remedy)
+                return
         try:
             await self._listener.start(
-                settings.mllp_host, settings.mllp_port, reuse_port=settings.mllp_share_port
+                settings.mllp_host,
+                settings.mllp_port,
+                reuse_port=settings.mllp_share_port,
+                tls=tls,
             )
         except OSError:
             return  # whoever has the port answers, or the real door will say that it is taken
         METRICS.door_closed.set(1)
         _log.error("door_closed", reason=REASON, remedy="bring back what the process waits for")
 
+    def _known_peers(self, material: TlsMaterial) -> CertificateDoor | None:
+        """Return who is let in, by the copy of the register on disk.
+
+        Raises:
+            TransientError: There is none, or none that may be used.
+            FatalError: The keys are damaged.
+        """
+        held = read_held(self._settings, self._clock)
+        if held is None:
+            raise TransientError(
+                "no_register_copy", "without the register nobody can be known: start the database"
+            )
+        register = LabRegister(NobodyElse(), register_unknown=False, clock=self._clock)
+        register.take(held.labs, held.taken_at)
+        return certificate_door(self._settings, material, register, self._clock)
+
+
+class NobodyElse:
+    """A register's store while there is none to ask."""
+
+    async def all(self) -> list[Lab]:
+        """Refuse: nothing is read here."""
+        raise TransientError("database_away", "the copy on disk is all there is")
+
+    async def register(self, registry_id: str) -> Lab | None:  # noqa: ARG002 - nobody is
+        """Register nobody."""
+        return None
+
 
 @asynccontextmanager
 async def answering_meanwhile(
-    settings: Settings, clock: Clock, *, opens: bool = True
+    settings: Settings, clock: Clock, material: TlsMaterial | None = None
 ) -> AsyncIterator[Meanwhile]:
     """Answer AR 207 while the block opens what a door needs, if that takes long."""
-    meanwhile = Meanwhile(settings, clock, opens=opens)
+    meanwhile = Meanwhile(settings, clock, material)
     try:
         yield meanwhile
     finally:

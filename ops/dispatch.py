@@ -2,28 +2,39 @@
 
 It reads like the guarantee it keeps (docs/guarantees/exactly-one-outcome.md): fence, inbox, locks,
 look-up, decide, version, route, diff, outcomes, offsets, outbox, commit. All of it or nothing; a
-commit whose result is unknown is settled by the fence of the next batch.
+commit whose result is unknown is settled by the fence of the next batch. What stewards change goes
+the same way by `Dispatcher.stewards` (ops/stewards/script.py): the same locks in the same order.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from dedup.resolver import Resolution, Resolver, Subject
-from dedup.store import DedupStore, VersionRow
+from dedup.resolver import Resolution, Resolver
+from dedup.store import DedupStore
 from ingest.judge import LabProfile
 from ingest.labs import PostgresLabStore, profile_of
-from ops.inbox import Passed, pass_inbox
+from ops.batch_parts import (
+    Unit,
+    by_keys,
+    count,
+    due_of,
+    outcomes_of,
+    subject_of,
+    unit_of,
+    versions_of,
+)
+from ops.casework import Casework, Worked
+from ops.inbox import pass_inbox
 from ops.outcomes import OutcomeRow, read_raw, write_outcomes
 from ops.placing import Keyed, Placed, Shelf, key_reports
 from ops.prepare import Prepared, Preparer
-from ops.publishing import Due, Published, Publisher
+from ops.publishing import Published, Publisher
 from ops.register.tally import Tally
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
@@ -32,17 +43,11 @@ from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from ops.runtime.worker import FenceLost
+from ops.stewards.acts import Stewards
+from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
 from schemas.errors import PermanentError, pure_step
-from schemas.finding import Finding
-from schemas.outcome import (
-    Dispatched,
-    Duplicate,
-    DuplicateReason,
-    Outcome,
-    Parked,
-    ParkReason,
-)
+from schemas.outcome import Parked, ParkReason
 
 _log = get_logger(__name__)
 
@@ -57,17 +62,6 @@ UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
 FROM unnest($1::integer[], $2::bigint[]) AS moved (partition, next_offset)
 WHERE p.partition = moved.partition
 """
-
-
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """What one transaction handles: items, from where progress stands to where it will stand."""
-
-    items: list[Prepared]
-    positions: dict[int, int]
-    next_offsets: dict[int, int]
-    ends: Mapping[tuple[int, int], int]
-    """Place of a partition's last record in the batch -> where the batch ends there, which may lie
-    beyond the next offset (control records)."""
 
 
 class DispatchSecrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +84,15 @@ class Dispatcher:
         store: The tables of dedup.
         resolver: Finds persons.
         publisher: Routes, and writes what the streams hold.
+        casework: Keeps the cases of persons.
         clock: Says when it was decided.
         secrets: Keys of digests.
         max_keys: The most blocking keys of one transaction.
         keep_raw: Whether the sealed record is copied into the database (cluster).
         labs: The register, for what is mapped again.
         tally: Counts for conformance and unmapped values.
+        stewards: The other entry points of the script: merge, unmerge, verdicts, oppositions, and
+            what is emitted again.
     """
 
     def __init__(
@@ -107,12 +104,14 @@ class Dispatcher:
         store: DedupStore,
         resolver: Resolver,
         publisher: Publisher,
+        casework: Casework,
         clock: Clock,
         secrets: DispatchSecrets,
         max_keys: int,
         keep_raw: bool,
         labs: PostgresLabStore,
         tally: Tally,
+        stewards: Stewards,
     ) -> None:
         self._pool = pool
         self._log = log
@@ -120,12 +119,14 @@ class Dispatcher:
         self._store = store
         self._resolver = resolver
         self._publisher = publisher
+        self._casework = casework
         self._clock = clock
         self._secrets = secrets
         self._max_keys = max_keys
         self._keep_raw = keep_raw
         self._labs = labs
         self._tally = tally
+        self.stewards = stewards
 
     async def handle(
         self,
@@ -139,8 +140,8 @@ class Dispatcher:
         stands = dict(positions)
         lasts = {record.partition: record.offset for record in records}
         ends = {(p, offset): next_offsets[p] for p, offset in lasts.items()}
-        for part in _by_keys(items, self._max_keys):
-            unit = _unit(part, stands, ends)
+        for part in by_keys(items, self._max_keys):
+            unit = unit_of(part, stands, ends)
             await self._settle(unit)
             stands.update(unit.next_offsets)
 
@@ -161,10 +162,10 @@ class Dispatcher:
                 return
             METRICS.bisections.inc()
             half = len(unit.items) // 2
-            first = _unit(unit.items[:half], unit.positions, unit.ends)
+            first = unit_of(unit.items[:half], unit.positions, unit.ends)
             await self._settle(first)
             stands = {**unit.positions, **first.next_offsets}
-            await self._settle(_unit(unit.items[half:], stands, unit.ends))
+            await self._settle(unit_of(unit.items[half:], stands, unit.ends))
 
     async def _park(self, unit: Unit, error: PermanentError) -> None:
         """Park one message together with its offset step, in a transaction of its own."""
@@ -196,38 +197,41 @@ class Dispatcher:
                 async with connection.transaction():
                     await _fence(connection, unit.positions)
                     hit("dispatch.after_fence")
-                    rows, published = await self._work(connection, unit, at)
+                    rows, published, worked = await self._work(connection, unit, at)
                     hit("dispatch.before_outbox")
                     await self._publisher.write_events(connection, published, at)
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
-        _count(rows, published, self._clock.now(), time.perf_counter() - started)
+        count(rows, published, self._clock.now(), time.perf_counter() - started)
+        worked.count()
 
     async def _work(
         self, connection: Connection, unit: Unit, at: datetime
-    ) -> tuple[list[OutcomeRow], Published]:
+    ) -> tuple[list[OutcomeRow], Published, Worked]:
         passed = await pass_inbox(self._store, connection, unit.items, at)
         fresh = [
             item
             for item in passed.items
             if item.mapped is not None and item.record.offset_place not in passed.duplicates
         ]
-        subjects = [_subject(item) for item in fresh]
+        subjects = [subject_of(item) for item in fresh]
         resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
+        opposed = await note_and_ask(connection, resolutions, at)
         placed = await self._place(connection, fresh, resolutions, at)
         due = [
             due
             for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
-            for due in _due(item, resolution, reports)
+            for due in due_of(item, resolution, reports, opposed)
         ]
-        published = await self._publisher.prepare(connection, due, at)
-        rows = _outcomes(passed, fresh, resolutions, placed)
+        worked = await self._casework.settle(connection, due, at)
+        published = await self._publisher.prepare(connection, worked.due, at)
+        rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
         await self._tally.write(connection, unit.items, rows, at)
         await connection.execute(
             ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
         )
-        return rows, published
+        return rows, published, worked
 
     async def _place(
         self,
@@ -242,14 +246,9 @@ class Dispatcher:
         held = await self._store.reports_for_update(
             connection, {k.key for reports in keyed for k in reports}
         )
-        replayed = {
-            report.report_id
-            for item, reports in zip(fresh, keyed, strict=True)
-            if item.settles is not None
-            for k in reports
-            for report in held.get(k.key, ())
-        }
-        known = await self._store.known_contents(connection, replayed)
+        known = await self._store.known_contents(
+            connection, {report.report_id for reports in held.values() for report in reports}
+        )
         shelf = Shelf(held, known)
         placed = []
         with pure_step():
@@ -258,7 +257,7 @@ class Dispatcher:
                 placed.append(
                     [shelf.put(k, item.source, resolution, is_replay=is_replay) for k in reports]
                 )
-        await self._store.write_reports(connection, _versions(placed), at)
+        await self._store.write_reports(connection, versions_of(placed), at)
         return placed
 
     def _keyed(self, item: Prepared) -> tuple[Keyed, ...]:
@@ -300,126 +299,9 @@ class Dispatcher:
                 return await read_raw(connection, partition, offset)
 
 
-# -------------------------------------------------------------------------------- parts, pure
-
-
-def _by_keys(items: Sequence[Prepared], most: int) -> list[list[Prepared]]:
-    """Cut a batch into runs of at most so many blocking keys, each with one message at least."""
-    parts: list[list[Prepared]] = []
-    keys = 0
-    for item in items:
-        more = len(item.keys.blocking) if item.keys is not None else 0
-        if not parts or keys + more > most:
-            parts.append([])
-            keys = 0
-        parts[-1].append(item)
-        keys += more
-    return parts
-
-
-def _unit(
-    items: list[Prepared], stands: Mapping[int, int], ends: Mapping[tuple[int, int], int]
-) -> Unit:
-    """Return the unit of some items that follow each other in each partition."""
-    lasts = {item.record.partition: item.record.offset for item in items}
-    return Unit(
-        items=items,
-        positions={partition: stands[partition] for partition in lasts},
-        next_offsets={p: ends.get((p, offset), offset + 1) for p, offset in lasts.items()},
-        ends=ends,
-    )
-
-
 async def _fence(connection: Connection, positions: Mapping[int, int]) -> None:
     rows = await connection.fetch(FENCE, sorted(positions))
     held = {row["partition"]: row["next_offset"] for row in rows}
     moved = {partition for partition, at in positions.items() if held.get(partition) != at}
     if moved:
         raise FenceLost(frozenset(moved))
-
-
-def _subject(item: Prepared) -> Subject:
-    assert item.mapped is not None
-    assert item.keys is not None
-    return Subject(
-        traits=item.mapped.traits,
-        keys=item.keys,
-        partition=item.record.partition,
-        offset=item.record.offset,
-    )
-
-
-def _versions(placed: Sequence[Sequence[Placed]]) -> list[VersionRow]:
-    return [p.version for reports in placed for p in reports if p.version is not None]
-
-
-def _due(item: Prepared, resolution: Resolution, reports: Sequence[Placed]) -> list[Due]:
-    assert item.mapped is not None
-    return [
-        Due(source=item.source, message=item.mapped, resolution=resolution, placed=placed)
-        for placed in reports
-        if placed.routes
-    ]
-
-
-def _outcomes(
-    passed: Passed,
-    fresh: Sequence[Prepared],
-    resolutions: Sequence[Resolution],
-    placed: Sequence[Sequence[Placed]],
-) -> list[OutcomeRow]:
-    decided = {
-        item.record.offset_place: (resolution, reports)
-        for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
-    }
-    rows = []
-    for item in passed.items:
-        place = item.record.offset_place
-        if place in passed.duplicates:
-            original = passed.duplicates[place]
-            same = Duplicate(reason=DuplicateReason.SAME_MESSAGE, original=original)
-            rows.append(OutcomeRow(record=item.record, outcome=same))
-        elif place in decided:
-            rows.append(_decided(item, *decided[place]))
-        else:
-            assert item.outcome is not None
-            rows.append(
-                OutcomeRow(
-                    record=item.record,
-                    outcome=item.outcome,
-                    findings=item.findings,
-                    settles=item.settles,
-                )
-            )
-    return rows
-
-
-def _decided(item: Prepared, resolution: Resolution, reports: Sequence[Placed]) -> OutcomeRow:
-    ids = tuple(placed.report_id for placed in reports)
-    nothing_new = not any(placed.version or placed.routes for placed in reports)
-    outcome: Outcome = Dispatched(report_ids=ids)
-    if nothing_new and reports and item.settles is None:
-        outcome = Duplicate(reason=DuplicateReason.SAME_CONTENT, report_ids=ids)
-    more: tuple[Finding, ...] = tuple(p.finding for p in reports if p.finding is not None)
-    return OutcomeRow(
-        record=item.record,
-        outcome=outcome,
-        person_id=resolution.person_id,
-        findings=item.findings + more,
-        settles=item.settles,
-    )
-
-
-def _count(rows: Sequence[OutcomeRow], published: Published, now: datetime, seconds: float) -> None:
-    METRICS.batch_messages.observe(len(rows))
-    METRICS.batch_seconds.observe(seconds)
-    ends: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        kind = "replay" if row.settles is not None else type(row.outcome).__name__.lower()
-        ends[kind, str(getattr(row.outcome, "reason", ""))] += 1
-        if isinstance(row.outcome, Dispatched) and row.settles is None:
-            waited = (now - row.record.received_at).total_seconds()
-            METRICS.in_to_readable_seconds.observe(max(0.0, waited))
-    for (kind, reason), n in ends.items():
-        METRICS.outcomes.labels(kind, reason).inc(n)
-    published.count()

@@ -1,7 +1,8 @@
 """Whether the intake log can take messages: does it answer, and does it keep them long enough.
 
 A log keeps a record for a limited time. A door closes before dispatch is so far behind that a
-record could be dropped unread; a backlog that is young closes nothing, however long it is.
+record could be dropped unread; a backlog that is young closes nothing, however long it is. A log
+that also forgets by size says of no record how long it is safe: it closes the door at once.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Final
 import msgspec
 
 from ops.runtime.clock import Clock
-from ops.runtime.intake_log import IntakeLog
+from ops.runtime.intake_log import IntakeLog, Kept
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
 from schemas.errors import HubError
 
 LOG_AWAY: Final = "log_away"
+LOG_BOUNDED: Final = "log_bounded"
 BACKLOG_OLD: Final = "backlog_old"
 
 PROGRESS: Final = "SELECT partition, next_offset FROM intake_progress"
@@ -31,6 +33,7 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     away_seconds: float = 5.0
     """How long the log may leave us without an answer."""
     retention_seconds: float = 7 * 86_400.0
+    """How long the log is to keep a record; a log that says less is believed."""
     margin_seconds: float = 86_400.0
 
 
@@ -61,6 +64,7 @@ class LogWatch:
         self._heard_at = monotonic()
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._kept = Kept()
         self._is_away = False
         self._is_old = False
 
@@ -69,6 +73,8 @@ class LogWatch:
         """Why nothing may be taken, one of our stable codes."""
         if self._is_away:
             return LOG_AWAY
+        if self._kept.is_bounded_by_size:
+            return LOG_BOUNDED
         return BACKLOG_OLD if self._is_old else ""
 
     async def ask(self) -> None:
@@ -86,6 +92,11 @@ class LogWatch:
     async def measure(self) -> None:
         """Find the oldest record that dispatch has not handled; never raises for who is away."""
         try:
+            self._kept = await self._log.kept()
+        except HubError as error:
+            # Away, or we may not ask: what was known holds.
+            METRICS.errors.labels("log_watch", error.reason).inc()
+        try:
             with translated():
                 async with self._pool.acquire() as connection:
                     rows = await connection.fetch(PROGRESS)
@@ -98,8 +109,12 @@ class LogWatch:
         except HubError as error:
             METRICS.errors.labels("log_watch", error.reason).inc()
             return
+        retention = self._limits.retention_seconds
+        if self._kept.seconds is not None:
+            retention = min(retention, self._kept.seconds)
         METRICS.oldest_unread_seconds.set(oldest)
-        self._is_old = oldest > self._limits.retention_seconds - self._limits.margin_seconds
+        METRICS.log_retention_seconds.set(retention)
+        self._is_old = oldest > max(0.0, retention - self._limits.margin_seconds)
 
     async def _oldest_seconds(self) -> float:
         # Only what stood in the log at the last look already can be old.

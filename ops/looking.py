@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from ops.account import as_text, take_account
 from ops.bootstrap import Hub, open_hub, reader_of
+from ops.printing import print_json
 from ops.replay import append_replay
 from ops.runtime.settings import Engine, load_settings
 from ops.trace import Trace, trace
@@ -26,15 +25,17 @@ _POLL_SECONDS: Final = 0.05
 
 
 @asynccontextmanager
-async def instance_at(data_dir: Path, *, appends: bool = False) -> AsyncIterator[Hub]:
-    """Open the instance of a data folder for looking, or for one append to its log.
+async def instance_at(
+    data_dir: Path, *, appends: bool = False, role: str = "looking"
+) -> AsyncIterator[Hub]:
+    """Open the instance of a data folder for looking, for one append to its log, or for a change.
 
     Raises:
         TransientError: No instance runs there (`not_running`).
     """
     settings = load_settings(data_dir=data_dir)
     try:
-        async with open_hub(settings, "looking", connections=2, appends=appends) as hub:
+        async with open_hub(settings, role, connections=2, appends=appends) as hub:
             yield hub
     except HubError as error:
         stopped = error.reason == "database_away" and settings.engine is Engine.EMBEDDED
@@ -72,7 +73,7 @@ async def print_account(data_dir: Path, *, as_json: bool) -> int:
     async with instance_at(data_dir) as hub:
         account = await take_account(hub.pool, hub.log, hub.instance.engine)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(account).decode() + "\n")
+        print_json(account)
     else:
         sys.stdout.write(as_text(account) + "\n")
     return 0 if account.closes else 1
@@ -83,7 +84,7 @@ async def print_trace(data_dir: Path, wanted: Sequence[str], *, as_json: bool) -
     async with instance_at(data_dir) as hub:
         traces = await trace(hub.pool, hub.log, hub.vault, wanted)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(traces).decode() + "\n")
+        print_json(traces)
     else:
         sys.stdout.write(_as_text(traces))
     return 0 if traces else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -15,10 +16,12 @@ from dedup.results import (
     Incoming,
     Placement,
     PlacementKind,
+    code_of,
     content_digest,
     place,
     report_id,
     report_key,
+    statement_digest,
 )
 from dedup.store import VersionRow
 from ingest.catalogue import finding
@@ -28,6 +31,8 @@ from schemas.patient import Phi
 from schemas.place import Place
 from schemas.report import LabReport, MappedMessage
 
+NO_KEY: Final = UUID(int=0)
+
 
 class Keyed(Phi, frozen=True, kw_only=True):
     """An OBR group with the key that its versions share and the digest of what it says."""
@@ -35,6 +40,7 @@ class Keyed(Phi, frozen=True, kw_only=True):
     report: LabReport
     key: UUID
     digest: UUID
+    statement: UUID
 
 
 class Placed(Phi, frozen=True, kw_only=True):
@@ -50,6 +56,9 @@ class Placed(Phi, frozen=True, kw_only=True):
     version: VersionRow | None
     routes: bool
     is_new: bool
+    report_key: UUID = NO_KEY
+    held_person: int | None = None
+    """About whom it was before this version; None where it is new."""
     finding: Finding | None = None
 
 
@@ -58,12 +67,14 @@ def key_reports(message: MappedMessage, source: StoredRecord, secret: bytes) -> 
     times: Counter[tuple[str, str]] = Counter()
     keyed = []
     for report in message.reports:
-        same = (report.order_number, report.code.code)
+        same = (report.order_number, code_of(report.code))
+        digest = content_digest(secret, report, message.traits)
         keyed.append(
             Keyed(
                 report=report,
                 key=report_key(secret, source.lab_id, report, source.message_id, times[same]),
-                digest=content_digest(secret, report, message.traits),
+                digest=digest,
+                statement=statement_digest(digest, report),
             )
         )
         times[same] += 1
@@ -75,14 +86,14 @@ class Shelf:
 
     Args:
         held: What the tables hold, by report key.
-        known: (report id, content digest) of every version, for the reports of replays.
+        known: (report id, statement digest) of every version of what is held.
     """
 
     def __init__(
         self, held: Mapping[UUID, list[HeldReport]], known: set[tuple[UUID, UUID]]
     ) -> None:
         self._held = {key: list(reports) for key, reports in held.items()}
-        self._known = known
+        self._known = set(known)
 
     def put(
         self, keyed: Keyed, source: StoredRecord, resolution: Resolution, *, is_replay: bool
@@ -93,6 +104,7 @@ class Shelf:
             person_id=resolution.person_id,
             status=keyed.report.status,
             content_digest=keyed.digest,
+            statement_digest=keyed.statement,
             sampled_on=sampled_on(keyed.report),
             offset=source.offset,
             is_replay=is_replay,
@@ -111,18 +123,22 @@ class Shelf:
             version=row,
             routes=_routes(found, row, keyed.digest, is_replay=is_replay),
             is_new=found.held is None,
+            report_key=keyed.key,
+            held_person=None if found.held is None else found.held.person_id,
             finding=_finding(found, keyed.report),
         )
 
     def _settle(self, found: Placement, incoming: Incoming) -> Placement:
         """Let a replay move a report to another person, and never write a version twice."""
         held = found.held
-        if not incoming.is_replay or held is None:
+        if held is None:
             return found
-        if found.kind is PlacementKind.SAME_CONTENT and held.person_id != incoming.person_id:
-            return Placement(kind=PlacementKind.VERSION, held=held)
-        is_known = (held.report_id, incoming.content_digest) in self._known
-        if found.kind is PlacementKind.OUTRANKED and is_known:
+        moves = incoming.is_replay and held.person_id != incoming.person_id
+        if found.kind is PlacementKind.SAME_CONTENT:
+            return Placement(kind=PlacementKind.VERSION, held=held) if moves else found
+        is_known = (held.report_id, incoming.statement_digest) in self._known
+        if is_known and (found.kind is PlacementKind.OUTRANKED or not incoming.is_replay):
+            # What was said before and has been replaced since, resent after the inbox forgot it.
             return Placement(kind=PlacementKind.SAME_CONTENT, held=held)
         return found
 
@@ -146,6 +162,7 @@ class Shelf:
             status=incoming.status.value,
             status_rank=incoming.status.rank,
             content_digest=incoming.content_digest,
+            statement_digest=incoming.statement_digest,
             sampled_on=incoming.sampled_on,
             partition=source.partition,
             offset=source.offset,
@@ -155,6 +172,7 @@ class Shelf:
         )
 
     def _keep(self, row: VersionRow, held: HeldReport | None) -> None:
+        self._known.add((row.report_id, row.statement_digest))
         if held is not None and not row.is_current:
             after = msgspec.structs.replace(held, version=row.version)
         else:
@@ -199,6 +217,8 @@ def _finding(found: Placement, report: LabReport) -> Finding | None:
     where = Place(segment="OBR", sequence=report.position)
     if found.kind is PlacementKind.SPLIT:
         return finding("order_number_reused", where)
+    if found.kind is PlacementKind.OUTRANKED:
+        return finding("version_outranked", where)
     if not report.order_number:
         return finding("no_order_number", where)
     return None

@@ -10,9 +10,8 @@ from typing import Protocol
 import msgspec
 
 from dedup.identity import PersonKeys
-from dedup.keys import derive
+from dedup.key_function import KeyFunction
 from ingest.judge import LabProfile, map_again
-from schemas.decision import Realm
 from schemas.envelope import (
     MAPPING_VERSION,
     AcceptedMessage,
@@ -24,6 +23,7 @@ from schemas.envelope import (
 from schemas.errors import PermanentError, pure_step
 from schemas.finding import Finding
 from schemas.outcome import Outcome, Parked, ParkReason, Refused
+from schemas.patient import Traits
 from schemas.report import MappedMessage
 
 
@@ -58,20 +58,12 @@ class Preparer:
 
     Args:
         opener: The vault.
-        person_secret: Key of the persons' digests.
-        realm: Of the instance.
+        keys: The key function of the instance.
     """
 
-    def __init__(
-        self,
-        opener: Opener,
-        *,
-        person_secret: bytes,
-        realm: Realm,
-    ) -> None:
+    def __init__(self, opener: Opener, keys: KeyFunction) -> None:
         self._opener = opener
-        self._person_secret = person_secret
-        self._realm = realm
+        self.keys = keys
 
     def prepare(self, record: StoredRecord, profile: LabProfile | None = None) -> Prepared | None:
         """Prepare one record of kind MESSAGE or REFUSED; never raises for what is in it.
@@ -85,6 +77,16 @@ class Preparer:
         except PermanentError as error:
             return _park(record, error)
 
+    def prepare_again(self, record: StoredRecord, profile: LabProfile) -> Prepared:
+        """Prepare a record with today's mapping and profile, whatever mapped it before."""
+        try:
+            with pure_step():
+                prepared = self._prepare(record, record, profile, again=True)
+        except PermanentError as error:
+            return _park(record, error)
+        assert prepared is not None, "a profile was given"
+        return prepared
+
     def prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile
     ) -> Prepared:
@@ -94,6 +96,10 @@ class Preparer:
                 return self._prepare_replay(record, original, profile)
         except PermanentError as error:
             return _park(record, error)
+
+    def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
+        """Return the keys of a set of traits, of the newest version unless another is asked for."""
+        return self.keys.derive(traits, version)
 
     def _prepare_replay(
         self, record: StoredRecord, original: StoredRecord | None, profile: LabProfile
@@ -162,7 +168,7 @@ class Preparer:
             record=record,
             source=source,
             mapped=mapped,
-            keys=derive(mapped.traits, self._realm, self._person_secret),
+            keys=self.keys_of(mapped.traits),
             findings=held.findings,
             software=held.software,
         )

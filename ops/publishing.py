@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from dedup.resolver import Resolution
+from dedup.case_store import CaseStore
 from ops.placing import Placed
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
@@ -18,7 +18,7 @@ from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.emitted import PendingEvent, Wanted
 from routing.router import Case, PersonView, Router, reason_of
-from schemas.decision import Realm
+from schemas.decision import Realm, Standing
 from schemas.envelope import StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
@@ -33,8 +33,24 @@ class Due(Phi, frozen=True, kw_only=True):
 
     source: StoredRecord
     message: MappedMessage
-    resolution: Resolution
+    person: PersonView
     placed: Placed
+    reason: str = ""
+    """Why, where it is not the version itself: identity_changed, case_changed."""
+    standings: Mapping[str, Standing] | None = None
+    """Condition -> where it stands among the person's reports; None: as it is held."""
+    streams: tuple[Stream, ...] = STREAMS
+    """Which are to be looked at; the others hold what they held."""
+
+
+class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A report to take back from a stream, by what is known of it without its content."""
+
+    report_id: UUID
+    partition: int
+    person_version: int
+    message_id: UUID
+    reason: str
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,18 +72,29 @@ class Publisher:
         vault: Seals the bodies of events.
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
+        cases: Where reports stand among those of their persons.
     """
 
-    def __init__(self, *, router: Router, vault: Vault, body_secret: bytes, realm: Realm) -> None:
+    def __init__(
+        self,
+        *,
+        router: Router,
+        vault: Vault,
+        body_secret: bytes,
+        realm: Realm,
+        cases: CaseStore,
+    ) -> None:
         self._router = router
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
+        self._cases = cases
 
     async def prepare(self, connection: Connection, due: Sequence[Due], at: datetime) -> Published:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
+        due = await self._standing(connection, due)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
         holds: dict[tuple[UUID, Stream], str] = {}
         wanted: list[Wanted] = []
@@ -84,6 +111,33 @@ class Publisher:
         )
         return Published(events=changes.events)
 
+    async def withdraw(
+        self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
+    ) -> Published:
+        """Take reports back from a stream without looking at what they say.
+
+        For reports that can be read no more: what a stream must not hold is taken back all the
+        same. What it does not hold gives nothing.
+        """
+        if not gone:
+            return Published(events=[])
+        held = await emitted.load(connection, {each.report_id for each in gone})
+        wanted = [
+            Wanted(
+                report_id=each.report_id,
+                stream=stream,
+                partition=each.partition,
+                person_version=each.person_version,
+                message_id=each.message_id,
+                decision=emitted.Due(due=False, rule=each.reason, rule_version=""),
+                reason=each.reason,
+            )
+            for each in gone
+        ]
+        changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        await emitted.store(connection, changes.rows)
+        return Published(events=changes.events)
+
     async def write_events(
         self, connection: Connection, published: Published, at: datetime
     ) -> None:
@@ -91,13 +145,30 @@ class Publisher:
         if published.events:
             await outbox.write(connection, published.events, self._seal, at)
 
+    async def _standing(self, connection: Connection, due: Sequence[Due]) -> Sequence[Due]:
+        """Look up where reports stand of whom nobody has said it."""
+        asked = [d for d in due if d.standings is None]
+        if not asked:
+            return due
+        found = await self._cases.standings(
+            connection,
+            {d.person.person_id for d in asked},
+            {d.placed.report_id for d in asked},
+        )
+        return [
+            d
+            if d.standings is not None
+            else msgspec.structs.replace(d, standings=found.get(d.placed.report_id, {}))
+            for d in due
+        ]
+
     def _wanted(self, due: Due, holds: dict[tuple[UUID, Stream], str]) -> list[Wanted]:
         """Say for each stream what it should hold of this report; note what waits."""
         case = _case(due, self._realm)
         decision = self._router.route(case)
-        reason = reason_of(case)
+        reason = due.reason or reason_of(case)
         found = []
-        for stream in STREAMS:
+        for stream in due.streams:
             is_due = stream in decision.due
             if stream in decision.holds or not due.placed.is_new:
                 holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
@@ -106,7 +177,7 @@ class Publisher:
                     report_id=due.placed.report_id,
                     stream=stream,
                     partition=due.source.partition,
-                    person_version=due.resolution.person_version,
+                    person_version=due.person.person_version,
                     message_id=due.source.message_id,
                     decision=emitted.Due(
                         due=is_due,
@@ -125,18 +196,14 @@ class Publisher:
 
 def _case(due: Due, realm: Realm) -> Case:
     report: LabReport = due.placed.report
-    resolution = due.resolution
     return Case(
         report=report,
         traits=due.message.traits,
-        person=PersonView(
-            person_id=resolution.person_id,
-            person_version=resolution.person_version,
-            qualified_ins=resolution.qualified_ins,
-        ),
+        person=due.person,
         realm=realm,
         laboratory=report.performer or _NO_ONE,
         report_id=due.placed.report_id,
         received_at=due.source.received_at,
         version=due.placed.version_number,
+        standings=due.standings or {},
     )

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ops.account import as_text, take_account
 from ops.bootstrap import Hub, migrate_instance, open_hub, reader_of
+from ops.printing import print_json
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.logs import configure
 from ops.runtime.postgres import translated
@@ -85,7 +86,7 @@ async def run_everything(options: RunOptions) -> int:
     console = Console(stderr=options.as_json)
     async with running(options, console) as (supervisor, settings, addresses):
         if options.as_json:
-            sys.stdout.write(msgspec.json.encode(addresses).decode() + "\n")
+            print_json(addresses)
             sys.stdout.flush()
             await until_stopped(supervisor, None)
         else:

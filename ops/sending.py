@@ -18,6 +18,7 @@ import msgspec
 
 from ops.checking.shapes import for_terminal
 from ops.client import Acknowledgement, MllpClient
+from ops.printing import print_json
 from ops.simulate.simulation import SimulatedMessage, Simulation
 from ops.splitting import split_file
 from schemas.errors import FatalError, TransientError
@@ -85,7 +86,7 @@ async def send_file(
 def _print_answer(answer: Acknowledgement, *, as_json: bool) -> None:
     if as_json:
         line = {"control_id": answer.control_id, "code": answer.code}
-        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+        print_json(line)
         return
     errors = [
         for_terminal(line.decode("utf-8", "replace"))
@@ -225,7 +226,7 @@ def _print_summary(run: _Run, seed: int, seconds: float, *, as_json: bool) -> No
         "sent_again_turned_away": run.turned_away,
     }
     if as_json:
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        print_json(summary)
         return
     codes = ", ".join(f"{code} {n}" for code, n in sorted(run.codes.items()))
     sys.stdout.write(

@@ -25,7 +25,7 @@ _HEAD: Final = f"""# Settings
 Every process reads its settings from the environment, once, at its start. A variable that begins
 with `{PREFIX}` and is not in this list, or a value out of its bounds, ends the process with exit
 code 2 and names the variable, never its value. A setting without default may be left out unless
-its meaning says otherwise.
+its meaning says otherwise. An empty variable counts as one that is not set.
 
 Where several processes run under one supervisor (`labdispatch run`), `{METRICS_FOLDER_VARIABLE}`
 names the folder in which their figures come together; the supervisor sets it.

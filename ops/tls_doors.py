@@ -51,7 +51,8 @@ def handshake_limits(settings: Settings) -> HandshakeLimits:
     return HandshakeLimits(
         handshake_seconds=settings.tls_handshake_seconds,
         shutdown_seconds=settings.tls_shutdown_seconds,
-        accepts_per_turn=settings.tls_accepts_per_turn,
+        handshakes_per_turn=settings.tls_handshakes_per_turn,
+        handshakes_at_once=settings.tls_handshakes_at_once,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from uuid import UUID
 
-from schemas.decision import Realm
+from schemas.decision import Line, Realm, Standing
 from schemas.patient import INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Phi, Traits
 from schemas.report import LabReport, Organisation
 
@@ -20,6 +21,8 @@ class PersonView(Phi, frozen=True, kw_only=True):
     person_id: int
     person_version: int
     qualified_ins: Ins | None = None
+    opposes_dossier: bool = False
+    """The patient opposes: nothing is due in the dossier, whatever the rules say."""
 
 
 class Case(Phi, frozen=True, kw_only=True, dict=True):
@@ -35,6 +38,8 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """When the message of this version was accepted; a replay keeps the first time."""
     version: int
     """The report's version; in no body, so that a replay changes none."""
+    standings: Mapping[str, Standing] = {}
+    """Condition -> where the report stands among those of the person."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -67,6 +72,15 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
             ),
             qualified=self.dossier_ins is not None,
             ins_realm_ok=self.ins_realm_ok,
+            beside=self._where(waits=False),
+            waiting=self._where(waits=True),
+        )
+
+    def _where(self, *, waits: bool) -> frozenset[str]:
+        return frozenset(
+            condition
+            for condition, standing in self.standings.items()
+            if standing.line is Line.SECOND and standing.waits is waits
         )
 
 

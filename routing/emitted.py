@@ -25,8 +25,12 @@ from .pseudonym import body_digest
 NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
-WITHDRAWAL_REASONS: Final = frozenset({"cancelled", "identity_changed"})
-REVISION_REASONS: Final = frozenset({"new_version", "cancelled", "identity_changed", "replayed"})
+WITHDRAWAL_REASONS: Final = frozenset(
+    {"cancelled", "identity_changed", "opposition", "case_changed"}
+)
+REVISION_REASONS: Final = frozenset(
+    {"new_version", "cancelled", "identity_changed", "replayed", "case_changed"}
+)
 
 Key = tuple[UUID, Stream]
 

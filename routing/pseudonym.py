@@ -34,6 +34,11 @@ def pseudonym_of(secret: bytes, person_id: int, purpose: str, period: str) -> st
     return _digest(secret, b"pseudonym", str(person_id), purpose, period)
 
 
+def case_of(secret: bytes, case_id: UUID, purpose: str) -> str:
+    """Return the 32 hex digits that stand for a case within one purpose and stream."""
+    return _digest(secret, b"case", case_id.hex, purpose)
+
+
 def addressee_of(secret: bytes, ins: Ins) -> str:
     """Return the 32 hex digits that stand for the dossier of an INS; never the INS itself."""
     return _digest(secret, b"addressee", ins.oid, ins.matricule)

@@ -6,19 +6,24 @@ from calendar import monthrange
 from datetime import UTC, date
 from typing import Final
 
+from schemas.decision import Line
 from schemas.events import PublicHealthRow
 
 from .case import Case
 from .findings import ConditionFinding
 from .places import commune_of, day_of, department_of, finess_of, sampled_at
-from .pseudonym import period_of, pseudonym_of
+from .pseudonym import case_of, period_of, pseudonym_of
 
 PURPOSE: Final = "public-health"
 _OLDEST: Final = 130
 
 
 def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealthRow:
-    """Return the row of a finding, under the person's pseudonym of the quarter of sampling."""
+    """Return the row of a finding, under the person's pseudonym of the quarter of sampling.
+
+    `result` is the answer of the report that counts in its case; any other's answer stands in
+    `second_line_result`, so that whoever counts results never counts an episode twice.
+    """
     report, traits = case.report, case.traits
     received = case.received_at.astimezone(UTC).date()
     sampled = day_of(sampled_at(report, finding.observation.observed_at))
@@ -26,6 +31,9 @@ def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealth
     reference = sampled or reported or received
     age = age_at(traits.birth_date, reference)
     period = period_of(reference)
+    condition = finding.analysis.condition.code
+    standing = case.standings.get(condition)
+    counts = standing is None or standing.line is Line.FIRST
     return PublicHealthRow(
         pseudonym=pseudonym_of(secret, case.person.person_id, PURPOSE, period),
         pseudonym_period=period,
@@ -36,10 +44,13 @@ def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealth
         residence_department=department_of(traits.address),
         residence_imputed=False,
         laboratory_finess=finess_of(case.laboratory),
-        condition=finding.analysis.condition.code,
+        condition=condition,
+        case_id="" if standing is None else case_of(secret, standing.case_id, PURPOSE),
+        line="" if standing is None else standing.line.value,
         test_code=finding.analysis.loinc,
         method=finding.analysis.kind.value,
-        result=finding.result.value,
+        result=finding.result.value if counts else "",
+        second_line_result="" if counts else finding.result.value,
         status=report.status.value,
         sampled_on=_text(sampled),
         reported_on=_text(reported),

@@ -25,6 +25,9 @@ __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reas
 # Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 _KNOWN_FACTS: Final = 4_096
+# No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
+# no hold either, for nothing waits. Streams that the law asks for are not opposed.
+_OPPOSED: Final = Ruling(due=False, rule="patient_opposes")
 
 
 def load_own_rules() -> Rules:
@@ -61,6 +64,8 @@ class Router:
         assert case.realm is self._realm, "a case of another realm"
         findings = case.findings
         rulings = self._judge(case.facts)
+        if case.person.opposes_dossier:
+            rulings = {**rulings, Stream.DOSSIER: _OPPOSED}
         return RouteDecision(
             condition=findings[0].analysis.condition.code if findings else "",
             result=findings[0].result.value if findings else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from schemas.topics import STREAMS, Stream
 
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
+FIRST_LINE_AWAITED: Final = "first_line_awaited"
 NO_RULE: Final = "none"
 
 Sign = tuple[str, Kind, Result]
@@ -30,6 +31,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The person has a qualified INS of this realm."""
     ins_realm_ok: bool = True
     """False: a test INS in production."""
+    beside: frozenset[str] = frozenset()
+    """Conditions of whose case another report counts."""
+    waiting: frozenset[str] = frozenset()
+    """Conditions whose case is not known: this is a second line, and its first has not come."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +50,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kinds: frozenset[Kind] = frozenset()
     results: frozenset[Result] = frozenset()
     needs_qualified: bool = False
+    counts_only: bool = False
+    """Only the report of a case that counts; else every one of a known case."""
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,13 +90,15 @@ def rule_on(rule: Rule, facts: Facts) -> Ruling:
         return Ruling()
     finding = None
     if rule.results:
-        finding = _first(rule, facts.findings)
+        finding = _first(rule, facts)
         if finding is None:
             return Ruling()
     if not facts.ins_realm_ok:
         return Ruling(rule=rule.id, hold=WRONG_REALM)
     if rule.needs_qualified and not facts.qualified:
         return Ruling(rule=rule.id, hold=NOT_QUALIFIED)
+    if finding is not None and facts.findings[finding][0] in facts.waiting:
+        return Ruling(rule=rule.id, hold=FIRST_LINE_AWAITED)
     return Ruling(due=True, rule=rule.id, finding=finding)
 
 
@@ -127,11 +136,22 @@ def _check(rule: Rule) -> None:
                 raise _invalid(f"{rule.id}: {name} {number} does not hold")
 
 
-def _first(rule: Rule, findings: Iterable[Sign]) -> int | None:
-    for index, (condition, kind, result) in enumerate(findings):
-        if condition in rule.conditions and kind in rule.kinds and result in rule.results:
-            return index
-    return None
+def _first(rule: Rule, facts: Facts) -> int | None:
+    """Return the decisive finding: one that counts, else of a known case, else one that waits."""
+    fitting = [
+        index
+        for index, (condition, kind, result) in enumerate(facts.findings)
+        if condition in rule.conditions and kind in rule.kinds and result in rule.results
+    ]
+    if not (facts.beside or facts.waiting):
+        return fitting[0] if fitting else None
+
+    def rank(index: int) -> int:
+        condition = facts.findings[index][0]
+        return 2 if condition in facts.waiting else 1 if condition in facts.beside else 0
+
+    best = min(fitting, key=rank, default=None)
+    return None if best is None or (rule.counts_only and rank(best) > 0) else best
 
 
 def _invalid(what: str) -> FatalError:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from schemas.events import TracingCase
 from schemas.patient import Address
 
 from .case import Case
 from .findings import ConditionFinding
 from .places import finess_of, rpps_of, sampled_at
-from .pseudonym import pseudonym_of
+from .pseudonym import case_of as case_pseudonym
+
+PURPOSE: Final = "contact-tracing"
 
 
 def case_of(case: Case, finding: ConditionFinding, secret: bytes) -> TracingCase:
     """Return the index case of a finding.
 
-    `case_id` is the same for all positive reports of one person and one condition, so that nobody
-    is called twice.
+    `case_id` is that of the episode: of all reports of one specimen or one day of sampling only the
+    one that counts is here, so that nobody is called twice.
     """
     report, traits = case.report, case.traits
     condition = finding.analysis.condition.code
+    standing = case.standings.get(condition)
+    case_id = case.report_id if standing is None else standing.case_id
     address = traits.address or Address()
     prescriber = report.prescriber
     names = () if prescriber is None else (prescriber.given, prescriber.family)
     return TracingCase(
-        case_id=pseudonym_of(secret, case.person.person_id, f"contact-tracing:{condition}", ""),
+        case_id=case_pseudonym(secret, case_id, PURPOSE),
         condition=condition,
         result=finding.result.value,
         status=report.status.value,

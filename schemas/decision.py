@@ -83,3 +83,21 @@ class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[Stream, str] = {}
     """Stream -> id of the rule that decided."""
     rule_version: str = ""
+
+
+class Line(StrEnum):
+    """What a report is in its case; a case has one first line at most that stands."""
+
+    FIRST = "first"
+    """The report that counts."""
+    SECOND = "second"
+    """Screening, confirmation, sequencing, or another report of the same specimen or day."""
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a report stands among the reports of one person and condition."""
+
+    case_id: UUID
+    line: Line
+    waits: bool = False
+    """A second line whose first line has not come, or was taken back: it counts nowhere."""

@@ -36,7 +36,8 @@ class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     event_version: int
     kind: EventKind
     reason: str
-    """Stable code: new, new_version, cancelled, no_longer_due, moved."""
+    """Stable code: new, new_version, cancelled, no_longer_due, moved, case_changed (another report
+    of the same episode changed what this one says), and others."""
     realm: str
     rule: str
     rule_version: str
@@ -60,6 +61,7 @@ class TracingCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     """
 
     case_id: str
+    """Stands for the episode; one report of it is here at a time."""
     condition: str
     result: str
     status: str
@@ -102,9 +104,18 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     residence_imputed: bool
     laboratory_finess: str
     condition: str
+    case_id: str
+    """Stands for the episode: reports of one specimen or one day of sampling share it. Empty for
+    analyses that make no case (antibodies)."""
+    line: str
+    """first: the report that counts in its case; second: another of it (screening, confirmation,
+    sequencing); empty where there is no case."""
     test_code: str
     method: str
     result: str
+    """What was found, of a report that counts; empty in a second line."""
+    second_line_result: str
+    """What a second line has found; empty in every other row."""
     status: str
     sampled_on: str
     reported_on: str

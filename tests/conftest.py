@@ -11,13 +11,19 @@ from tests.support.kafka import (
     kafka_cluster3,
     unique_topic_prefix,
 )
-from tests.support.postgres import database, postgres_server, postgres_template
+from tests.support.postgres import (
+    database,
+    other_database,
+    postgres_server,
+    postgres_template,
+)
 
 __all__ = [
     "database",
     "kafka_bootstrap",
     "kafka_cluster1",
     "kafka_cluster3",
+    "other_database",
     "postgres_server",
     "postgres_template",
     "unique_topic_prefix",

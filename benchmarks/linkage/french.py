@@ -42,7 +42,7 @@ class ByKind:
                 self.counts[kind][ending] += 1
         self._known.add(record.person)
 
-    def lines(self) -> list[tuple[str, str, str, str, str, str]]:
+    def lines(self) -> list[tuple[str, ...]]:
         """Return a line for each kind of error, the most frequent first."""
         lines = []
         for kind, counts in sorted(self.counts.items(), key=lambda item: -item[1].total()):

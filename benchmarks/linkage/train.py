@@ -87,9 +87,9 @@ def counted(
         people[truth].append(identity)
     pairs = 0
     for identities in people.values():
-        for one, other in combinations(identities[:12], 2):
+        for mine, theirs in combinations(identities[:12], 2):
             pairs += 1
-            for count, level in zip(m, compare(one, other), strict=True):
+            for count, level in zip(m, compare(mine, theirs), strict=True):
                 count[level] += 1
     rng, last = Random(7), len(records)
     for _ in range(RANDOM_PAIRS):

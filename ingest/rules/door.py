@@ -127,6 +127,12 @@ RULES: Final = (
         "Connections that nobody closes would leave none for the other laboratories.",
     ),
     _not_now(
+        "first_sight_full",
+        "this hub registers no more laboratories by itself, ask its operators to add yours",
+        "aucune inscription d'office, voyez les exploitants",
+        "Whoever makes names up would fill the register of laboratories without an end.",
+    ),
+    _not_now(
         "stopping",
         "the hub restarts, connect again in a minute",
         "le service redémarre, reconnectez-vous dans une minute",
@@ -137,6 +143,12 @@ RULES: Final = (
         "the log that keeps messages does not answer, its operators are told",
         "le journal ne répond pas, les exploitants sont prévenus",
         "What cannot be made durable is not acknowledged.",
+    ),
+    _not_now(
+        "log_bounded",
+        "the log could forget what nobody has read, its operators are told",
+        "le journal pourrait oublier du non lu, les exploitants sont prévenus",
+        "A log that forgets by size keeps no message for a time that anybody knows.",
     ),
     _not_now(
         "backlog_old",

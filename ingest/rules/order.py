@@ -74,6 +74,18 @@ RULES: Final = (
         profiles=FRANCE,
     ),
     Rule(
+        code="version_outranked",
+        level=Level.WARNING,
+        hl7_code=207,
+        place=Place("OBR", 1, 25),
+        en="A later state was held: this version was kept and not shown, send C to say it anew.",
+        fr="Un état plus avancé était connu : version gardée, non diffusée ; redites-la par C.",
+        why="What was corrected or taken back must not come back by a message that was late.",
+        source="HL7 v2.5.1 7.4.1.25 (OBR-25), table 0123",
+        good="OBR-25 = C to say it anew",
+        bad="OBR-25 = F after X",
+    ),
+    Rule(
         code="order_number_reused",
         level=Level.WARNING,
         hl7_code=205,

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from ops.bootstrap import Hub
 from ops.looking import instance_at
-from ops.register.labs import table_of
+from ops.printing import print_json, table_of
 from schemas.errors import PermanentError
 
 from .batch import Summary, summary_of
@@ -27,7 +25,7 @@ async def print_batches(data_dir: Path, *, lab: str, limit: int, as_json: bool) 
     async with instance_at(data_dir) as hub:
         found = [summary_of(batch) for batch in await _store(hub).recent(limit, lab)]
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     elif not found:
         sys.stdout.write("no file has come yet\n")
     else:
@@ -52,7 +50,7 @@ async def print_batch(data_dir: Path, batch_id: UUID, *, ack: bool, as_json: boo
             return
     shown = summary_of(batch)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
+        print_json(shown)
         return
     sys.stdout.write(table_of(_HEAD, [_row(shown)]))
     for found in shown.findings:

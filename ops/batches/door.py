@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
@@ -10,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from ops.bootstrap import Door, Hub
+from ops.runtime.lifecycle import every
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
-from schemas.errors import FatalError, HubError
+from schemas.errors import FatalError
 
 from .folder import FolderLimits, FolderWatch
 from .pace import Pace
@@ -24,6 +24,7 @@ from .uploads import UploadLimits, Uploads
 
 _log = get_logger(__name__)
 _PURGE_SECONDS: Final = 3_600.0
+_OLDEST_SECONDS: Final = 5.0
 
 
 class BatchDoor(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,10 @@ def open_batch_door(hub: Hub, door: Door) -> BatchDoor:
     works: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: pace.watch(hub.log, store.handled),
         uploads.go_on,
-        lambda: _purge(store, settings.batch_keep_days),
+        lambda: every(_OLDEST_SECONDS, "batch_oldest", lambda: _tell_oldest(store)),
+        lambda: every(
+            _PURGE_SECONDS, "batch_purge", lambda: _purge(store, settings.batch_keep_days)
+        ),
     ]
     if settings.batch_dir is not None:
         works.append(_watch(hub, door, store, runner).watch)
@@ -103,13 +107,11 @@ def _watch(hub: Hub, door: Door, store: BatchStore, runner: BatchRunner) -> Fold
     )
 
 
+async def _tell_oldest(store: BatchStore) -> None:
+    METRICS.files_oldest_seconds.set(await store.oldest_seconds())
+
+
 async def _purge(store: BatchStore, keep_days: int) -> None:
-    while True:
-        try:
-            gone = await store.purge(timedelta(days=keep_days))
-        except HubError as error:
-            METRICS.errors.labels("batch_purge", error.reason).inc()
-        else:
-            if gone:
-                _log.info("batches_purged", count=gone)
-        await asyncio.sleep(_PURGE_SECONDS)
+    gone = await store.purge(timedelta(days=keep_days))
+    if gone:
+        _log.info("batches_purged", count=gone)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -174,7 +174,7 @@ class FolderWatch:
             await self._read(folder, found.name)
 
     async def _read(self, folder: LabFolder, name: str) -> None:
-        file = await asyncio.to_thread(folder.open_begun, name)
+        file = await _opened(folder, name)
         if file is None:
             await self._refuse(folder, Found(name=name, fault="special"), "work")
             return
@@ -228,3 +228,18 @@ class FolderWatch:
             return
         self._tidied_at[name] = time.monotonic()
         await asyncio.to_thread(folder.forget_old, self._limits.done_days)
+
+
+async def _opened(folder: LabFolder, name: str) -> BinaryIO | None:
+    """Open a file in a thread; one that comes after we were told to stop is closed at once."""
+    opening = asyncio.ensure_future(asyncio.to_thread(folder.open_begun, name))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Future[BinaryIO | None]) -> None:
+    if not opening.cancelled() and opening.exception() is None and (file := opening.result()):
+        file.close()

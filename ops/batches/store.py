@@ -17,7 +17,7 @@ import msgspec
 from ingest.batch import NAME_REUSED, FileFinding, ReaderState
 from ops.runtime.clock import Clock
 from ops.runtime.ids import new_message_id
-from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.postgres import Connection, Pool, lent
 from ops.runtime.vault import SealClass, Vault
 from schemas.errors import PermanentError, TransientError
 from schemas.ids import id_of
@@ -59,6 +59,8 @@ SELECT batch_id, pieces, $12 FROM moved
 RETURNING piece
 """
 PIECE: Final = "SELECT payload FROM batch_answer WHERE batch_id = $1 AND piece = $2"
+# Not read to their end are those without one; the index of ends holds these too.
+OLDEST: Final = "SELECT min(received_at) FROM batch WHERE ended_at IS NULL"
 PURGE: Final = """
 DELETE FROM batch WHERE batch_id IN (
     SELECT batch_id FROM batch WHERE ended_at < $1 ORDER BY ended_at LIMIT $2
@@ -95,34 +97,31 @@ class BatchStore:
         """
         made = batch_id or new_message_id()
         digest = self._digest(sender, name)
-        with translated():
-            async with self._pool.acquire() as connection:
+        async with lent(self._pool) as connection:
+            row = await connection.fetchrow(SAME, sender, digest, content)
+            if row is None:
+                reader = ReaderState()
+                if await connection.fetchval(OTHERS, sender, digest, content):
+                    reader.findings.append(FileFinding(code=NAME_REUSED, message=0, at=0))
+                await connection.execute(
+                    BEGIN, made, door, sender,
+                    self._vault.seal(SealClass.INTAKE, name.encode(), made.bytes),
+                    digest, content, size_bytes, self._clock.now(),
+                    _json(Reading(reader=reader)),
+                )  # fmt: skip
                 row = await connection.fetchrow(SAME, sender, digest, content)
-                if row is None:
-                    reader = ReaderState()
-                    if await connection.fetchval(OTHERS, sender, digest, content):
-                        reader.findings.append(FileFinding(code=NAME_REUSED, message=0, at=0))
-                    await connection.execute(
-                        BEGIN, made, door, sender,
-                        self._vault.seal(SealClass.INTAKE, name.encode(), made.bytes),
-                        digest, content, size_bytes, self._clock.now(),
-                        _json(Reading(reader=reader)),
-                    )  # fmt: skip
-                    row = await connection.fetchrow(SAME, sender, digest, content)
         return self._batch(row)
 
     async def find(self, batch_id: UUID) -> Batch | None:
         """Return a batch, None where there is no such one (any more)."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                row = await connection.fetchrow(ONE, batch_id)
+        async with lent(self._pool) as connection:
+            row = await connection.fetchrow(ONE, batch_id)
         return None if row is None else self._batch(row)
 
     async def recent(self, limit: int, sender: str = "") -> list[Batch]:
         """Return the latest batches, newest first."""
-        with translated():
-            async with self._pool.acquire() as connection:
-                rows = await connection.fetch(LIST, sender, limit)
+        async with lent(self._pool) as connection:
+            rows = await connection.fetch(LIST, sender, limit)
         return [self._batch(row) for row in rows]
 
     async def advance(self, batch: Batch, answers: bytes, *, is_done: bool) -> None:
@@ -136,13 +135,12 @@ class BatchStore:
         ended_at = self._clock.now() if is_done else None
         piece = batch.pieces + 1
         sealed = self._vault.seal(SealClass.INTAKE, answers, _place(batch.batch_id, piece))
-        with translated():
-            async with self._pool.acquire() as connection:
-                kept = await connection.fetchval(
-                    ADVANCE, batch.batch_id, batch.pieces, reader.position, reader.messages,
-                    counts.AA, counts.AE, counts.AR, counts.none, _json(batch.reading),
-                    "done" if is_done else "reading", ended_at, sealed,
-                )  # fmt: skip
+        async with lent(self._pool) as connection:
+            kept = await connection.fetchval(
+                ADVANCE, batch.batch_id, batch.pieces, reader.position, reader.messages,
+                counts.AA, counts.AE, counts.AR, counts.none, _json(batch.reading),
+                "done" if is_done else "reading", ended_at, sealed,
+            )  # fmt: skip
         if kept is None:
             raise TransientError("batch_overtaken", "another process reads this file")
         batch.pieces = piece
@@ -156,9 +154,8 @@ class BatchStore:
             PermanentError: It was sealed with a key that is gone (`key_destroyed`), or was purged.
         """
         for piece in range(1, batch.pieces + 1):
-            with translated():
-                async with self._pool.acquire() as connection:
-                    sealed = await connection.fetchval(PIECE, batch.batch_id, piece)
+            async with lent(self._pool) as connection:
+                sealed = await connection.fetchval(PIECE, batch.batch_id, piece)
             if sealed is None:
                 raise PermanentError("batch_gone", "its retention has passed")
             opened = self._vault.open(sealed, _place(batch.batch_id, piece))
@@ -171,17 +168,25 @@ class BatchStore:
         Raises:
             TransientError: The database is away.
         """
-        with translated():
-            async with self._pool.acquire() as connection:
-                return int(await connection.fetchval(HANDLED))
+        async with lent(self._pool) as connection:
+            return int(await connection.fetchval(HANDLED))
+
+    async def oldest_seconds(self) -> float:
+        """Return for how long the oldest file has been without its whole answer; 0 without any.
+
+        Raises:
+            TransientError: The database is away.
+        """
+        async with lent(self._pool) as connection:
+            since = await connection.fetchval(OLDEST)
+        return 0.0 if since is None else (self._clock.now() - since).total_seconds()
 
     async def purge(self, keep: timedelta) -> int:
         """Let go of batches that ended longer ago than this; return how many."""
         gone = 0
         while True:
-            with translated():
-                async with self._pool.acquire() as connection:
-                    n = await _purge(connection, self._clock.now() - keep)
+            async with lent(self._pool) as connection:
+                n = await _purge(connection, self._clock.now() - keep)
             gone += n
             if n < _PURGED_AT_ONCE:
                 return gone

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from dedup.keys import derive
+from dedup.key_function import KeyFunction
 from dedup.model import Model
 from dedup.resolver import Resolver, Subject
 from dedup.store import DedupStore
@@ -31,17 +31,15 @@ class ScratchPersons:
 
     def __init__(self, pool: Pool, vault: Vault, model: Model, realm: Realm) -> None:
         self._pool = pool
-        self._secret = vault.secret("person")
-        self._resolver = Resolver(DedupStore(vault), model)
-        self._model = model
-        self._realm = realm
+        self._keys = KeyFunction(realm, vault.secret("person"), model)
+        self._resolver = Resolver(DedupStore(vault), self._keys, model)
         self._offset = 0
 
     async def take(self, batch: Sequence[Traits]) -> list[tuple[int, MatchDecision]]:
         """Return person and decision of each record; what was decided is committed."""
         subjects = []
         for traits in batch:
-            keys = derive(traits, self._realm, self._secret, self._model)
+            keys = self._keys.derive(traits)
             subjects.append(Subject(traits=traits, keys=keys, partition=0, offset=self._offset))
             self._offset += 1
         with translated():

@@ -156,6 +156,18 @@ DISPATCH: Final = (
         " mend mapping or data, then labdispatch replay. Runbook: docs/runbooks/parked.md.",
     ),
     Drawn(
+        title="Second lines without a first",
+        queries=(
+            ("max(labdispatch_second_lines_waiting)", "waiting"),
+            ("sum by (what) (increase(labdispatch_second_lines_total[1h]))", "{{what}}, 1 h"),
+            ("sum(increase(labdispatch_unread_companions_total[1h]))", "could not be read, 1 h"),
+            ("sum(increase(labdispatch_capped_cases_total[1h]))", "persons over the cap, 1 h"),
+        ),
+        unit="short",
+        advice="Grows steadily: a laboratory sends screening or sequencing without day of sampling"
+        " (OBR-7) or the specimen's number (SPM-2), or first lines go astray. docs/cases.md.",
+    ),
+    Drawn(
         title="Batch: one transaction",
         queries=_quantiles("dispatch_batch_seconds"),
         unit="s",
@@ -281,10 +293,108 @@ REGISTER: Final = (
     ),
 )
 
+FILES_AND_TOPICS: Final = (
+    Drawn(
+        title="Files by what became of them",
+        queries=(
+            *_rate("files", "what"),
+            ("sum(labdispatch_files_reading)", "being read now"),
+        ),
+        unit="short",
+        advice="refused: a link, a special file, a wrong name or size; it lies in failed/ of the"
+        " laboratory's folder. waits: the door is closed or dispatch is behind; the file keeps its"
+        " place. Runbook: docs/runbooks/files.md.",
+    ),
+    Drawn(
+        title="Oldest file without its whole answer",
+        queries=(("max(labdispatch_files_oldest_seconds)", "seconds"),),
+        unit="s",
+        limit=3_600,
+        advice="A large file takes its time: it should fall again. Growing: labdispatch batches"
+        " list shows which one, the log of api why (batch_waits). Runbook: docs/runbooks/files.md.",
+    ),
+    Drawn(
+        title="Messages of files by answer",
+        queries=_rate("file_messages", "code"),
+        unit="ops",
+        advice="AR: another laboratory's facility, or a message that cannot be read. The answer"
+        " file says which; labdispatch batches show ID too.",
+    ),
+    Drawn(
+        title="Inbound: records that wait in their topic",
+        queries=(("max by (topic) (labdispatch_inbound_lag_records)", "{{topic}}"),),
+        unit="short",
+        limit=1_000,
+        advice="Nothing is lost while the topic keeps them. Growing: the log of inbound says why"
+        " (inbound_waits), or nobody reads. Runbook: docs/runbooks/inbound.md.",
+    ),
+    Drawn(
+        title="Inbound: records by what became of them",
+        queries=_rate("inbound_records", "what"),
+        unit="ops",
+        advice="parked: it did not come into the log, and a person has to look at it:"
+        " labdispatch inbound list. No line with a lag: see the panel before this one.",
+    ),
+    Drawn(
+        title="Inbound: parked, and by which reason",
+        queries=(
+            ("max(labdispatch_inbound_parked_records)", "wait for a person"),
+            *_rate("inbound_parks", "reason"),
+        ),
+        unit="short",
+        limit=1,
+        advice="no_proof, bad_signature: somebody writes who must not, or a key is wrong."
+        " gone: the topic forgot before we read. Runbook: docs/runbooks/inbound.md.",
+    ),
+)
+
+STEWARDS: Final = (
+    Drawn(
+        title="What waits for a steward, by guard and priority",
+        queries=(
+            (
+                "max by (guard, priority) (labdispatch_review_open_items)",
+                "{{guard}} ({{priority}})",
+            ),
+            (
+                "sum by (priority) (increase(labdispatch_review_items_withheld_total[1h]))",
+                "not opened in an hour ({{priority}})",
+            ),
+        ),
+        unit="short",
+        advice="Priority 1 first: an INS that contradicts. Not opened: the share of records that"
+        " may be asked about is used up; they stay on their link events."
+        " Runbook: docs/runbooks/review-age.md.",
+    ),
+    Drawn(
+        title="Age of the oldest that waits",
+        queries=(("max(labdispatch_review_oldest_seconds)", "oldest"),),
+        unit="s",
+        limit=7 * 86_400,
+        advice="Nobody looks, or more comes than is decided. Runbook: docs/runbooks/review-age.md.",
+    ),
+    Drawn(
+        title="Changes of identities, and what follows in the streams",
+        queries=(
+            ("sum by (act) (increase(labdispatch_steward_acts_total[1h]))", "{{act}}"),
+            ("max(labdispatch_reemission_due_persons)", "persons still to be emitted again"),
+            (
+                "sum(increase(labdispatch_unreadable_reports_total[1h]))",
+                "reports that can be read no more",
+            ),
+        ),
+        unit="short",
+        advice="Persons still to be emitted again: for minutes after a large merge; if it stays,"
+        " dispatch is down or one cannot be routed (docs/runbooks/review-age.md).",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
+    ("Files and inbound topics", FILES_AND_TOPICS),
     ("The register: who may send", REGISTER),
     ("Dispatch: once, and to one person", DISPATCH),
+    ("Stewards: who is one person", STEWARDS),
     ("Streams: what leaves", STREAMS),
 )
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from ingest.inbound import GONE, OVERSIZE, TOMBSTONE
 from ingest.inbound_proof import BAD_SIGNATURE, NO_PROOF, UNKNOWN_LABORATORY, signing_key
 from ingest.inbound_store import Parked
@@ -18,9 +16,10 @@ from ingest.labs import PostgresLabStore
 from ingest.peers import peer_of
 from ops.bootstrap import Hub, open_door
 from ops.looking import instance_at
+from ops.printing import print_json, table_of
 from ops.register.credentials import list_tokens
-from ops.register.labs import audit, check_audit, find_lab, table_of
-from ops.runtime.postgres import translated
+from ops.register.labs import audit, check_audit, find_lab
+from ops.runtime.postgres import lent
 from schemas.errors import PermanentError, TransientError
 
 from .door import SECRET, prover_of, store_of
@@ -45,7 +44,7 @@ async def print_parked(data_dir: Path, *, limit: int, everything: bool, as_json:
     async with instance_at(data_dir) as hub:
         found = await store_of(hub).listed(limit, also_resolved=everything)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     elif not found:
         sys.stdout.write("no inbound record is parked\n")
     else:
@@ -61,7 +60,7 @@ async def print_one(data_dir: Path, parked_id: UUID, *, as_json: bool) -> None:
     async with instance_at(data_dir) as hub:
         found = await _find(hub, parked_id)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
         return
     sys.stdout.write(table_of(_HEAD, [_row(found)]))
     own = REMEDIES.get(found.reason, f"`labdispatch explain {found.reason}` says what to do.")
@@ -100,19 +99,17 @@ async def print_keys(data_dir: Path, registry_id: str, *, actor: str, as_json: b
     """
     check_audit(actor=actor, reason="")
     async with instance_at(data_dir) as hub:
-        with translated():
-            async with hub.pool.acquire() as connection:
-                lab_id = (await find_lab(connection, registry_id)).lab_id
-                entries = await list_tokens(connection, registry_id)
+        async with lent(hub.pool) as connection:
+            lab_id = (await find_lab(connection, registry_id)).lab_id
+            entries = await list_tokens(connection, registry_id)
         lab = await PostgresLabStore(hub.pool).one(lab_id)
         holding = [each for each in entries if each.revoked_at is None]
         if lab is None or not holding:
             raise PermanentError("no_token", "make one: `labdispatch labs token new LAB`")
         rows = await _digests(hub, lab_id)
         secret = hub.vault.secret(SECRET)
-        with translated():
-            async with hub.pool.acquire() as connection:
-                await audit(connection, actor, "inbound_key", lab.registry_id, "")
+        async with lent(hub.pool) as connection:
+            await audit(connection, actor, "inbound_key", lab.registry_id, "")
     keys = [
         {
             "token": each.name,
@@ -122,7 +119,7 @@ async def print_keys(data_dir: Path, registry_id: str, *, actor: str, as_json: b
         for each in holding
     ]
     if as_json:
-        sys.stdout.write(msgspec.json.encode(keys).decode() + "\n")
+        print_json(keys)
     else:
         columns = ("token", "last4", "key")
         sys.stdout.write(table_of(columns, [[each[c] for c in columns] for each in keys]))
@@ -134,9 +131,8 @@ SELECT token_id, digest FROM lab_token WHERE lab_id = $1 AND revoked_at IS NULL
 
 
 async def _digests(hub: Hub, lab_id: int) -> dict[int, bytes]:
-    with translated():
-        async with hub.pool.acquire() as connection:
-            rows = await connection.fetch(DIGESTS, lab_id)
+    async with lent(hub.pool) as connection:
+        rows = await connection.fetch(DIGESTS, lab_id)
     return {row["token_id"]: row["digest"] for row in rows}
 
 

@@ -15,7 +15,7 @@ from ingest.inbound_store import InboundStore
 from ops.bootstrap import Door, Hub, kafka_settings
 from ops.runtime.ids import new_message_id
 from ops.runtime.kafka import PartitionReader
-from ops.runtime.lifecycle import bounded
+from ops.runtime.lifecycle import bounded, every
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from schemas.errors import HubError
@@ -118,7 +118,11 @@ class InboundDoor:
 
     def works(self, stopping: asyncio.Event) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what is to be run as long as the process does."""
-        return [lambda: self._read(stopping), self._count_for_ever, self._purge_for_ever]
+        return [
+            lambda: self._read(stopping),
+            lambda: every(_COUNT_SECONDS, "inbound_count", self._count),
+            lambda: every(_PURGE_SECONDS, "inbound_purge", self._purge),
+        ]
 
     async def stop(self) -> None:
         """Give up the turn and let go of the connections, within seconds."""
@@ -139,21 +143,11 @@ class InboundDoor:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
-    async def _count_for_ever(self) -> None:
-        while True:
-            try:
-                METRICS.inbound_parked.set(await self._store.waiting())
-            except HubError as error:
-                METRICS.errors.labels("inbound_count", error.reason).inc()
-            await asyncio.sleep(_COUNT_SECONDS)
+    async def _count(self) -> None:
+        METRICS.inbound_parked.set(await self._store.waiting())
 
-    async def _purge_for_ever(self) -> None:
-        while True:
-            try:
-                await self._store.purge(self._settings.inbound_keep_days)
-            except HubError as error:
-                METRICS.errors.labels("inbound_purge", error.reason).inc()
-            await asyncio.sleep(_PURGE_SECONDS)
+    async def _purge(self) -> None:
+        await self._store.purge(self._settings.inbound_keep_days)
 
 
 def store_of(hub: Hub) -> InboundStore:

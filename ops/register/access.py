@@ -39,7 +39,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             HTTPException: 401 without a token, 403 with another.
             PermanentError: A header that cannot stand in the audit chain.
         """
-        given = _bearer(request)
+        given = bearer_of(request)
         if not is_valid(self.tokens, OPERATOR, given):
             raise HTTPException(
                 status_code=403, detail=f"this token is not the operator's: send {_OPERATORS}"
@@ -58,7 +58,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             HTTPException: 401 without a token, 403 with another's, whether or not there is such a
                 laboratory.
         """
-        given = _bearer(request)
+        given = bearer_of(request)
         if is_valid(self.tokens, OPERATOR, given):
             return
         lab = self.of_token(given)
@@ -69,7 +69,12 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def _bearer(request: HttpRequest) -> str:
+def bearer_of(request: HttpRequest) -> str:
+    """Return the bearer token of a request.
+
+    Raises:
+        HTTPException: 401: there is none.
+    """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given.strip():
         raise HTTPException(

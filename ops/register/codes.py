@@ -19,12 +19,11 @@ from schemas.report import Coded
 
 from .code_rows import MAX_ROWS
 from .labs import (
-    LOCK_REGISTER,
     audit,
+    changing,
     check_audit,
     find_lab,
-    no_such_laboratory,
-    normalised,
+    row_of,
 )
 from .unmapped import LocalValue
 
@@ -142,11 +141,8 @@ async def change_rows(
         PermanentError: No such laboratory, an unusable actor or reason, or a table too large.
     """
     check_audit(actor=actor, reason=reason)
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        lab = await connection.fetchrow(LOCK, normalised(registry_id))
-        if lab is None:
-            raise await no_such_laboratory(connection, registry_id)
+    async with changing(connection):
+        lab = await row_of(connection, LOCK, registry_id)
         held = {row.key: row for row in await read_rows(connection, lab["lab_id"])}
         wanted = {row.key: row for row in put}
         gone = {key for key in remove if key in held and key not in wanted}

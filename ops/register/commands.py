@@ -13,6 +13,7 @@ import msgspec
 
 from ingest.codes import CodeKind, LocalCode, fold_local
 from ops.looking import instance_at
+from ops.printing import print_json, table_of
 from ops.runtime.postgres import Connection, translated
 from schemas.errors import HubError, PermanentError
 
@@ -20,7 +21,6 @@ from . import codes, labs
 from .code_rows import Complaint, doubt_about, read_csv, row_of, write_csv
 from .codes import Change
 from .conformance import as_text, report_conformance
-from .labs import table_of
 
 _SOON: Final = "running doors take it within 5 s"
 
@@ -38,7 +38,7 @@ async def print_labs(data_dir: Path, *, as_json: bool) -> None:
         with translated():
             found = await labs.list_labs(connection)
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif not found:
         sys.stdout.write(
             "no laboratory is registered yet: in realm test on loopback the first message does it\n"
@@ -60,7 +60,7 @@ async def print_lab(data_dir: Path, registry_id: str, *, as_json: bool) -> None:
             lab = await labs.find_lab(connection, registry_id)
             software = await labs.software_of(connection, lab.lab_id)
     if as_json:
-        _print_json({**msgspec.structs.asdict(lab), "software": software})
+        print_json({**msgspec.structs.asdict(lab), "software": software})
         return
     for name in ("registry_id", "name", "state", "profile", "profile_version", "codes",
                  "wants_no_answer", "certificates", "tokens"):  # fmt: skip
@@ -87,7 +87,7 @@ async def set_state(
             )
     name = labs.normalised(registry_id)
     if as_json:
-        _print_json({"laboratory": name, "before": before, "state": now})
+        print_json({"laboratory": name, "before": before, "state": now})
     elif before == now:
         sys.stdout.write(f"{name} is {now} already\n")
     else:
@@ -104,7 +104,7 @@ async def print_codes(data_dir: Path, registry_id: str, *, as_json: bool) -> Non
             lab = await labs.find_lab(connection, registry_id)
             rows = await codes.read_rows(connection, lab.lab_id)
     if as_json:
-        _print_json({"laboratory": lab.registry_id, "profile_version": lab.profile_version,
+        print_json({"laboratory": lab.registry_id, "profile_version": lab.profile_version,
                      "codes": rows})  # fmt: skip
         return
     sys.stdout.write(f"{lab.registry_id}: profile version {lab.profile_version}\n")
@@ -180,7 +180,7 @@ async def import_codes(
                 dry_run=dry_run,
             )
     if as_json:
-        _print_json({"dry_run": dry_run, "errors": found.errors, "warnings": found.warnings,
+        print_json({"dry_run": dry_run, "errors": found.errors, "warnings": found.warnings,
                      "change": change})  # fmt: skip
         return 1 if found.errors else 0
     for kind, complaints in (("error", found.errors), ("note", found.warnings)):
@@ -211,7 +211,7 @@ async def print_unmapped(data_dir: Path, registry_id: str, *, as_json: bool) -> 
             lab = await labs.find_lab(connection, registry_id)
             found = await codes.list_unmapped(connection, hub.vault, lab.lab_id)
     if as_json:
-        _print_json({"laboratory": lab.registry_id, **msgspec.structs.asdict(found)})
+        print_json({"laboratory": lab.registry_id, **msgspec.structs.asdict(found)})
         return
     if found.values:
         head = ("times", "kind", "code", "text", "system", "first seen", "last seen")
@@ -252,7 +252,7 @@ async def print_conformance(
                 today=hub.clock.now().date(),
             )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         sys.stdout.write(as_text(report))
 
@@ -300,7 +300,3 @@ def _said(registry_id: str, change: Change) -> str:
 
 def _complaint(file: Path, kind: str, each: Complaint) -> str:
     return f"{file}:{each.line}: {kind}: {each.text}\n"
-
-
-def _print_json(what: object) -> None:
-    sys.stdout.write(msgspec.json.encode(what).decode() + "\n")

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ops.printing import table_of
 from ops.runtime.postgres import Connection
 
-from .labs import find_lab, table_of
+from .labs import find_lab
 
 DAYS: Final = 30
 """How far back a report looks where nothing is said."""

@@ -18,7 +18,7 @@ from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
 from .lab_rows import MAX_BYTES, subject_fault
-from .labs import LOCK, LOCK_REGISTER, audit, check_audit, no_such_laboratory, normalised
+from .labs import LOCK, audit, changing, check_audit, row_of
 
 MAX_CREDENTIALS: Final = 20
 """Certificates and rules, or tokens, of one laboratory that count at once."""
@@ -90,13 +90,13 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_certificates(connection: Connection, registry_id: str) -> list[CertificateEntry]:
     """Return the certificates and rules of a laboratory, revoked ones too, the oldest first."""
-    lab = await _lab(connection, LAB, registry_id)
+    lab = await row_of(connection, LAB, registry_id)
     return [_certificate(row) for row in await connection.fetch(CERTIFICATES, lab["lab_id"])]
 
 
 async def list_tokens(connection: Connection, registry_id: str) -> list[TokenEntry]:
     """Return the tokens of a laboratory, revoked ones too, the oldest first."""
-    lab = await _lab(connection, LAB, registry_id)
+    lab = await row_of(connection, LAB, registry_id)
     return [TokenEntry(**dict(row)) for row in await connection.fetch(BEARERS, lab["lab_id"])]
 
 
@@ -134,9 +134,8 @@ async def add_certificate(
             raise PermanentError("bad_subject", f"a subject rule {fault}")
     elif given.not_after < now:
         raise PermanentError("certificate_expired", "it is over already: give the one that follows")
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        lab = await _lab(connection, LOCK, registry_id)
+    async with changing(connection):
+        lab = await row_of(connection, LOCK, registry_id)
         if isinstance(given, str):
             there = await connection.fetchrow(OF_RULE, given)
             parts: tuple[object, ...] = (None, given, None, None)
@@ -180,9 +179,8 @@ async def revoke_certificate(
     """
     check_audit(actor=actor, reason=reason)
     wanted = which.replace(":", "").strip().lower()
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        lab = await _lab(connection, LOCK, registry_id)
+    async with changing(connection):
+        lab = await row_of(connection, LOCK, registry_id)
         found = [
             each
             for each in await list_certificates(connection, registry_id)
@@ -218,9 +216,8 @@ async def new_token(
     if not name or len(name.encode()) > MAX_BYTES or not name.isprintable():
         raise PermanentError("bad_name", f"name the token in 1 to {MAX_BYTES} printable bytes")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        lab = await _lab(connection, LOCK, registry_id)
+    async with changing(connection):
+        lab = await row_of(connection, LOCK, registry_id)
         held = await list_tokens(connection, registry_id)
         if sum(each.revoked_at is None for each in held) >= MAX_CREDENTIALS:
             raise _too_many("token")
@@ -241,9 +238,8 @@ async def revoke_token(
         PermanentError: No such laboratory or token.
     """
     check_audit(actor=actor, reason=reason)
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        lab = await _lab(connection, LOCK, registry_id)
+    async with changing(connection):
+        lab = await row_of(connection, LOCK, registry_id)
         entry = _token(await list_tokens(connection, registry_id), token_id)
         if entry.revoked_at is not None:
             return entry, False
@@ -256,13 +252,6 @@ async def revoke_token(
 
 
 # -------------------------------------------------------------------------------- parts
-
-
-async def _lab(connection: Connection, statement: str, registry_id: str) -> Any:
-    row = await connection.fetchrow(statement, normalised(registry_id))
-    if row is None:
-        raise await no_such_laboratory(connection, registry_id)
-    return row
 
 
 async def _audit(

@@ -17,7 +17,7 @@ from schemas.errors import PermanentError
 
 from .lab_plan import Entry, Expect, Plan, Step
 from .lab_rows import LIMITS, Complaint, LabRow, checked
-from .labs import LOCK_REGISTER, check_audit, no_such_laboratory, normalised
+from .labs import changing, check_audit, no_such_laboratory, normalised
 
 MAX_AUDIT_CHARACTERS: Final = 2_000
 
@@ -102,8 +102,7 @@ async def change_labs(
         PermanentError: An unusable actor or reason.
     """
     check_audit(actor=actor, reason=reason)
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
+    async with changing(connection):
         held = await _held(connection)
         rules = {row["subject"]: row["lab_id"] for row in await connection.fetch(RULES)}
         plan = Plan(held, rules, rows, expect)
@@ -166,8 +165,7 @@ async def change_facilities(
     Raises:
         PermanentError: No such laboratory, or a facility that cannot be its own.
     """
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
+    async with changing(connection):
         name = normalised(registry_id)
         row = await connection.fetchrow(HELD + " WHERE l.registry_id = $1", name)
         if row is None:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ops.looking import instance_at
+from ops.printing import print_json, table_of
 from ops.runtime.certificates import read_certificate
 from ops.runtime.postgres import Connection, translated
 from schemas.errors import PermanentError
@@ -47,7 +48,7 @@ async def set_quota(
         with translated():
             lab = await labs.find_lab(connection, registry_id)
     if as_json:
-        _print_json({"laboratory": lab.registry_id, "limits": lab.limits})
+        print_json({"laboratory": lab.registry_id, "limits": lab.limits})
     else:
         for name in LIMITS:
             value = getattr(lab.limits, name)
@@ -64,7 +65,7 @@ async def resume_lab(data_dir: Path, registry_id: str, asker: Asker, *, as_json:
             )
     name = normalised(registry_id)
     if as_json:
-        _print_json({"laboratory": name, "before": before, "state": now})
+        print_json({"laboratory": name, "before": before, "state": now})
     elif before == now:
         sys.stdout.write(f"{name} is not suspended: it is {now}\n")
     else:
@@ -87,7 +88,7 @@ async def import_labs(
                 )
         errors = change.errors
     if as_json:
-        _print_json({"dry_run": dry_run, "errors": errors, "warnings": found.warnings,
+        print_json({"dry_run": dry_run, "errors": errors, "warnings": found.warnings,
                      "change": change})  # fmt: skip
         return 1 if errors else 0
     _complain(file, "error", errors)
@@ -123,7 +124,7 @@ async def edit_facilities(
                 )
             lab = await labs.find_lab(connection, registry_id)
     if as_json:
-        _print_json({"laboratory": lab.registry_id, "facilities": lab.facilities,
+        print_json({"laboratory": lab.registry_id, "facilities": lab.facilities,
                      "written": done is not None and done.written})  # fmt: skip
         return
     for doubt in doubts_about(LabRow(registry_id="-", facilities=tuple(lab.facilities))):
@@ -159,7 +160,7 @@ async def print_certificates(data_dir: Path, registry_id: str, *, as_json: bool)
         with translated():
             found = await credentials.list_certificates(connection, registry_id)
     if as_json:
-        _print_json({"laboratory": normalised(registry_id), "certificates": found})
+        print_json({"laboratory": normalised(registry_id), "certificates": found})
         return
     now = datetime.now(UTC)
     head = ("number", "counts", "until", "fingerprint", "subject")
@@ -169,7 +170,7 @@ async def print_certificates(data_dir: Path, registry_id: str, *, as_json: bool)
          each.fingerprint or "(any: a rule)", each.subject)
         for each in found
     ]  # fmt: skip
-    sys.stdout.write(labs.table_of(head, rows) if rows else "no certificate\n")
+    sys.stdout.write(table_of(head, rows) if rows else "no certificate\n")
 
 
 async def revoke_certificate(
@@ -198,7 +199,7 @@ async def new_token(
                 connection, registry_id, name, actor=asker.actor, reason=asker.reason
             )
     if as_json:
-        _print_json({"laboratory": normalised(registry_id), **msgspec.structs.asdict(made)})
+        print_json({"laboratory": normalised(registry_id), **msgspec.structs.asdict(made)})
         return
     sys.stderr.write(f"token {made.token_id} of {normalised(registry_id)}, shown this once:\n")
     sys.stdout.write(f"{made.token}\n")
@@ -210,7 +211,7 @@ async def print_tokens(data_dir: Path, registry_id: str, *, as_json: bool) -> No
         with translated():
             found = await credentials.list_tokens(connection, registry_id)
     if as_json:
-        _print_json({"laboratory": normalised(registry_id), "tokens": found})
+        print_json({"laboratory": normalised(registry_id), "tokens": found})
         return
     head = ("number", "name", "ends in", "added", "revoked")
     rows = [
@@ -218,7 +219,7 @@ async def print_tokens(data_dir: Path, registry_id: str, *, as_json: bool) -> No
          f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else "")
         for each in found
     ]  # fmt: skip
-    sys.stdout.write(labs.table_of(head, rows) if rows else "no token\n")
+    sys.stdout.write(table_of(head, rows) if rows else "no token\n")
 
 
 async def revoke_token(
@@ -245,7 +246,7 @@ async def _one(
         with translated():
             change, lab = await _changed(connection, row, asker, expect_new=expect_new)
     if as_json:
-        _print_json({**msgspec.structs.asdict(lab), "written": change.written})
+        print_json({**msgspec.structs.asdict(lab), "written": change.written})
         return
     for doubt in doubts_about(row):
         sys.stderr.write(f"note: {doubt.column} {doubt.text}\n")
@@ -298,7 +299,7 @@ def _counts(each: credentials.CertificateEntry, now: datetime) -> str:
 def _said(registry_id: str, entry: msgspec.Struct, what: str, done: str, *, as_json: bool) -> None:
     name = normalised(registry_id)
     if as_json:
-        _print_json({"laboratory": name, "done": done, **msgspec.structs.asdict(entry)})
+        print_json({"laboratory": name, "done": done, **msgspec.structs.asdict(entry)})
     else:
         sys.stdout.write(f"{name}: {what} {done}; {_SOON}\n")
 
@@ -313,7 +314,3 @@ def _complain(file: Path, kind: str, complaints: Iterable[Complaint]) -> None:
     for each in complaints:
         column = f"{each.column} " if each.column else ""
         sys.stderr.write(f"{file}:{each.line}: {kind}: {column}{each.text}\n")
-
-
-def _print_json(what: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(what).decode() + "\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import pwd
-from collections.abc import Sequence
 from datetime import datetime
 from os import getuid
 from typing import Any, Final
@@ -16,14 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from ingest.lab import LabLimits
-from ingest.lab_store import LOCK_REGISTER
-from ops.checking.shapes import for_terminal
+from ingest.lab_store import changing
 from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
 from .lab_rows import STATES, normalised
 
-__all__ = ["LOCK_REGISTER", "STATES", "normalised"]
+__all__ = ["STATES", "changing", "normalised"]
 
 MAX_AUDIT_CHARACTERS: Final = 200
 
@@ -105,10 +103,7 @@ async def find_lab(connection: Connection, registry_id: str) -> Laboratory:
     Raises:
         PermanentError: There is none (`no_such_laboratory`), with those of similar names.
     """
-    row = await connection.fetchrow(ONE, normalised(registry_id))
-    if row is None:
-        raise await no_such_laboratory(connection, registry_id)
-    return _laboratory(row)
+    return _laboratory(await row_of(connection, ONE, registry_id))
 
 
 async def software_of(connection: Connection, lab_id: int) -> list[SoftwareSeen]:
@@ -133,11 +128,8 @@ async def set_state(
     if state is not None and state not in STATES:
         raise PermanentError("no_such_state", f"the states are {', '.join(STATES)}")
     check_audit(actor=actor, reason=reason)
-    async with connection.transaction():
-        await connection.execute(LOCK_REGISTER)
-        row = await connection.fetchrow(LOCK, normalised(registry_id))
-        if row is None:
-            raise await no_such_laboratory(connection, registry_id)
+    async with changing(connection):
+        row = await row_of(connection, LOCK, registry_id)
         before: str = row["state"]
         if state is None:
             state = str(row["resumes_as"]) if before == "suspended" else before
@@ -150,6 +142,18 @@ async def set_state(
 
 
 # -------------------------------------------------------------------------------- parts
+
+
+async def row_of(connection: Connection, statement: str, registry_id: str) -> Any:
+    """Return the row that a statement finds by a registry id; case does not matter.
+
+    Raises:
+        PermanentError: There is none (`no_such_laboratory`), with those of similar names.
+    """
+    row = await connection.fetchrow(statement, normalised(registry_id))
+    if row is None:
+        raise await no_such_laboratory(connection, registry_id)
+    return row
 
 
 async def no_such_laboratory(connection: Connection, registry_id: str) -> PermanentError:
@@ -187,22 +191,6 @@ def who_asks() -> str:
         return pwd.getpwuid(getuid()).pw_name
     except KeyError:
         return f"uid {getuid()}"
-
-
-def table_of(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as aligned columns for a terminal; numbers stand to the right."""
-    texts = [list(head), *([f"{each:,}" if isinstance(each, int) else for_terminal(str(each))
-                            for each in row] for row in rows)]  # fmt: skip
-    widths = [max(len(text[n]) for text in texts) for n in range(len(head))]
-    right = [all(isinstance(row[n], int | float) for row in rows) for n in range(len(head))]
-    lines = (
-        "  ".join(
-            text.rjust(width) if is_right else text.ljust(width)
-            for text, width, is_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in texts
-    )
-    return "\n".join(lines) + "\n"
 
 
 def _laboratory(row: Any) -> Laboratory:

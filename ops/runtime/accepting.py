@@ -6,10 +6,11 @@ import asyncio
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .metrics import METRICS
 
+_T = TypeVar("_T")
 _REST_SECONDS: Final = 0.5
 Pace = Callable[[], float]
 """Takes the place of one new peer; else says after how many seconds there is one."""
@@ -34,12 +35,19 @@ class Accepting(ABC):
         self._pace = pace
         self._per_turn = per_turn
         self._loop = asyncio.get_running_loop()
-        self._coming: set[asyncio.Task[None]] = set()
+        self._coming: set[asyncio.Task[Any]] = set()
         self._loop.add_reader(listening, self._accept)
 
     @abstractmethod
-    def _take(self, taken: socket.socket, address: Any) -> Coroutine[Any, Any, None] | None:
-        """Return what makes an accepted socket a peer's; None turns it away."""
+    def _take(self, taken: socket.socket, address: Any) -> bool:
+        """Make an accepted socket a peer's; False turns it away."""
+
+    def _bring(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Let the work go on by which a peer is handed on; `close` cancels it."""
+        task = self._loop.create_task(work)
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
+        return task
 
     @property
     def port(self) -> int:
@@ -70,14 +78,9 @@ class Accepting(ABC):
                 METRICS.limit_hits.labels("file_descriptors").inc()
                 self._rest(_REST_SECONDS)
                 return
-            coming = self._take(taken, address)
-            if coming is None:
-                taken.close()
-                continue
             taken.setblocking(False)
-            task = self._loop.create_task(coming)
-            self._coming.add(task)
-            task.add_done_callback(self._coming.discard)
+            if not self._take(taken, address):
+                taken.close()
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listening)

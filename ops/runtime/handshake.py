@@ -11,15 +11,16 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Coroutine
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, cast, get_args
 
 import msgspec
 
 from schemas.errors import FatalError
 
 from .accepting import Accepting, Pace, at_once
+from .hellos import Hello, Hellos, Peered
 from .metrics import METRICS
+from .shaking import Shaking
 from .tls import TlsMaterial
 
 Refusal = Literal[
@@ -64,6 +65,10 @@ _BY_REASON: Final[dict[str, Refusal]] = {
     "BAD_RECORD_TYPE": "not_tls",
 }
 _ALERT: Final = "ALERT"
+_ACCEPTS_PER_TURN: Final = 16
+_SAID_BYTES: Final = 4_096
+_SLOW_EACH: Final = 16
+"""One that is cut to make room has had eight seconds: as many become slow in that time."""
 
 
 def refusal_of(error: BaseException) -> Refusal:
@@ -90,20 +95,10 @@ class HandshakeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     handshake_seconds: float = 10.0
     shutdown_seconds: float = 5.0
-    accepts_per_turn: int = 16
-    """Connections taken in one turn of the loop: what a storm may delay everybody else by."""
-
-
-class Peered(Protocol):
-    """One peer of a host, from before its handshake on."""
-
-    def protocol(self) -> asyncio.Protocol:
-        """Return what hears of the peer; `connection_made` comes after the handshake alone."""
-        ...
-
-    def refused(self) -> None:
-        """Count the peer out: its handshake failed, `connection_made` never came."""
-        ...
+    handshakes_per_turn: int = 2
+    """Those that begin in one turn of the loop: what a storm may delay everybody else by."""
+    handshakes_at_once: int = 16
+    """Those that may take their next step in the same turn; of slow ones 16 times as many."""
 
 
 class Host(Protocol):
@@ -137,46 +132,92 @@ class TlsServer(Accepting):
         limits: HandshakeLimits,
         pace: Pace = at_once,
     ) -> None:
-        super().__init__(listening, pace, limits.accepts_per_turn)
+        super().__init__(listening, pace, _ACCEPTS_PER_TURN)
         self._material = material
         self._host = host
         self._door = door
         self._limits = limits
+        self._shaking = Shaking(
+            self._loop,
+            most=limits.handshakes_at_once,
+            most_slow=_SLOW_EACH * limits.handshakes_at_once,
+            cut=lambda task: cast("asyncio.Task[Any]", task).cancel(),
+            go_on=self._go_on,
+        )
+        self._hellos = Hellos(
+            self._loop,
+            per_turn=limits.handshakes_per_turn,
+            may_begin=self._shaking.has_room,
+            begin=self._begin,
+            refuse=self._turn_away,
+        )
 
-    @property
-    def shaking(self) -> int:
-        """How many handshakes are under way."""
-        return len(self._coming)
+    def _go_on(self) -> None:
+        self._hellos.go_on()
 
-    def _take(self, taken: socket.socket, address: Any) -> Coroutine[Any, Any, None] | None:
-        peer = self._host.admit_address(str(address[0]))
-        return None if peer is None else self._shake(taken, peer)
+    def close(self) -> None:
+        """Take no new peer, and let go of those whose handshake is not done."""
+        super().close()
+        for hello in self._hellos.close():
+            self._let_go(hello)
 
-    async def _shake(self, taken: socket.socket, peer: Peered) -> None:
-        since = self._loop.time()
+    def _take(self, taken: socket.socket, address: Any) -> bool:
+        name = str(address[0])
+        peer = self._host.admit_address(name)
+        if peer is None:
+            return False
         METRICS.tls_handshaking.inc()
-        refused: Refusal | None = "other"
+        until = self._loop.time() + self._limits.handshake_seconds
+        self._hellos.add(Hello(taken, name, peer, until))
+        return True
+
+    def _turn_away(self, hello: Hello, reason: Refusal) -> None:
+        with contextlib.suppress(OSError):
+            # What is closed with something unread is reset: a plain end tells a peer less.
+            hello.taken.recv(_SAID_BYTES)
+        self._refuse(hello, reason)
+
+    def _refuse(self, hello: Hello, reason: Refusal) -> None:
+        METRICS.tls_refused.labels(self._door, reason).inc()
+        self._let_go(hello)
+
+    def _let_go(self, hello: Hello) -> None:
+        METRICS.tls_handshaking.dec()
+        hello.peer.refused()
+        with contextlib.suppress(OSError):
+            hello.taken.close()
+
+    def _begin(self, hello: Hello) -> None:
+        task = self._bring(self._shake(hello))
+        self._shaking.enter(task)
+        task.add_done_callback(lambda done: self._end(hello, done))
+
+    async def _shake(self, hello: Hello) -> Refusal | None:
+        """Return why it failed, or None."""
+        since = self._loop.time()
         try:
             transport, _ = await self._loop.connect_accepted_socket(
-                peer.protocol,
-                taken,
+                hello.peer.protocol,
+                hello.taken,
                 ssl=self._material.context,
+                # From here on: that it stood in line was not the peer's doing.
                 ssl_handshake_timeout=self._limits.handshake_seconds,
                 ssl_shutdown_timeout=self._limits.shutdown_seconds,
             )
-            # uvloop ends the wait of a peer that went away without an error.
-            is_done = transport.get_extra_info("ssl_object") is not None
-            refused = None if is_done else "reset"
         except Exception as error:  # noqa: BLE001 - boundary: one peer's handshake
-            refused = refusal_of(error)
-        finally:
-            METRICS.tls_handshaking.dec()
-            if refused is not None:
-                METRICS.tls_refused.labels(self._door, refused).inc()
-                peer.refused()
-                with contextlib.suppress(OSError):
-                    taken.close()
+            return refusal_of(error)
         METRICS.tls_handshake_seconds.observe(self._loop.time() - since)
+        # uvloop ends the wait of a peer that went away without an error.
+        return None if transport.get_extra_info("ssl_object") is not None else "reset"
+
+    def _end(self, hello: Hello, task: asyncio.Task[Refusal | None]) -> None:
+        self._shaking.leave(task)
+        # One that was cut may not have had its first step.
+        refused = "timeout" if task.cancelled() else task.result()
+        if refused is None:
+            METRICS.tls_handshaking.dec()
+        else:
+            self._refuse(hello, refused)
 
 
 def needs_uvloop() -> None:

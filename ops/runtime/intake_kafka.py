@@ -5,13 +5,21 @@ Because no transaction writes the topic, its offsets are gapless in practice; no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from schemas.envelope import IntakeRecord, StoredRecord
 
-from .intake_log import ReadBatch, decode_record, encode_record
-from .kafka import AppendProducer, KafkaSettings, PartitionReader, TopicSpec, ensure_topics
+from .intake_log import Kept, ReadBatch, decode_record, encode_record
+from .kafka import (
+    AppendProducer,
+    KafkaSettings,
+    PartitionReader,
+    TopicLimits,
+    TopicSpec,
+    ensure_topics,
+    topic_limits,
+)
 
 _READ_SECONDS: Final = 0.02
 _FETCH_SECONDS: Final = 5.0
@@ -24,6 +32,8 @@ TOPIC_CONFIGS: Final = {
     "max.message.bytes": str(10 * 1024 * 1024),
     "cleanup.policy": "delete",
     "retention.ms": str(RETENTION_SECONDS * 1_000),
+    # By size the brokers would drop what nobody has read, however young.
+    "retention.bytes": "-1",
     "unclean.leader.election.enable": "false",
 }
 
@@ -36,6 +46,7 @@ class KafkaIntakeLog:
         reader: Of this process; its position follows what `read` is asked.
         finder: A second reader for `fetch`, so that a look-up never moves the first.
         topic: The intake topic, with the instance's prefix.
+        limits: Asks when the brokers drop its records.
     """
 
     def __init__(
@@ -45,11 +56,22 @@ class KafkaIntakeLog:
         reader: PartitionReader,
         finder: PartitionReader,
         topic: str,
+        limits: Callable[[], Awaitable[TopicLimits]] | None = None,
     ) -> None:
         self._producer = producer
         self._reader = reader
         self._finder = finder
         self._topic = topic
+        self._limits = limits
+
+    async def kept(self) -> Kept:
+        """Ask the brokers by what they drop records of the topic."""
+        if self._limits is None:
+            return Kept()
+        found = await self._limits()
+        return Kept(
+            seconds=found.seconds, is_bounded_by_size=found.bytes_of_a_partition is not None
+        )
 
     async def append(self, records: Sequence[IntakeRecord]) -> list[int]:
         """Append each partition's records as one batch; see `IntakeLog.append`.
@@ -145,7 +167,13 @@ async def open_kafka_log(
     await ensure_topics(settings, {topic: spec}, _TOPIC_SECONDS)
     reader, finder = PartitionReader(settings, topic), PartitionReader(settings, topic)
     producer = AppendProducer(settings) if appends else None
-    log = KafkaIntakeLog(producer=producer, reader=reader, finder=finder, topic=topic)
+    log = KafkaIntakeLog(
+        producer=producer,
+        reader=reader,
+        finder=finder,
+        topic=topic,
+        limits=lambda: topic_limits(settings, topic),
+    )
     try:
         await reader.start()
         await finder.start()

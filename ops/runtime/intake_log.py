@@ -30,6 +30,15 @@ class ReadBatch(msgspec.Struct, frozen=True, kw_only=True):
     next_offsets: dict[int, int]
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a log forgets records, as far as it does so by itself."""
+
+    seconds: float | None = None
+    """From this age on; None: none is forgotten for its age, or we decide it."""
+    is_bounded_by_size: bool = False
+    """Also where it grows too large: then nobody can say which record is safe."""
+
+
 class IntakeLog(Protocol):
     """An append-only log of intake records, in partitions."""
 
@@ -66,6 +75,14 @@ class IntakeLog(Protocol):
 
     async def end_offsets(self) -> dict[int, int]:
         """Return the offset the next record of every partition will get, at the earliest."""
+        ...
+
+    async def kept(self) -> Kept:
+        """Return by what the log forgets records.
+
+        Raises:
+            HubError: It cannot be asked now, or does not tell us.
+        """
         ...
 
     async def close(self) -> None:

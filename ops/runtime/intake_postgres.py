@@ -10,7 +10,7 @@ from uuid import UUID
 from schemas.envelope import IntakeRecord, RecordKind, StoredRecord
 from schemas.errors import OffsetGone, UnknownResult
 
-from .intake_log import ReadBatch
+from .intake_log import Kept, ReadBatch
 from .postgres import Pool, is_unknown_commit, translated
 
 # One autocommit function call: the answer comes after the commit, so an answer means durable.
@@ -143,6 +143,10 @@ class PostgresIntakeLog:
             async with self._pool.acquire() as connection:
                 rows = await connection.fetch(ENDS)
         return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def kept(self) -> Kept:
+        """Answer that it forgets nothing by itself."""
+        return Kept()
 
     async def close(self) -> None:
         """Leave the pool to whoever opened it."""

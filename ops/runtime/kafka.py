@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as client
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.errors import (
     FatalError,
@@ -28,6 +29,8 @@ from schemas.errors import (
     TransientError,
     UnknownResult,
 )
+
+from .kafka_security import KafkaSecurity
 
 Headers = Sequence[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes, Headers]
@@ -79,6 +82,21 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: str
     client_id: str
     deadline_seconds: float = 5.0
+    security: KafkaSecurity = KafkaSecurity()
+    """Read anew whenever a client starts."""
+
+    def client_options(self) -> dict[str, Any]:
+        """Return what every client is made with.
+
+        Raises:
+            FatalError: A file of the security settings cannot be used.
+        """
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "request_timeout_ms": _milliseconds(self.deadline_seconds),
+            **self.security.client_options(),
+        }
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +105,13 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     replication_factor: int
     configs: Mapping[str, str] = {}
+
+
+class TopicLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When the brokers drop records of a topic; None: not for that reason."""
+
+    seconds: float | None
+    bytes_of_a_partition: int | None
 
 
 class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,12 +147,38 @@ async def ensure_topics(
         raise _away("topics are made ready") from None
 
 
-async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap,
-        client_id=settings.client_id,
-        request_timeout_ms=_milliseconds(settings.deadline_seconds),
+async def topic_limits(settings: KafkaSettings, topic: str) -> TopicLimits:
+    """Return the limits that hold for a topic now, its own or the brokers' defaults.
+
+    Raises:
+        TransientError: The brokers are away.
+        FatalError: They do not tell us (`kafka_error`), or there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    wanted = {"retention.ms": "", "retention.bytes": ""}
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            await admin.start()
+            answers = await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, wanted)]
+            )
+        ((code, _, _, _, entries),) = (each for answer in answers for each in answer.resources)
+        if code != 0:
+            raise client.for_code(code)
+        found = {entry[0]: int(entry[1]) for entry in entries}
+    except _ANY as error:
+        raise _translate(error, "a topic's limits are asked for") from None
+    finally:
+        with contextlib.suppress(*_ANY):
+            await admin.close()
+    age, size = found["retention.ms"], found["retention.bytes"]
+    return TopicLimits(
+        seconds=age / 1_000 if age >= 0 else None, bytes_of_a_partition=size if size >= 0 else None
     )
+
+
+async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:
+    admin = AIOKafkaAdminClient(**settings.client_options())
     try:
         await admin.start()
         found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
@@ -320,8 +371,6 @@ class PartitionReader:
             FatalError: They refuse us.
         """
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            client_id=self._settings.client_id,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -329,7 +378,7 @@ class PartitionReader:
             # Requests of one connection are answered in order: an idle fetch holds up a
             # question for offsets, or a seek, for this long.
             fetch_max_wait_ms=_milliseconds(_FETCH_WAIT_SECONDS),
-            request_timeout_ms=_milliseconds(self._settings.deadline_seconds),
+            **self._settings.client_options(),
         )
         await _started(consumer, self._settings, "a reader starts")
         self._consumer = consumer
@@ -585,14 +634,12 @@ class TransactionalPublisher:
 
 def _new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> Any:
     return AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
-        client_id=settings.client_id,
         acks="all",
         enable_idempotence=True,
         transactional_id=transactional_id,
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
-        request_timeout_ms=_milliseconds(settings.deadline_seconds),
+        **settings.client_options(),
     )
 
 
@@ -701,7 +748,9 @@ def _fenced() -> Fenced:
 
 def _away(doing: str) -> TransientError:
     return TransientError(
-        "kafka_unavailable", f"no answer in time while {doing}: check the brokers and the address"
+        "kafka_unavailable",
+        f"no answer in time while {doing}: check the brokers and the address; with TLS or a"
+        " password also these (docs/kafka.md)",
     )
 
 

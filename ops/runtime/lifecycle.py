@@ -8,13 +8,14 @@ import ctypes
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from schemas.errors import HubError
 
 from .logs import get_logger
+from .metrics import METRICS
 
 _log = get_logger(__name__)
 
@@ -99,3 +100,19 @@ async def bounded(work: Awaitable[object], seconds: float, what: str) -> None:
         _log.warning("stop_cut_short", reason=what, seconds=seconds)
     except HubError as error:
         _log.warning("stop_failed", reason=error.reason)
+
+
+async def every(seconds: float, station: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Do a piece of upkeep again and again, for ever; an error of ours is counted, no more.
+
+    Args:
+        seconds: Between the end of one and the begin of the next.
+        station: Label of `labdispatch_errors`.
+        work: What is done.
+    """
+    while True:
+        try:
+            await work()
+        except HubError as error:
+            METRICS.errors.labels(station, error.reason).inc()
+        await asyncio.sleep(seconds)

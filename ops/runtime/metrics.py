@@ -113,6 +113,7 @@ class Metrics:
 
     def __init__(self) -> None:
         name = "labdispatch"
+        self._of_files_and_topics(name)
         # -- doors
         self.connections = Gauge(
             f"{name}_connections", "MLLP connections open now", multiprocess_mode="livesum"
@@ -170,46 +171,6 @@ class Metrics:
         self.ack_seconds = Seconds(
             f"{name}_ack_seconds", "From a whole frame to its answer", buckets=_FAST
         )
-        self.files = Labelled(
-            Counter(f"{name}_files", "Files by what became of them: done, refused, waits", ["what"])
-        )
-        self.file_messages = Labelled(
-            Counter(f"{name}_file_messages", "Messages of files by answer", ["code"])
-        )
-        self.file_findings = Labelled(
-            Counter(f"{name}_file_findings", "Findings on files by code", ["code"])
-        )
-        self.files_reading = Gauge(
-            f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
-        )
-        self.inbound_records = Labelled(
-            Counter(
-                f"{name}_inbound_records",
-                "Records of inbound topics by what became of them: AA, AE, parked",
-                ["what"],
-            )
-        )
-        self.inbound_parks = Labelled(
-            Counter(f"{name}_inbound_parks", "Inbound records parked, by reason", ["reason"])
-        )
-        self.inbound_parked = Gauge(
-            f"{name}_inbound_parked_records",
-            "Parked inbound records that nobody has resolved",
-            multiprocess_mode="livemostrecent",
-        )
-        self.inbound_lag = Labelled(
-            Gauge(
-                f"{name}_inbound_lag_records",
-                "Records of inbound topics not taken yet, by topic; told by the one that reads",
-                ["topic"],
-                multiprocess_mode="livemostrecent",
-            )
-        )
-        self.inbound_reading = Gauge(
-            f"{name}_inbound_reading",
-            "1 in the process whose turn it is to read inbound topics",
-            multiprocess_mode="livesum",
-        )
         self.append_batch = Histogram(
             f"{name}_append_batch_records", "Records of one append", buckets=_SIZES
         )
@@ -226,6 +187,13 @@ class Metrics:
             "Age of the oldest record in the intake log that dispatch has not handled",
             multiprocess_mode="livemax",
         )
+        self.log_retention_seconds = Gauge(
+            f"{name}_log_retention_seconds",
+            "How long the intake log keeps a record: the setting, or what the topic has, if less",
+            multiprocess_mode="livemin",
+        )
+        # Of all processes the least counts, and most of them know nothing of it.
+        self.log_retention_seconds.set(float("inf"))
         self.held_connections = Gauge(
             f"{name}_held_connections",
             "Connections not read for a while because their laboratory was over a limit",
@@ -282,9 +250,8 @@ class Metrics:
                 ["verdict", "rule"],
             )
         )
-        self.capped_lookups = Counter(
-            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
-        )
+        self._declare_persons(name)
+        self._declare_cases(name)
         self.events = Labelled(
             Counter(
                 f"{name}_stream_events",
@@ -306,6 +273,7 @@ class Metrics:
             "Parked messages that nobody has resolved",
             multiprocess_mode="livemostrecent",
         )
+        self._make_those_of_stewards(name)
         # -- relay and api
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
@@ -331,6 +299,135 @@ class Metrics:
             Counter(
                 f"{name}_errors", "Classified errors by station and reason", ["station", "reason"]
             )
+        )
+
+    def _of_files_and_topics(self, name: str) -> None:
+        self.files = Labelled(
+            Counter(f"{name}_files", "Files by what became of them: done, refused, waits", ["what"])
+        )
+        self.file_messages = Labelled(
+            Counter(f"{name}_file_messages", "Messages of files by answer", ["code"])
+        )
+        self.file_findings = Labelled(
+            Counter(f"{name}_file_findings", "Findings on files by code", ["code"])
+        )
+        self.files_reading = Gauge(
+            f"{name}_files_reading", "Files being read now", multiprocess_mode="livesum"
+        )
+        self.files_oldest_seconds = Gauge(
+            f"{name}_files_oldest_seconds",
+            "For how long the oldest file has been without its whole answer",
+            multiprocess_mode="livemax",
+        )
+        self.inbound_records = Labelled(
+            Counter(
+                f"{name}_inbound_records",
+                "Records of inbound topics by what became of them: AA, AE, parked",
+                ["what"],
+            )
+        )
+        self.inbound_parks = Labelled(
+            Counter(f"{name}_inbound_parks", "Inbound records parked, by reason", ["reason"])
+        )
+        self.inbound_parked = Gauge(
+            f"{name}_inbound_parked_records",
+            "Parked inbound records that nobody has resolved",
+            multiprocess_mode="livemostrecent",
+        )
+        self.inbound_lag = Labelled(
+            Gauge(
+                f"{name}_inbound_lag_records",
+                "Records of inbound topics not taken yet, by topic; told by the one that reads",
+                ["topic"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.inbound_reading = Gauge(
+            f"{name}_inbound_reading",
+            "1 in the process whose turn it is to read inbound topics",
+            multiprocess_mode="livesum",
+        )
+
+    def _make_those_of_stewards(self, name: str) -> None:
+        self.steward_acts = Labelled(
+            Counter(f"{name}_steward_acts", "Changes of identities committed, by act", ["act"])
+        )
+        self.reemitted_reports = Counter(
+            f"{name}_reemitted_reports", "Reports held against the streams again after a change"
+        )
+        self.unreadable_reports = Counter(
+            f"{name}_unreadable_reports",
+            "Reports whose person changed and that can be read no more",
+        )
+        self.reemission_due = Gauge(
+            f"{name}_reemission_due_persons",
+            "Persons whose reports are still to be held against the streams again",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_open = Labelled(
+            Gauge(
+                f"{name}_review_open_items",
+                "Review items that wait for a steward, by guard and priority",
+                ["guard", "priority"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.review_age = Gauge(
+            f"{name}_review_oldest_seconds",
+            "Age of the oldest review item that waits and was not put off",
+            multiprocess_mode="livemostrecent",
+        )
+        self.review_withheld = Labelled(
+            Counter(
+                f"{name}_review_items_withheld",
+                "Review items not opened because their share of records was used up, by priority",
+                ["priority"],
+            )
+        )
+
+    def _declare_persons(self, name: str) -> None:
+        self.capped_lookups = Counter(
+            f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
+        )
+        self.capped_aliases = Counter(
+            f"{name}_capped_aliases", "Persons compared by a part of their sets of traits"
+        )
+        self.hot_keys = Counter(
+            f"{name}_hot_keys", "Keys that were narrowed because too many persons share them"
+        )
+        self.narrowings_cut = Counter(
+            f"{name}_narrowings_cut", "Keys narrowed for a part of the persons that share them"
+        )
+        self.second_lookups = Counter(
+            f"{name}_second_lookups", "Batches that asked for all wide keys after all"
+        )
+        self.rekeyed_persons = Counter(
+            f"{name}_rekeyed_persons", "Persons that were given keys of a new version"
+        )
+        self.gained_ins = Counter(
+            f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
+        )
+
+    def _declare_cases(self, name: str) -> None:
+        """First and second lines (dispatch)."""
+        self.capped_cases = Counter(
+            f"{name}_capped_cases", "Persons with more reports than cases are looked for among"
+        )
+        self.second_lines = Labelled(
+            Counter(
+                f"{name}_second_lines",
+                "Second-line reports by what became of them: attached, waits, found, left",
+                ["what"],
+            )
+        )
+        self.second_lines_waiting = Gauge(
+            f"{name}_second_lines_waiting",
+            "Second-line reports whose first line has not come, or was taken back",
+            multiprocess_mode="livemostrecent",
+        )
+        self.unread_companions = Counter(
+            f"{name}_unread_companions",
+            "Reports whose case changed and that could be read no more: their streams stayed",
         )
 
 

@@ -232,6 +232,18 @@ def translated() -> Iterator[None]:
         raise _classify(error) from None
 
 
+@asynccontextmanager
+async def lent(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend a connection for a block, its errors turned into ours.
+
+    Raises:
+        HubError: As `translated` says.
+    """
+    with translated():
+        async with pool.acquire() as connection:
+            yield connection
+
+
 def is_unknown_commit(error: BaseException) -> bool:
     """Say whether an autocommit statement that failed so may have been committed all the same.
 

@@ -18,6 +18,8 @@ from schemas.decision import Realm
 from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
 
+from .kafka_security import KafkaProtocol, KafkaSecurity, SaslMechanism
+
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -38,7 +40,13 @@ class Engine(StrEnum):
 class Settings(BaseSettings):
     """The settings of every process."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        # A compose file can only hand on a variable, not leave it out.
+        env_ignore_empty=True,
+    )
 
     # -- the instance
     data_dir: Path = Field(
@@ -74,6 +82,33 @@ class Settings(BaseSettings):
     )
     kafka_bootstrap: str = Field(
         "127.0.0.1:9092", description="Cluster: host:port of some brokers, separated by commas."
+    )
+    kafka_protocol: KafkaProtocol = Field(
+        KafkaProtocol.PLAINTEXT,
+        description="Cluster: `plaintext`, `ssl` (TLS), or `sasl_ssl` (TLS, with a name and a"
+        " password).",
+    )
+    kafka_ca: Path | None = Field(
+        None,
+        description="Cluster, TLS: authorities of the brokers' certificates (PEM); default: those"
+        " of this machine.",
+    )
+    kafka_cert: Path | None = Field(
+        None, description="Cluster, TLS: our certificate and its chain (PEM), if brokers want one."
+    )
+    kafka_key: Path | None = Field(
+        None, description="Cluster, TLS: the key of kafka_cert (PEM, without a password)."
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        SaslMechanism.SCRAM_512,
+        description="Cluster, `sasl_ssl`: `SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`.",
+    )
+    kafka_sasl_user: str = Field(
+        "", max_length=200, description="Cluster, `sasl_ssl`: our name at the brokers."
+    )
+    kafka_sasl_password_file: Path | None = Field(
+        None,
+        description="Cluster, `sasl_ssl`: file with our password, one line, closed to others.",
     )
     kafka_topic_prefix: str = Field(
         "",
@@ -135,12 +170,19 @@ class Settings(BaseSettings):
     tls_shutdown_seconds: Seconds = Field(
         5.0, description="The longest the end of a TLS connection may take."
     )
-    tls_accepts_per_turn: int = Field(
+    tls_handshakes_per_turn: int = Field(
+        2,
+        ge=1,
+        le=1_024,
+        description="TLS handshakes begun in one turn of the loop: what a storm of them may delay"
+        " everybody else by. The others wait in line, one address after the other.",
+    )
+    tls_handshakes_at_once: int = Field(
         16,
         ge=1,
         le=1_024,
-        description="TLS connections taken in one turn of the loop: what a storm of handshakes may"
-        " delay everybody else by.",
+        description="TLS handshakes under way at one door. One that takes longer than 500 ms makes"
+        " room for another; beyond 16 times as many slow ones the oldest is cut.",
     )
     tls_recheck_seconds: Seconds = Field(
         300.0,
@@ -166,6 +208,15 @@ class Settings(BaseSettings):
         None,
         description="Register facilities at first sight; default: on loopback in realm test.",
     )
+    max_labs_at_first_sight: Count = Field(
+        10_000,
+        description="From so many laboratories on nobody is registered at first sight: AR 207"
+        " `first_sight_full`.",
+    )
+    registrations_at_once: Count = Field(
+        1_000,
+        description="Registrations at first sight under way in one process; beyond: AR 207.",
+    )
     register_refresh_seconds: Seconds = Field(
         5.0, description="How often a door reads the register of laboratories again."
     )
@@ -185,6 +236,13 @@ class Settings(BaseSettings):
     min_bytes_per_second: Count = Field(100, description="The slowest a frame may come.")
     max_connections: Count = Field(6_000, description="Connections of one ingest process.")
     max_connections_per_address: Count = Field(6_000, description="Connections from one address.")
+    spare_connections: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Connections beyond max_connections or those of an address that are let in, to"
+        " answer their first message with AR 207 and end; beyond these they are closed.",
+    )
     large_frame_bytes: int = Field(
         64 * 1024,
         ge=1_024,
@@ -197,6 +255,12 @@ class Settings(BaseSettings):
         description="Places for large frames in one ingest process, a quarter at most for one"
         " laboratory; who has none is not read meanwhile.",
     )
+    large_frame_bytes_per_second: int = Field(
+        32 * 1024 * 1024,
+        ge=1_024,
+        description="What one ingest process reads a second of frames that have grown large, all of"
+        " them together.",
+    )
     turn_bytes: int = Field(
         64 * 1024,
         ge=1_024,
@@ -204,8 +268,8 @@ class Settings(BaseSettings):
     )
     max_connections_per_laboratory: Count = Field(
         1_000,
-        description="Connections of one laboratory to one ingest process, where the register sets"
-        " none; beyond: AR 207 and the end of the connection.",
+        description="Connections of one laboratory, to all ingest processes of one machine that"
+        " share a port, where the register sets none; beyond: AR 207, and the connection ends.",
     )
     accepts_per_second: Count = Field(
         1_000,
@@ -213,7 +277,7 @@ class Settings(BaseSettings):
         " the backlog.",
     )
     turn_frames: Count = Field(
-        2, description="Messages judged before other laboratories' sockets are looked at."
+        8, description="Messages judged before other laboratories' sockets are looked at."
     )
     laboratory_window_frames: Count = Field(
         32,
@@ -368,6 +432,9 @@ class Settings(BaseSettings):
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
+    dispatch_case_reports: Count = Field(
+        500, description="The newest reports of one person among which cases are looked for."
+    )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."
     )
@@ -376,6 +443,61 @@ class Settings(BaseSettings):
     )
     relay_batch_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
+    )
+
+    # -- stewards
+    steward_reports: Count = Field(
+        2_000,
+        description="The most reports of one transaction of a merge or opposition; dispatch"
+        " goes on with the rest. An unmerge decides at most so many again.",
+    )
+    steward_page: Count = Field(
+        200, description="Reports that are read back and held against the streams at a time."
+    )
+    steward_persons: Count = Field(
+        100, description="The most persons that may be merged together into one."
+    )
+    reemission_seconds: Seconds = Field(
+        0.5, description="How often dispatch looks for reports that are to be emitted again."
+    )
+    review_share: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="The share of records that may open a review item; beyond it those of lowest"
+        " priority stay on their link events alone, and are counted.",
+    )
+    review_burst: Count = Field(
+        100, description="Review items that a quiet hour lets come at once, beyond the share."
+    )
+    review_four_eyes: bool = Field(
+        False, description="Whether `same` needs a second steward before two persons are merged."
+    )
+
+    # -- persons
+    identity_key_persons: Count = Field(
+        300, description="Persons a key may lead to; one of more is replaced by narrower keys."
+    )
+    identity_narrowed_persons: Count = Field(
+        3_000, description="The most persons given narrower keys when their key has become hot."
+    )
+    identity_hot_keys: Count = Field(
+        10_000, description="The most hot keys that a dispatch process keeps in mind."
+    )
+    identity_aliases: Count = Field(
+        20, description="The most sets of traits a person is compared by: those seen last."
+    )
+    identity_rekey_persons: Count = Field(
+        500, description="Persons of one step when keys are made anew."
+    )
+    identity_rekey_keys: Count = Field(
+        20_000, description="Keys looked at in one step when old keys are dropped."
+    )
+    identity_rekey_rest: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="How long the making of new keys rests, as a multiple of its last step.",
     )
 
     # -- running
@@ -419,8 +541,26 @@ class Settings(BaseSettings):
             raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
+        self._kafka_fits()
         self._inbound_fits()
         return self
+
+    def _kafka_fits(self) -> None:
+        """Refuse half of what the brokers want, and what would be ignored."""
+        if self.kafka_protocol is KafkaProtocol.PLAINTEXT and (
+            self.kafka_ca or self.kafka_cert or self.kafka_key
+        ):
+            raise ValueError("kafka_ca, kafka_cert and kafka_key need kafka_protocol=ssl")
+        if (self.kafka_cert is None) != (self.kafka_key is None):
+            raise ValueError("kafka_cert and kafka_key come together")
+        asks = self.kafka_protocol is KafkaProtocol.SASL_SSL
+        if asks != bool(self.kafka_sasl_user) or asks != (
+            self.kafka_sasl_password_file is not None
+        ):
+            raise ValueError(
+                "kafka_sasl_user and kafka_sasl_password_file belong to kafka_protocol=sasl_ssl:"
+                " set all three or none"
+            )
 
     def _inbound_fits(self) -> None:
         """Refuse inbound topics that cannot be read, or that the hub itself writes."""
@@ -469,6 +609,19 @@ class Settings(BaseSettings):
     def keys_folder(self) -> Path:
         """Where the sealing keys lie."""
         return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def kafka_security(self) -> KafkaSecurity:
+        """How the brokers are spoken to."""
+        return KafkaSecurity(
+            protocol=self.kafka_protocol,
+            ca=self.kafka_ca,
+            cert=self.kafka_cert,
+            key=self.kafka_key,
+            mechanism=self.kafka_sasl_mechanism,
+            user=self.kafka_sasl_user,
+            password_file=self.kafka_sasl_password_file,
+        )
 
     @property
     def needs_standby(self) -> bool:

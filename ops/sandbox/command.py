@@ -11,6 +11,7 @@ import msgspec
 from ingest.judge import LabProfile
 from ingest.listener import ListenerLimits, MllpListener
 from ops.check_routes import CheckLimits
+from ops.printing import print_json
 from ops.runtime.clock import SystemClock
 from ops.runtime.lifecycle import stop_on_signals, until_first
 from ops.runtime.logs import configure
@@ -107,7 +108,7 @@ def _announce(options: SandboxOptions, mllp: str, http: str, code: str) -> None:
     page = f"{http}/sandbox/{code}"
     if options.as_json:
         addresses = SandboxAddresses(ready=True, mllp=mllp, http=http, code=code, page=page)
-        sys.stdout.write(msgspec.json.encode(addresses).decode() + "\n")
+        print_json(addresses)
     else:
         sys.stdout.write(
             "labdispatch sandbox: checks and answers as a hub in realm test; nothing goes on.\n"

@@ -1,18 +1,20 @@
 """Which analysis looks for which tracked condition, and what a laboratory's answer means.
 
 Tables, read once; no text is ever searched for a word inside it: `Non détecté` holds `détecté`.
-Sources: LOINC, SNOMED CT and HL7 table 0078 codes as listed in the two JSON files beside this one.
+Sources: LOINC, SNOMED CT and HL7 table 0078 codes as listed in the JSON files beside this one.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from schemas.decision import Line
 from schemas.report import Coded, Observation
 
 
@@ -42,6 +44,8 @@ class Kind(StrEnum):
     IGG = "igg"
     IGA = "iga"
     ANTIBODY = "antibody"
+    SEQUENCE = "sequence"
+    """Which variant it is: always a second line, never a case of its own."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +73,11 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether a positive result of this analysis makes an index case."""
         return self.kind in self.condition.index_kinds
 
+    @property
+    def is_second_line(self) -> bool:
+        """Say whether this analysis is only made of what another one has found."""
+        return self.kind is Kind.SEQUENCE
+
 
 class _AnalysisRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loinc: str
@@ -91,6 +100,13 @@ class _ResultTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     words: dict[Result, tuple[str, ...]]
 
 
+class _LineTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    source: str
+    notes: dict[Line, tuple[str, ...]]
+
+
+_LINE_CHARACTERS: Final = 80
+"""No line of a note that names the line of a test is longer."""
 _LOINC_SYSTEMS: Final = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG", "2.16.840.1.113883.6.1"})
 _SNOMED_SYSTEMS: Final = frozenset(
     {"SCT", "SCT2", "SNM", "SNOMED", "SNOMED-CT", "SNOMED CT", "2.16.840.1.113883.6.96"}
@@ -150,6 +166,11 @@ _SNOMED: Final = _by_code(_RESULTS.snomed)
 _ANSWERS: Final = _by_code(_RESULTS.loinc_answers)
 _0078: Final = _by_code(_RESULTS.hl7_0078)
 _WORDS: Final = _by_code(_RESULTS.words)
+_LINES: Final = {
+    note: line
+    for line, notes in msgspec.json.decode(_file("lines.json"), type=_LineTable).notes.items()
+    for note in notes
+}
 
 
 def analysis_of(code: Coded) -> Analysis | None:
@@ -164,6 +185,20 @@ def condition_of(system: str, code: str) -> Condition | None:
     """Return the condition that an analysis looks for, None if it is not a tracked one."""
     analysis = analysis_of(Coded(code=code, system=system))
     return None if analysis is None else analysis.condition
+
+
+def line_of(notes: Iterable[str]) -> Line | None:
+    """Return which line a test is by the notes beside it (NTE); None where no line of them says it.
+
+    A line says it as a whole, or not at all: `pas de seconde intention` is no second line.
+    """
+    for note in notes:
+        for text in note.splitlines():
+            if len(text) <= _LINE_CHARACTERS:
+                found = _LINES.get(fold(text))
+                if found is not None:
+                    return found
+    return None
 
 
 def result_of(observation: Observation) -> Result | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ops.runtime.ids import new_message_id
+from ops.runtime.intake_kafka import RETENTION_SECONDS
 from ops.runtime.intake_log import IntakeLog, decode_record, encode_record
 from schemas.envelope import IntakeRecord, RecordKind
 from schemas.errors import PermanentError
@@ -156,6 +157,12 @@ async def test_ends_and_begins(log: IntakeLog) -> None:
 
 async def test_a_place_without_a_record_is_none(log: IntakeLog) -> None:
     assert await log.fetch(0, 10_000) is None
+
+
+async def test_a_log_says_by_what_it_forgets(log: IntakeLog) -> None:
+    kept = await log.kept()
+    assert not kept.is_bounded_by_size
+    assert kept.seconds in {None, float(RETENTION_SECONDS)}
 
 
 async def test_nothing_to_append_is_nothing_done(log: IntakeLog) -> None:

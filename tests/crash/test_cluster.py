@@ -52,7 +52,7 @@ def cluster(kafka_cluster3: KafkaCluster, unique_topic_prefix: str) -> Iterator[
         pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.proof])
         for name in sorted(FAILPOINTS)
         # These have tests of their own: what they need is sent over no connection.
-        if not name.startswith(("batch.", "inbound."))
+        if not name.startswith(("batch.", "inbound.", "stewards."))
     ],
 )
 async def test_killed_at_a_failpoint(cluster: Cluster, failpoint: str) -> None:

@@ -130,3 +130,25 @@ async def test_a_quota_is_shared_by_all_doors_and_told_at_each(product: Embedded
     assert "LABDAY" not in text
     account = json.loads(product.look("account", "--json").stdout)
     assert account["at_the_door"]["AR"]["quota_reached"] >= 1
+
+
+async def test_connections_are_shared_by_the_doors_of_one_port(product: Embedded) -> None:
+    """Two processes on one port: many connections, three places, whoever has which."""
+    set_quota(product, "LABPLACES", "--connections", "3")
+    limit, number = time.monotonic() + SECONDS, 5_000
+    while True:
+        clients = [MllpClient("127.0.0.1", product.mllp_port) for _ in range(24)]
+        try:
+            codes = Counter[bytes]()
+            for client in clients:
+                await client.__aenter__()
+                codes[code_of((await client.send(message(number, "LABPLACES"))).raw)] += 1
+                number += 1
+        finally:
+            for client in clients:
+                await client.__aexit__(None, None, None)
+        if codes == Counter({b"AR": 21, b"AA": 3}):
+            break
+        # The limit had not reached both doors yet, or places of the last turn were not free yet.
+        assert time.monotonic() < limit, codes
+        await asyncio.sleep(0.5)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ops.runtime.intake_log import ReadBatch
+from ops.runtime.intake_log import Kept, ReadBatch
 from schemas.envelope import IntakeRecord, StoredRecord
 from schemas.errors import HubError, OffsetGone, UnknownResult
 
@@ -17,6 +17,7 @@ class FakeIntakeLog:
         self.begins = dict.fromkeys(range(partitions), 0)
         self.fail_next: HubError | None = None
         self.store_before_failing = False
+        self.forgets = Kept()
 
     async def append(self, records: Sequence[IntakeRecord]) -> list[int]:
         error, self.fail_next = self.fail_next, None
@@ -62,6 +63,9 @@ class FakeIntakeLog:
 
     async def end_offsets(self) -> dict[int, int]:
         return {p: self.begins[p] + len(lane) for p, lane in self.lanes.items()}
+
+    async def kept(self) -> Kept:
+        return self.forgets
 
     async def close(self) -> None:
         return

@@ -56,6 +56,31 @@ async def test_fifty_folders_and_fifty_facilities_meet_on_the_diagonal_alone(
     assert place.door.counts.take() == Counter({("AR", "facility_not_yours"): refused})
 
 
+async def test_fifty_tokens_and_fifty_facilities_meet_on_the_diagonal_alone(
+    place: Place, http: Http
+) -> None:
+    tokens = {}
+    for lab in LABS:
+        await place.door.register.admit(lab)
+        async with place.hub.pool.acquire() as connection:
+            made = await new_token(connection, lab, "files", actor="test", reason="")
+        tokens[lab] = made.token
+    await place.door.register.refresh()
+    content = b"".join(numbered(number, lab) for number, lab in enumerate(LABS))
+    for own, lab in enumerate(LABS):
+        answer = await http.client.post(
+            "/v1/batches?name=all",
+            content=content,
+            headers={"Content-Type": ER7, "Authorization": f"Bearer {tokens[lab]}"},
+        )
+        assert told(answer.content) == [
+            f"{'AA' if number == own else 'AR'} M-{number}" for number in range(len(LABS))
+        ], lab
+    assert await place.in_log() == len(LABS)
+    refused = len(LABS) * (len(LABS) - 1)
+    assert place.door.counts.take() == Counter({("AR", "facility_not_yours"): refused})
+
+
 async def test_an_upload_with_a_token_is_its_laboratorys_alone(place: Place, http: Http) -> None:
     tokens = {}
     for lab in LABS[:2]:

@@ -226,6 +226,17 @@ async def test_what_reads_a_file_at_the_same_time_is_overtaken_and_keeps_nothing
     assert told(await place.answers(quick)) == ["AA M-1"]
 
 
+async def test_the_oldest_file_without_its_whole_answer_is_known(place: Place) -> None:
+    assert await place.store.oldest_seconds() == 0.0
+    content = file_of(numbered(1))
+    waiting = await place.begin(content, "waits.hl7")
+    await place.read(file_of(numbered(2)), "done.hl7")
+    oldest = await place.store.oldest_seconds()
+    assert 0.0 < oldest < 3_600.0
+    await place.runner().run(waiting, io.BytesIO(content), place.way_in())
+    assert await place.store.oldest_seconds() == 0.0
+
+
 async def test_a_closed_door_is_waited_for_and_no_message_overtakes_another(place: Place) -> None:
     messages = [numbered(number) for number in range(30)]
     place.door.acceptor.closed_reason = "disk_low"
@@ -471,7 +482,7 @@ async def http(place: Place, tmp_path: Path) -> AsyncIterator[Http]:
         read_conformance=None,  # type: ignore[arg-type]
         max_body_bytes=10_000,
         more_routes=routes_of(files, Proofs(place.door.register, None)),
-        not_ready=None,  # type: ignore[arg-type]
+        readiness=None,  # type: ignore[arg-type]
     )
     transport = httpx.ASGITransport(app=build_api(parts))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
@@ -533,7 +544,7 @@ async def test_what_takes_longer_is_202_and_goes_on(
             app=build_api(
                 ApiParts(
                     messages=None, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
-                    max_body_bytes=10_000, not_ready=None,  # type: ignore[arg-type]
+                    max_body_bytes=10_000, readiness=None,  # type: ignore[arg-type]
                     more_routes=routes_of(files, Proofs(place.door.register, None)),
                 )
             )

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from ingest.listener import ListenerLimits
 from ops.client import MllpClient
+from schemas.errors import TransientError
 from tests.support.certificates import Authority, Issued, client_context
 from tests.support.tls_door import HubDoor, lab_of, message_of, on_uvloop, until
 
@@ -49,7 +51,8 @@ class Case:
 @asynccontextmanager
 async def opened(folder: Path, authority: Authority, *, tls: bool) -> AsyncIterator[Case]:
     issued = {number: authority.issue(f"LAB{number:02d}") for number in (1, 2)}
-    door = HubDoor(folder, authority)
+    limits = ListenerLimits(max_connections=2, spare_connections=1)
+    door = HubDoor(folder, authority, limits=limits)
     door.labs(*(lab_of(number, one) for number, one in issued.items()))
     door.appender.start()
     await door.listener.start("127.0.0.1", 0, tls=door.door if tls else None)
@@ -140,6 +143,29 @@ async def five_thousand_observations(case: Case) -> None:
     assert len(case.door.accepted) == 1
 
 
+async def one_connection_too_many_of_all(case: Case) -> None:
+    """Two places, one that is told why it has to go, and one that is closed."""
+    async with case.client(1) as one, case.client(2) as two:
+        assert (await one.send(message_of("LAB01", "C-1"))).code == "AA"
+        async with case.client(2) as third:
+            await until(lambda: case.door.open == 3)
+            with pytest.raises((TransientError, OSError)):
+                async with case.client(2) as fourth:
+                    await fourth.send(message_of("LAB02", "C-4"))
+            told = await third.send(message_of("LAB02", "C-3"))
+            assert told.code == "AR"
+            assert b"connection_limit_reached" in told.raw
+            assert b"207" in told.raw
+            with pytest.raises((TransientError, OSError)):
+                await third.send(message_of("LAB02", "C-3"))
+        await until(lambda: case.door.open == 2)
+        assert (await two.send(message_of("LAB02", "C-2"))).code == "AA"
+    await until(lambda: case.door.open == 0)
+    async with case.client(2) as again:
+        assert (await again.send(message_of("LAB02", "C-3"))).code == "AA"
+    assert len(case.door.accepted) == 3
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     marks_in_odd_places,
     resets,
@@ -147,6 +173,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     one_control_id_of_two_laboratories,
     a_large_document,
     five_thousand_observations,
+    one_connection_too_many_of_all,
 )
 
 

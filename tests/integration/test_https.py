@@ -21,6 +21,7 @@ from ops.idempotency import IdempotencyKeys
 from ops.message_route import ER7, PATH, MessageDoor
 from ops.proofs import PEER_CERTIFICATE, Proofs
 from ops.runtime.handshake import HandshakeLimits
+from ops.runtime.health import Readiness
 from ops.runtime.tls import TlsMaterial
 from ops.serving import HttpTls, PeerProtocol, bound_socket, certificate_of, serve_http
 from schemas.errors import TransientError
@@ -54,8 +55,8 @@ class Https:
         return httpx.AsyncClient(verify=context, timeout=60, trust_env=False)
 
 
-async def ready() -> list[str]:
-    return []
+async def ready() -> Readiness:
+    return Readiness(missing=[])
 
 
 @asynccontextmanager
@@ -82,7 +83,7 @@ async def https(
         tokens={},
         read_conformance=nothing,
         max_body_bytes=LIMIT,
-        not_ready=ready,
+        readiness=ready,
     )
     listening = bound_socket("127.0.0.1", 0)
     port = listening.getsockname()[1]

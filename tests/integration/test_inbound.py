@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,10 @@ class Place:
         self.store = InboundStore(hub.pool, hub.vault, hub.clock, max_kept=3)
         self.keys: dict[str, bytes] = {}
 
-    async def prepare(self) -> None:
+    async def prepare(self, labs: Sequence[str] = LABS) -> None:
         secret = self.hub.vault.secret(SECRET)
         async with self.hub.pool.acquire() as connection:
-            for lab in LABS:
+            for lab in labs:
                 made = await credentials.new_token(
                     connection, lab, "kafka", actor="test", reason="test"
                 )

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
 from ops.runtime.kafka import (
@@ -14,9 +15,11 @@ from ops.runtime.kafka import (
     Event,
     KafkaSettings,
     PartitionReader,
+    TopicLimits,
     TopicSpec,
     TransactionalPublisher,
     ensure_topics,
+    topic_limits,
 )
 from schemas.errors import (
     FatalError,
@@ -370,3 +373,29 @@ async def test_three_brokers_lose_one_and_go_on(kafka_cluster3: KafkaCluster) ->
         await producer.close()
         await reader.close()
         kafka_cluster3.restart(2)
+
+
+async def test_a_topics_limits_are_what_was_set_last(
+    kafka_bootstrap: str, unique_topic_prefix: str
+) -> None:
+    settings = _settings(kafka_bootstrap)
+    topic = f"{unique_topic_prefix}kept"
+    configs = {**LARGE_RECORDS, "retention.ms": "60000", "retention.bytes": "-1"}
+    spec = TopicSpec(partitions=1, replication_factor=1, configs=configs)
+    await ensure_topics(settings, {topic: spec}, 60)
+    assert await topic_limits(settings, topic) == TopicLimits(
+        seconds=60.0, bytes_of_a_partition=None
+    )
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        by_hand = {"retention.ms": "-1", "retention.bytes": "1000000"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, by_hand)])
+        wanted = TopicLimits(seconds=None, bytes_of_a_partition=1_000_000)
+        async with asyncio.timeout(60):
+            while await topic_limits(settings, topic) != wanted:
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+    with pytest.raises((FatalError, TransientError)):
+        await topic_limits(settings, f"{unique_topic_prefix}none")

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ingest.labs import LabLimits, LabRegister, PostgresLabStore
+from ingest.labs import Lab, LabLimits, LabRegister, PostgresLabStore
 from ops.register import credentials, labs
 from ops.register.lab_changes import change_facilities, change_lab, change_labs, limits_row
 from ops.register.lab_rows import LabRow, read_csv
 from ops.runtime.certificates import Certificate
 from ops.runtime.postgres import Connection
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
 from tests.support.hub import Road, scratch_hub
 from tests.support.postgres import Database
 
@@ -58,6 +58,30 @@ def certificate(number: int, *, ends: int = 90) -> Certificate:
 async def chain(road: Road) -> list[tuple[str, str]]:
     rows = await road.rows("SELECT subject, reason FROM audit ORDER BY audit_id")
     return [(row["subject"], row["reason"]) for row in rows]
+
+
+# ---------------------------------------------------------------- at first sight
+
+
+async def test_first_sight_is_audited_once_by_number_and_ends_at_the_bound(road: Road) -> None:
+    (row,) = await road.rows("SELECT count(*) AS n FROM lab")
+    store = PostgresLabStore(road.hub.pool, max_labs=row["n"] + 1)
+    doors = [LabRegister(store, register_unknown=True) for _ in range(2)]
+    for each in doors:
+        await each.refresh()
+    wanted = [each.admit(name) for name in (CANARY, f"{CANARY}2") for each in doors]
+    done = await asyncio.gather(*wanted, return_exceptions=True)
+    made = {each.registry_id: each.lab_id for each in done if isinstance(each, Lab)}
+    assert len(made) == 1, "the last free place is one laboratory's, whoever asks"
+    refused = [each for each in done if isinstance(each, TransientError)]
+    assert [each.reason for each in refused] == ["first_sight_full"] * 2
+    ((name, number),) = made.items()
+    assert await chain(road) == [(f"laboratory {number}", "seen first now")]
+    again = await store.register(name)
+    assert again is not None
+    assert again.lab_id == number, "who is there is no new one"
+    (after,) = await road.rows("SELECT count(*) AS n FROM lab")
+    assert after["n"] == row["n"] + 1
 
 
 # ---------------------------------------------------------------- laboratories
@@ -132,7 +156,9 @@ async def test_a_facility_belongs_to_one_laboratory(road: Road, connection: Conn
     lab = register.get("SITE B")
     assert lab is not None
     assert lab.registry_id == "LAB1"
-    assert (await PostgresLabStore(road.hub.pool).register("SITE B")).registry_id == "LAB1"
+    of_facility = await PostgresLabStore(road.hub.pool).register("SITE B")
+    assert of_facility is not None
+    assert of_facility.registry_id == "LAB1"
     await change_facilities(connection, "LAB1", lambda held: held - {"SITE B"}, **BY)
     assert (await labs.find_lab(connection, "LAB1")).facilities == ["SITE C"]
 

@@ -196,6 +196,55 @@ async def test_the_command_send_shows_a_certificate(tmp_path: Path, authority: A
         assert len(door.accepted) == 1
 
 
+def send_once(
+    port: int, context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[bytes, ssl.SSLSession | None, bool]:
+    """Send a message, on a session that is to go on; return answer, session, whether it went on."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as raw,
+        context.wrap_socket(raw, server_hostname="localhost", session=session) as tls,
+    ):
+        went_on = bool(tls.session_reused)
+        got = b""
+        try:
+            tls.sendall(FRAME % message_of("LAB01"))
+            while not got.endswith(b"\x1c\r") and (piece := tls.recv(4_096)):
+                got += piece
+            kept = tls.session
+            tls.unwrap()
+        except OSError:
+            return got, None, went_on
+        return got, kept, went_on
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@on_uvloop
+async def test_a_session_that_goes_on_is_proved_anew(
+    tmp_path: Path, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    mine = authority.issue("LAB01")
+    context = client_context(authority, mine)
+    context.minimum_version = context.maximum_version = version
+    async with hub_door(tmp_path, authority, [lab_of(1, mine)]) as door:
+        port = door.listener.port
+        answer, session, _ = await asyncio.to_thread(send_once, port, context, None)
+        assert b"MSA|AA|" in answer
+        answer, session, went_on = await asyncio.to_thread(send_once, port, context, session)
+        assert b"MSA|AA|" in answer
+        assert not went_on or version is ssl.TLSVersion.TLSv1_2
+        # Revoked in the register: the session says who it was, the register says nobody.
+        door.labs(lab_of(1))
+        answer, _, _ = await asyncio.to_thread(send_once, port, context, session)
+        assert answer == b""
+        # New files: no session of before goes on.
+        door.labs(lab_of(1, mine))
+        authority.revoke(authority.issue("LAB09"))
+        assert door.material.refresh()
+        answer, _, went_on = await asyncio.to_thread(send_once, port, context, session)
+        assert b"MSA|AA|" in answer
+        assert not went_on
+
+
 # ---------------------------------------------------------------------------- refused
 
 

@@ -195,7 +195,10 @@ async def crowd(order: Order, stopping: asyncio.Event, begun: asyncio.Event) -> 
 async def _main() -> None:
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     stopping, begun = asyncio.Event(), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    # What uvloop says of a connection that was cut under its session is what was meant.
+    loop.set_exception_handler(lambda _loop, _context: None)
     running = asyncio.ensure_future(crowd(order, stopping, begun))
     await begun.wait()
     print("begun", flush=True)

@@ -97,6 +97,7 @@ class KafkaCluster:
         self._classpath = ""
         self._java = ""
         self._sharing = ["-Xshare:auto"]
+        self._format_options: list[str] = []
 
     @property
     def bootstrap(self) -> str:
@@ -229,6 +230,7 @@ class KafkaCluster:
                     cluster_id,
                     "--config",
                     str(self._folder(node) / "server.properties"),
+                    *self._format_options,
                 ),
                 self._folder(node) / "format.log",
             )

@@ -156,3 +156,15 @@ async def database(
         yield scratch
     finally:
         await drop(postgres_server, scratch.name)
+
+
+@pytest.fixture
+async def other_database(
+    postgres_server: EmbeddedPostgres, postgres_template: str
+) -> AsyncIterator[Database]:
+    """A second one, for a test that compares."""
+    scratch = await clone(postgres_server, postgres_template)
+    try:
+        yield scratch
+    finally:
+        await drop(postgres_server, scratch.name)

@@ -16,6 +16,7 @@ from ops.check_routes import Checker, CheckLimits
 from ops.checking.entries import Options
 from ops.message_route import MessageDoor
 from ops.register.routes import ReadConformance
+from ops.runtime.health import Readiness
 from ops.sandbox.routes import build_sandbox_api
 from ops.sandbox.sessions import SandboxLimits, Sessions
 from ops.simulate.sample import sample_message
@@ -104,7 +105,7 @@ def test_a_hub_checks_too_and_hands_nothing_to_its_door() -> None:
         reader=cast("StreamReader", None),
         tokens={},
         max_body_bytes=100_000,
-        not_ready=_ready,
+        readiness=_ready,
         read_conformance=cast("ReadConformance", None),
     )
     with TestClient(build_api(parts)) as http:
@@ -135,8 +136,8 @@ def test_a_hub_checks_too_and_hands_nothing_to_its_door() -> None:
             assert "<b>" not in refused.text
 
 
-async def _ready() -> list[str]:
-    return []
+async def _ready() -> Readiness:
+    return Readiness(missing=[])
 
 
 def test_a_session_is_opened_shown_and_forgotten() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+import pytest
+
 from dedup.results import (
     HeldReport,
     Incoming,
@@ -9,9 +11,10 @@ from dedup.results import (
     content_digest,
     place,
     report_key,
+    statement_digest,
 )
-from schemas.report import ResultStatus
-from tests.support.people import dominique, report
+from schemas.report import Coded, LabReport, Organisation, ResultStatus
+from tests.support.people import dominique, observation, report
 
 SECRET = b"k" * 32
 KEY, ONE, OTHER = uuid4(), uuid4(), uuid4()
@@ -38,6 +41,7 @@ def incoming(status: ResultStatus = ResultStatus.FINAL, **changes: object) -> In
         "person_id": 1,
         "status": status,
         "content_digest": OTHER,
+        "statement_digest": OTHER,
         "sampled_on": "2026-11-20",
         "offset": 9,
     }
@@ -123,3 +127,58 @@ def test_content_is_what_is_said_and_about_whom_not_where_it_stood() -> None:
     assert same == content_digest(SECRET, report(position=3), dominique())
     assert same != content_digest(SECRET, report(status=ResultStatus.CORRECTED), dominique())
     assert same != content_digest(SECRET, report(), dominique(identity_status="PROV"))
+
+
+LOCAL_FIRST = Coded(
+    code="COVPCR", text="PCR COVID", system="L", alternate_code="94500-6", alternate_system="LN"
+)
+ANOTHER_TEXT = Coded(code="260373001", text="Détecté", system="SCT")
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        report(position=4, order_control="RE"),
+        report(performer=Organisation(name="SITE B", identifier="990000017")),
+        report(reported_at="2026-11-20T11:00:00+01:00"),
+        report(code=LOCAL_FIRST, observations=(observation(code=LOCAL_FIRST),)),
+        report(observations=(observation(coded=ANOTHER_TEXT, value="Détecté"),)),
+        report(observations=(observation(value_type="CE", position=7),)),
+    ],
+)
+def test_what_another_system_of_the_laboratory_writes_otherwise_is_no_content(
+    noise: LabReport,
+) -> None:
+    message = uuid4()
+    assert content_digest(SECRET, noise, dominique()) == content_digest(
+        SECRET, report(), dominique()
+    )
+    assert report_key(SECRET, 1, noise, message, 0) == report_key(SECRET, 1, report(), message, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        report(status=ResultStatus.CORRECTED),
+        report(collected_at="2026-11-20T09:30:00+01:00"),
+        report(notes=("Prélèvement hémolysé",)),
+        report(observations=(observation(status=ResultStatus.PRELIMINARY),)),
+        report(observations=(observation(coded=None, value="Détecté, faible"),)),
+        report(observations=(observation(interpretations=("A",)),)),
+        report(observations=(observation(reference_range="<1"),)),
+        report(observations=(observation(unit=Coded(code="g/L")),)),
+        report(observations=(observation(notes=("à contrôler",)),)),
+        report(observations=(observation(), observation(position=2, sub_id="2"))),
+    ],
+)
+def test_everything_clinical_is_content(change: LabReport) -> None:
+    assert content_digest(SECRET, change, dominique()) != content_digest(
+        SECRET, report(), dominique()
+    )
+
+
+def test_a_statement_is_a_content_and_when_it_was_released() -> None:
+    again = report(reported_at="2026-11-21T08:00:00+01:00")
+    assert statement_digest(ONE, report()) == statement_digest(ONE, report(position=2))
+    assert statement_digest(ONE, report()) != statement_digest(ONE, again)
+    assert statement_digest(ONE, report()) != statement_digest(OTHER, report())

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ops import stations
+from ops import upkeep
 from ops.runtime.health import disk_is_low
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import load_settings
@@ -77,13 +77,13 @@ async def door(
     disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SimpleNamespace]:
     """A door under the station's own watch, which looks all the time here."""
-    monkeypatch.setattr(stations, "_DISK_SECONDS", 0.0)
+    monkeypatch.setattr(upkeep, "_DISK_SECONDS", 0.0)
     made: Any = SimpleNamespace(acceptor=SimpleNamespace(closed_reason=""))
     hub: Any = SimpleNamespace(
         settings=load_settings(data_dir=tmp_path, min_free_disk_bytes=2 * GIB)
     )
     made.log = SimpleNamespace(reason="")
-    watch = asyncio.create_task(stations._watch_room(hub, made, made.log))
+    watch = asyncio.create_task(upkeep._watch_room(hub, made, made.log))
     try:
         yield made
     finally:
@@ -125,7 +125,7 @@ async def test_a_closed_door_is_told_once_and_its_opening_once(
     log = SimpleNamespace(
         error=lambda event, **_: told.append(event), info=lambda event, **_: told.append(event)
     )
-    monkeypatch.setattr(stations, "_log", log)
+    monkeypatch.setattr(upkeep, "_log", log)
     for free in (GIB, GIB, 50 * GIB, 50 * GIB, GIB):
         disk.free = free
         await _looked(disk)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ops.runtime.group_append import GroupAppender
-from ops.runtime.intake_log import ReadBatch
+from ops.runtime.intake_log import Kept, ReadBatch
 from schemas.envelope import IntakeRecord, StoredRecord
 from schemas.errors import TransientError, UnknownResult
 from tests.contract.test_intake_log import record
@@ -157,6 +157,9 @@ class UnorderedLog:
 
     async def fetch(self, partition: int, offset: int) -> StoredRecord | None:
         return None
+
+    async def kept(self) -> Kept:
+        raise NotImplementedError
 
     async def begin_offsets(self) -> dict[int, int]:
         return {}

@@ -11,7 +11,7 @@ import pytest
 
 from ingest.lab import Expiry, Lab, LabCertificate, expiry_of, may_speak
 from ingest.labs import LabRegister
-from ops.runtime.metrics import render
+from ops.runtime.metrics import METRICS, render
 from schemas.errors import TransientError
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
@@ -31,12 +31,16 @@ class Store:
 
     def __init__(self, *labs: Lab) -> None:
         self.labs = list(labs)
+        self.is_full = False
+        self.asked = 0
 
     async def all(self) -> list[Lab]:
         return self.labs
 
-    async def register(self, registry_id: str) -> Lab:
-        return Lab(lab_id=99, registry_id=registry_id)
+    async def register(self, registry_id: str) -> Lab | None:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return None if self.is_full else Lab(lab_id=99, registry_id=registry_id)
 
 
 class Keeper:
@@ -130,6 +134,34 @@ async def test_what_has_not_moved_is_not_taken_again_and_what_has_is_kept() -> N
     await register.refresh()
     assert (register.get("A"), register.get("NEW")) == (None, None)
     assert keeper.kept == [True, False, True]
+
+
+async def test_a_full_register_is_asked_once_between_two_looks() -> None:
+    store = Store()
+    register = LabRegister(store, register_unknown=True, clock=Clock())
+    store.is_full = True
+    METRICS.limit_hits.labels("first_sight").inc(0)
+    before = figure("labdispatch_limit_hits_total", limit="first_sight")
+    for name in ("A", "B", "C"):
+        with pytest.raises(TransientError) as caught:
+            await register.admit(name)
+        assert caught.value.reason == "first_sight_full"
+    assert store.asked == 1
+    assert figure("labdispatch_limit_hits_total", limit="first_sight") == before + 3
+    store.is_full = False  # the operator raised the bound
+    await register.refresh()
+    assert await register.admit("A") is not None
+
+
+async def test_registrations_under_way_are_bounded() -> None:
+    store = Store()
+    register = LabRegister(store, register_unknown=True, clock=Clock(), max_pending=2)
+    names = ("A", "B", "C", "A")
+    done = await asyncio.gather(*map(register.admit, names), return_exceptions=True)
+    assert [isinstance(each, Lab) for each in done] == [True, True, False, True]
+    assert isinstance(done[2], TransientError)
+    assert store.asked == 2
+    assert await register.admit("C") is not None
 
 
 async def test_figures_tell_the_registers_age_and_the_certificates() -> None:

@@ -13,7 +13,7 @@ class Peer:
 
 
 def test_one_owner_has_a_quarter_and_others_still_find_a_place() -> None:
-    room = Room(8)
+    room = Room(8, 1e6)
     greedy = [Peer("greedy") for _ in range(20)]
     assert [room.ask(each) for each in greedy].count(True) == 2
     other = Peer("other")
@@ -27,7 +27,7 @@ def test_one_owner_has_a_quarter_and_others_still_find_a_place() -> None:
 
 
 def test_who_waits_first_and_fits_goes_on_first() -> None:
-    room = Room(2)
+    room = Room(2, 1e6)
     a, b, c, d = Peer("a"), Peer("b"), Peer("a"), Peer("d")
     assert room.ask(a) and room.ask(b)
     assert not room.ask(c) and not room.ask(d)
@@ -40,3 +40,12 @@ def test_who_waits_first_and_fits_goes_on_first() -> None:
     room.leave(d)
     room.leave(d)
     assert len(room) == 0
+
+
+def test_what_is_read_of_large_frames_keeps_to_the_pace() -> None:
+    room = Room(16, 2**20)  # as much a second as may be read ahead
+    assert room.rest_after(2**20, 100.0) == 0.0
+    assert room.rest_after(2**19, 100.0) == 0.5
+    assert room.rest_after(2**19, 100.0) == 1.0  # who comes behind waits behind
+    assert room.rest_after(2**19, 101.0) == 0.5
+    assert room.rest_after(2**20, 200.0) == 0.0

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops.log_watch import BACKLOG_OLD, LOG_AWAY, LogWatch, WatchLimits
-from schemas.errors import TransientError
+from ops.log_watch import BACKLOG_OLD, LOG_AWAY, LOG_BOUNDED, LogWatch, WatchLimits
+from ops.runtime.intake_log import Kept
+from ops.runtime.metrics import METRICS
+from schemas.errors import FatalError, TransientError
 from tests.contract.test_intake_log import record
 from tests.fakes.intake_log import FakeIntakeLog
 
@@ -101,6 +103,37 @@ async def test_what_was_handled_may_be_as_old_as_it_likes(place: Place) -> None:
     assert await place.looked() == ""
 
 
+async def test_a_topic_that_keeps_less_than_the_setting_is_believed(place: Place) -> None:
+    await place.put(0, timedelta(days=2, hours=1))
+    assert await place.looked() == ""
+    place.log.forgets = Kept(seconds=3 * 86_400.0)
+    assert await place.looked() == BACKLOG_OLD
+    place.log.forgets = Kept(seconds=30 * 86_400.0)
+    assert await place.looked() == "", "more than the setting is not counted on"
+    place.log.forgets = Kept(seconds=3_600.0)  # less than the margin
+    assert await place.looked() == BACKLOG_OLD
+    place.progress[0] = 1
+    assert await place.looked() == "", "who has read everything can lose nothing"
+
+
+async def test_a_log_that_forgets_by_size_closes_the_door_until_it_does_not(place: Place) -> None:
+    place.log.forgets = Kept(is_bounded_by_size=True)
+    assert await place.looked() == LOG_BOUNDED
+    place.log.forgets = Kept()
+    assert await place.looked() == ""
+
+
+async def test_a_log_that_does_not_tell_is_taken_as_it_was(place: Place) -> None:
+    place.log.forgets = Kept(is_bounded_by_size=True)
+    assert await place.looked() == LOG_BOUNDED
+
+    async def refused() -> Kept:
+        raise FatalError("kafka_error", "no permission")
+
+    place.log.kept = refused  # type: ignore[method-assign]
+    assert await place.looked() == LOG_BOUNDED
+
+
 async def test_the_backlog_grows_older_while_the_database_is_away(place: Place) -> None:
     await place.put(0, timedelta(days=5))
     assert await place.looked() == ""
@@ -119,3 +152,12 @@ async def test_what_the_log_has_dropped_already_closes_the_door_too(place: Place
 async def test_a_log_that_is_away_while_it_is_measured_is_no_end(place: Place) -> None:
     place.log.is_away = True
     assert await place.looked() == ""
+
+
+async def test_the_figure_of_what_the_log_keeps_is_the_lesser_of_both(place: Place) -> None:
+    for said, wanted in ((None, 7 * 86_400.0), (3_600.0, 3_600.0), (1e9, 7 * 86_400.0)):
+        place.log.forgets = Kept(seconds=said)
+        await place.watch.measure()
+        (family,) = METRICS.log_retention_seconds.collect()
+        (sample,) = family.samples
+        assert sample.value == wanted

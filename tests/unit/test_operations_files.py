@@ -78,7 +78,10 @@ def test_unit_starts_an_existing_command_with_existing_settings(
     environment = unit.environment()
     assert set(environment) <= SETTINGS
     assert SECRET not in environment, "the address of the database holds a password"
-    assert unit["Service"]["EnvironmentFile"] == "/etc/labdispatch/secrets.env"
+    assert unit.all("Service", "EnvironmentFile") == [
+        "/etc/labdispatch/secrets.env",
+        "-/etc/labdispatch/tls.env",
+    ]
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     for name, value in {**environment, SECRET: "postgresql://nobody@127.0.0.1/none"}.items():
@@ -131,6 +134,36 @@ def test_the_example_of_secrets_names_what_the_units_leave_out() -> None:
     lines = (OPS / "systemd" / "secrets.env.example").read_text().splitlines()
     names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert names == {SECRET}
+
+
+TLS = {
+    name
+    for name in SETTINGS
+    if re.search(r"_TLS_(CERT|KEY|CLIENT_CA|CRL)$|_KAFKA_(PROTOCOL|CA|CERT|KEY|SASL_\w+)$", name)
+}
+"""Of doors and brokers: where it lies is a matter of the place."""
+
+
+def test_units_and_compose_carry_the_tls_of_doors_and_brokers(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(TLS) == 15
+    text = (OPS / "systemd" / "tls.env.example").read_text()
+    given = dict(re.findall(r"(?m)^#(LABDISPATCH_\w+)=(.+)$", text))
+    assert set(given) == TLS
+    for name in OURS:
+        environment = compose["services"][name]["environment"]
+        assert {each: environment[each] for each in TLS} == {each: f"${{{each}:-}}" for each in TLS}
+        assert "./tls:/etc/labdispatch/tls:ro" in compose["services"][name]["volumes"]
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(PREFIX + "ENGINE", "cluster")
+    monkeypatch.setenv(SECRET, "postgresql://nobody@127.0.0.1/none")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.mllp_tls_crl == Path("/etc/labdispatch/tls/lab-ca.crl.pem")
+    assert settings.kafka_security.user == "labdispatch"
 
 
 def test_systemd_itself_takes_the_units(tmp_path: Path) -> None:
@@ -224,9 +257,11 @@ def test_our_process_in_compose(
     for setting in SETTINGS:
         monkeypatch.delenv(setting, raising=False)
     for setting, value in environment.items():
-        monkeypatch.setenv(setting, re.sub(r"\$\{[^}]*\}", "x", value))
+        given = re.sub(r"\$\{\w+:-\}", "", value)
+        monkeypatch.setenv(setting, re.sub(r"\$\{[^}]*\}", "x", given))
     settings = load_settings()
     assert settings.require_standby
+    assert settings.mllp_tls_cert is None
     assert (settings.replication_factor, settings.min_insync_replicas) == (3, 2)
     assert settings.kafka_bootstrap == "127.0.0.1:9092,127.0.0.1:9094,127.0.0.1:9096"
 
@@ -371,6 +406,38 @@ def test_promtool_takes_rules_and_configuration() -> None:
         subprocess.run(
             [promtool, "check", what, str(OPS / "prometheus" / name)], check=True, timeout=60
         )
+
+
+def test_alerts_of_files_and_inbound_topics_have_cases_that_fire_and_that_do_not() -> None:
+    """And where promtool is, it works them out."""
+    path = OPS / "prometheus" / "alerts_test.yml"
+    loaded = yaml.safe_load(path.read_text())
+    rules = {rule["alert"]: rule for rule in _alerts()}
+    fired: dict[str, set[bool]] = {}
+    for test in loaded["tests"]:
+        for series in test["input_series"]:
+            name, _, labels = series["series"].partition("{")
+            assert set(re.findall(r"(\w+)=", labels)) <= _samples()[name] | {"job", "instance"}
+        for case in test["alert_rule_test"]:
+            fired.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
+            for alert in case["exp_alerts"]:
+                rule = rules[case["alertname"]]
+                assert alert["exp_labels"]["severity"] == rule["labels"]["severity"]
+                assert set(alert["exp_annotations"]) == set(rule["annotations"])
+                runbook = alert["exp_annotations"]["runbook"]
+                assert runbook == rule["annotations"]["runbook"]
+                assert (OPS.parent / runbook).is_file()
+    wanted = {
+        rule["alert"]
+        for group in yaml.safe_load((OPS / "prometheus" / "alerts.yml").read_text())["groups"]
+        if group["name"] in {"labdispatch-files", "labdispatch-inbound"}
+        for rule in group["rules"]
+    }
+    assert len(wanted) == 6
+    assert {name: fired[name] for name in wanted} == {name: {True, False} for name in wanted}
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        subprocess.run([promtool, "test", "rules", str(path)], check=True, timeout=60)
 
 
 def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[str, Any]) -> None:

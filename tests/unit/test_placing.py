@@ -7,6 +7,7 @@ from dedup.resolver import Resolution
 from ops.placing import Placed, Shelf, key_reports
 from schemas.decision import MatchDecision, Verdict
 from schemas.envelope import RecordKind, StoredRecord
+from schemas.patient import Traits
 from schemas.report import LabReport, ResultStatus
 from tests.support.people import message, report
 
@@ -39,8 +40,9 @@ def put(
     *reports: LabReport,
     person_id: int = 1,
     is_replay: bool = False,
+    about: Traits | None = None,
 ) -> list[Placed]:
-    keyed = key_reports(message(None, *reports), record, SECRET)
+    keyed = key_reports(message(about, *reports), record, SECRET)
     return [shelf.put(k, record, resolution(person_id), is_replay=is_replay) for k in keyed]
 
 
@@ -88,7 +90,7 @@ def test_a_replay_of_an_outdated_message_goes_nowhere() -> None:
     old = source(1)
     (first,) = put(shelf, old, report())
     put(shelf, source(2), report(status=ResultStatus.CORRECTED))
-    digest = key_reports(message(), old, SECRET)[0].digest
+    digest = key_reports(message(), old, SECRET)[0].statement
     shelf = Shelf(shelf._held, {(first.report_id, digest)})
     (again,) = put(shelf, old, report(), is_replay=True)
     assert (again.version, again.routes) == (None, False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from routing.case import Case, PersonView
-from schemas.decision import Realm
+from schemas.decision import Realm, Standing
 from schemas.patient import Address, Identifier, Ins, Traits
 from schemas.report import (
     Coded,
@@ -91,6 +92,7 @@ def case(
     person_id: int = 7,
     laboratory: Organisation = LABORATORY,
     version: int = 1,
+    standings: Mapping[str, Standing] | None = None,
 ) -> Case:
     return Case(
         report=of or report(observation()),
@@ -101,6 +103,7 @@ def case(
         report_id=REPORT_ID,
         received_at=datetime(2026, 3, 6, 9, 15, 2, tzinfo=UTC),
         version=version,
+        standings=standings or {},
     )
 
 

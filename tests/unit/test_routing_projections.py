@@ -13,7 +13,7 @@ from routing.places import department_of
 from routing.pseudonym import addressee_of, check_secret, period_of, pseudonym_of
 from routing.public_health import age_at, age_class
 from routing.router import Router, load_own_rules
-from schemas.decision import Realm
+from schemas.decision import Line, Realm, Standing
 from schemas.errors import FatalError
 from schemas.events import PublicHealthRow, TracingCase
 from schemas.patient import Address
@@ -209,14 +209,31 @@ def test_an_index_case_has_what_a_caller_needs_and_no_ins() -> None:
     assert found.laboratory_finess == "990000017"
 
 
-def test_one_person_and_condition_is_one_case() -> None:
-    flu = report(observation(Coded(code="92142-9", system="LN")))
-    assert tracing().case_id == tracing(of=report(observation(), reported_at="")).case_id
-    assert tracing().case_id != tracing(person_id=8).case_id
-    assert tracing().case_id != tracing(of=flu).case_id
+def test_one_episode_is_one_case() -> None:
+    one, other = ({"sars-cov-2": Standing(UUID(int=n), Line.FIRST)} for n in (1, 2))
+    again = report(observation(), reported_at="")
+    found = tracing(standings=one).case_id
+    assert found == tracing(of=again, person_id=8, standings=one).case_id
+    assert found != tracing(standings=other).case_id
+    assert found != row(standings=one).case_id, "no stream can be joined with another"
 
 
 # ------------------------------------------------------------------ public health
+
+
+@pytest.mark.parametrize(
+    ("line", "result", "beside"), [(Line.FIRST, "positive", ""), (Line.SECOND, "", "positive")]
+)
+def test_only_what_counts_gives_a_result(line: Line, result: str, beside: str) -> None:
+    found = row(standings={"sars-cov-2": Standing(UUID(int=1), line)})
+    assert (found.line, found.result, found.second_line_result) == (line.value, result, beside)
+    assert found.case_id == row(standings={"sars-cov-2": Standing(UUID(int=1), line)}).case_id
+
+
+def test_what_makes_no_case_stands_alone() -> None:
+    igg = report(observation(Coded(code="94563-4", system="LN")))
+    found = row(of=igg)
+    assert (found.case_id, found.line, found.result) == ("", "", "positive")
 
 
 def test_public_health_never_sees_an_identity() -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from routing.findings import findings_of
 from routing.router import Router, load_own_rules, reason_of
-from routing.rules import NOT_QUALIFIED, WRONG_REALM, load_rules
-from schemas.decision import Realm, RouteDecision
+from routing.rules import FIRST_LINE_AWAITED, NOT_QUALIFIED, WRONG_REALM, load_rules
+from schemas.decision import Line, Realm, RouteDecision, Standing
 from schemas.errors import FatalError
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import STREAMS, Stream
@@ -174,3 +175,38 @@ def test_findings_keep_the_laboratorys_order_among_equals() -> None:
     first, second = observation(FLU, DETECTED), observation(coded=DETECTED)
     codes = [each.analysis.condition.code for each in findings_of(report(first, second))]
     assert codes == ["influenza", "sars-cov-2"]
+
+
+SARS = "sars-cov-2"
+
+
+def standing(line: Line, *, waits: bool = False) -> dict[str, Standing]:
+    return {SARS: Standing(UUID(int=1), line, waits)}
+
+
+def test_another_report_of_the_case_is_no_second_index_case() -> None:
+    found = routed(report(observation()), standings=standing(Line.SECOND))
+    assert found.due == {Stream.DOSSIER, Stream.PUBLIC_HEALTH}
+    assert routed(report(observation()), standings=standing(Line.FIRST)).due == ALL
+
+
+def test_a_second_line_waits_for_its_first() -> None:
+    found = routed(report(observation()), standings=standing(Line.SECOND, waits=True))
+    assert found.due == {Stream.DOSSIER}
+    assert found.holds == {Stream.PUBLIC_HEALTH: FIRST_LINE_AWAITED}
+
+
+def test_what_counts_decides_before_what_hangs_on_another() -> None:
+    both = report(observation(), observation(FLU, position=2))
+    router = Router(load_own_rules(), SECRET, Realm.TEST)
+    given = case(both, standings=standing(Line.SECOND))
+    decision = router.route(given)
+    assert decision.due == ALL
+    for stream in (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH):
+        body = msgspec.json.decode(router.project(stream, given, decision).body)
+        assert (body["condition"], body["result"]) == ("influenza", "positive")
+
+
+def test_a_sequence_alone_is_no_index_case() -> None:
+    genome = Coded(code="94764-8", text="Genome", system="LN")
+    assert Stream.CONTACT_TRACING not in routed(report(observation(genome))).due

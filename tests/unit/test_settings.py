@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ops.runtime.kafka_security import KafkaProtocol, KafkaSecurity
 from ops.runtime.settings import Engine, load_settings
 from schemas.decision import Realm
 from schemas.errors import FatalError
@@ -94,3 +95,48 @@ def test_a_child_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_secrets_are_not_shown() -> None:
     settings = load_settings(postgres_dsn="postgresql://u:hidden@localhost/x")
     assert "hidden" not in repr(settings)
+
+
+CLUSTER: dict[str, Any] = {"engine": "cluster", "postgres_dsn": "postgresql://nobody@nowhere/none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kafka_ca": "ca.pem"}, "need kafka_protocol=ssl"),
+        ({"kafka_protocol": "ssl", "kafka_cert": "cert.pem"}, "come together"),
+        ({"kafka_protocol": "sasl_ssl"}, "set all three or none"),
+        ({"kafka_protocol": "sasl_ssl", "kafka_sasl_user": "hub"}, "set all three or none"),
+        ({"kafka_protocol": "ssl", "kafka_sasl_password_file": "p"}, "set all three or none"),
+        ({"kafka_protocol": "sasl_plaintext"}, "KAFKA_PROTOCOL"),
+        ({"kafka_sasl_mechanism": "GSSAPI"}, "KAFKA_SASL_MECHANISM"),
+    ],
+)
+def test_half_of_what_brokers_want_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FatalError, match=said):
+        load_settings(**CLUSTER, **given)
+
+
+def test_brokers_are_spoken_to_as_the_settings_say() -> None:
+    settings = load_settings(
+        **CLUSTER,
+        kafka_protocol="sasl_ssl",
+        kafka_ca="ca.pem",
+        kafka_sasl_user="hub",
+        kafka_sasl_password_file="/run/password",
+    )
+    assert settings.kafka_security == KafkaSecurity(
+        protocol=KafkaProtocol.SASL_SSL,
+        ca=Path("ca.pem"),
+        user="hub",
+        password_file=Path("/run/password"),
+    )
+    assert load_settings(**CLUSTER).kafka_security == KafkaSecurity()
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABDISPATCH_MLLP_TLS_CERT", "")
+    monkeypatch.setenv("LABDISPATCH_MLLP_PORT", "")
+    settings = load_settings()
+    assert settings.mllp_tls_cert is None
+    assert settings.mllp_port == 2575

@@ -1,0 +1,264 @@
+"""The cases of a batch: where its reports stand among those of their persons, and whom that moves.
+
+Between placing and publishing, in the batch's transaction. The persons' rows are locked before
+their cases are read, so that first and second lines meet in every order (docs/cases.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from dedup.case_store import CaseStore
+from dedup.cases import (
+    DEAD,
+    CaseReport,
+    Rearranged,
+    is_tracked,
+    mark_of,
+    moment_of,
+    numbers_of,
+    rearrange,
+)
+from dedup.store import DedupStore
+from ops.companions import Companion, CompanionReader
+from ops.placing import Placed
+from ops.publishing import Due
+from ops.runtime.failpoints import hit
+from ops.runtime.metrics import METRICS
+from ops.runtime.postgres import Connection
+from routing.case import PersonView
+from routing.findings import SPEAKING, findings_of
+from routing.places import day_of, sampled_at
+from schemas.codes import Analysis, analysis_of
+from schemas.decision import Line, Standing
+from schemas.errors import pure_step
+from schemas.patient import Phi
+from schemas.report import LabReport, Observation
+from schemas.topics import Stream
+
+REASON: Final = "case_changed"
+STREAMS: Final = (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH)
+"""What a stream says of a report's case; the dossier says nothing of it."""
+_NO_ANSWER: Final = 4
+"""Precedence of what is no answer of the tables: behind all of them."""
+
+
+class Worked(Phi, frozen=True, kw_only=True):
+    """The batch's reports with where they stand, and others whose standing has changed by them."""
+
+    due: list[Due]
+    unread: int = 0
+    """Others that can be read no more: what the streams hold of them stays as it was."""
+    moves: Mapping[str, int] = {}
+
+    def count(self) -> None:
+        """Count what became of second lines, once it is committed."""
+        for what, n in self.moves.items():
+            METRICS.second_lines.labels(what).inc(n)
+        METRICS.unread_companions.inc(self.unread)
+
+
+class Casework:
+    """Keeps the cases of persons.
+
+    Args:
+        store: The table of cases.
+        persons: Locks persons.
+        companions: Reads reports back.
+        secret: Keys the digests of numbers.
+    """
+
+    def __init__(
+        self,
+        store: CaseStore,
+        persons: DedupStore,
+        companions: CompanionReader,
+        *,
+        secret: bytes,
+    ) -> None:
+        self._store = store
+        self._persons = persons
+        self._companions = companions
+        self._secret = secret
+
+    async def settle(self, connection: Connection, due: Sequence[Due], at: datetime) -> Worked:
+        """Put a batch's reports into their cases; return them with where they stand.
+
+        Others whose standing has changed come behind them, read back from their records.
+        """
+        concerned = [
+            d for d in due if d.placed.held_person is not None or is_tracked(d.placed.report)
+        ]
+        if not concerned:
+            return Worked(due=list(due))
+        versions: dict[int, int] = {}
+        for each in due:
+            person = each.person
+            versions[person.person_id] = max(
+                versions.get(person.person_id, 0), person.person_version
+            )
+        with pure_step():
+            owners = {d.placed.report_id: d.person.person_id for d in concerned}
+            said = {d.placed.report_id: self._said(d, at) for d in concerned}
+        left = {d.placed.held_person for d in concerned}
+        others = {person for person in left if person is not None} - versions.keys()
+        versions |= await self._persons.lock_persons(connection, others)
+        held = await self._store.load(connection, {*owners.values(), *others})
+        hit("dispatch.after_cases")
+        with pure_step():
+            change = rearrange(held, said, owners)
+        await self._store.write(connection, change.changed, change.gone)
+        return await self._worked(connection, due, change, owners, versions)
+
+    async def reassign(self, connection: Connection, persons: Collection[int]) -> set[UUID]:
+        """Group the cases of persons anew whose reports have changed hands; return what changed.
+
+        For merges and unmerges, inside their transaction: every person concerned is locked, and the
+        reports say already whose they are (of a merged person: by its pointer).
+        """
+        held = await self._store.load(connection, persons)
+        owners = await self._store.owners(connection, {row.report_id for row in held})
+        with pure_step():
+            change = rearrange(held, {}, owners)
+        await self._store.write(connection, change.changed, change.gone)
+        return {row.report_id for row in change.changed}
+
+    async def _worked(
+        self,
+        connection: Connection,
+        due: Sequence[Due],
+        change: Rearranged,
+        owners: Mapping[UUID, int],
+        versions: Mapping[int, int],
+    ) -> Worked:
+        standings: dict[UUID, dict[str, Standing]] = {}
+        for row in change.after.values():
+            if row.standing is not None:
+                standings.setdefault(row.report_id, {})[row.condition] = row.standing
+        placed = [
+            msgspec.structs.replace(d, standings=standings.get(d.placed.report_id, {})) for d in due
+        ]
+        moved = {
+            row.report_id: row
+            for row in change.changed
+            if row.report_id not in owners
+            and row.is_alive
+            and row.standing != change.before[row.key].standing
+        }
+        read = await self._companions.read(connection, moved) if moved else {}
+        behind = [
+            _due(each, moved[i].person_id, versions, standings[i]) for i, each in read.items()
+        ]
+        return Worked(
+            due=placed + behind,
+            unread=len(moved) - len(read),
+            moves=_moves(change),
+        )
+
+    def _said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
+        """Return what a report says of each condition that it looks for."""
+        report, placed = due.placed.report, due.placed
+        numbers = numbers_of(self._secret, report)
+        said = {}
+        for condition, (precedence, is_sequence, observed_at) in _answers(report).items():
+            moment = sampled_at(report, observed_at)
+            mark = mark_of(report, is_sequence=is_sequence)
+            said[condition] = CaseReport(
+                person_id=due.person.person_id,
+                condition=condition,
+                report_id=placed.report_id,
+                mark=mark,
+                precedence=precedence,
+                sampled_on=day_of(moment),
+                sampled_at=moment_of(moment),
+                numbers=numbers,
+                tie=int.from_bytes(placed.report_key.bytes[:8], "big", signed=True),
+                first_at=at,
+            )
+        return said
+
+
+def _answers(report: LabReport) -> dict[str, tuple[int, bool, str]]:
+    """Return condition -> precedence of the answer, whether all is sequence, when it was observed.
+
+    Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
+    """
+    found: dict[tuple[str, bool], tuple[int, str]] = {}
+    speaks = report.status in SPEAKING
+
+    def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
+        if analysis.makes_index_case or analysis.is_second_line:
+            key = (analysis.condition.code, analysis.is_second_line)
+            if found.get(key, (DEAD, ""))[0] == DEAD:
+                found[key] = (precedence if speaks else DEAD, observed_at)
+
+    for each in findings_of(report):
+        note(each.analysis, each.result.precedence, each.observation.observed_at)
+    for observation in report.observations:
+        analysis = analysis_of(observation.code)
+        if analysis is not None:
+            note(analysis, _unanswered(analysis, observation), observation.observed_at)
+    ordered = analysis_of(report.code)
+    if ordered is not None and not any(c == ordered.condition.code for c, _ in found):
+        said = (_unanswered(ordered, observation) for observation in report.observations)
+        note(ordered, max(said, default=DEAD), "")
+    return {
+        condition: (precedence, is_sequence, observed_at)
+        for (condition, is_sequence), (precedence, observed_at) in found.items()
+        if not (is_sequence and (condition, False) in found)
+    }
+
+
+def _unanswered(analysis: Analysis, observation: Observation) -> int:
+    """A lineage is no answer of the tables, and says something all the same."""
+    return _NO_ANSWER if analysis.is_second_line and observation.status in SPEAKING else DEAD
+
+
+def _due(
+    companion: Companion,
+    person_id: int,
+    versions: Mapping[int, int],
+    standings: Mapping[str, Standing],
+) -> Due:
+    return Due(
+        source=companion.source,
+        message=companion.message,
+        person=PersonView(person_id=person_id, person_version=versions.get(person_id, 0)),
+        placed=Placed(
+            report=companion.report,
+            report_id=companion.report_id,
+            version_number=companion.version,
+            version=None,
+            routes=True,
+            is_new=False,
+        ),
+        reason=REASON,
+        standings=standings,
+        streams=STREAMS,
+    )
+
+
+def _moves(change: Rearranged) -> Counter[str]:
+    """Count what becomes of second lines: attached, waiting, found (it waited) and left."""
+    moves: Counter[str] = Counter()
+    for row in _second_lines(change.changed):
+        assert row.standing is not None
+        before = change.before.get(row.key)
+        was = before.standing.waits if before is not None and before.standing is not None else None
+        if was is None:
+            moves["waits" if row.standing.waits else "attached"] += 1
+        elif was and not row.standing.waits:
+            moves["found"] += 1
+        elif not was and row.standing.waits:
+            moves["left"] += 1
+    return moves
+
+
+def _second_lines(rows: Iterable[CaseReport]) -> list[CaseReport]:
+    return [row for row in rows if row.mark is Line.SECOND]

@@ -1,0 +1,93 @@
+"""The process that holds the HTTP port, and reads files."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ops.api import ApiParts, build_api
+from ops.batches.door import open_batch_door
+from ops.batches.http import routes_of
+from ops.body_limit import BodyLimit
+from ops.bootstrap import dispatcher_of, open_door, reader_of
+from ops.closed_http import refusing_meanwhile
+from ops.idempotency import IdempotencyKeys
+from ops.message_route import PATH, MessageDoor
+from ops.opened import opened
+from ops.proofs import Proofs
+from ops.register.access import Gate
+from ops.register.lab_routes import Desk
+from ops.register.routes import reader_of_conformance
+from ops.runtime.health import readiness
+from ops.runtime.lifecycle import until_first
+from ops.runtime.logs import get_logger
+from ops.runtime.settings import Settings
+from ops.serving import bound_socket, http_tls, serve_http
+from ops.stewards.routes import ReviewDesk, review_routes
+from ops.supervise import say_ready
+from ops.tls_doors import certificate_door, material_of
+from ops.tokens import load_or_make_tokens
+from ops.upkeep import in_doubt, last_flush, upkeep
+
+_log = get_logger(__name__)
+
+
+async def api(settings: Settings, stopping: asyncio.Event) -> None:
+    """Serve HTTP, and read files, until told to stop."""
+    material = material_of(settings, "http")
+    listening = bound_socket(settings.http_host, settings.http_port)
+    async with (
+        refusing_meanwhile(settings, listening, material) as meanwhile,
+        opened("api", settings, stopping, appends=True) as hub,
+    ):
+        if hub is None:
+            return
+        door = await open_door(hub)
+        door.appender.start()
+        certificates = certificate_door(settings, material, door.register, hub.clock)
+        tokens = load_or_make_tokens(settings.data_dir)
+        gate = Gate(tokens=tokens, of_token=door.register.of_token)
+        proofs = Proofs(door.register, certificates)
+        files = open_batch_door(hub, door)
+        parts = ApiParts(
+            messages=MessageDoor(
+                acceptor=door.acceptor,
+                proofs=proofs,
+                keys=IdempotencyKeys(settings.http_idempotency_keys),
+            ),
+            reader=reader_of(hub),
+            tokens=tokens,
+            desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
+            read_conformance=reader_of_conformance(hub.pool, hub.clock),
+            max_body_bytes=settings.max_frame_bytes + 16,
+            more_routes=[
+                *routes_of(files, proofs),
+                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+            ],
+            readiness=lambda: readiness(
+                hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
+            ),
+        )
+        await meanwhile.end()
+        _log.info("listening", host=settings.http_host, port=listening.getsockname()[1])
+        say_ready(settings, "api")
+        application = BodyLimit(
+            build_api(parts),
+            max_bytes=parts.max_body_bytes,
+            paths=frozenset({PATH}),
+            body_seconds=settings.partial_frame_seconds,
+        )
+        serving = serve_http(
+            application,
+            listening,
+            stopping,
+            shutdown_seconds=settings.shutdown_seconds,
+            tls=None if material is None else http_tls(settings, material),
+        )
+        await until_first(
+            serving,
+            in_doubt(door),
+            *upkeep(hub, door, material),
+            *(work() for work in files.works),
+        )
+        await door.appender.stop()
+        await last_flush(hub, door)

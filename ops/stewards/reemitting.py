@@ -1,0 +1,212 @@
+"""What the streams hold of some persons' reports, brought to what they should hold now.
+
+Through `emitted.diff`, as every change: a report of which a stream holds the right thing already
+gives no event, so doing it again, or going on after a crash, does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from dedup.deciding import Known
+from dedup.dossier import dossier_ins
+from dedup.identity import Candidate
+from dedup.store import DedupStore
+from ops.casework import Casework
+from ops.placing import Placed
+from ops.publishing import Due, Publisher, Withdrawn
+from ops.runtime.failpoints import hit
+from ops.runtime.postgres import Connection
+from routing.case import PersonView
+from routing.emitted import PendingEvent
+from schemas.topics import Stream
+
+from . import queries
+from .persons import Held
+from .sources import ReportRow, Sources, Told, report_rows
+
+NOTHING_YET: Final = UUID(int=0)
+
+
+class Reemitted(msgspec.Struct, kw_only=True):
+    """What was done: events that are not yet numbered, and counts."""
+
+    events: list[PendingEvent] = []
+    reports: int = 0
+    unreadable: int = 0
+    remaining: dict[int, UUID] = {}
+    """Persons of whom more is left, and up to which report it was done."""
+
+
+class _Person(msgspec.Struct, frozen=True, kw_only=True):
+    end: int
+    version: int
+    known: Candidate
+    opposes: bool
+
+
+class Reemitter:
+    """Holds the reports of persons against the streams again.
+
+    Args:
+        store: The tables of dedup.
+        sources: Reads reports back.
+        publisher: Routes, and writes what the streams hold.
+        casework: Groups the cases of those whose reports have changed hands anew.
+        page: Reports read and diffed at a time.
+        most: Reports of one transaction; what is beyond is left to later ones.
+    """
+
+    def __init__(
+        self,
+        store: DedupStore,
+        sources: Sources,
+        publisher: Publisher,
+        casework: Casework,
+        *,
+        page: int,
+        most: int,
+    ) -> None:
+        self._store = store
+        self._sources = sources
+        self._publisher = publisher
+        self._casework = casework
+        self._page = page
+        self._most = most
+
+    async def reemit(
+        self,
+        connection: Connection,
+        held: Held,
+        versions: Mapping[int, int],
+        at: datetime,
+        *,
+        reason: str,
+        moved: Collection[UUID] = (),
+        after: UUID = NOTHING_YET,
+    ) -> Reemitted:
+        """Bring what the streams hold of the ends' reports to what they should hold.
+
+        Pages go by report id, over all persons together: rows of `emitted` are locked in one order.
+
+        Args:
+            connection: Inside the transaction that holds the persons.
+            held: As they stand after the change.
+            versions: End -> its version, which the events carry.
+            at: When it was decided.
+            reason: identity_changed, opposition or replayed: what the events say.
+            moved: Reports whose person is another now: what can be read no more leaves the dossier.
+            after: Go on after this report.
+        """
+        if after == NOTHING_YET:
+            await self._casework.reassign(connection, held.everybody)
+        persons = await self._persons(connection, held, versions)
+        done = Reemitted()
+        while done.reports < self._most:
+            limit = min(self._page, self._most - done.reports)
+            rows = report_rows(
+                await connection.fetch(queries.REPORTS_PAGE, sorted(versions), after, limit)
+            )
+            if not rows:
+                return done
+            await self._do_page(connection, rows, persons, done, at, reason=reason, moved=moved)
+            after = rows[-1].report_id
+            hit("stewards.after_page")
+        if await connection.fetch(queries.REPORTS_PAGE, sorted(versions), after, 1):
+            done.remaining = dict.fromkeys(versions, after)
+        return done
+
+    async def _persons(
+        self, connection: Connection, held: Held, versions: Mapping[int, int]
+    ) -> dict[int, _Person]:
+        known = Known()
+        await self._store.load(connection, versions, known)
+        rows = await connection.fetch(queries.STANDING_OPPOSITIONS, sorted(versions))
+        opposed = {row["standing_id"] for row in rows}
+        return {
+            each: _Person(
+                end=end, version=versions[end], known=known.persons[end], opposes=end in opposed
+            )
+            for end in versions
+            for each in held.cluster(end)
+        }
+
+    async def _do_page(
+        self,
+        connection: Connection,
+        rows: list[ReportRow],
+        persons: Mapping[int, _Person],
+        done: Reemitted,
+        at: datetime,
+        *,
+        reason: str,
+        moved: Collection[UUID],
+    ) -> None:
+        told = await self._sources.read(connection, rows)
+        due = [
+            _due(told[row.report_id], persons[row.person_id], reason)
+            for row in rows
+            if row.report_id in told
+        ]
+        published = await self._publisher.prepare(connection, due, at)
+        done.events += published.events
+        lost = [row for row in rows if row.report_id not in told]
+        done.reports += len(rows)
+        done.unreadable += len(lost)
+        gone = [row for row in lost if row.report_id in moved or persons[row.person_id].opposes]
+        if gone:
+            withdrawn = await self._withdrawn(connection, gone, persons, reason)
+            taken = await self._publisher.withdraw(connection, withdrawn, Stream.DOSSIER)
+            done.events += taken.events
+
+    async def _withdrawn(
+        self,
+        connection: Connection,
+        rows: Iterable[ReportRow],
+        persons: Mapping[int, _Person],
+        reason: str,
+    ) -> list[Withdrawn]:
+        found = list(rows)
+        ids = {
+            (row["partition"], row["offset"]): row["message_id"]
+            for row in await connection.fetch(
+                queries.MESSAGE_IDS, [r.partition for r in found], [r.offset for r in found]
+            )
+        }
+        return [
+            Withdrawn(
+                report_id=row.report_id,
+                partition=row.partition,
+                person_version=persons[row.person_id].version,
+                message_id=ids.get(row.place, NOTHING_YET),
+                reason=reason,
+            )
+            for row in found
+        ]
+
+
+def _due(told: Told, person: _Person, reason: str) -> Due:
+    return Due(
+        source=told.source,
+        message=told.message,
+        person=PersonView(
+            person_id=person.end,
+            person_version=person.version,
+            qualified_ins=dossier_ins(told.keys, person.known),
+            opposes_dossier=person.opposes,
+        ),
+        placed=Placed(
+            report=told.report,
+            report_id=told.row.report_id,
+            version_number=told.row.version,
+            version=None,
+            routes=True,
+            is_new=False,
+        ),
+        reason=reason,
+    )

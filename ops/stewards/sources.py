@@ -1,0 +1,195 @@
+"""Reports read back from the records they came with, as the version that stands now.
+
+A record is read from the log (embedded) or from our own copy of it (cluster), on the connection of
+the transaction. What its retention has taken, or whose key was destroyed, is no error: the report
+is then moved without its content (`Unreadable` reports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dedup.identity import PersonKeys
+from dedup.narrowing import Ways
+from ingest.judge import LabProfile
+from ingest.labs import PostgresLabStore, profile_of
+from ops.placing import Keyed, key_reports
+from ops.prepare import Prepared, Preparer
+from ops.runtime.postgres import Connection
+from schemas.envelope import RecordKind, StoredRecord
+from schemas.patient import Phi, Traits
+from schemas.report import LabReport, MappedMessage
+
+from . import queries
+
+Place = tuple[int, int]
+
+
+class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A report as it stands, and the record its current version came with."""
+
+    report_id: UUID
+    report_key: UUID
+    person_id: int
+    version: int
+    content_digest: UUID
+    partition: int
+    offset: int
+    position: int
+
+    @property
+    def place(self) -> Place:
+        """Partition and offset of the record."""
+        return self.partition, self.offset
+
+
+class Told(Phi, frozen=True, kw_only=True):
+    """What the current version of a report says, and about whom."""
+
+    row: ReportRow
+    source: StoredRecord
+    message: MappedMessage
+    report: LabReport
+    keys: PersonKeys
+
+
+class Sources:
+    """Reads reports back.
+
+    Args:
+        preparer: Opens payloads and derives keys.
+        labs: The register, for what must be mapped again.
+        report_secret: Keys the digests of reports.
+        from_copy: Whether our own copy is read (cluster), and not the log's table.
+    """
+
+    def __init__(
+        self,
+        preparer: Preparer,
+        labs: PostgresLabStore,
+        *,
+        report_secret: bytes,
+        from_copy: bool,
+    ) -> None:
+        self._preparer = preparer
+        self._labs = labs
+        self._secret = report_secret
+        self._records = queries.READ_MESSAGES if from_copy else queries.READ_INTAKE
+
+    async def read(self, connection: Connection, rows: Sequence[ReportRow]) -> dict[UUID, Told]:
+        """Return what can still be read, by report id."""
+        records = await self.records(connection, {row.place for row in rows})
+        profiles: dict[int, LabProfile] = {}
+        found: dict[UUID, Told] = {}
+        for row in rows:
+            record = records.get(row.place)
+            if record is not None:
+                told = await self._told(row, record, profiles)
+                if told is not None:
+                    found[row.report_id] = told
+        return found
+
+    async def records(
+        self, connection: Connection, places: Iterable[Place]
+    ) -> dict[Place, StoredRecord]:
+        """Return the records that are still there, by place."""
+        asked = sorted(set(places))
+        if not asked:
+            return {}
+        rows = await connection.fetch(self._records, [p for p, _ in asked], [o for _, o in asked])
+        return {
+            (row["partition"], row["offset"]): StoredRecord(
+                **{**row, "kind": RecordKind(row["kind"])}
+            )
+            for row in rows
+        }
+
+    async def prepared(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+        """Prepare a record as dispatch did when it came."""
+        prepared = self._preparer.prepare(record)
+        if prepared is None:
+            prepared = self._preparer.prepare(record, await self._profile(record, profiles))
+        assert prepared is not None, "a profile was given"
+        return prepared
+
+    async def again(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+        """Prepare a record with today's mapping."""
+        return self._preparer.prepare_again(record, await self._profile(record, profiles))
+
+    def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
+        """Return the keys of a set of traits, of the newest version unless another is asked for."""
+        return self._preparer.keys_of(traits, version)
+
+    def all_keys_of(
+        self, traits: Traits, versions: Iterable[int], hot: AbstractSet[int]
+    ) -> frozenset[int]:
+        """Return every key that is kept for a set of traits.
+
+        Args:
+            traits: As received.
+            versions: Of the key function, that are in use.
+            hot: Keys that lead nowhere by themselves: narrower ones are kept beside them.
+        """
+        found: set[int] = set()
+        for version in versions:
+            keys = self._preparer.keys_of(traits, version)
+            found |= set(keys.blocking) | set(self._preparer.keys.ways(keys, hot).all)
+        return frozenset(found)
+
+    def asked_by(self, keys: PersonKeys, hot: AbstractSet[int]) -> Ways:
+        """Return the keys by which a record is looked for beside what is hot."""
+        return self._preparer.keys.ways(keys, hot)
+
+    async def _told(
+        self, row: ReportRow, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> Told | None:
+        """Find a report in its record: the mapping whose content is the one that stands.
+
+        A version that a replay made was mapped again: then the mapping of the door says something
+        else, or nothing. Where neither fits (the mapping has changed since), today's is taken.
+        """
+        first = await self.prepared(record, profiles)
+        keyed = self._find(row, first)
+        if keyed is not None and keyed.digest == row.content_digest:
+            return _told(row, first, keyed)
+        second = await self.again(record, profiles)
+        later = self._find(row, second)
+        if later is not None:
+            return _told(row, second, later)
+        return None if keyed is None else _told(row, first, keyed)
+
+    def _find(self, row: ReportRow, prepared: Prepared) -> Keyed | None:
+        if prepared.mapped is None:
+            return None
+        groups = key_reports(prepared.mapped, prepared.source, self._secret)
+        fitting = [group for group in groups if group.key == row.report_key]
+        exact = [group for group in fitting if group.digest == row.content_digest]
+        return next(iter(exact or fitting), None)
+
+    async def _profile(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> LabProfile:
+        if record.lab_id not in profiles:
+            lab = await self._labs.one(record.lab_id)
+            profiles[record.lab_id] = LabProfile() if lab is None else profile_of(lab)
+        return profiles[record.lab_id]
+
+
+def report_rows(rows: Iterable[Any]) -> list[ReportRow]:
+    """Return rows of the table `report`."""
+    return [ReportRow(**row) for row in rows]
+
+
+def _told(row: ReportRow, prepared: Prepared, keyed: Keyed) -> Told:
+    assert prepared.mapped is not None
+    assert prepared.keys is not None
+    return Told(
+        row=row,
+        source=prepared.source,
+        message=prepared.mapped,
+        report=keyed.report,
+        keys=prepared.keys,
+    )

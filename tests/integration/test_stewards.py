@@ -1,0 +1,427 @@
+"""Merge, unmerge, verdicts, oppositions: every stream follows, and every step can be taken back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dedup.model import load_model
+from dedup.review import PairVerdict
+from ops.bootstrap import dispatcher_of
+from ops.stewards.acts import Stewards
+from ops.stewards.explaining import as_text, explain
+from ops.stewards.what_if import what_if
+from schemas.errors import PermanentError
+from schemas.patient import Traits
+from schemas.report import ResultStatus
+from schemas.topics import Stream
+from tests.support.hub import Road, scratch_hub
+from tests.support.identity import (
+    SECOND,
+    STEWARD,
+    identity_state,
+    person_of_offset,
+    stream_fold,
+)
+from tests.support.people import OTHER_INS, dominique, message, report
+from tests.support.postgres import Database
+
+
+@pytest.fixture
+async def road(database: Database, tmp_path: Path) -> AsyncIterator[Road]:
+    async with scratch_hub(database, tmp_path) as hub:
+        yield Road(hub)
+
+
+def stewards(road: Road) -> Stewards:
+    return road.dispatcher.stewards
+
+
+def with_ins(**changes: Any) -> Traits:
+    return dominique(**changes)
+
+
+def without_ins(**changes: Any) -> Traits:
+    """The same human being under a name that no machine would join, validated, without an INS."""
+    return dominique(
+        **{
+            "ins": (),
+            "birth_family": "DURAND",
+            "birth_given": "CAMILLE",
+            "birth_givens": ("CAMILLE",),
+            "birth_date": "1981-11-02",
+            "birth_place": "75112",
+            "phones": (),
+            **changes,
+        }
+    )
+
+
+async def two_persons(road: Road) -> tuple[int, int]:
+    """One with an INS and a report in the dossier, one without; two positives in public health."""
+    offsets = await road.put(
+        message(with_ins(), report(filler_order_number="F-1")),
+        message(without_ins(), report(filler_order_number="F-2")),
+    )
+    await road.dispatch()
+    first = await person_of_offset(road, offsets[0])
+    second = await person_of_offset(road, offsets[1])
+    assert first != second
+    return first, second
+
+
+async def pseudonyms(road: Road) -> set[str]:
+    fold = await stream_fold(road)
+    return {body["pseudonym"] for body in fold["public-health"].values()}
+
+
+async def test_a_merge_reaches_every_stream_that_saw_the_old_identity(road: Road) -> None:
+    first, second = await two_persons(road)
+    assert len(await pseudonyms(road)) == 2
+    done = await stewards(road).merge(first, second, STEWARD)
+    assert (done.act, done.persons, done.reports) == ("merge", (first,), 2)
+    assert len(await pseudonyms(road)) == 1
+    assert len((await stream_fold(road))["dossier"]) == 2
+    reasons = {event["reason"] for event in await road.events(Stream.PUBLIC_HEALTH)}
+    assert reasons == {"new", "identity_changed"}
+    assert (await road.account()).closes
+    rows = await road.rows("SELECT person_id FROM report")
+    assert {row["person_id"] for row in rows} == {first}
+
+
+async def test_a_merge_and_its_undoing_leave_the_state_before(road: Road) -> None:
+    first, second = await two_persons(road)
+    before = await identity_state(road)
+    done = await stewards(road).merge(first, second, STEWARD)
+    assert await identity_state(road) != before
+    undone = await stewards(road).undo(done.event, STEWARD)
+    assert undone.persons == (first, second)
+    assert await identity_state(road) == before
+    assert await road.rows("SELECT verdict FROM pair_verdict") == []
+    again = await stewards(road).undo(undone.event, STEWARD)
+    assert again.persons == (first,)
+    assert len(await pseudonyms(road)) == 1
+    await stewards(road).undo(again.event, STEWARD)
+    assert await identity_state(road) == before
+
+
+async def test_what_comes_during_a_merge_goes_to_whom_its_traits_say(road: Road) -> None:
+    first, second = await two_persons(road)
+    done = await stewards(road).merge(first, second, STEWARD)
+    offsets = await road.put(
+        message(with_ins(), report(filler_order_number="F-3")),
+        message(without_ins(), report(filler_order_number="F-4")),
+        message(without_ins(), report(filler_order_number="F-2", status=ResultStatus.CORRECTED)),
+        message(
+            without_ins(birth_family="DURANT"),
+            report(filler_order_number="F-5"),
+        ),
+    )
+    await road.dispatch()
+    during = [await person_of_offset(road, offset) for offset in offsets]
+    assert during == [first] * 4
+    await stewards(road).undo(done.event, STEWARD)
+    after = [await person_of_offset(road, offset) for offset in offsets]
+    assert after == [first, second, second, second]
+    dossier = (await stream_fold(road))["dossier"]
+    assert len(dossier) == 2  # F-1 and F-3: of the person with an INS alone
+    assert len(await pseudonyms(road)) >= 2
+    told = await road.rows("SELECT person_id FROM link_event WHERE rule = 'unmerge'")
+    assert [row["person_id"] for row in told] == [second, second, second]
+    # Whoever comes next with either's traits finds the right one.
+    late = await road.put(message(without_ins(), report(filler_order_number="F-9")))
+    await road.dispatch()
+    assert await person_of_offset(road, late[0]) == second
+
+
+async def test_an_ins_that_came_during_a_merge_parts_with_its_record(road: Road) -> None:
+    first, second = await two_persons(road)
+    before = await identity_state(road)
+    done = await stewards(road).merge(first, second, STEWARD)
+    newcomer = without_ins(ins=(OTHER_INS,))
+    offsets = await road.put(message(newcomer, report(filler_order_number="F-3")))
+    await road.dispatch()
+    await stewards(road).undo(done.event, STEWARD)
+    await drain(road)
+    held = await road.rows("SELECT person_id FROM person_ins ORDER BY person_id")
+    owner = await person_of_offset(road, offsets[0])
+    assert owner != first
+    assert [row["person_id"] for row in held] == [first, owner]
+    after = await identity_state(road)
+    assert [k for k in after["keys"] if k.startswith(f"({first},")] == [
+        k for k in before["keys"] if k.startswith(f"({first},")
+    ]
+
+
+async def drain(road: Road) -> None:
+    while await stewards(road).reemit_due():
+        pass
+
+
+async def test_merges_of_merges_part_in_any_order(road: Road) -> None:
+    people = [
+        without_ins(birth_given=name, birth_givens=(name,), birth_date=f"19{50 + n}-03-0{n + 1}")
+        for n, name in enumerate(("ALPHA", "BRAVO", "CHARLIE", "DELTA"))
+    ]
+    offsets = await road.put(
+        *(message(who, report(filler_order_number=f"F-{n}")) for n, who in enumerate(people))
+    )
+    await road.dispatch()
+    a, b, c, d = [await person_of_offset(road, offset) for offset in offsets]
+    states = [await identity_state(road)]
+    one = await stewards(road).merge(a, b, STEWARD)
+    two = await stewards(road).merge(c, d, STEWARD)
+    three = await stewards(road).merge(b, d, STEWARD)
+    assert three.persons == (a,)
+    # Somebody's report while all four are one, then the lowest merge is undone first.
+    late = await road.put(message(people[1], report(filler_order_number="F-9")))
+    await road.dispatch()
+    assert await person_of_offset(road, late[0]) == a
+    await stewards(road).undo(one.event, STEWARD)
+    assert await person_of_offset(road, late[0]) == b
+    await stewards(road).undo(three.event, STEWARD)
+    await stewards(road).undo(two.event, STEWARD)
+    found = [await person_of_offset(road, offset) for offset in offsets]
+    assert found == [a, b, c, d]
+    after = await identity_state(road)
+    for name in ("persons", "ins", "aliases", "keys", "oppositions"):
+        assert after[name] == states[0][name]
+
+
+async def test_a_verdict_merges_parts_and_is_final_for_the_pair(road: Road) -> None:
+    first, second = await two_persons(road)
+    noted = await stewards(road).say(first, second, PairVerdict.DIFFERENT, STEWARD)
+    assert noted.act == "verdict"
+    joined = await stewards(road).say(second, first, PairVerdict.SAME, STEWARD)
+    assert joined.act == "merge"
+    parted = await stewards(road).say(first, second, PairVerdict.DIFFERENT, STEWARD)
+    assert parted.act == "unmerge"
+    (row,) = await road.rows("SELECT person_id, other_person_id, verdict FROM pair_verdict")
+    assert tuple(row.values()) == (first, second, "different")
+    await stewards(road).undo(parted.event, STEWARD)
+    (row,) = await road.rows("SELECT verdict FROM pair_verdict")
+    assert row["verdict"] == "same"
+
+
+async def test_two_who_differ_are_not_joined_through_a_third(road: Road) -> None:
+    first, second = await two_persons(road)
+    third = without_ins(birth_given="SACHA", birth_date="1990-01-05", birth_givens=("SACHA",))
+    offsets = await road.put(message(third, report(filler_order_number="F-3")))
+    await road.dispatch()
+    other = await person_of_offset(road, offsets[0])
+    await stewards(road).say(first, second, PairVerdict.DIFFERENT, STEWARD)
+    await stewards(road).merge(first, other, STEWARD)
+    with pytest.raises(PermanentError, match="verdicts_contradict"):
+        await stewards(road).merge(other, second, STEWARD)
+
+
+async def test_four_eyes_ask_for_another_steward(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABDISPATCH_REVIEW_FOUR_EYES", "true")
+    async with scratch_hub(database, tmp_path) as hub:
+        road = Road(hub)
+        first, second = await two_persons(road)
+        assert (await stewards(road).merge(first, second, STEWARD)).act == "proposed"
+        assert (await stewards(road).merge(first, second, STEWARD)).act == "proposed"
+        assert len(await pseudonyms(road)) == 2
+        assert (await stewards(road).merge(first, second, SECOND)).act == "merge"
+        assert len(await pseudonyms(road)) == 1
+
+
+async def test_an_opposition_empties_the_dossier_and_nothing_else(road: Road) -> None:
+    first, second = await two_persons(road)
+    before = await identity_state(road)
+    done = await stewards(road).oppose(first, STEWARD)
+    fold = await stream_fold(road)
+    assert fold["dossier"] == {}
+    assert len(fold["public-health"]) == 2
+    assert (await road.events(Stream.DOSSIER))[-1]["reason"] == "opposition"
+    await road.put(message(with_ins(), report(filler_order_number="F-3")))
+    await road.dispatch()
+    assert (await stream_fold(road))["dossier"] == {}
+    # It holds for whoever the person becomes one with, and parts with it.
+    joined = await stewards(road).merge(first, second, STEWARD)
+    assert (await stream_fold(road))["dossier"] == {}
+    await stewards(road).undo(joined.event, STEWARD)
+    await stewards(road).undo(done.event, STEWARD)
+    fold = await stream_fold(road)
+    assert len(fold["dossier"]) == 2
+    after = await identity_state(road)
+    assert after["oppositions"] == before["oppositions"]
+    with pytest.raises(PermanentError, match="not_standing"):
+        await stewards(road).undo(done.event, STEWARD)
+
+
+async def test_an_opposition_that_was_ended_comes_back_with_whom_it_was_of(road: Road) -> None:
+    first, second = await two_persons(road)
+    await stewards(road).oppose(second, STEWARD)
+    joined = await stewards(road).merge(first, second, STEWARD)
+    ended = await stewards(road).allow(first, STEWARD)
+    assert len((await stream_fold(road))["dossier"]) == 2
+    await stewards(road).undo(ended.event, STEWARD)
+    assert (await stream_fold(road))["dossier"] == {}
+    await stewards(road).undo(joined.event, STEWARD)
+    (row,) = await road.rows("SELECT person_id, standing_id FROM opposition WHERE ended_at IS NULL")
+    assert tuple(row.values()) == (second, second)
+    assert len((await stream_fold(road))["dossier"]) == 1
+
+
+async def test_reports_that_waited_for_an_ins_go_once_it_is_there(road: Road) -> None:
+    await road.put(message(dominique(ins=()), report(filler_order_number="F-1")))
+    await road.dispatch()
+    assert len(await road.rows("SELECT 1 FROM hold")) == 1
+    await road.put(message(dominique(), report(filler_order_number="F-2")))
+    await road.dispatch()
+    assert len((await stream_fold(road))["dossier"]) == 1
+    await drain(road)
+    assert len((await stream_fold(road))["dossier"]) == 2
+    assert await road.rows("SELECT 1 FROM hold") == []
+    assert await road.rows("SELECT 1 FROM reemission") == []
+
+
+async def test_more_reports_than_one_transaction_takes_are_gone_on_with(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABDISPATCH_STEWARD_REPORTS", "3")
+    monkeypatch.setenv("LABDISPATCH_STEWARD_PAGE", "2")
+    async with scratch_hub(database, tmp_path) as hub:
+        road = Road(hub)
+        first, second = await two_persons(road)
+        await road.put(
+            *(message(without_ins(), report(filler_order_number=f"X-{n}")) for n in range(8))
+        )
+        await road.dispatch()
+        done = await stewards(road).merge(first, second, STEWARD)
+        assert (done.reports, done.remaining) == (3, True)
+        await drain(road)
+        assert len(await pseudonyms(road)) == 1
+        assert len((await stream_fold(road))["dossier"]) == 10
+
+
+async def test_what_can_be_read_no_more_moves_and_leaves_a_wrong_dossier(road: Road) -> None:
+    first, second = await two_persons(road)
+    done = await stewards(road).merge(first, second, STEWARD)
+    assert len((await stream_fold(road))["dossier"]) == 2
+    await road.rows('DELETE FROM intake WHERE "offset" = 1 AND partition = 0')
+    undone = await stewards(road).undo(done.event, STEWARD)
+    assert undone.unreadable == 1
+    assert len((await stream_fold(road))["dossier"]) == 1
+
+
+async def test_what_a_steward_does_is_in_the_audit_chain_without_a_value(road: Road) -> None:
+    first, second = await two_persons(road)
+    done = await stewards(road).merge(first, second, STEWARD)
+    await stewards(road).undo(done.event, SECOND)
+    rows = await road.rows("SELECT actor, action, subject, reason FROM audit ORDER BY audit_id")
+    assert [(r["actor"], r["action"]) for r in rows] == [
+        ("steward.one", "verdict_same"),
+        ("steward.two", "undo"),
+    ]
+    told = str([tuple(r.values()) for r in rows]) + str(
+        [tuple(r.values()) for r in await road.rows("SELECT evidence, rule FROM link_event")]
+    )
+    for value in ("DURAND", "PAT-TROIS", "CAMILLE", "1979", "27903"):
+        assert value not in told
+
+
+@pytest.mark.parametrize("rounds", [6])
+async def test_beside_dispatch_workers_nothing_is_lost(
+    database: Database, tmp_path: Path, rounds: int
+) -> None:
+    """Results of both persons come while they are merged and parted, again and again."""
+    async with scratch_hub(database, tmp_path, connections=8) as hub:
+        road = Road(hub)
+        first, second = await two_persons(road)
+        other = Road(hub, dispatcher_of(hub))
+
+        async def results() -> None:
+            for n in range(rounds * 4):
+                who = with_ins() if n % 2 else without_ins()
+                await other.put(message(who, report(filler_order_number=f"R-{n}")), partition=1)
+                await other.dispatch(limit=1)
+
+        async def changes() -> None:
+            for _ in range(rounds):
+                done = await stewards(road).merge(first, second, STEWARD)
+                await asyncio.sleep(0)
+                await stewards(road).undo(done.event, STEWARD)
+
+        await asyncio.gather(results(), changes())
+        await drain(road)
+        rows = await road.rows(
+            'SELECT r.person_id, r."offset" FROM report r WHERE r.partition = 1 ORDER BY r."offset"'
+        )
+        assert [row["person_id"] for row in rows] == [
+            first if n % 2 else second for n in range(rounds * 4)
+        ]
+        assert len(await pseudonyms(road)) == 2
+        assert (await road.account()).closes
+
+
+async def test_unknown_persons_and_events_are_refused_with_a_remedy(road: Road) -> None:
+    first, second = await two_persons(road)
+    with pytest.raises(PermanentError, match="no_such_person"):
+        await stewards(road).merge(first, 4711, STEWARD)
+    with pytest.raises(PermanentError, match="no_such_event"):
+        await stewards(road).undo(4711, STEWARD)
+    with pytest.raises(PermanentError, match="not_undoable"):
+        await stewards(road).undo(1, STEWARD)
+    with pytest.raises(PermanentError, match="not_merged"):
+        await stewards(road).unmerge(first, second, STEWARD)
+    with pytest.raises(PermanentError, match="same_person"):
+        await stewards(road).merge(first, first, STEWARD)
+    assert msgspec.json.encode(await stewards(road).reemit(first, STEWARD))
+
+
+# ---------------------------------------------------------------- looking
+
+
+async def test_a_decision_is_explained_and_recomputed_bit_for_bit(road: Road) -> None:
+    await two_persons(road)
+    twin = with_ins(ins=(), birth_given="DOMINIC", birth_givens=("DOMINIC",))
+    await road.put(
+        message(with_ins(ins=()), report(filler_order_number="F-3")),
+        message(twin, report(filler_order_number="F-4")),
+        message(without_ins(), report(filler_order_number="F-5")),
+    )
+    await road.dispatch()
+    rows = await road.rows("SELECT report_id FROM report")
+    assert len(rows) == 5
+    parts = stewards(road)
+    for row in rows:
+        async with road.hub.pool.acquire() as connection:
+            told = await explain(connection, parts.store, parts.sources, row["report_id"])
+        assert told.recomputed == "same", told
+        assert "PAT-TROIS" not in as_text(told)
+        for candidate in told.candidates:
+            assert candidate.steps[-1].after == pytest.approx(candidate.total)
+
+
+async def test_another_model_is_tried_and_nothing_is_written(road: Road) -> None:
+    first, second = await two_persons(road)
+    await road.put(message(with_ins(ins=()), report(filler_order_number="F-3")))
+    await road.dispatch()
+    before = await identity_state(road)
+    model = load_model("fr")
+    never = msgspec.structs.replace(model, link=10**6, review=10**6, version="never")
+    since = datetime.now(UTC) - timedelta(hours=1)
+    parts = stewards(road)
+    async with road.hub.pool.acquire() as connection:
+        same = await what_if(
+            connection, parts.store, parts.sources, model, since=since, limit=100, listed=10
+        )
+        other = await what_if(
+            connection, parts.store, parts.sources, never, since=since, limit=100, listed=10
+        )
+    assert same.kinds == {"same": 3}
+    assert other.kinds == {"link -> new": 1, "same": 2}
+    assert [change.person for change in other.changes] == [first]
+    assert second not in {change.person for change in other.changes}
+    assert await identity_state(road) == before

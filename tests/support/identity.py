@@ -1,0 +1,68 @@
+"""The state of identities for tests: who is known by what, whose reports are, what streams hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.stewards.script import Asker
+from schemas.topics import STREAMS
+from tests.support.hub import Road
+
+STEWARD = Asker(actor="steward.one", reason="test")
+SECOND = Asker(actor="steward.two", reason="test")
+
+
+async def identity_state(road: Road) -> dict[str, Any]:
+    """Everything that an unmerge must restore: pointers, rows, keys, reports, holds, streams' fold.
+
+    Without versions, dates and numbers of events: they only ever grow.
+    """
+    state: dict[str, Any] = {}
+    for name, query in {
+        "persons": "SELECT person_id, merged_into, isolated FROM person",
+        "ins": "SELECT person_id, ins_digest FROM person_ins",
+        "aliases": "SELECT person_id, alias_digest FROM person_alias",
+        "keys": "SELECT person_id, key FROM person_key",
+        "reports": "SELECT report_id, person_id FROM report",
+        "holds": "SELECT report_id, stream, reason FROM hold",
+        "emitted": "SELECT report_id, stream, published, addressee, body_digest FROM emitted"
+        " WHERE published",
+        "oppositions": "SELECT person_id, standing_id FROM opposition WHERE ended_at IS NULL",
+    }.items():
+        state[name] = sorted(str(tuple(row.values())) for row in await road.rows(query))
+    state["fold"] = await stream_fold(road)
+    return state
+
+
+async def stream_fold(road: Road) -> dict[str, dict[str, Any]]:
+    """What a consumer holds: of each report the body of its highest event version."""
+    folds: dict[str, dict[str, Any]] = {}
+    for stream in STREAMS:
+        newest: dict[str, Any] = {}
+        for event in await road.events(stream):
+            held = newest.get(str(event["report_id"]))
+            if held is None or held["event_version"] < event["event_version"]:
+                newest[str(event["report_id"])] = event
+        folds[stream.value] = {
+            report: event["body"]
+            for report, event in newest.items()
+            if event["kind"] != "withdrawn"
+        }
+    return folds
+
+
+async def persons_by_report(road: Road) -> dict[str, int]:
+    """Whose each report is, by the sender's order number is not stored: by report id."""
+    return {
+        str(row["report_id"]): row["person_id"]
+        for row in await road.rows("SELECT report_id, person_id FROM report")
+    }
+
+
+async def person_of_offset(road: Road, offset: int, partition: int = 0) -> int:
+    """Whose the report is whose current version came with a record."""
+    (row,) = await road.rows(
+        'SELECT person_id FROM report WHERE partition = $1 AND "offset" = $2', partition, offset
+    )
+    number: int = row["person_id"]
+    return number
