@@ -14,7 +14,6 @@ import msgspec
 
 from dedup.deciding import Subject, alias_of
 from dedup.key_function import KeyFunction
-from dedup.persons import Bounds
 from dedup.rekey import Pace, Rekeying
 from dedup.store import DedupStore
 from ops.runtime.clock import SystemClock
@@ -90,7 +89,7 @@ async def fill(connect: dict[str, Any], folder: Path, persons: int, processes: i
     )
     pool = await open_pool(connect, "looking", max_size=2)
     try:
-        store = DedupStore(vault_of(folder), Bounds())
+        store = DedupStore(vault_of(folder))
         keys = KeyFunction(Realm.TEST, SECRET)
         pace = Pace(keys=1_000_000, rest=0.0)
         await Rekeying(pool, store, keys, SystemClock(), pace=pace).narrow(keys.newest)
@@ -139,7 +138,8 @@ class _Rows:
         self._aliases.append((person_id, keys.alias_digest, alias, ON, ON))
         if keys.ins is not None:
             ins = self._sealed(msgspec.msgpack.encode(keys.ins.ins), keys.ins.digest.bytes)
-            self._ins.append((person_id, keys.ins.digest, keys.ins.ins.oid, ins, ON, ON))
+            row = (person_id, keys.ins.digest, keys.ins.ins.oid, ins, ON, ON, keys.strict_digest)
+            self._ins.append(row)
         self._rows += [(key, person_id) for key in keys.blocking]
 
     def _sealed(self, plain: bytes, digest: bytes) -> bytes:
@@ -150,7 +150,8 @@ class _Rows:
         seen = ("first_seen_on", "last_seen_on")
         yield "person", ("person_id", "version", "isolated", "created_at"), self._persons
         yield "person_alias", ("person_id", "alias_digest", "payload", *seen), self._aliases
-        yield "person_ins", ("person_id", "ins_digest", "oid", "payload", *seen), self._ins
+        ins = ("person_id", "ins_digest", "oid", "payload", *seen, "strict_digest")
+        yield "person_ins", ins, self._ins
         yield "person_key", ("key", "person_id"), self._rows
 
 

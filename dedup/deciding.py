@@ -78,6 +78,7 @@ class InsRow(msgspec.Struct, frozen=True, kw_only=True):
     person_id: int
     digest: UUID
     ins: Ins
+    strict_digest: UUID
     is_former: bool = False
 
 
@@ -212,10 +213,10 @@ class Batch:
 
     def _learn(self, person_id: int, asked: Asked, decision: MatchDecision) -> None:
         keys = asked.subject.keys
-        owned = {k.key for k in _declared(keys)}
+        numbers = _numbers(asked)
         if attaches(decision):
             for each in _declared(keys):
-                self._learn_ins(person_id, each, is_former=each is not keys.ins)
+                self._learn_ins(person_id, each, keys, numbers[each.digest])
         if self._see(person_id, keys.alias_digest):
             self.alias_rows[person_id, keys.alias_digest] = AliasRow(
                 person_id=self._row_of(person_id, keys.alias_digest),
@@ -224,26 +225,30 @@ class Batch:
             )
         if keys.alias_digest not in self._person(person_id).aliases:
             self._open(person_id).aliases[keys.alias_digest] = keys.identity
-            self._lead(person_id, [k for k in asked.all if k not in owned])
+            of_ins = {key for each in numbers.values() for key in each}
+            self._lead(person_id, [k for k in asked.all if k not in of_ins])
 
-    def _learn_ins(self, person_id: int, key: InsKey, *, is_former: bool) -> None:
+    def _learn_ins(
+        self, person_id: int, key: InsKey, keys: PersonKeys, numbers: Sequence[int]
+    ) -> None:
         person = self._person(person_id)
         held = person.ins.get(key.digest)
-        if self._see(person_id, key.digest) or (held is not None and is_former > held.is_former):
-            self.ins_rows[person_id, key.digest] = InsRow(
-                person_id=self._row_of(person_id, key.digest),
-                digest=key.digest,
-                ins=key.ins,
-                is_former=is_former or (held is not None and held.is_former),
-            )
-        if held is None:
-            if person.aliases:
-                self.gained.add(person_id)
-            self._open(person_id).ins[key.digest] = HeldIns(ins=key.ins, is_former=is_former)
-            self._lead(person_id, [key.key])
-        elif is_former and not held.is_former:
+        is_former = key is not keys.ins or (held is not None and held.is_former)
+        now = HeldIns(ins=key.ins, is_former=is_former, strict_digest=keys.strict_digest)
+        if person_id not in self.new and (held is None or is_former > held.is_former):
             self.gained.add(person_id)
-            self._open(person_id).ins[key.digest] = HeldIns(ins=key.ins, is_former=True)
+        if held is None:
+            self._lead(person_id, numbers)
+        if held == now and not self._see(person_id, key.digest):
+            return
+        self._open(person_id).ins[key.digest] = now
+        self.ins_rows[person_id, key.digest] = InsRow(
+            person_id=self._row_of(person_id, key.digest),
+            digest=key.digest,
+            ins=key.ins,
+            strict_digest=keys.strict_digest,
+            is_former=is_former,
+        )
 
     def _lead(self, person_id: int, keys: Sequence[int]) -> None:
         for key in keys:
@@ -290,3 +295,13 @@ def _declared(keys: PersonKeys) -> tuple[InsKey, ...]:
     if keys.ins is None:
         return ()
     return (keys.ins, *keys.former_ins)
+
+
+def _numbers(asked: Asked) -> dict[UUID, list[int]]:
+    """Return the keys of each INS that a record declares, of all versions in use."""
+    found: dict[UUID, list[int]] = {}
+    for keys in (asked.subject.keys, asked.other):
+        if keys is not None:
+            for each in _declared(keys):
+                found.setdefault(each.digest, []).append(each.key)
+    return found

@@ -6,17 +6,20 @@ always give the same dossier.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from schemas.patient import Ins
 
-from .identity import Candidate, Identity, PersonKeys
+from .identity import Candidate, PersonKeys
 
 
 def dossier_ins(keys: PersonKeys, person: Candidate) -> Ins | None:
     """Return the INS under which a record may enter a dossier, or None.
 
     The record's own, where it is the person's; or the person's one INS that no other has replaced,
-    where the laboratory had validated the identity and all strict traits agree with what is known
-    of the person.
+    where the laboratory had validated the identity with all five strict traits, and these are those
+    that came with that INS, or a steward has said that who bears them is who bears the INS. What
+    the machine linked by likeness alone enters nobody's dossier.
 
     Args:
         keys: Of the record.
@@ -24,26 +27,16 @@ def dossier_ins(keys: PersonKeys, person: Candidate) -> Ins | None:
     """
     if keys.ins is not None:
         return keys.ins.ins if keys.ins.digest in person.ins else None
-    if not (keys.is_validated and keys.is_strict):
+    current = [(digest, held) for digest, held in person.ins.items() if not held.is_former]
+    if not (keys.is_validated and keys.is_strict and len(current) == 1):
         return None
-    current = [held.ins for held in person.ins.values() if not held.is_former]
-    if len(current) != 1 or not _agrees_strictly(keys, person):
-        return None
-    return current[0]
+    digest, held = current[0]
+    if held.strict_digest == keys.strict_digest or _were_merged(person, digest, keys.alias_digest):
+        return held.ins
+    return None
 
 
-def _agrees_strictly(keys: PersonKeys, person: Candidate) -> bool:
-    if keys.alias_digest in person.aliases:
-        return True
-    mine = _strict(keys.identity)
-    return any(alias is not None and _strict(alias) == mine for alias in person.aliases.values())
-
-
-def _strict(identity: Identity) -> tuple[str, ...]:
-    return (
-        identity.family,
-        identity.given,
-        identity.birth_date,
-        identity.sex,
-        identity.birth_place,
-    )
+def _were_merged(person: Candidate, ins: UUID, traits: UUID) -> bool:
+    """Say whether traits and INS were two persons' until a steward said that these are one."""
+    one, other = person.homes.get(ins), person.homes.get(traits)
+    return one is not None and other is not None and one != other

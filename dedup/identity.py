@@ -70,6 +70,8 @@ class HeldIns(Phi, frozen=True, array_like=True, gc=False):
 
     ins: Ins
     is_former: bool = False
+    strict_digest: UUID | None = None
+    """Of the five strict traits of the record that brought it last."""
 
 
 class InsKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,3 +128,6 @@ class Candidate(msgspec.Struct, kw_only=True):
     isolated: bool = False
     quarantine: str = ""
     """Why nothing is linked to this person for now (a doubtful status); empty otherwise."""
+    homes: dict[UUID, int] = {}
+    """Where stewards merged persons into this one: digest of an INS or of traits -> whose it was
+    before. Empty where nobody was merged."""

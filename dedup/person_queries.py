@@ -62,7 +62,8 @@ SELECT d.person_id AS start, d.root AS person_id, d.isolated FROM down d
 
 # What these persons are known by: INS, and the $2 sets of traits that were seen last.
 LOAD_INS: Final = """
-SELECT i.person_id, i.ins_digest, i.payload, i.last_seen_on, i.replaced_on FROM person_ins i
+SELECT i.person_id, i.ins_digest, i.payload, i.strict_digest, i.last_seen_on, i.replaced_on
+FROM person_ins i
 WHERE i.person_id = ANY ($1::bigint[]) ORDER BY i.person_id, i.ins_digest
 """
 LOAD_ALIASES: Final = """
@@ -98,15 +99,17 @@ FROM unnest($1::bigint[], $2::bigint[]) AS v (id, version) WHERE p.person_id = v
 """
 WRITE_INS: Final = """
 INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on,
-                        replaced_on)
-SELECT i.p, i.d, i.o, i.b, $5, $5, CASE WHEN i.f THEN $5::date END
-FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bytea[], $6::boolean[])
-     AS i (p, d, o, b, f)
+                        replaced_on, strict_digest)
+SELECT i.p, i.d, i.o, i.b, $5, $5, CASE WHEN i.f THEN $5::date END, i.s
+FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::bytea[], $6::boolean[], $7::uuid[])
+     AS i (p, d, o, b, f, s)
 ORDER BY i.p, i.d
 ON CONFLICT (person_id, ins_digest) DO UPDATE
 SET last_seen_on = EXCLUDED.last_seen_on, payload = EXCLUDED.payload,
-    replaced_on = coalesce(person_ins.replaced_on, EXCLUDED.replaced_on)
+    replaced_on = coalesce(person_ins.replaced_on, EXCLUDED.replaced_on),
+    strict_digest = EXCLUDED.strict_digest
 WHERE person_ins.last_seen_on < EXCLUDED.last_seen_on
+   OR person_ins.strict_digest IS DISTINCT FROM EXCLUDED.strict_digest
    OR (person_ins.replaced_on IS NULL AND EXCLUDED.replaced_on IS NOT NULL)
 """
 WRITE_ALIASES: Final = """

@@ -95,6 +95,7 @@ class PersonWriter:
                 sealed,
                 on,
                 [r.is_former for r in ins],
+                [r.strict_digest for r in ins],
             )
         if aliases:
             sealed = [self._seal(msgspec.msgpack.encode(r.alias), r.digest) for r in aliases]

@@ -179,7 +179,10 @@ class PersonStore(PersonWriter):
         if not asked:
             return
         everybody = []
+        merged = set()
         for row in await connection.fetch(queries.FOLLOW, asked):
+            if row["start"] != row["person_id"]:
+                merged.add(row["person_id"])
             end = known.ends[row["start"]] = row["person_id"]
             if end not in known.persons:
                 known.persons[end] = Candidate(
@@ -188,6 +191,10 @@ class PersonStore(PersonWriter):
             everybody.append(row["start"])
         await self._load_ins(connection, everybody, known)
         await self._load_aliases(connection, everybody, known)
+        if merged:
+            for (end, digest), (owner, _) in known.rows.items():
+                if end in merged:
+                    known.persons[end].homes[digest] = owner
 
     async def _load_ins(self, connection: Connection, numbers: list[int], known: Known) -> None:
         for row in await connection.fetch(queries.LOAD_INS, numbers):
@@ -196,7 +203,7 @@ class PersonStore(PersonWriter):
             ins = self.open_ins(row["payload"], digest)
             if ins is not None:
                 former = row["replaced_on"] is not None
-                known.persons[end].ins[digest] = HeldIns(ins=ins, is_former=former)
+                known.persons[end].ins[digest] = HeldIns(ins, former, row["strict_digest"])
 
     async def _load_aliases(self, connection: Connection, numbers: list[int], known: Known) -> None:
         most = self.bounds.aliases

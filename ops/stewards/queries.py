@@ -124,8 +124,9 @@ SET last_seen_on = greatest(person_alias.last_seen_on, EXCLUDED.last_seen_on)
 """
 COPY_INS: Final = """
 INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on,
-                        replaced_on)
-SELECT $2, i.ins_digest, i.oid, i.payload, i.first_seen_on, i.last_seen_on, i.replaced_on
+                        replaced_on, strict_digest)
+SELECT $2, i.ins_digest, i.oid, i.payload, i.first_seen_on, i.last_seen_on, i.replaced_on,
+       i.strict_digest
 FROM person_ins i
 WHERE i.person_id = $1 AND i.ins_digest = ANY ($3::uuid[])
 ON CONFLICT (person_id, ins_digest) DO UPDATE

@@ -133,7 +133,7 @@ async def test_a_declared_history_joins_and_dates_what_it_replaces(production: R
     assert both.person_id == nia
     assert both.decision.rule == "declared_history"
     assert both.qualified_ins == NIR
-    assert not both.gained_ins  # one it had: its reports went out under it
+    assert both.gained_ins  # its reports went out under the NIA
     rows = await production.rows(
         "SELECT oid, first_seen_on, replaced_on FROM person_ins WHERE person_id = $1", nia
     )

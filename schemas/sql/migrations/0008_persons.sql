@@ -31,8 +31,10 @@ ALTER TABLE person_key DROP CONSTRAINT person_key_person_id_fkey;
 ALTER TABLE person_alias DROP CONSTRAINT person_alias_person_id_fkey;
 ALTER TABLE person_ins DROP CONSTRAINT person_ins_person_id_fkey;
 
--- The day on which another INS took its place (a NIA's, when a NIR was declared beside it).
-ALTER TABLE person_ins ADD COLUMN replaced_on date;
+-- The day on which another INS took its place (a NIA's, when a NIR was declared beside it), and the
+-- keyed digest of the five strict traits that it came with: whoever has no INS but these traits,
+-- validated, may enter its dossier.
+ALTER TABLE person_ins ADD COLUMN replaced_on date, ADD COLUMN strict_digest uuid;
 
 -- Who was merged into whom, to be read backwards; nearly nobody.
 CREATE INDEX person_merged ON person (merged_into) WHERE merged_into IS NOT NULL;
