@@ -22,7 +22,6 @@ from .guards import (
     SEVERAL_OF_SAME_TRAITS,
     act_of,
     card_fits,
-    is_somebody_elses,
     shares_evidence,
     stopped_by_ins,
     stopped_by_traits,
@@ -104,7 +103,6 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
     """Compare a record with a person's identities and keep the likest that no guard stops."""
     found = Weighed(candidate)
     by_ins = stopped_by_ins(keys, candidate)
-    borrowed = _is_borrowed(keys)
     identity = keys.identity
     aliases = candidate.aliases
     readable = 0
@@ -116,7 +114,8 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
         readable += 1
         levels = compare(identity, alias)
         if not found.card_fits and card_fits(levels):
-            found.card_fits = levels[GIVEN] != MISSING or not borrowed
+            # A newborn without a given name, and the twin, both carry a parent's card.
+            found.card_fits = levels[GIVEN] != MISSING or not keys.is_misfit
         weights = weigh(levels, identity, alias, model)
         total = total_of(weights, model)
         guard = by_ins or stopped_by_traits(levels, identity, alias, model)
@@ -127,17 +126,12 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
             best_rank = rank
             found.alias, found.levels, found.weights = digest, levels, weights
             found.total, found.guard = total, guard
-    if readable == 0 or (keys.alias_digest in aliases and (identity.given or not borrowed)):
+    if readable == 0 or (keys.alias_digest in aliases and (identity.given or not keys.is_misfit)):
         found.card_fits = True
     if best_rank is None:
         found.guard = by_ins
     found.rank = (-found.total, found.person_id)
     return found
-
-
-def _is_borrowed(keys: PersonKeys) -> bool:
-    """Say whether a card is somebody else's by its own digits."""
-    return keys.ins is not None and is_somebody_elses(keys.ins.ins, keys.identity.birth_date)
 
 
 def _compared(aliases: Mapping[UUID, object]) -> Iterable[UUID]:

@@ -74,16 +74,6 @@ def card_fits(levels: Levels) -> bool:
     )
 
 
-def is_somebody_elses(ins: Ins, born: str) -> bool:
-    """Say whether a number plainly belongs to somebody born in another year and month.
-
-    Only asked where no given name tells: a newborn without one carries a parent's card, and so does
-    the twin. A NIR holds year and month of birth (21 to 99 where the month is not known).
-    """
-    year, month = ins.matricule[1:3], ins.matricule[3:5]
-    return len(born) == 10 and year != born[2:4] and month <= "12" and month != born[5:7]
-
-
 def stopped_by_ins(keys: PersonKeys, candidate: Candidate) -> str:
     """Guards 3 and 4: two different qualified INS are two persons.
 

@@ -6,7 +6,7 @@ import pytest
 
 from dedup.compare import compare
 from dedup.decide import decide
-from dedup.guards import homonym, is_somebody_elses
+from dedup.guards import homonym
 from dedup.identity import Candidate, HeldIns, PersonKeys
 from dedup.keys import derive
 from dedup.model import load_model
@@ -100,15 +100,6 @@ def test_an_ins_that_is_evidence_tells_a_homonym_apart() -> None:
     assert decided(record, held).verdict is Verdict.LINK
     without = somebody(identity_status="PROV", phones=("0639981615",))
     assert decided(without, held).guard == "homonym"
-
-
-def test_whose_a_number_is_by_its_digits() -> None:
-    card = Ins(matricule="187025320180167", oid=OID)
-    assert is_somebody_elses(card, "2025-05-27")
-    assert not is_somebody_elses(card, "1987-05-27"), "the month alone may have been corrected"
-    assert not is_somebody_elses(card, "2025-02-27")
-    assert not is_somebody_elses(card, "2025")
-    assert not is_somebody_elses(Ins(matricule="187205320180167", oid=OID), "2025-05-27")
 
 
 def test_two_nameless_twins_with_their_mothers_card_are_two() -> None:
