@@ -27,7 +27,7 @@ from .guards import (
     stopped_by_traits,
 )
 from .identity import Candidate, PersonKeys
-from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, SEX
+from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, MISSING, SEX
 from .model import Model
 from .score import Weights, total_of, weigh
 
@@ -114,7 +114,8 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
         readable += 1
         levels = compare(identity, alias)
         if not found.card_fits and card_fits(levels):
-            found.card_fits = True
+            # A newborn without a given name, and the twin, both carry a parent's card.
+            found.card_fits = levels[GIVEN] != MISSING or not keys.is_misfit
         weights = weigh(levels, identity, alias, model)
         total = total_of(weights, model)
         guard = by_ins or stopped_by_traits(levels, identity, alias, model)
@@ -125,7 +126,7 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
             best_rank = rank
             found.alias, found.levels, found.weights = digest, levels, weights
             found.total, found.guard = total, guard
-    if readable == 0 or keys.alias_digest in aliases:
+    if readable == 0 or (keys.alias_digest in aliases and (identity.given or not keys.is_misfit)):
         found.card_fits = True
     if best_rank is None:
         found.guard = by_ins
