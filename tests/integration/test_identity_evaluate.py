@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from datetime import date
 from pathlib import Path
 
@@ -115,6 +120,23 @@ def test_the_command_prints_figures_and_leaves_nothing_behind(
         "review_share", "records_per_second",
     ):  # fmt: skip
         assert isinstance(said[name], (int, float))
+    assert list(scratch.iterdir()) == []
+    scratch.rmdir()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path, end: signal.Signals) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix="ld-", dir="/tmp"))
+    scratch.chmod(0o711)
+    file = french(tmp_path / "fr.csv", 2_000)
+    command = [sys.executable, "-m", "ops.cli", "identity", "evaluate", str(file), "--truth", "who"]
+    with subprocess.Popen(
+        command, env={**os.environ, "TMPDIR": str(scratch)}, stdout=subprocess.DEVNULL
+    ) as run:
+        while run.poll() is None and not list(scratch.glob("ld-evaluate-*/keys")):
+            time.sleep(0.05)
+        run.send_signal(end)
+        assert run.wait(timeout=120) == 130
     assert list(scratch.iterdir()) == []
     scratch.rmdir()
 
