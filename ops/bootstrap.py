@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dedup.resolver import Resolver
-from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.fairness_store import share_counts
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
-from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
-from ops.prepare import Preparer
-from ops.publishing import Publisher
-from ops.register.tally import Tally
 from ops.runtime.clock import SystemClock
 from ops.runtime.embedded import read_connection
 from ops.runtime.group_append import GroupAppender
@@ -37,12 +31,14 @@ from ops.runtime.migrate import Instance, init_instance, migrate
 from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
 from ops.runtime.vault import FolderKeyStore, Vault
-from ops.runtime.worker import Worker, WorkerSettings
-from routing.relay import Relay
-from routing.router import Router, load_own_rules
 from routing.streams import StreamReader
 from schemas.decision import Realm
 from schemas.topics import STREAMS, Stream, intake_topic, topic_of
+
+if TYPE_CHECKING:
+    from ops.dispatch import Dispatcher
+    from ops.runtime.worker import Worker
+    from routing.relay import Relay
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +231,15 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
 
 def dispatcher_of(hub: Hub) -> Dispatcher:
     """Return what handles a batch."""
+    # A door loads nothing of what comes behind it: there is one of it for each core.
+    from dedup.resolver import Resolver
+    from dedup.store import DedupStore
+    from ops.dispatch import Dispatcher, DispatchSecrets
+    from ops.prepare import Preparer
+    from ops.publishing import Publisher
+    from ops.register.tally import Tally
+    from routing.router import Router, load_own_rules
+
     vault = hub.vault
     store = DedupStore(vault)
     return Dispatcher(
@@ -260,6 +265,8 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
 
 def worker_of(hub: Hub) -> Worker:
     """Return the dispatch worker."""
+    from ops.runtime.worker import Worker, WorkerSettings
+
     settings = hub.settings
     return Worker(
         hub.pool,
@@ -295,6 +302,8 @@ def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
 
 
 def _relay(hub: Hub, stream: Stream) -> Relay:
+    from routing.relay import Relay
+
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
