@@ -66,7 +66,7 @@ check: lint types imports test test-compiled ## what CI runs
 compile: setup-dev ## compiled twins of the pure modules, half as fast again (needs a C compiler)
 	$(BIN)/python -m ops.compile
 
-READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py \
+READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py tests/unit/test_checker.py \
   tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
   tests/properties/test_reader.py tests/fuzz
 

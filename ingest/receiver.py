@@ -38,7 +38,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     large_frame_bytes_per_second: int = 32 * 1024 * 1024
     turn_bytes: int = 64 * 1024
     """What is read of one connection before the others come."""
-    turn_frames: int = 2
+    turn_frames: int = 8
     """Messages judged in one turn of the loop."""
     window_frames: int = 32
     window_bytes: int = 8 * 1024 * 1024

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from ingest.accept import DoorCounts
+from ingest.checker import prepare_versions
 from ingest.fairness_store import share_counts
 from ops.bootstrap import (
     Door,
@@ -134,6 +135,7 @@ async def _opened(
 
 async def _ingest(settings: Settings, stopping: asyncio.Event) -> None:
     material = material_of(settings, "mllp")
+    prepare_versions()
     async with (
         answering_meanwhile(settings, SystemClock(), opens=material is None) as meanwhile,
         _opened("ingest", settings, stopping, appends=True) as hub,

@@ -226,7 +226,7 @@ class Settings(BaseSettings):
         " the backlog.",
     )
     turn_frames: Count = Field(
-        2, description="Messages judged before other laboratories' sockets are looked at."
+        8, description="Messages judged before other laboratories' sockets are looked at."
     )
     laboratory_window_frames: Count = Field(
         32,

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from ingest.bounds import MAX_FINDINGS
 from ingest.catalogue import RULES
-from ingest.checker import check_structure, structure_name
+from ingest.checker import _patterns, check_structure, prepare_versions, structure_name
 from ingest.er7 import Message, Segment, read
 from ingest.hl7_tables import VERSIONS, tables_of
 from ingest.leaves import form_is_right
-from ingest.line_pattern import line_pattern
+from ingest.line_pattern import field_patterns, line_pattern
 from ingest.segment_walk import Budget, walk_segment
 from ingest.separators import Separators
 from ops.simulate.sample import sample_message
@@ -167,6 +167,17 @@ def test_a_version_without_tables_finds_nothing(version: str) -> None:
 def test_a_version_may_have_components() -> None:
     wrong = message(PID, OBR, OBX.replace("24.6", "x"))
     assert check_structure(wrong, "2.5.1^FRA^2.11") == check_structure(wrong, "2.5.1") != ()
+
+
+@pytest.mark.parametrize("version", sorted(VERSIONS))
+def test_what_is_prepared_is_not_made_at_the_first_message(version: str) -> None:
+    prepare_versions()
+    patterns, of_fields = dict(_patterns(version)), field_patterns.cache_info().misses
+    assert {"MSH", "PID", "OBR", "OBX|NM"} <= patterns.keys()
+    off = PID.replace("19790328", "28/03/1979")
+    assert told(off, OBR, OBX, msh=MSH.replace("2.5.1", version), version=version)
+    assert _patterns(version) == patterns
+    assert field_patterns.cache_info().misses == of_fields
 
 
 def test_findings_are_bounded_and_hold_no_value() -> None:
