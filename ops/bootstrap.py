@@ -227,6 +227,7 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         window_bytes=settings.window_bytes,
         accepts_per_second=settings.accepts_per_second,
         turn_frames=settings.turn_frames,
+        laboratory_turn_frames=settings.laboratory_turn_frames,
         unread_answer_seconds=settings.unread_answer_seconds,
     )
     return MllpListener(acceptor, limits, acceptor.fairness)
