@@ -54,9 +54,9 @@ _GAUGE_SECONDS: Final = 2.0
 
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
-        (SELECT count(*) FROM reemission) AS reemission,
-        (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines,
-       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled
+       (SELECT count(*) FROM reemission) AS reemission,
+       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled,
+       (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines
 """
 
 

@@ -251,7 +251,6 @@ class Metrics:
             )
         )
         self._declare_persons(name)
-        self._declare_cases(name)
         self.events = Labelled(
             Counter(
                 f"{name}_stream_events",
@@ -273,7 +272,6 @@ class Metrics:
             "Parked messages that nobody has resolved",
             multiprocess_mode="livemostrecent",
         )
-        self._make_those_of_stewards(name)
         # -- relay and api
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
@@ -348,7 +346,8 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
-    def _make_those_of_stewards(self, name: str) -> None:
+    def _declare_stewards(self, name: str) -> None:
+        """Changes of identities and the review queue."""
         self.steward_acts = Labelled(
             Counter(f"{name}_steward_acts", "Changes of identities committed, by act", ["act"])
         )
@@ -386,6 +385,8 @@ class Metrics:
         )
 
     def _declare_persons(self, name: str) -> None:
+        self._declare_cases(name)
+        self._declare_stewards(name)
         self.capped_lookups = Counter(
             f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
         )

@@ -8,7 +8,7 @@ counts, unless the decision shows that the person did not have it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -74,10 +74,29 @@ FROM link_event e
 WHERE e.link_event_id > $1 AND e.at >= $2 AND e.decision IS NOT NULL
 ORDER BY e.link_event_id LIMIT $3
 """
-# By the time itself: numbers are in its order but for batches that ran beside each other.
-FIRST_SINCE: Final = """
-SELECT coalesce(min(e.link_event_id), 0) FROM link_event e WHERE e.at >= $1
+FIRST_FROM: Final = """
+SELECT e.link_event_id, e.at FROM link_event e WHERE e.link_event_id >= $1
+ORDER BY e.link_event_id LIMIT 1
 """
+LAST: Final = "SELECT coalesce(max(e.link_event_id), 0) FROM link_event e"
+# Batches that run beside each other take numbers and times in no one order; none runs so long.
+_MARGIN: Final = timedelta(minutes=5)
+
+
+async def last_before(connection: Connection, since: datetime) -> int:
+    """Return a number behind which all events since a moment stand, and few before it.
+
+    By halving over the numbers: the table has no index by time, which would cost every message.
+    """
+    low, high = 0, await connection.fetchval(LAST) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = await connection.fetchrow(FIRST_FROM, middle)
+        if row is None or row["at"] >= since - _MARGIN:
+            high = middle
+        else:
+            low = row["link_event_id"] + 1
+    return low - 1
 
 
 class RecordEvent(msgspec.Struct, frozen=True, kw_only=True):

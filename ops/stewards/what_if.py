@@ -18,7 +18,7 @@ from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
 from schemas.decision import MatchDecision, Verdict
 
-from .as_of import EVENTS_SINCE, FIRST_SINCE, RecordEvent, known_then, read_event
+from .as_of import EVENTS_SINCE, RecordEvent, known_then, last_before, read_event
 from .sources import Sources
 
 _PAGE: Final = 200
@@ -69,7 +69,7 @@ async def what_if(
     """
     found = WhatIf(model=model.version, kinds={})
     kinds: Counter[str] = Counter()
-    last = await connection.fetchval(FIRST_SINCE, since) - 1
+    last = await last_before(connection, since)
     while found.records + found.unreadable < limit:
         left = limit - found.records - found.unreadable
         rows = await connection.fetch(EVENTS_SINCE, last, since, min(_PAGE, left))

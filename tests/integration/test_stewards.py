@@ -15,6 +15,7 @@ from dedup.model import load_model
 from dedup.review import PairVerdict
 from ops.bootstrap import dispatcher_of
 from ops.stewards.acts import Stewards
+from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain
 from ops.stewards.what_if import what_if
 from schemas.errors import PermanentError
@@ -109,6 +110,21 @@ async def test_a_merge_and_its_undoing_leave_the_state_before(road: Road) -> Non
     assert len(await pseudonyms(road)) == 1
     await stewards(road).undo(again.event, STEWARD)
     assert await identity_state(road) == before
+
+
+async def test_on_the_cluster_reports_are_read_back_from_our_own_copy(
+    database: Database, tmp_path: Path
+) -> None:
+    async with scratch_hub(database, tmp_path, engine="cluster") as hub:
+        road = Road(hub)
+        first, second = await two_persons(road)
+        await road.rows("DELETE FROM intake RETURNING 1")  # the topic forgets
+        before = await identity_state(road)
+        done = await stewards(road).merge(first, second, STEWARD)
+        assert (done.reports, done.unreadable) == (2, 0)
+        assert len(await pseudonyms(road)) == 1
+        await stewards(road).undo(done.event, STEWARD)
+        assert await identity_state(road) == before
 
 
 async def test_what_comes_during_a_merge_goes_to_whom_its_traits_say(road: Road) -> None:
@@ -424,4 +440,50 @@ async def test_another_model_is_tried_and_nothing_is_written(road: Road) -> None
     assert other.kinds == {"link -> new": 1, "same": 2}
     assert [change.person for change in other.changes] == [first]
     assert second not in {change.person for change in other.changes}
+    assert await identity_state(road) == before
+
+
+async def test_events_since_a_moment_are_found_by_halving(road: Road) -> None:
+    now = datetime.now(UTC)
+    await road.rows(
+        """INSERT INTO link_event (at, kind, person_id, rule, model_version)
+           SELECT $1::timestamptz - n * interval '1 hour', 'new', 1, 'new', 'm'
+           FROM generate_series(100, 1, -1) AS n RETURNING 1""",
+        now,
+    )
+    await road.rows("DELETE FROM link_event WHERE link_event_id % 7 = 0 RETURNING 1")
+    for hours in (0, 1, 5, 50, 200):
+        since = now - timedelta(hours=hours, minutes=10)
+        async with road.hub.pool.acquire() as connection:
+            last = await last_before(connection, since)
+        rows = await road.rows("SELECT link_event_id AS n FROM link_event WHERE at >= $1", since)
+        assert all(row["n"] > last for row in rows)
+        early = await road.rows(
+            "SELECT 1 FROM link_event WHERE link_event_id > $1 AND at < $2", last, since
+        )
+        assert early == []
+
+
+# ---------------------------------------------------------------- cases
+
+
+async def test_a_second_line_of_another_spelling_is_one_case_as_long_as_they_are_one(
+    road: Road,
+) -> None:
+    """Two positives of two persons; one case once a steward says they are one; two again after."""
+    screening = report(filler_order_number="CRIB-1", notes=("Deuxième intention",))
+    first = await road.put(message(with_ins(), report(filler_order_number="F-1")))
+    second = await road.put(message(without_ins(), screening), partition=1)
+    await road.dispatch()
+    pair = (await person_of_offset(road, first[0]), await person_of_offset(road, second[0], 1))
+    before = await identity_state(road)
+    rows = await road.rows("SELECT waits FROM case_report WHERE waits")
+    assert len(rows) == 1
+    done = await stewards(road).merge(*pair, STEWARD)
+    cases = await road.rows("SELECT case_id, waits FROM case_report")
+    assert len({row["case_id"] for row in cases}) == 1
+    assert not any(row["waits"] for row in cases)
+    fold = (await stream_fold(road))["public-health"].values()
+    assert sorted(body["line"] for body in fold) == ["first", "second"]
+    await stewards(road).undo(done.event, STEWARD)
     assert await identity_state(road) == before
