@@ -164,7 +164,7 @@ def drawn(lines: dict[str, list[Point]], records: int) -> str:
     """Return an SVG: recall across, false links per million upwards on a logarithmic axis."""
     low = min(p.recall for points in lines.values() for p in points)
     low = math.floor(low * 50) / 50
-    floor = 1e6 / records / 2
+    floor = min(1e6 / records / 2, 2.5)
     tops = [p.false_per_million for points in lines.values() for p in points]
     top = 10 ** math.ceil(math.log10(max(*tops, 10.0)))
 
