@@ -323,7 +323,6 @@ def stewards_of(
         store=store,
         reemitter=reemitter,
         publisher=publisher,
-        casework=casework,
         clock=hub.clock,
         most_persons=settings.steward_persons,
     )

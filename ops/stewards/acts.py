@@ -269,9 +269,7 @@ class Stewards:
         if not number:
             raise PermanentError("not_standing", f"event {event} was undone already")
         end = act.held.pointers.end_of(kept)
-        done = await self._script.reemit(
-            act, [end], reason="identity_changed", regroup=act.held.everybody
-        )
+        done = await self._script.reemit(act, [end], reason="identity_changed")
         act.said = f"event {event} undone by {number}"
         return done_of("merge", number, (end,), done)
 

@@ -103,7 +103,7 @@ async def merge(
     await act.connection.execute(
         queries.WRITE_VERDICT, *pair_of(one, other), PairVerdict.SAME.value, act.actor, act.at
     )
-    done = await script.reemit(act, [kept], reason="identity_changed", regroup=[kept, gone])
+    done = await script.reemit(act, [kept], reason="identity_changed")
     act.said = f"merge {event}: {gone} into {kept}"
     return Merged(
         event=event,

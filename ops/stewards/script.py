@@ -18,7 +18,6 @@ from uuid import UUID
 import msgspec
 
 from dedup.store import DedupStore
-from ops.casework import Casework
 from ops.publishing import Published, Publisher
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
@@ -91,7 +90,6 @@ class Script:
         store: The tables of dedup.
         reemitter: Brings the streams to what they should hold.
         publisher: Writes events.
-        casework: Groups the cases of persons anew.
         clock: Says when it was decided.
         most_persons: The most persons that may be merged together.
     """
@@ -103,7 +101,6 @@ class Script:
         store: DedupStore,
         reemitter: Reemitter,
         publisher: Publisher,
-        casework: Casework,
         clock: Clock,
         most_persons: int,
     ) -> None:
@@ -111,7 +108,6 @@ class Script:
         self.store = store
         self._reemitter = reemitter
         self._publisher = publisher
-        self._casework = casework
         self.clock = clock
         self.most_persons = most_persons
         self._alone = asyncio.Lock()
@@ -185,13 +181,10 @@ class Script:
         *,
         reason: str,
         moved: Collection[UUID] = (),
-        regroup: Collection[int] = (),
         after: UUID = NOTHING_YET,
         remains_as: str = "identity_changed",
     ) -> Reemitted:
         """Give the ends their next version, and bring the streams to what they should hold of them.
-
-        Cases of `regroup`, whose reports have changed hands, are grouped anew before.
 
         What is more than one transaction takes is left as rows of `reemission`, in this same
         transaction: whatever dies now, the rest will be done.
@@ -199,8 +192,6 @@ class Script:
         rows = await act.connection.fetch(queries.RAISE_VERSIONS, sorted(ends))
         versions = {row["person_id"]: row["version"] for row in rows}
         await act.connection.fetch(queries.LOCK_REPORTS, sorted(ends))
-        if regroup:
-            await self._casework.reassign(act.connection, regroup)
         done = await self._reemitter.reemit(
             act.connection,
             act.held,

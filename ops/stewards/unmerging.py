@@ -161,9 +161,7 @@ class _Parting:
             connection, [*act.held.everybody, *self._made], most=len(act.held.everybody) + 10_000
         )
         ends = [self._end, edge.gone, *self._made]
-        done = await self._script.reemit(
-            act, ends, reason="identity_changed", moved=moved, regroup=ends
-        )
+        done = await self._script.reemit(act, ends, reason="identity_changed", moved=moved)
         act.said = f"unmerge {event} of {edge.event}: {edge.gone} out of {edge.kept}"
         return Unmerged(
             event=event,
