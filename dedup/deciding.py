@@ -237,9 +237,7 @@ class Batch:
         now = HeldIns(ins=key.ins, is_former=is_former, strict_digest=keys.strict_digest)
         # Other strict traits beside the number let other reports of the person into its dossier.
         if person_id not in self.new and (
-            held is None
-            or is_former > held.is_former
-            or held.strict_digest != keys.strict_digest
+            held is None or is_former > held.is_former or held.strict_digest != keys.strict_digest
         ):
             self.gained.add(person_id)
         if held is None:
