@@ -34,7 +34,6 @@ from benchmarks.resolver_fill import (
 )
 from benchmarks.results import Row, append, load_average, quantile, say_floor, show
 from dedup.key_function import KeyFunction
-from dedup.persons import Bounds
 from dedup.resolver import Resolver, Subject
 from dedup.store import DedupStore
 from ops.runtime.clock import SystemClock
@@ -45,6 +44,7 @@ from schemas.decision import Realm, Verdict
 from schemas.errors import TransientError
 from schemas.patient import Traits
 from tests.support.postgres import open_folder
+from tests.support.residents import resident
 
 FLOOR_PER_SECOND: Final = 3_000
 CEILING_SECONDS: Final = 0.050
@@ -85,6 +85,7 @@ def _arguments() -> argparse.Namespace:
         "--warm", type=int, default=20, help="Batches of a worker before it counts."
     )
     parser.add_argument("--folder", type=Path, default=None, help="Keep filled databases here.")
+    parser.add_argument("--hot", type=int, default=0, help="Residents of one home, 5 % of all.")
     parser.add_argument("--fill-only", action="store_true")
     parser.add_argument("--profile", action="store_true", help="One worker under cProfile.")
     parser.add_argument("--no-full-page-writes", action="store_true", help="WAL of a long run.")
@@ -114,6 +115,8 @@ async def _measure(given: argparse.Namespace, persons: int) -> Figures:
             print(f"{persons:,} persons filled in {time.perf_counter() - began:.0f} s")
         if given.fill_only:
             return Figures(rate=0.0)
+        if given.hot:
+            await _settle_residents(given, connect, folder)
         return await _run(given, persons, connect, folder)
     finally:
         await asyncio.to_thread(server.stop)
@@ -197,6 +200,8 @@ def _work(  # noqa: PLR0917 - a process has nothing but its arguments
         next(new) if n % 2 else later.record(n // 2 % len(later)).traits
         for n in range(start, start + count)
     ]
+    for place in range(0, count if given.hot else 0, 20):
+        traits[place] = resident((start + place) % given.hot)
     ready.wait()
     work = _resolve(given, connect, folder, traits, start, ready)
     if given.profile:
@@ -206,6 +211,26 @@ def _work(  # noqa: PLR0917 - a process has nothing but its arguments
     else:
         found = uvloop.run(work)
     answers.put(found)
+
+
+async def _settle_residents(
+    given: argparse.Namespace, connect: dict[str, Any], folder: Path
+) -> None:
+    """Bring a first record of everybody in the home."""
+    began = time.perf_counter()
+    keys, clock = KeyFunction(Realm.TEST, SECRET), SystemClock()
+    resolver = Resolver(DedupStore(vault_of(folder)), keys)
+    pool = await open_pool(connect, "dispatch", max_size=1)
+    for start in range(0, given.hot, given.batch):
+        everybody = [resident(n) for n in range(start, start + given.batch)]
+        subjects = [
+            Subject(traits=t, keys=keys.derive(t), partition=1, offset=start + n)
+            for n, t in enumerate(everybody)
+        ]
+        async with pool.acquire() as connection, connection.transaction():
+            await resolver.resolve(connection, subjects, clock.now())
+    await pool.close()
+    print(f"{given.hot:,} residents came in {time.perf_counter() - began:.1f} s")
 
 
 def _new_people(persons: int, start: int) -> Iterator[Traits]:
@@ -228,7 +253,7 @@ async def _resolve(  # noqa: PLR0917 - see _work
     ready: Barrier,
 ) -> dict[str, Any]:
     keys, clock = KeyFunction(Realm.TEST, SECRET), SystemClock()
-    resolver = Resolver(DedupStore(vault_of(folder), Bounds()), keys)
+    resolver = Resolver(DedupStore(vault_of(folder)), keys)
     pool = await open_pool(connect, "dispatch", max_size=1)
     found: dict[str, Any] = dict.fromkeys((v.value for v in Verdict), 0)
     found |= {"batches": [], "records": 0, "retries": 0, "cpu": 0.0}
@@ -290,6 +315,7 @@ def _tell(given: argparse.Namespace, persons: int, found: Figures) -> None:
         "records": given.records,
         "workers": given.workers,
         "batch": given.batch,
+        "hot": given.hot,
         "full_page_writes": "off" if given.no_full_page_writes else "on",
         "load": load_average(),
     }

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -34,6 +34,10 @@ from .keys import VERSION_BITS
 from .persons import PersonStore
 from .search import make_narrower
 
+T = TypeVar("T")
+
+_ALONE_TRIES: Final = 300
+_ALONE_REST_SECONDS: Final = 1.0
 _LOWEST_KEY: Final = -(2**63)
 _HIGHEST_KEY: Final = 2**63 - 1
 
@@ -117,7 +121,7 @@ class Rekeying:
             PermanentError: Another version is being filled, by a later release.
             TransientError: The database is away; start it again.
         """
-        state = await self._start()
+        state = await self._patiently(self._start)
         if state is None or (state.filling is None and state.dropping is None):
             return Step.NOTHING
         if state.filling is not None:
@@ -126,9 +130,25 @@ class Rekeying:
             if state.unreadable and not forget_unreadable:
                 self._tell(Step.UNREADABLE, state)
                 return Step.UNREADABLE
-            state = await self._switch(state)
+            filled = state
+            state = await self._patiently(lambda: self._switch(filled))
         await self._drop(state)
         return Step.DONE
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step that needs the lock alone; where others hold it long, let them, and come back.
+
+        Whoever wants to share the lock waits behind one that wants it alone: so it wants it for a
+        moment only, again and again.
+        """
+        for left in range(_ALONE_TRIES, 0, -1):
+            try:
+                return await step()
+            except TransientError as error:
+                if error.reason != "lock_timeout" or left == 1:
+                    raise
+            await asyncio.sleep(_ALONE_REST_SECONDS)
+        raise AssertionError("the last try returns or raises")
 
     # ------------------------------------------------------------------ the steps
 
@@ -136,6 +156,7 @@ class Rekeying:
         target = self._keys.newest
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(queries.PATIENCE)
                 await connection.execute(queries.ALONE)
                 state = await read_state(connection)
                 if state is None:
@@ -248,6 +269,7 @@ class Rekeying:
     async def _switch(self, state: State) -> State:
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(queries.PATIENCE)
                 await connection.execute(queries.ALONE)
                 await connection.execute(queries.SWITCH, self._clock.now(), state.filling)
                 hit("rekey.switch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 # Alone: every transaction that goes by the state as it was has ended, and none begins meanwhile.
+PATIENCE: Final = "SET LOCAL lock_timeout = '500ms'"
 ALONE: Final = "SELECT pg_advisory_xact_lock(20261, 8)"
 
 STATE: Final = """

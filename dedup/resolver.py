@@ -30,6 +30,10 @@ from .search import Search
 __all__ = ["Resolution", "Resolver", "Subject"]
 
 
+Settled = tuple[Batch, list[tuple[int, MatchDecision]]]
+"""A batch that was gone through, and person and decision of each record."""
+
+
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """Who a record is about."""
 
@@ -137,9 +141,7 @@ class Resolver:
 
     # ------------------------------------------------------------------ decisions
 
-    async def _settle(
-        self, search: Search, numbers: list[int]
-    ) -> tuple[Batch, list[tuple[int, MatchDecision]]]:
+    async def _settle(self, search: Search, numbers: list[int]) -> Settled:
         """Decide by the tight keys, then by all keys where these gave no link, then in order."""
         model, known = self._model, search.known
         with pure_step():
@@ -150,17 +152,19 @@ class Resolver:
             for n in open_ones:
                 asked = search.asked[n]
                 first[n] = known.judge(asked.subject, asked.ways.all, model)
-        try:
-            return self._in_order(search, first, numbers)
-        except Unasked:
+        settled = self._in_order(search, first, numbers)
+        if settled is None:
             # Somebody whom an earlier record of the batch touched: ask for everything, once.
             METRICS.second_lookups.inc()
             await search.ask_wide(range(len(search.asked)))
-            return self._in_order(search, [None] * len(search.asked), numbers)
+            settled = self._in_order(search, [None] * len(search.asked), numbers)
+        assert settled is not None, "all wide keys were asked for"
+        return settled
 
     def _in_order(
         self, search: Search, first: Sequence[MatchDecision | None], numbers: list[int]
-    ) -> tuple[Batch, list[tuple[int, MatchDecision]]]:
+    ) -> Settled | None:
+        """Decide record by record, each seeing those before it; None: more must be asked first."""
         batch = Batch(
             search.known,
             self._model,
@@ -169,10 +173,13 @@ class Resolver:
             on=search.at.date(),
         )
         with pure_step():
-            decided = [
-                batch.take(n, asked, before)
-                for n, (asked, before) in enumerate(zip(search.asked, first, strict=True))
-            ]
+            try:
+                decided = [
+                    batch.take(n, asked, before)
+                    for n, (asked, before) in enumerate(zip(search.asked, first, strict=True))
+                ]
+            except Unasked:
+                return None
         return batch, decided
 
     # ------------------------------------------------------------------ writing

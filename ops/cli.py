@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import click
 
-from ops import cli_batches, cli_identity, cli_identity_stewards, cli_inbound, cli_review
+from ops import (
+    cli_batches,
+    cli_identity,
+    cli_identity_keys,
+    cli_identity_stewards,
+    cli_inbound,
+    cli_review,
+)
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
@@ -493,6 +500,7 @@ cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 # After whoever else makes the group `identity`: it adds itself to the group that is there.
 cli_identity_stewards.add_to(main, data_dir_option, json_option, _run)
+cli_identity_keys.add_to(main, data_dir_option, json_option, _run)
 
 
 if __name__ == "__main__":

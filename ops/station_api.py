@@ -7,8 +7,9 @@ import asyncio
 from ops.api import ApiParts, build_api
 from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
+from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import dispatcher_of, open_door, reader_of
+from ops.bootstrap import open_door, reader_of
 from ops.closed_http import refusing_meanwhile
 from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor

@@ -188,6 +188,26 @@ DISPATCH: Final = (
         " about to be parked. Look-ups capped: one blocking key is held by very many persons.",
     ),
     Drawn(
+        title="Keys of persons",
+        queries=(
+            ("sum(rate(labdispatch_hot_keys_total[$__rate_interval]))", "turned hot"),
+            ("sum(rate(labdispatch_narrowings_cut_total[$__rate_interval]))", "narrowed in part"),
+            ("sum(rate(labdispatch_capped_aliases_total[$__rate_interval]))", "persons cut"),
+            (
+                "sum(rate(labdispatch_second_lookups_total[$__rate_interval]))",
+                "batches asked twice",
+            ),
+            (
+                "sum(rate(labdispatch_rekeyed_persons_total[$__rate_interval]))",
+                "persons keyed anew",
+            ),
+            ("sum(rate(labdispatch_gained_ins_total[$__rate_interval]))", "persons gained an INS"),
+        ),
+        unit="ops",
+        advice="Keys that turn hot: one laboratory sends a placeholder as a value"
+        " (docs/runbooks/hot-keys.md). Keyed anew: docs/runbooks/rekey.md.",
+    ),
+    Drawn(
         title="Decisions about persons",
         queries=_rate("match_decisions", "verdict", "rule"),
         unit="ops",

@@ -14,7 +14,8 @@ import msgspec
 
 from dedup.model import load_model
 from dedup.review import PairVerdict
-from ops.bootstrap import Hub, dispatcher_of
+from ops.behind_the_door import dispatcher_of
+from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.runtime import failpoints
 from ops.runtime.postgres import translated

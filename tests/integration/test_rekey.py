@@ -15,9 +15,10 @@ from ops.runtime.clock import SystemClock
 from ops.runtime.vault import SealClass
 from schemas.errors import TransientError
 from schemas.patient import Address, Ins, Traits
-from tests.integration.test_hot_keys import fill, resident
+from tests.integration.test_hot_keys import fill
 from tests.support.people import DOMINIQUE_INS, dominique
 from tests.support.postgres import Database
+from tests.support.residents import resident
 from tests.support.resolving import Resolving, resolving
 
 PEOPLE = 120
@@ -190,3 +191,19 @@ async def test_an_ins_is_kept_as_it_came(database: Database, tmp_path: Path) -> 
         assert road.store.open_ins(row["payload"], row["ins_digest"]) == Ins(
             matricule=DOMINIQUE_INS.matricule, oid=DOMINIQUE_INS.oid
         )
+
+
+async def test_the_job_waits_for_a_long_transaction_and_lets_others_pass(
+    database: Database, tmp_path: Path
+) -> None:
+    async with resolving(database, tmp_path, connections=6) as road:
+        await begin_with_the_first_version(road)
+        known = await road.persons(spread(1))
+        async with road.pool.acquire() as connection, connection.transaction():
+            await road.store.begin(connection, 1)
+            running = asyncio.create_task(job(road).run())
+            for _ in range(20):
+                assert await road.persons(spread(1)) == known
+            assert not running.done()
+            assert (await state_of(road))[1] is None
+        assert await running is Step.DONE

@@ -13,7 +13,7 @@ import pytest
 
 from dedup.model import load_model
 from dedup.review import PairVerdict
-from ops.bootstrap import dispatcher_of
+from ops.behind_the_door import dispatcher_of
 from ops.stewards.acts import Stewards
 from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain

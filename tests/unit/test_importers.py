@@ -36,6 +36,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_inbound.py",
         "ops/cli_review.py",
         "ops/cli_identity.py",
+        "ops/cli_identity_keys.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",
