@@ -62,7 +62,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
-                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+                *review_routes(ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

@@ -198,7 +198,7 @@ def moment(text: str, now: datetime) -> datetime:
         PermanentError: It names none (`bad_since`).
     """
     number, unit = text[:-1], text[-1:]
-    if unit in _UNITS and number.isdecimal() and len(number) < 8:
+    if unit in _UNITS and number.isdecimal() and len(number) < 6:
         return now - timedelta(seconds=int(number) * _UNITS[unit])
     try:
         found = datetime.fromisoformat(text)
