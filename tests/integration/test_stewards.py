@@ -19,7 +19,7 @@ from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain
 from ops.stewards.what_if import what_if
 from schemas.errors import PermanentError
-from schemas.patient import Traits
+from schemas.patient import Ins, Traits
 from schemas.report import ResultStatus
 from schemas.topics import Stream
 from tests.support.hub import Road, scratch_hub
@@ -30,7 +30,7 @@ from tests.support.identity import (
     person_of_offset,
     stream_fold,
 )
-from tests.support.people import OTHER_INS, dominique, message, report
+from tests.support.people import TEST_OID, dominique, message, report
 from tests.support.postgres import Database
 
 
@@ -160,7 +160,7 @@ async def test_an_ins_that_came_during_a_merge_parts_with_its_record(road: Road)
     first, second = await two_persons(road)
     before = await identity_state(road)
     done = await stewards(road).merge(first, second, STEWARD)
-    newcomer = without_ins(ins=(OTHER_INS,))
+    newcomer = without_ins(ins=(Ins(matricule="281117511200133", oid=TEST_OID),))
     offsets = await road.put(message(newcomer, report(filler_order_number="F-3")))
     await road.dispatch()
     await stewards(road).undo(done.event, STEWARD)
