@@ -135,8 +135,9 @@ proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a
 	$(BIN)/python -m tests.support.oracle_proof $(ARGS)
 
 bench-linkage: $(LINKAGE_STAMP) ## who is who: FEBRL beside Splink, and a French million (an hour)
-	$(BIN)/python -m benchmarks.linkage.febrl $(ARGS)
+	$(BIN)/python -m benchmarks.linkage.febrl
 	$(BIN)/python -m benchmarks.linkage.french $(ARGS)
+	$(BIN)/python -m benchmarks.linkage.curve
 
 lock: ## write the locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

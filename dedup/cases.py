@@ -121,9 +121,9 @@ def moment_of(text: str) -> datetime | None:
     """Return a moment in UTC; a whole day is its beginning, None where there is no whole day."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def rearrange(
@@ -151,10 +151,8 @@ def rearrange(
             touched |= {(each.person_id, each.condition) for each in (row, kept or row)}
     for rows in said.values():
         for row in rows.values():
-            first = known.get((row.report_id, row.condition), row)
-            after[row.key] = msgspec.structs.replace(
-                row, first_at=first.first_at, standing=first.standing
-            )
+            elder = known.get((row.report_id, row.condition))
+            after[row.key] = row if elder is None else _as_old_as(row, elder)
             touched.add((row.person_id, row.condition))
     groups: dict[tuple[int, str], list[CaseReport]] = {group: [] for group in touched}
     for row in after.values():
@@ -287,6 +285,10 @@ def _kept(
     if row.condition in now or owner != row.person_id:
         return None
     return row if not row.is_alive else msgspec.structs.replace(row, precedence=DEAD)
+
+
+def _as_old_as(row: CaseReport, elder: CaseReport) -> CaseReport:
+    return msgspec.structs.replace(row, first_at=elder.first_at)
 
 
 def _days(row: CaseReport, other: CaseReport) -> int:

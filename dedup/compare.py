@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
+from rapidfuzz.distance import OSA, DamerauLevenshtein, JaroWinkler
 
 from .identity import DEFAULT, Identity
 from .levels import (
@@ -43,6 +43,7 @@ _STREET_FROM: Final = 0.9
 
 _winkler = JaroWinkler.similarity
 _edits = DamerauLevenshtein.distance
+_near_edits = OSA.distance
 
 Levels = tuple[int, ...]
 """A level for each field, in the order of `dedup.levels`."""
@@ -90,11 +91,17 @@ def compare_names(one: str, other: str) -> int:
     spaced = " " in one or " " in other
     if spaced and one.replace(" ", "") == other.replace(" ", ""):
         return NEAR
-    if likeness >= 0.7 and min(len(one), len(other)) >= 4 and _edits(one, other) <= 1:
+    if likeness >= 0.7 and min(len(one), len(other)) >= 4 and _is_one_edit(one, other):
         return NEAR
     if spaced and _is_part(one, other):
         return PART
     return SIMILAR if likeness >= SIMILAR_FROM else NAME_DIFFERENT
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Say whether texts are one insertion, deletion, change or swap of neighbours apart at most."""
+    longer = len(one) - len(other)
+    return -1 <= longer <= 1 and _near_edits(one, other, score_cutoff=1) <= 1
 
 
 def _is_part(one: str, other: str) -> bool:
@@ -179,7 +186,7 @@ def _is_likely(one: str, other: str) -> bool:
     if one == other:
         return True
     return (
-        min(len(one), len(other)) >= 4 and _winkler(one, other) >= 0.7 and _edits(one, other) <= 1
+        min(len(one), len(other)) >= 4 and _winkler(one, other) >= 0.7 and _is_one_edit(one, other)
     )
 
 
@@ -219,7 +226,7 @@ def compare_dates(one: Identity, other: Identity) -> int:
         if (one.date_kind == DEFAULT) != (other.date_kind == DEFAULT):
             return DEFAULT_DATE
     off = _off(mine, theirs)
-    if off == 1 or (off == 2 and _edits(mine, theirs) == 1):
+    if off == 1 or (off == 2 and _is_one_edit(mine, theirs)):
         return ONE_DIGIT
     if off == 2:
         return TWO_DIGITS
@@ -257,7 +264,7 @@ def _birth_place(one: str, other: str) -> int:
         return EXACT
     if len(one) != 5 or len(other) != 5 or not one[2:].isdigit() or not other[2:].isdigit():
         return CLOSE if _winkler(one, other) >= _STREET_FROM else APART
-    if _edits(one, other) <= 1:
+    if _is_one_edit(one, other):
         return CLOSE
     mine, theirs = one[:2], other[:2]
     if _OLD_DEPARTMENTS.get(mine, mine) == _OLD_DEPARTMENTS.get(theirs, theirs):
@@ -279,7 +286,7 @@ def _postcode(one: Identity, other: Identity) -> int:
         return EXACT
     if one.commune and one.commune == other.commune:
         return CLOSE
-    if _edits(mine, theirs) <= 1:
+    if _is_one_edit(mine, theirs):
         return CLOSE
     return AREA if mine[:2] == theirs[:2] else APART
 
@@ -307,7 +314,7 @@ def _house(one: str, other: str) -> int:
         return MISSING
     if one == other:
         return EXACT
-    return CLOSE if _edits(one, other) <= 1 else APART
+    return CLOSE if _is_one_edit(one, other) else APART
 
 
 def _state(one: str, other: str) -> int:
@@ -315,7 +322,7 @@ def _state(one: str, other: str) -> int:
         return MISSING
     if one == other:
         return EXACT
-    return CLOSE if min(len(one), len(other)) > 2 and _edits(one, other) <= 1 else APART
+    return CLOSE if min(len(one), len(other)) > 2 and _is_one_edit(one, other) else APART
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
@@ -329,6 +336,6 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
             return EXACT
     for mine in one:
         for theirs in other:
-            if _edits(mine, theirs) <= 1:
+            if _is_one_edit(mine, theirs):
                 return CLOSE
     return APART

@@ -27,7 +27,7 @@ from .guards import (
     stopped_by_traits,
 )
 from .identity import Candidate, PersonKeys
-from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, SEX
+from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, MISSING, SEX
 from .model import Model
 from .score import Weights, total_of, weigh
 
@@ -92,7 +92,7 @@ def decide(
     holder = _holder(keys, weighed)
     if holder is not None and holder.card_fits and holder.guard != SETTLED_DIFFERENT:
         return _same_ins(keys, holder, weighed, model, verdicts)
-    return _by_traits(weighed, model, verdicts, holder)
+    return _by_traits(_Case(weighed, model, verdicts, holder, is_misfit=keys.is_misfit))
 
 
 def _rank(one: Weighed) -> tuple[int, int]:
@@ -114,7 +114,8 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
         readable += 1
         levels = compare(identity, alias)
         if not found.card_fits and card_fits(levels):
-            found.card_fits = True
+            # A newborn without a given name, and the twin, both carry a parent's card.
+            found.card_fits = levels[GIVEN] != MISSING or not keys.is_misfit
         weights = weigh(levels, identity, alias, model)
         total = total_of(weights, model)
         guard = by_ins or stopped_by_traits(levels, identity, alias, model)
@@ -125,7 +126,7 @@ def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
             best_rank = rank
             found.alias, found.levels, found.weights = digest, levels, weights
             found.total, found.guard = total, guard
-    if readable == 0 or keys.alias_digest in aliases:
+    if readable == 0 or (keys.alias_digest in aliases and (identity.given or not keys.is_misfit)):
         found.card_fits = True
     if best_rank is None:
         found.guard = by_ins
@@ -189,56 +190,71 @@ def _same_ins(
     )
 
 
-def _by_traits(
-    weighed: list[Weighed], model: Model, verdicts: Verdicts, holder: Weighed | None
-) -> MatchDecision:
-    """Let the score decide among those whom no guard stops; `holder`'s INS is contested."""
-    free = [w for w in weighed if not w.guard and w is not holder]
+class _Case:
+    """A record that its INS does not settle.
+
+    The INS is contested where a `holder` has it whom the record does not fit, and where it
+    contradicts the record by itself.
+    """
+
+    def __init__(
+        self,
+        weighed: list[Weighed],
+        model: Model,
+        verdicts: Verdicts,
+        holder: Weighed | None,
+        *,
+        is_misfit: bool,
+    ) -> None:
+        self.weighed = weighed
+        self.model = model
+        self.verdicts = verdicts
+        self.holder = holder
+        self.is_contested: bool = holder is not None or is_misfit
+
+
+def _by_traits(case: _Case) -> MatchDecision:
+    """Let the score decide among those whom no guard stops."""
+    model, holder = case.model, case.holder
+    free = [w for w in case.weighed if not w.guard and w is not holder]
     best = free[0] if free else None
     if best is None or best.total < model.link:
-        return _not_linked(weighed, model, holder)
+        return _not_linked(case)
     second = free[1] if len(free) > 1 else None
     margin = best.total - second.total if second is not None else None
-    likelier = _likelier(weighed, best, model, holder)
+    likelier = _likelier(case, best)
     if likelier is not None:
-        return _review(weighed, model, holder, likelier, likelier.guard, margin=margin)
+        return _review(case, likelier, likelier.guard, margin=margin)
     duplicate: int | None = None
     bridges: tuple[int, ...] = ()
     if second is not None and margin is not None:
-        said = _said(verdicts, best.person_id, second.person_id)
+        said = _said(case.verdicts, best.person_id, second.person_id)
         if model.bridging:
             bridges = tuple(
                 w.person_id
                 for w in free[1:]
                 if w.total >= model.link
-                and _said(verdicts, best.person_id, w.person_id) != "different"
+                and _said(case.verdicts, best.person_id, w.person_id) != "different"
             )
         elif margin < model.margin and second.total >= model.review:
             if not model.tie_links or said == "different" or _are_apart(best, second):
-                return _review(
-                    weighed,
-                    model,
-                    holder,
-                    best,
-                    SEVERAL_OF_SAME_TRAITS,
-                    margin=margin,
-                    second=second,
-                )
+                return _review(case, best, SEVERAL_OF_SAME_TRAITS, margin=margin, second=second)
             duplicate = second.person_id
         elif second.total >= model.link and said != "different":
             duplicate = second.person_id
     guard = "possible_duplicate" if duplicate is not None else ""
     contradicts = None
-    if holder is not None:
+    if case.is_contested:
         guard = SAME_INS_OTHER_TRAITS
-        contradicts = holder.person_id if holder.guard != SETTLED_DIFFERENT else None
+    if holder is not None and holder.guard != SETTLED_DIFFERENT:
+        contradicts = holder.person_id
     return MatchDecision(
         verdict=Verdict.LINK,
         person_id=best.person_id,
         rule="strict_traits" if _is_strict(best.levels) else "score",
         model_version=model.version,
         guard=guard,
-        candidates=_evidence(weighed, best),
+        candidates=_evidence(case.weighed, best),
         contradicts=contradicts,
         possible_duplicate=duplicate,
         margin=margin,
@@ -246,14 +262,12 @@ def _by_traits(
     )
 
 
-def _likelier(
-    weighed: list[Weighed], best: Weighed, model: Model, holder: Weighed | None
-) -> Weighed | None:
+def _likelier(case: _Case, best: Weighed) -> Weighed | None:
     """Return somebody likelier than the best whom a guard left to a steward, if there is one."""
-    for one in weighed:
+    for one in case.weighed:
         if one.total <= best.total:
             return None
-        if one.guard and one is not holder and act_of(one.guard, model) == "review":
+        if one.guard and one is not case.holder and act_of(one.guard, case.model) == "review":
             return one
     return None
 
@@ -274,18 +288,19 @@ def _is_strict(levels: Levels) -> bool:
     )
 
 
-def _not_linked(weighed: list[Weighed], model: Model, holder: Weighed | None) -> MatchDecision:
+def _not_linked(case: _Case) -> MatchDecision:
     """Make a new person; ask a steward where one can tell."""
+    model, holder = case.model, case.holder
     if holder is not None and holder.guard != SETTLED_DIFFERENT:
-        return _review(weighed, model, holder, holder, SAME_INS_OTHER_TRAITS)
+        return _review(case, holder, SAME_INS_OTHER_TRAITS)
     stopped = ""
-    for one in weighed:
+    for one in case.weighed:
         if one.total < model.review:
             break
         if not one.guard:
-            return _review(weighed, model, holder, one, "score")
+            return _review(case, one, "score")
         if act_of(one.guard, model) == "review":
-            return _review(weighed, model, holder, one, one.guard)
+            return _review(case, one, one.guard)
         if not stopped:
             stopped = one.guard
     return MatchDecision(
@@ -293,29 +308,26 @@ def _not_linked(weighed: list[Weighed], model: Model, holder: Weighed | None) ->
         person_id=None,
         rule="new",
         model_version=model.version,
-        guard=SAME_INS_OTHER_TRAITS if holder is not None else stopped,
-        candidates=_evidence(weighed, None),
+        guard=SAME_INS_OTHER_TRAITS if case.is_contested else stopped,
+        candidates=_evidence(case.weighed, None),
     )
 
 
 def _review(
-    weighed: list[Weighed],
-    model: Model,
-    holder: Weighed | None,
+    case: _Case,
     like: Weighed,
     guard: str,
     *,
     margin: int | None = None,
     second: Weighed | None = None,
 ) -> MatchDecision:
-    contested = holder is not None and holder is not like
     return MatchDecision(
         verdict=Verdict.REVIEW,
         person_id=None,
         rule="new",
-        model_version=model.version,
-        guard=SAME_INS_OTHER_TRAITS if contested else guard,
-        candidates=_evidence(weighed, like),
+        model_version=case.model.version,
+        guard=SAME_INS_OTHER_TRAITS if case.is_contested else guard,
+        candidates=_evidence(case.weighed, like),
         contradicts=like.person_id,
         possible_duplicate=second.person_id if second is not None else None,
         margin=margin,

@@ -21,7 +21,6 @@ from .levels import (
     BIRTH_PLACE,
     BOTH_DEFAULT,
     CITY,
-    CLOSE,
     CROSSED,
     DATE,
     DATE_SWAPPED,
@@ -171,25 +170,24 @@ def sex_contradicts(levels: Levels, _one: Identity, _other: Identity, _model: Mo
     return levels[SEX] == DIFFERENT and levels[GIVEN] not in {EXACT, LISTED}
 
 
-_CORROBORATED: Final = frozenset({EXACT, CLOSE})
-
-
-def homonym(levels: Levels, _one: Identity, _other: Identity, _model: Model) -> bool:
+def homonym(levels: Levels, one: Identity, other: Identity, _model: Model) -> bool:
     """Guard 10: the birth agrees and nothing else does, but something else speaks against it.
 
     People of one name are born on one day in one town (measured: 83 false links per million without
     this guard). Where home, phone, mail and further given names all differ or are not there, and
-    one of them differs, it is not decided by a machine.
+    one of them differs, it is not decided by a machine. One further given name in common is chance.
     """
     home = levels[POSTCODE] or levels[CITY]
-    if (
-        levels[MIDDLE] == EXACT
-        or home in _CORROBORATED
-        or levels[PHONE] in _CORROBORATED
-        or levels[EMAIL] == EXACT
-    ):
+    if home == EXACT or levels[PHONE] == EXACT or levels[EMAIL] == EXACT:
+        return False
+    if levels[MIDDLE] == EXACT and _one_holds_the_other(one.givens, other.givens):
         return False
     return bool(levels[MIDDLE] or home or levels[PHONE])
+
+
+def _one_holds_the_other(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shorter, longer = (one, other) if len(one) <= len(other) else (other, one)
+    return all(name in longer for name in shorter)
 
 
 _Guard = Callable[[Levels, Identity, Identity, Model], bool]

@@ -94,6 +94,9 @@ class PersonKeys(msgspec.Struct, frozen=True, kw_only=True):
     """All five strict traits are there, and none is a placeholder."""
     ins: InsKey | None
     """The qualified INS: VALI, an OID of the realm, a right key; None otherwise."""
+    is_misfit: bool = False
+    """The INS itself contradicts the record: another year of birth, and another month or sex. It is
+    somebody else's card, whether its owner is known here or not."""
     former_ins: tuple[InsKey, ...] = ()
     """A NIA that the same validated record declares beside its NIR."""
     held_ins: tuple[Ins, ...] = ()

@@ -18,7 +18,7 @@ from schemas.errors import PermanentError
 from schemas.ids import id_of
 from schemas.patient import INS_NIA_OIDS, INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Traits
 
-from .identity import DEFAULT, Identity, InsKey, PersonKeys
+from .identity import DEFAULT, FULL, Identity, InsKey, PersonKeys
 from .model import Model, load_model
 from .normalize import NORMALISE_VERSION, normalise
 
@@ -91,6 +91,7 @@ def derive(
             and len(identity.birth_date) == 10
         ),
         ins=None if isolation else qualified,
+        is_misfit=qualified is not None and contradicts(qualified.ins, identity),
         former_ins=() if isolation else former,
         held_ins=evidence,
         tight=tight,
@@ -135,6 +136,20 @@ def _ins_of(
             (),
         )
     return None, (), tuple(distinct)  # two that contradict each other are none
+
+
+def contradicts(ins: Ins, identity: Identity) -> bool:
+    """Say whether a NIR is plainly not of somebody born then: other year, and other month or sex.
+
+    Either alone may be a slip, or a civil status put right after the number was given (its digits
+    stay). Positions: CNAM nir-validation; a month above 12 is unknown. A NIA is left alone.
+    """
+    number, born = ins.matricule, identity.birth_date
+    if identity.date_kind != FULL or ins.oid in INS_NIA_OIDS or number[1:3] == born[2:4]:
+        return False
+    other_month = number[3:5] <= "12" and number[3:5] != born[5:7]
+    other_sex = identity.sex == ("F" if number[0] == "1" else "M" if number[0] == "2" else "")
+    return other_month or (other_sex and identity.sex != "")
 
 
 def _ins_key(ins: Ins, secret: bytes, version: int) -> InsKey:

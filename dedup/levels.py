@@ -76,7 +76,6 @@ LEVELS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """Field by field, in the order of their numbers: its name, and its levels' names."""
 
 FIELDS: Final = tuple(name for name, _ in LEVELS)
-LEVELS_VERSION: Final = 2
 
 
 def level_name(field: int, level: int) -> str:

@@ -112,9 +112,9 @@ _DIGRAPHS: Final = (
     ("GN", "N"), ("SCH", "S"), ("CH", "S"), ("TH", "T"), ("OU", "U"), ("KS", "X"), ("CS", "X"),
 )  # fmt: skip
 _CODES: Final = str.maketrans("BPCKQDTLMNRGJXZSFV", "112223345567788899")
-_SILENT: Final = re.compile(r"[AEIOUYHW]")
+_SILENT: Final = frozenset("AEIOUYHW")
+SOUND_SIGNS: Final = 4
 _LATIN: Final = re.compile(r"[^A-Z]")
-_RUNS: Final = re.compile(r"(.)\1+")
 
 
 def phonetic(name: str) -> str:
@@ -133,9 +133,17 @@ def sound_of(folded: str) -> str:
     for written, sound in _DIGRAPHS:
         if written in letters:
             letters = letters.replace(written, sound)
-    first = "K" if letters[0] in "CKQ" else letters[0]
-    coded = _RUNS.sub(r"\1", letters.translate(_CODES))
-    return (first + _SILENT.sub("", coded[1:]))[:4]
+    found = "K" if letters[0] in "CKQ" else letters[0]
+    coded = letters.translate(_CODES)
+    last = coded[0]
+    for sign in coded[1:]:
+        if sign != last:
+            last = sign
+            if sign not in _SILENT:
+                found += sign
+                if len(found) == SOUND_SIGNS:
+                    break
+    return found
 
 
 def real_family(folded: str) -> str:

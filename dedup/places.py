@@ -50,7 +50,10 @@ def fold_postcode(postcode: str) -> str:
 
 def _fold(text: str) -> str:
     """Fold as a name, then take punctuation for spaces: folding can bring some (U+FF08)."""
-    return " ".join(fold_name(text).translate(_PUNCTUATION).split())
+    folded = fold_name(text)
+    if folded.replace(" ", "").isalnum():
+        return folded
+    return " ".join(folded.translate(_PUNCTUATION).split())
 
 
 def fold_city(city: str) -> str:

@@ -64,6 +64,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     sampled_on: str
     offset: int
     """Offset of the message it came with (of the original, when it is replayed)."""
+    is_dated: bool = False
+    """It says when it was released (OBR-22): then what was said before is known again."""
     is_replay: bool = False
 
 
@@ -152,7 +154,8 @@ def statement_digest(content: UUID, report: LabReport) -> UUID:
     """Return the digest of a content as it was released (OBR-22): that of an exact resend.
 
     A content that was replaced and comes again is the old statement, late, where it was released
-    at the same time; else the laboratory says it anew.
+    at the same time; else the laboratory says it anew. Without a time nobody can tell: then the
+    order of arrival decides, as always.
     """
     told = content.bytes + report.reported_at.encode("utf-8", "surrogatepass")
     return id_of(blake2b(told, digest_size=16, person=_STATEMENT).digest())

@@ -33,7 +33,7 @@ from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from routing.case import PersonView
-from routing.findings import SPEAKING, findings_of
+from routing.findings import SPEAKING, ConditionFinding, findings_of
 from routing.places import day_of, sampled_at
 from schemas.codes import Analysis, analysis_of
 from schemas.decision import Line, Standing
@@ -92,24 +92,22 @@ class Casework:
 
         Others whose standing has changed come behind them, read back from their records.
         """
-        concerned = [
-            d for d in due if d.placed.held_person is not None or is_tracked(d.placed.report)
-        ]
-        if not concerned:
-            return Worked(due=list(due))
         versions: dict[int, int] = {}
         for each in due:
-            person = each.person
-            versions[person.person_id] = max(
-                versions.get(person.person_id, 0), person.person_version
-            )
+            number, version = each.person.person_id, each.person.person_version
+            versions[number] = max(versions.get(number, 0), version)
         with pure_step():
-            owners = {d.placed.report_id: d.person.person_id for d in concerned}
-            said = {d.placed.report_id: self._said(d, at) for d in concerned}
-        left = {d.placed.held_person for d in concerned}
-        others = {person for person in left if person is not None} - versions.keys()
-        versions |= await self._persons.lock_persons(connection, others)
-        held = await self._store.load(connection, {*owners.values(), *others})
+            due = [_found(each) for each in due]
+            concerned = [each for each in due if each.findings is not None]
+            owners = {each.placed.report_id: each.person.person_id for each in concerned}
+            said = {each.placed.report_id: self._said(each, at) for each in concerned}
+        if not concerned:
+            return Worked(due=list(due))
+        left = {p for p in (each.placed.held_person for each in concerned) if p is not None}
+        # A person of one message has no report but this one.
+        known = {person for person in owners.values() if versions[person] > 1}
+        versions |= await self._persons.lock_persons(connection, left - versions.keys())
+        held = await self._store.load(connection, known | left)
         hit("dispatch.after_cases")
         with pure_step():
             change = rearrange(held, said, owners)
@@ -142,7 +140,8 @@ class Casework:
             if row.standing is not None:
                 standings.setdefault(row.report_id, {})[row.condition] = row.standing
         placed = [
-            msgspec.structs.replace(d, standings=standings.get(d.placed.report_id, {})) for d in due
+            msgspec.structs.replace(each, standings=standings.get(each.placed.report_id, {}))
+            for each in due
         ]
         moved = {
             row.report_id: row
@@ -166,7 +165,8 @@ class Casework:
         report, placed = due.placed.report, due.placed
         numbers = numbers_of(self._secret, report)
         said = {}
-        for condition, (precedence, is_sequence, observed_at) in _answers(report).items():
+        answers = _answers(report, due.findings or ())
+        for condition, (precedence, is_sequence, observed_at) in answers.items():
             moment = sampled_at(report, observed_at)
             mark = mark_of(report, is_sequence=is_sequence)
             said[condition] = CaseReport(
@@ -184,7 +184,16 @@ class Casework:
         return said
 
 
-def _answers(report: LabReport) -> dict[str, tuple[int, bool, str]]:
+def _found(due: Due) -> Due:
+    """Say what a report that can belong to a case finds; of another nothing is said here."""
+    if due.placed.held_person is None and not is_tracked(due.placed.report):
+        return due
+    return msgspec.structs.replace(due, findings=findings_of(due.placed.report))
+
+
+def _answers(
+    report: LabReport, findings: Sequence[ConditionFinding]
+) -> dict[str, tuple[int, bool, str]]:
     """Return condition -> precedence of the answer, whether all is sequence, when it was observed.
 
     Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
@@ -198,7 +207,7 @@ def _answers(report: LabReport) -> dict[str, tuple[int, bool, str]]:
             if found.get(key, (DEAD, ""))[0] == DEAD:
                 found[key] = (precedence if speaks else DEAD, observed_at)
 
-    for each in findings_of(report):
+    for each in findings:
         note(each.analysis, each.result.precedence, each.observation.observed_at)
     for observation in report.observations:
         analysis = analysis_of(observation.code)

@@ -75,6 +75,7 @@ def _add_evaluate(
         `generic`, else `fr`.
         """
         from ops.evaluating.command import Asked, evaluate, say
+        from ops.evaluating.stopping import until_stopped
         from schemas.decision import Realm
 
         asked = Asked(
@@ -82,13 +83,16 @@ def _add_evaluate(
             decisions=decisions, realm=Realm(realm), in_memory=in_memory,
         )  # fmt: skip
 
-        async def work() -> None:
-            figures = await evaluate(asked)
+        async def work() -> int | None:
+            figures = await until_stopped(evaluate(asked))
+            if figures is None:
+                return 130
             if as_json:
                 import msgspec
 
                 sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
             else:
                 say(figures)
+            return None
 
         run(work())

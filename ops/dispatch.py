@@ -1,7 +1,7 @@
 """The transaction script of one micro-batch: the only place where dedup and routing meet.
 
 It reads like the guarantee it keeps (docs/guarantees/exactly-one-outcome.md): fence, inbox, locks,
-look-up, decide, version, route, diff, outcomes, offsets, outbox, commit. All of it or nothing; a
+look-up, decide, version, cases, route, diff, outcomes, offsets, outbox, commit. All or nothing; a
 commit whose result is unknown is settled by the fence of the next batch. What stewards change goes
 the same way by `Dispatcher.stewards` (ops/stewards/script.py): the same locks in the same order.
 """
@@ -247,7 +247,9 @@ class Dispatcher:
             connection, {k.key for reports in keyed for k in reports}
         )
         known = await self._store.known_contents(
-            connection, {report.report_id for reports in held.values() for report in reports}
+            connection,
+            {report.report_id for reports in held.values() for report in reports},
+            {k.statement for reports in keyed for k in reports},
         )
         shelf = Shelf(held, known)
         placed = []

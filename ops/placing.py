@@ -86,7 +86,8 @@ class Shelf:
 
     Args:
         held: What the tables hold, by report key.
-        known: (report id, statement digest) of every version of what is held.
+        known: (report id, statement digest) of versions of what is held; at least those that the
+            batch says again.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Shelf:
             statement_digest=keyed.statement,
             sampled_on=sampled_on(keyed.report),
             offset=source.offset,
+            is_dated=bool(keyed.report.reported_at),
             is_replay=is_replay,
         )
         found = self._settle(place(self._held.get(keyed.key, ()), incoming), incoming)
@@ -137,7 +139,8 @@ class Shelf:
         if found.kind is PlacementKind.SAME_CONTENT:
             return Placement(kind=PlacementKind.VERSION, held=held) if moves else found
         is_known = (held.report_id, incoming.statement_digest) in self._known
-        if is_known and (found.kind is PlacementKind.OUTRANKED or not incoming.is_replay):
+        is_resent = incoming.is_dated and not incoming.is_replay
+        if is_known and (found.kind is PlacementKind.OUTRANKED or is_resent):
             # What was said before and has been replaced since, resent after the inbox forgot it.
             return Placement(kind=PlacementKind.SAME_CONTENT, held=held)
         return found

@@ -17,6 +17,7 @@ from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.emitted import PendingEvent, Wanted
+from routing.findings import ConditionFinding
 from routing.router import Case, PersonView, Router, reason_of
 from schemas.decision import Realm, Standing
 from schemas.envelope import StoredRecord
@@ -39,6 +40,8 @@ class Due(Phi, frozen=True, kw_only=True):
     """Why, where it is not the version itself: identity_changed, case_changed."""
     standings: Mapping[str, Standing] | None = None
     """Condition -> where it stands among the person's reports; None: as it is held."""
+    findings: tuple[ConditionFinding, ...] | None = None
+    """What the report says, where somebody has found it already."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
 
@@ -206,4 +209,5 @@ def _case(due: Due, realm: Realm) -> Case:
         received_at=due.source.received_at,
         version=due.placed.version_number,
         standings=due.standings or {},
+        known_findings=due.findings,
     )

@@ -40,6 +40,8 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """The report's version; in no body, so that a replay changes none."""
     standings: Mapping[str, Standing] = {}
     """Condition -> where the report stands among those of the person."""
+    known_findings: tuple[ConditionFinding, ...] | None = None
+    """What it says, where somebody has found it already."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -59,7 +61,8 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     @cached_property
     def findings(self) -> tuple[ConditionFinding, ...]:
         """What the report says of tracked conditions, the decisive finding first."""
-        return findings_of(self.report)
+        known = self.known_findings
+        return findings_of(self.report) if known is None else known
 
     @cached_property
     def facts(self) -> Facts:

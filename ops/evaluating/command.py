@@ -22,6 +22,7 @@ from .memory import MemoryPersons
 from .reading import Table
 from .run import WORDS, Persons, Run, Truthful, run_all
 from .standing import Standing
+from .values import suited
 
 BATCH: Final = 100
 """Records of one transaction: dispatch's own size under load."""
@@ -68,7 +69,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 async def evaluate(asked: Asked) -> Figures:
     """Run a file's records in their order and return the figures.
 
-    The file is read twice where its length is the population, and once more for `decisions`.
+    The file is read twice where the model is suited to it (`values`), once more for `decisions`.
 
     Raises:
         PermanentError: The file, the map or the model cannot be used; the text says where and how
@@ -145,12 +146,14 @@ def print_line(text: str) -> None:
 
 
 def _model(asked: Asked, table: Table, layout: Layout) -> Model:
+    """Return the model of a run; one of no fixed population is suited to what the file holds."""
     name = asked.model or ("fr" if layout.is_french else "generic")
     model = load_model(name)
+    if model.is_prior_open:
+        rows = (traits_of(row, layout, asked.realm) for _, row in table.rows())
+        model, _ = suited(model, rows)
     if asked.population is not None:
         return model.for_population(asked.population)
-    if model.is_prior_open:
-        return model.for_population(sum(1 for _ in table.rows()))
     return model
 
 

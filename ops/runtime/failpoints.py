@@ -31,6 +31,7 @@ FAILPOINTS: Final = frozenset(
         "dispatch.after_fence",
         "dispatch.after_locks",
         "dispatch.after_lookup",
+        "dispatch.after_cases",
         "dispatch.before_outbox",
         "dispatch.before_commit",
         "dispatch.after_commit",

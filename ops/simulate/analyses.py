@@ -151,6 +151,14 @@ ANALYSES: Final = (
     GLUCOSE, CREATININE, CRP,
 )  # fmt: skip
 
+# Second lines, of what a PCR has found: never ordered by themselves.
+SARS_SCREENING: Final = _germ(
+    "94500-6", "SARS-CoV-2 criblage de variants ; PCR", "COVCRI", "sars-cov-2", positive=1.0
+)
+SARS_GENOME: Final = _germ(
+    "94764-8", "SARS-CoV-2 génome complet ; Séquençage", "COVSEQ", "sars-cov-2", positive=1.0
+)
+
 Battery = tuple[Analysis, ...]
 
 _EVERYWHERE: Final[list[tuple[Battery, float]]] = [

@@ -128,7 +128,9 @@ class MessageWriter:
         released = pen.time(version.at)
         filler = pen.composed(self.order_number(order, line.position), self._lab.code)
         placer = ""
-        if order.has_placer:
+        if order.referral is not None:
+            placer = pen.composed(order.referral.filler, self._lab.code)
+        elif order.has_placer:
             placer = pen.composed(f"PR{self._digest}{order.number:06d}", f"{self._lab.code}P")
         prescriber = self._prescriber(order.prescriber)
         control = _CONTROL.get(line.status, "NW")
@@ -160,12 +162,17 @@ class MessageWriter:
             segments.append(specimen)
         return segments
 
+    def specimen_number(self, order: Order, place: int) -> str:
+        """Return the number of the n-th specimen of an order; a referral has its own."""
+        if order.referral is not None:
+            return order.referral.specimen
+        return f"{self._lab.code}{self._digest}{order.number:06d}-S{place}"
+
     def _specimen(self, order: Order, analysis: Analysis, place: int) -> str:
         pen = self._pen
-        number = f"{self._lab.code}{self._digest}{order.number:06d}-S{place}"
         return pen.segment("SPM", {
             1: str(place),
-            2: f"{number}{pen.sub}{self._lab.code}",
+            2: f"{self.specimen_number(order, place)}{pen.sub}{self._lab.code}",
             4: pen.composed(analysis.sample.code, analysis.sample.text, "SCT"),
             17: pen.time(order.collected_at),
             18: pen.time(order.received_at),
@@ -235,6 +242,8 @@ class MessageWriter:
 
 
 def _note(order: Order, line: Line) -> str:
+    if order.referral is not None:
+        return order.referral.note
     if line.status == "X":
         return _CANCELLED
     if line.status == "C":

@@ -14,7 +14,16 @@ from zlib import crc32
 
 import msgspec
 
-from .analyses import BATTERIES, OVERSEAS_BATTERIES, SARS_ANTIGEN, SARS_PCR, Analysis, Verdict
+from .analyses import (
+    BATTERIES,
+    OVERSEAS_BATTERIES,
+    SARS_ANTIGEN,
+    SARS_GENOME,
+    SARS_PCR,
+    SARS_SCREENING,
+    Analysis,
+    Verdict,
+)
 from .person import Person
 from .seeds import Stream, below, generator, mixed
 from .vendors import Dialect
@@ -71,10 +80,27 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One message of an order's life."""
 
     kind: str
-    """new (an order's first message, P or F), final (F after P), corrected or cancelled."""
+    """new (an order's first message, P or F), final (F after P), corrected, cancelled, or
+    second_line (of another laboratory's specimen)."""
     at: float
     """Seconds since 1970 at which the laboratory sends it."""
     lines: tuple[Line, ...]
+
+
+class Referral(msgspec.Struct, frozen=True, kw_only=True):
+    """What a second laboratory is given with a specimen, and what it writes under its result."""
+
+    specimen: str
+    """The first laboratory's number of the specimen."""
+    filler: str
+    """The first laboratory's order number; the second one's placer number."""
+    collected_at: float
+    is_sequencing: bool
+
+    @property
+    def note(self) -> str:
+        """The note that says which line it is."""
+        return "Séquençage" if self.is_sequencing else "Deuxième intention"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +118,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     note: int
     """A number that the note under the result is chosen by; negative for none."""
     versions: tuple[Version, ...]
+    referral: Referral | None = None
+    """Set for a second line."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,10 +131,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     confirm: bool = False
     """They come to have an antigen test confirmed by PCR."""
+    referral: Referral | None = None
+    """Nobody comes: a specimen is sent on by another laboratory."""
 
 
 def plan(seed: int, request: Request, person: Person, dialect: Dialect, cycle: LifeCycle) -> Order:
     """Return the order of a request with its whole life: the same for the same arguments."""
+    if request.referral is not None:
+        return _second_line(request, request.referral)
     rng = generator(seed, Stream.ORDER, request.number, request.lab_index)
     overseas = person.commune.startswith("97")
     battery = (OVERSEAS_BATTERIES if overseas else BATTERIES).draw(rng)
@@ -132,6 +164,24 @@ def wants_confirmation(order: Order) -> bool:
     """Say whether an order is a positive antigen test, which people have confirmed by PCR."""
     first = order.versions[0].lines[0].result
     return order.battery == (SARS_ANTIGEN,) and first.verdict is Verdict.POSITIVE
+
+
+def _second_line(request: Request, referral: Referral) -> Order:
+    """Return the order of a specimen that was sent on: what was found is found again."""
+    line = Line(position=0, status="F", result=Result(verdict=Verdict.POSITIVE))
+    return Order(
+        lab_index=request.lab_index,
+        person_index=request.person_index,
+        number=request.number,
+        battery=(SARS_GENOME if referral.is_sequencing else SARS_SCREENING,),
+        collected_at=referral.collected_at,
+        received_at=request.at,
+        prescriber=0,
+        has_placer=True,
+        note=-1,
+        versions=(Version(kind="second_line", at=request.at, lines=(line,)),),
+        referral=referral,
+    )
 
 
 def _life(

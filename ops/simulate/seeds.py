@@ -28,6 +28,7 @@ class Stream(IntEnum):
     LABORATORY = 8
     RECORD = 9
     SETTLED = 10
+    REFERRAL = 11
 
 
 def generator(seed: int, stream: Stream, first: int = 0, second: int = 0) -> Random:

@@ -24,6 +24,7 @@ from .laboratories import laboratories
 from .messages import MessageWriter
 from .orders import LifeCycle, Order, Request, Version, plan, wants_confirmation
 from .population import Population
+from .referrals import FIRST_NUMBER, refer, reported_at
 from .registration import ErrorModel, register
 from .sample import sample_message
 from .seeds import Stream, Weighted, below, generator, mixed
@@ -46,6 +47,10 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
     """Of those who come again."""
     confirmed: float = 0.6
     """Of positive antigen tests: a PCR the same day."""
+    sent_on: float = 0.3
+    """Of final positive PCRs: another laboratory screens or sequences the specimen, and reports."""
+    early: float = 0.15
+    """Of those: its report comes before the first laboratory's."""
     resent: float = 0.015
     """The same bytes again."""
     same_content: float = 0.005
@@ -141,6 +146,7 @@ class _Road:
         self._by_work = Weighted([(lab.index, lab.weight) for lab in simulation.laboratories])
         self._writers = [MessageWriter(lab, simulation.digest) for lab in simulation.laboratories]
         self._orders = [0] * len(self._writers)
+        self._referrals = [0] * len(self._writers)
         self._sent = [0] * len(self._writers)
         self._breakages = count(below(self._rng, len(BREAKAGES)))
         self._oddities = count()
@@ -182,6 +188,9 @@ class _Road:
         person = self._person(request.person_index)
         order = plan(of.seed, request, person, dialect, self._habits.cycle)
         self._happen(order.versions[0].at, _Due(order, 0))
+        if request.referral is not None:
+            return
+        self._send_on(request, order)
         confirm = wants_confirmation(order) and rng.random() < self._habits.confirmed
         if not confirm and rng.random() >= self._habits.returns:
             return
@@ -193,24 +202,39 @@ class _Road:
         lab = request.lab_index if stays else self._by_work.draw(rng)
         self._ask(request.at + later, request.person_index, lab, confirm=confirm)
 
+    def _send_on(self, request: Request, order: Order) -> None:
+        """Send the specimen of a positive PCR to another laboratory, now and then.
+
+        Drawn by itself: a world with second lines is the same world otherwise.
+        """
+        rng = generator(self._of.seed, Stream.REFERRAL, order.number, order.lab_index)
+        habits, writer = self._habits, self._writers[order.lab_index]
+        referral = refer(rng, order, writer) if rng.random() < habits.sent_on else None
+        lab = self._by_work.draw(rng)
+        if referral is None or lab == order.lab_index or self._writers[lab].sends_documents:
+            return
+        at = reported_at(rng, order, request.at, early=rng.random() < habits.early)
+        self._referrals[lab] += 1
+        second = Request(
+            lab_index=lab,
+            person_index=order.person_index,
+            number=FIRST_NUMBER + self._referrals[lab],
+            at=at,
+            referral=referral,
+        )
+        self._happen(at, second)
+
     def _send(self, at: float, due: _Due) -> Iterator[SimulatedMessage]:
         """Yield a version's message, perhaps after a broken one; put what follows on the heap."""
         order, version, rng = due.order, due.order.versions[due.place], self._rng
+        if order.referral is not None:
+            yield self._message(at, due)
+            return
         if not due.again and rng.random() < self._habits.broken:
             yield self._spoil(at, order, version)
         if self._habits.odd and not due.again and rng.random() < self._habits.odd:
             yield self._make_odd(at, order, version)
-        control_id = self._next_control_id(order.lab_index)
-        writer = self._writers[order.lab_index]
-        message = SimulatedMessage(
-            lab_index=order.lab_index,
-            control_id=control_id,
-            raw=writer.encoded(self._text(at, order, version, control_id)),
-            kind="same_content" if due.again else version.kind,
-            expected="AA",
-            person_index=order.person_index,
-            reports=_reports(writer, order, version),
-        )
+        message = self._message(at, due)
         yield message
         if due.again:
             return
@@ -222,6 +246,20 @@ class _Road:
             self._happen(at + 5 + rng.random() * 7_200, again)
         elif drawn < self._habits.resent + self._habits.same_content:
             self._happen(at + 60 + rng.random() * 7_200, _Due(order, due.place, again=True))
+
+    def _message(self, at: float, due: _Due) -> SimulatedMessage:
+        order, version = due.order, due.order.versions[due.place]
+        control_id = self._next_control_id(order.lab_index)
+        writer = self._writers[order.lab_index]
+        return SimulatedMessage(
+            lab_index=order.lab_index,
+            control_id=control_id,
+            raw=writer.encoded(self._text(at, order, version, control_id)),
+            kind="same_content" if due.again else version.kind,
+            expected="AA",
+            person_index=order.person_index,
+            reports=_reports(writer, order, version),
+        )
 
     def _spoil(self, at: float, order: Order, version: Version) -> SimulatedMessage:
         """Return the broken message before a good one; all the ways take turns."""

@@ -29,7 +29,8 @@ class SimulatedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """MSH-10 as sent; empty where the message has none."""
     raw: bytes
     kind: str
-    """new, final, corrected, cancelled, resend, same_content, or `broken:` or `odd:` and what."""
+    """new, final, corrected, cancelled, second_line, resend, same_content, or `broken:` or `odd:`
+    and what."""
     expected: str
     """AA, AE or AR; in enhanced mode the second letter alone counts."""
     reason: str = ""

@@ -105,7 +105,7 @@ class _LineTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     notes: dict[Line, tuple[str, ...]]
 
 
-_LINE_CHARACTERS: Final = 80
+_LINE_CHARACTERS: Final = 40
 """No line of a note that names the line of a test is longer."""
 _LOINC_SYSTEMS: Final = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG", "2.16.840.1.113883.6.1"})
 _SNOMED_SYSTEMS: Final = frozenset(

@@ -259,6 +259,26 @@ async def test_a_correction_of_the_patient_takes_the_first_line_away(road: Road)
     assert persons[0]["person_id"] != persons[1]["person_id"]
 
 
+async def test_a_report_leaves_a_person_who_is_in_the_batch_with_something_else(
+    road: Road,
+) -> None:
+    other = dominique(ins=(OTHER_INS,), birth_family="AUTRE", birth_given="CLAUDE", sex="M")
+    await road.put(message(), message(None, report(filler_order_number="F-2")))
+    await road.dispatch()
+    glucose = Coded(code="14749-6", text="Glucose", system="LN")
+    sugar = report(
+        code=glucose,
+        filler_order_number="G-1",
+        observations=(observation(code=glucose, coded=None, value_type="NM", value="5"),),
+    )
+    await road.put(message(None, sugar), message(other, report(status=ResultStatus.CORRECTED)))
+    await road.dispatch()
+    rows = await road.rows("SELECT person_id, line FROM case_report")
+    assert len({row["person_id"] for row in rows}) == 2
+    assert [row["line"] for row in rows] == [1, 1]
+    assert await positives(road) == 2
+
+
 # ---------------------------------------------------------------- every order
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ops.bootstrap import kafka_settings
 from ops.ca import DevelopmentCa
 from ops.kit import KitMissing
+from ops.runtime.intake_kafka import RETENTION_SECONDS, open_kafka_log
+from ops.runtime.intake_log import Kept
 from ops.runtime.kafka import (
     LARGE_RECORDS,
     AppendProducer,
@@ -21,10 +24,12 @@ from ops.runtime.kafka import (
     ensure_topics,
 )
 from ops.runtime.kafka_security import KafkaSecurity
+from ops.runtime.settings import load_settings
 from schemas.decision import Realm
 from schemas.errors import FatalError, TransientError
+from tests.contract.test_intake_log import record
 from tests.support.kafka import BrokerFailed
-from tests.support.secure_kafka import PASSWORD, SecureKafka
+from tests.support.secure_kafka import PASSWORD, USER, SecureKafka
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +148,32 @@ async def test_a_broker_of_another_authority_or_name_is_not_believed(
     # The same broker under a name that its certificate does not have.
     port = broker.over_tls.rpartition(":")[2]
     await _refused(_settings(f"127.0.0.2:{port}", broker.by_certificate(), 3.0))
+
+
+async def test_the_intake_log_of_the_settings_opens_over_tls_with_a_password(
+    broker: SecureKafka, unique_topic_prefix: str
+) -> None:
+    settings = load_settings(
+        engine="cluster",
+        postgres_dsn="postgresql://nobody@127.0.0.1/none",
+        kafka_bootstrap=broker.with_password,
+        kafka_protocol="sasl_ssl",
+        kafka_ca=broker.ca,
+        kafka_sasl_user=USER,
+        kafka_sasl_password_file=broker.password_file,
+    )
+    log = await open_kafka_log(
+        kafka_settings(settings, "intake"),
+        topic=f"{unique_topic_prefix}intake",
+        partitions=2,
+        replication_factor=1,
+        min_insync_replicas=1,
+    )
+    try:
+        (offset,) = await log.append([record(1)])
+        found = await log.fetch(1, offset)
+        assert found is not None
+        assert found.payload == record(1).payload
+        assert await log.kept() == Kept(seconds=float(RETENTION_SECONDS))
+    finally:
+        await log.close()

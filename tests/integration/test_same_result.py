@@ -85,8 +85,8 @@ async def test_a_resend_of_what_was_corrected_takes_nothing_back(
     road: Road, *, in_one_batch: bool
 ) -> None:
     """The same bytes, 36 days later: F, another F, and the first F again."""
-    first = message()
-    other = message(None, report(notes=("mended",)))
+    first = message(None, report(reported_at="2026-11-20T12:00:00+01:00"))
+    other = message(None, report(notes=("mended",), reported_at="2026-11-20T15:00:00+01:00"))
     await road.put(first, raws=[b"first"])
     await road.dispatch()
     await road.rows(FORGET)

@@ -14,10 +14,11 @@ from .tree import ROOT
 
 RUN: Final = "requirements.lock"
 DEV: Final = "requirements-dev.lock"
+LINKAGE: Final = "requirements-linkage.lock"
 DIGEST: Final = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV])
+@pytest.mark.parametrize("lock", [RUN, DEV, LINKAGE])
 def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
     entries = _entries(lock)
     assert len(entries) > 20
@@ -29,7 +30,7 @@ def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
         assert all(DIGEST.fullmatch(f"--hash={digest}") for digest in digests), requirement
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV])
+@pytest.mark.parametrize("lock", [RUN, DEV, LINKAGE])
 def test_no_lock_names_an_index_or_a_place(lock: str) -> None:
     for entry in _entries(lock):
         assert not entry.startswith("-"), entry
@@ -42,6 +43,7 @@ def test_what_the_project_asks_for_is_locked_within_its_range() -> None:
     for asked, lock in (
         (project["dependencies"], RUN),
         (project["dependencies"] + project["optional-dependencies"]["dev"], DEV),
+        (project["dependencies"] + project["optional-dependencies"]["linkage"], LINKAGE),
     ):
         pinned = _pinned(lock)
         for text in asked:

@@ -47,6 +47,7 @@ BEFORE_COMMIT = (
     "dispatch.after_fence",
     "dispatch.after_locks",
     "dispatch.after_lookup",
+    "dispatch.after_cases",
     "dispatch.before_outbox",
     "dispatch.before_commit",
 )

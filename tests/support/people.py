@@ -13,7 +13,8 @@ PRODUCTION_OID = "1.2.250.1.213.1.4.8"
 NIA_OID = "1.2.250.1.213.1.4.9"
 
 DOMINIQUE_INS = Ins(matricule="279035121518989", oid=TEST_OID)
-OTHER_INS = Ins(matricule="186022A21532523", oid=TEST_OID)
+OTHER_INS = Ins(matricule="279036322001778", oid=TEST_OID)
+"""Of a woman born in March 1979 too: it contradicts nobody's traits by itself."""
 
 
 def dominique(**changes: Any) -> Traits:

@@ -47,7 +47,7 @@ def test_twins_are_two_persons(one: str, twin: str) -> None:
 def test_twins_by_their_cards_are_two_persons() -> None:
     cards = [Ins(matricule=m, oid=TEST_OID) for m in ("279035121518989", "279035121519086")]
     one, twin = (
-        named(given, ins=(card,), identity_status="VALI")
+        named(given, ins=(card,), identity_status="VALI", birth_date="1979-03-28")
         for given, card in zip(("LEA", "LENA"), cards, strict=True)
     )
     found = decided(twin, person(7, one))
@@ -70,6 +70,27 @@ def test_a_child_with_its_parents_card_is_not_its_parent() -> None:
     known = person(8, msgspec.structs.replace(child, ins=()))
     again = decided(child, person(7, dominique()), known)
     assert (again.verdict, again.person_id) == (Verdict.LINK, 8)
+
+
+def test_a_parents_card_comes_to_nobody_who_cannot_be_its_owner() -> None:
+    """The child comes first: the card must not open the parent's dossier, nor stay with it."""
+    child = dominique(**CHILD)
+    first = decided(child)
+    assert (first.verdict, first.guard, first.contradicts) == (
+        Verdict.NEW,
+        "same_ins_other_traits",
+        None,
+    )
+    known = person(8, msgspec.structs.replace(child, ins=()))
+    again = decided(child, known)
+    assert (again.verdict, again.person_id, again.guard) == (
+        Verdict.LINK,
+        8,
+        "same_ins_other_traits",
+    )
+    parent = decided(dominique(), known)
+    assert (parent.verdict, parent.contradicts) == (Verdict.NEW, None)
+    assert parent.guard != "same_ins_other_traits"
 
 
 def test_a_married_woman_is_who_she_was() -> None:

@@ -16,8 +16,9 @@ RANKS = {"P": 1, "F": 2, "C": 3, "X": 3, "D": 3, "W": 3}
 
 
 def state(status: ResultStatus, number: int) -> LabReport:
-    """One saying of the result; no two numbers say the same."""
-    return report(status=status, notes=(f"version {number}",))
+    """One saying of the result; no two numbers say the same, nor at the same time."""
+    at = f"2026-11-21T0{number}:00:00+01:00"
+    return report(status=status, notes=(f"version {number}",), reported_at=at)
 
 
 def told(sequence: tuple[ResultStatus, ...]) -> tuple[Shelf, list[Placed]]:
@@ -59,6 +60,14 @@ def test_a_content_that_is_released_anew_is_a_new_version() -> None:
     (back,) = put(shelf, source(5), report(notes=("one",), reported_at="2026-11-25"))
     assert back.version is not None
     assert (back.version.version, back.routes) == (3, True)
+
+
+def test_without_a_time_of_release_the_order_of_arrival_decides() -> None:
+    """Nobody can tell a resend from a change of mind: the laboratory's last word holds."""
+    shelf = Shelf({}, set())
+    for number, value in enumerate(("one", "other", "one")):
+        (placed,) = put(shelf, source(number), report(notes=(value,)))
+    assert (placed.version_number, placed.routes) == (3, True)
 
 
 @pytest.mark.parametrize("letter", "CXDW")

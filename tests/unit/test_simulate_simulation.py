@@ -211,7 +211,7 @@ def test_the_truth_is_flushed_when_nobody_takes_more(tmp_path: Path) -> None:
 
 
 def test_a_world_without_mishaps_can_be_asked_for() -> None:
-    habits = Habits(resent=0.0, same_content=0.0, broken=0.0)
+    habits = Habits(resent=0.0, same_content=0.0, broken=0.0, sent_on=0.0)
     one = Simulation(seed=3, labs=2, start_at=START, persons=100, habits=habits)
     kinds = {message.kind for message in islice(one.messages(), 2_000)}
     assert kinds == {"new", "final", "corrected", "cancelled"}
@@ -224,3 +224,34 @@ def test_a_world_without_mishaps_can_be_asked_for() -> None:
 def test_impossible_simulations_are_refused(seed: int, labs: int, start_at: datetime) -> None:
     with pytest.raises(ValueError, match=r"seed|laboratories|offset"):
         Simulation(seed=seed, labs=labs, start_at=start_at)
+
+
+def test_specimens_are_sent_on_with_the_numbers_of_the_first_laboratory(
+    sent: list[SimulatedMessage],
+) -> None:
+    seconds = [one for one in sent if one.kind == "second_line"]
+    assert 0.002 < len(seconds) / COUNT < 0.05
+    firsts = {
+        (one.person_index, report.order): place
+        for place, one in reversed(list(enumerate(sent)))
+        for report in one.reports
+        if report.code == "94500-6" and one.kind != "second_line"
+    }
+    early = 0
+    for place, one in enumerate(sent):
+        if one.kind == "second_line":
+            given = one.raw.decode("latin-1").split("ORC|", 1)[-1]
+            found = [at for (who, order), at in firsts.items() if who == one.person_index
+                     and order in given]  # fmt: skip
+            early += any(at > place for at in found)
+            assert found or place > COUNT - 500, "its first may come after the last one taken"
+    assert 0 < early < len(seconds)
+    assert {report.code for one in seconds for report in one.reports} == {"94500-6", "94764-8"}
+
+
+def test_a_world_with_second_lines_is_the_same_world_otherwise() -> None:
+    alone = Simulation(seed=3, labs=12, start_at=START, persons=4_000, habits=Habits(sent_on=0.0))
+    both = simulation()
+    wanted = [one.reports for one in islice(alone.messages(), 500)]
+    found = [one.reports for one in islice(both.messages(), 600) if one.kind != "second_line"]
+    assert found[:500] == wanted
