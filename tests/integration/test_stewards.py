@@ -19,7 +19,7 @@ from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain
 from ops.stewards.what_if import what_if
 from schemas.errors import PermanentError
-from schemas.patient import Ins, Traits
+from schemas.patient import Traits
 from schemas.report import ResultStatus
 from schemas.topics import Stream
 from tests.support.hub import Road, scratch_hub
@@ -30,7 +30,7 @@ from tests.support.identity import (
     person_of_offset,
     stream_fold,
 )
-from tests.support.people import TEST_OID, dominique, message, report
+from tests.support.people import OTHER_INS, dominique, message, report
 from tests.support.postgres import Database
 
 
@@ -157,18 +157,29 @@ async def test_what_comes_during_a_merge_goes_to_whom_its_traits_say(road: Road)
 
 
 async def test_an_ins_that_came_during_a_merge_parts_with_its_record(road: Road) -> None:
-    first, second = await two_persons(road)
+    # As the digits of the number say: a card that contradicts its own record comes to nobody.
+    holder = {"birth_date": "1979-03-15", "birth_place": "63220"}
+    orders = [
+        message(dominique(ins=()), report(filler_order_number="F-1")),
+        message(without_ins(**holder), report(filler_order_number="F-2")),
+    ]
+    offsets = await road.put(*orders)
+    await road.dispatch()
+    first, second = [await person_of_offset(road, offset) for offset in offsets]
     before = await identity_state(road)
     done = await stewards(road).merge(first, second, STEWARD)
-    newcomer = without_ins(ins=(Ins(matricule="281117511200133", oid=TEST_OID),))
-    offsets = await road.put(message(newcomer, report(filler_order_number="F-3")))
+    card = without_ins(ins=(OTHER_INS,), **holder)
+    late = await road.put(message(card, report(filler_order_number="F-3")))
     await road.dispatch()
+    await drain(road)
+    assert await person_of_offset(road, late[0]) == first
+    assert len((await stream_fold(road))["dossier"]) == 2  # F-3, and F-2 of the same traits
     await stewards(road).undo(done.event, STEWARD)
     await drain(road)
-    held = await road.rows("SELECT person_id FROM person_ins ORDER BY person_id")
-    owner = await person_of_offset(road, offsets[0])
-    assert owner != first
-    assert [row["person_id"] for row in held] == [first, owner]
+    assert await person_of_offset(road, late[0]) == second
+    held = await road.rows("SELECT person_id FROM person_ins")
+    assert [row["person_id"] for row in held] == [second]
+    assert len((await stream_fold(road))["dossier"]) == 2
     after = await identity_state(road)
     assert [k for k in after["keys"] if k.startswith(f"({first},")] == [
         k for k in before["keys"] if k.startswith(f"({first},")

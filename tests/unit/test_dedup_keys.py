@@ -215,3 +215,26 @@ def test_every_part_that_a_model_may_name_can_be_there() -> None:
     full = normalise(somebody(emails=("a@example.org",), address=FULL_ADDRESS))
     default = normalise(somebody(birth_date="1984-01-01"))
     assert {*parts_of(full), *parts_of(default), *starts_of(full)} == PARTS
+
+
+def test_the_numbers_of_a_key_version_never_change() -> None:
+    """A hub finds its people by these: other numbers need a new KEY_VERSION and a re-keying."""
+    keys = derive(dominique(), Realm.TEST, SECRET)
+    assert KEY_VERSION == 2
+    assert keys.tight == (
+        -4994302272950223982,
+        -1539884222522423294,
+        1599628132000999152,
+        1882468940560395634,
+        7722426615266639362,
+    )
+    assert keys.wide == (
+        -1885078059665871006,
+        492110657059272978,
+        584654745036801858,
+        985614443066890754,
+    )
+    assert str(keys.alias_digest) == "d30f1723-543d-92d5-16ce-bc9da0a0bea2"
+    assert str(keys.strict_digest) == "37c65c27-c4df-482f-8a6d-6327cd54126a"
+    assert keys.ins is not None
+    assert str(keys.ins.digest) == "010e9686-d8d5-5350-e1c3-8976ff0c029c"
