@@ -53,7 +53,10 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
         run(work(data_dir, actor=asks, reason=reason, forget_unreadable=forget_unreadable))
 
     @group.command("hot-keys")
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+    @click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True,
+        help="At most so many keys.",
+    )  # fmt: skip
     @data_dir
     @as_json
     def hot_keys(limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001

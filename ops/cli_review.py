@@ -57,7 +57,10 @@ def _looking(review: click.Group, common: Callable[[Any], Any], run: Run) -> Non
     @review.command("list")
     @click.option("--guard", default="", help="Only of this guard.")
     @click.option("--priority", type=click.IntRange(0, 3), default=0, help="1 to 3; 0 is all.")
-    @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+    @click.option(
+        "--limit", type=click.IntRange(1, 1_000), default=50, show_default=True,
+        help="At most so many items.",
+    )  # fmt: skip
     @common
     def list_(
         guard: str, priority: int, limit: int, actor: str | None, reason: str, data_dir: Path,
@@ -166,7 +169,7 @@ def _tokens(
     @data_dir
     @as_json
     def list_(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-        """List who has a token."""
+        """List who has a token for the review queue."""
         from ops.stewards.commands import print_stewards
 
         run(print_stewards(data_dir, as_json=as_json))
