@@ -121,9 +121,9 @@ def moment_of(text: str) -> datetime | None:
     """Return a moment in UTC; a whole day is its beginning, None where there is no whole day."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def rearrange(

@@ -235,7 +235,10 @@ class Batch:
         held = person.ins.get(key.digest)
         is_former = key is not keys.ins or (held is not None and held.is_former)
         now = HeldIns(ins=key.ins, is_former=is_former, strict_digest=keys.strict_digest)
-        if person_id not in self.new and (held is None or is_former > held.is_former):
+        # Other strict traits beside the number let other reports of the person into its dossier.
+        if person_id not in self.new and (
+            held is None or is_former > held.is_former or held.strict_digest != keys.strict_digest
+        ):
             self.gained.add(person_id)
         if held is None:
             self._lead(person_id, numbers)

@@ -189,6 +189,7 @@ class PersonStore(PersonWriter):
                     person_id=end, ins={}, aliases={}, isolated=row["isolated"]
                 )
             everybody.append(row["start"])
+        everybody.sort()
         await self._load_ins(connection, everybody, known)
         await self._load_aliases(connection, everybody, known)
         if merged:

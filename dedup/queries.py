@@ -58,6 +58,6 @@ FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::smallint
 # What was a version already makes no second one (here content_digest is that of the statement:
 # content and time of release; in `report` it is that of the content alone).
 KNOWN_VERSIONS: Final = """
-SELECT v.report_id, v.content_digest FROM report_version v
-WHERE v.report_id = ANY ($1::uuid[])
+SELECT DISTINCT v.report_id, v.content_digest FROM report_version v
+WHERE v.report_id = ANY ($1::uuid[]) AND v.content_digest = ANY ($2::uuid[])
 """

@@ -98,12 +98,12 @@ class DedupStore(PersonStore):
         return held
 
     async def known_contents(
-        self, connection: Connection, report_ids: Collection[UUID]
+        self, connection: Connection, report_ids: Collection[UUID], statements: Collection[UUID]
     ) -> set[tuple[UUID, UUID]]:
-        """Return (report id, statement digest) of every version of these reports."""
+        """Return (report id, statement digest) of the versions that say one of these statements."""
         if not report_ids:
             return set()
-        rows = await connection.fetch(queries.KNOWN_VERSIONS, list(report_ids))
+        rows = await connection.fetch(queries.KNOWN_VERSIONS, list(report_ids), list(statements))
         return {(row["report_id"], row["content_digest"]) for row in rows}
 
     async def write_reports(

@@ -204,9 +204,11 @@ class _Writing:
     holds a letter instead.
     """
 
-    def __init__(self, letters: dict[int, int]) -> None:
+    def __init__(self, letters: dict[int, int], sent: dict[str, str]) -> None:
         self.letters = letters
         """Which letter stands for which; none where they are the standard ones."""
+        # In a line without a standard one nothing changes places: each becomes what it stands for.
+        self._moves = list(sent.items()) if sent.keys().isdisjoint(sent.values()) else []
         self._table = b""
         if all(letter < 0x80 for letter in letters):
             self._table = bytes([letters.get(number, number) for number in range(256)])
@@ -214,7 +216,14 @@ class _Writing:
     def of(self, line: str) -> str:
         """Return a line in the standard writing."""
         if not self._table:
-            return line.translate(self.letters)
+            if not self._moves:
+                return line.translate(self.letters)
+            moved = line
+            for letter, standard in self._moves:
+                if standard in line:
+                    return line.translate(self.letters)
+                moved = moved.replace(letter, standard)
+            return moved
         # A byte below 128 is a letter of its own, also in UTF-8: ten times as quick as by letters.
         return (
             line.encode("utf-8", "surrogatepass")
@@ -227,9 +236,12 @@ class _Writing:
 def _standard_writing(separators: Separators) -> _Writing | None:
     """Return the standard writing of lines with these separators; None where there is none."""
     letters: dict[int, int] = {}
+    different: dict[str, str] = {}
     for name in ("field", "component", "repetition", "subcomponent"):
         sent, known = getattr(separators, name), getattr(_STANDARD, name)
         if sent != known:
+            different[sent] = known
             letters[ord(sent)] = ord(known)
             letters.setdefault(ord(known), ord(sent))
-    return _Writing(letters) if len(set(letters.values())) == len(letters) else None
+    is_clear = len(set(letters.values())) == len(letters)
+    return _Writing(letters, different) if is_clear else None

@@ -414,7 +414,8 @@ class MllpConnection(asyncio.Protocol):
             age = now - self._partial_since
             starved = self._framer.partial_bytes < age * limits.min_bytes_per_second
             if age > limits.partial_frame_seconds or (age > _RATE_GRACE_SECONDS and starved):
-                self._abort("partial_frame")
+                # The end of a TLS session reads on, unpaced, whatever the peer still sends.
+                (self._abort if self._in_flight else self.cut)("partial_frame")
         if (
             self._write_blocked_at is not None
             and now - self._write_blocked_at > limits.unread_answer_seconds

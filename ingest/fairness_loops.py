@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from uuid import UUID
 
 Verdict = tuple[object, int]
@@ -38,7 +37,7 @@ class LoopBreaker:
         self._seconds = seconds
         self._keys = keys
         # Made at the first message: most connections of a national hub are idle.
-        self._seen: OrderedDict[UUID, _Sending] | None = None
+        self._seen: dict[UUID, _Sending] | None = None
 
     def __len__(self) -> int:
         return len(self._seen or ())
@@ -49,17 +48,17 @@ class LoopBreaker:
     def is_loop(self, key: UUID, verdict: Verdict, now: float) -> bool:
         """Count one message; say whether it is to be answered without an append."""
         if self._seen is None:
-            self._seen = OrderedDict()
-        sending = self._seen.get(key)
+            self._seen = {}
+        # Taken out and put in again it stands last: dicts keep the order of insertion.
+        sending = self._seen.pop(key, None)
         is_same = sending is not None and sending.verdict == verdict
         if sending is None or not is_same or now - sending.since > self._seconds:
             self._seen[key] = _Sending(verdict, now)
-            self._seen.move_to_end(key)
             if len(self._seen) > self._keys:
-                self._seen.popitem(last=False)
+                del self._seen[next(iter(self._seen))]
             return False
         sending.count += 1
-        self._seen.move_to_end(key)
+        self._seen[key] = sending
         return sending.is_durable and sending.count > self._repeats
 
     def watches(self, key: UUID) -> bool:

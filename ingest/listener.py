@@ -41,7 +41,9 @@ class MllpListener:
         self.room = Room(limits.large_frames, limits.large_frame_bytes_per_second)
         self.fairness = fairness or Fairness()
         self.turns = Turns(
-            lambda callback: asyncio.get_running_loop().call_soon(callback), limits.turn_frames
+            lambda callback: asyncio.get_running_loop().call_soon(callback),
+            limits.turn_frames,
+            limits.laboratory_turn_frames,
         )
         self.stopping = False
         self.certificates: CertificateDoor | None = None

@@ -42,6 +42,8 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of one connection before the others come."""
     turn_frames: int = 8
     """Messages judged in one turn of the loop."""
+    laboratory_turn_frames: int = 2
+    """Of one laboratory."""
     window_frames: int = 32
     window_bytes: int = 8 * 1024 * 1024
     unread_answer_seconds: float = 30.0

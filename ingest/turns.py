@@ -23,19 +23,32 @@ class Taker(Protocol):
 class Turns:
     """Who may be judged next: a round of the laboratories, in each a round of its connections.
 
-    As long as a turn of the loop has not judged `per_turn` messages and nobody waits, a message is
-    judged as it comes. What is beyond waits for the next turn, after what the sockets brought.
-    Holds each connection once at most.
+    As long as a turn of the loop has not judged `per_turn` messages, or `per_lane` of a laboratory,
+    and nobody waits, a message is judged as it comes. What is beyond waits for the next turn, after
+    what the sockets brought. Holds each connection once at most.
+
+    A laboratory that floods so has short turns, for an append needs several of them and the others
+    wait for theirs; many laboratories at once have long ones, for each turn costs a look at all
+    sockets.
 
     Args:
         call_soon: Calls back in the next turn of the loop.
         per_turn: The most messages of one turn.
+        per_lane: The most of them of one laboratory.
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object], per_turn: int) -> None:
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], object],
+        per_turn: int,
+        per_lane: int,
+    ) -> None:
         self._call_soon = call_soon
         self._per_turn = per_turn
+        self._per_lane = per_lane
         self._left = per_turn
+        self._taken: dict[Hashable, int] = {}
+        """Messages of this turn, by lane: as many as there are messages in a turn, at most."""
         self._is_called = False
         self._lanes: dict[Hashable, deque[Taker]] = {}
         self._waiting: set[Taker] = set()
@@ -45,8 +58,7 @@ class Turns:
 
     def take(self, taker: Taker) -> bool:
         """Say whether a message may be judged now; if not, its connection is called in its turn."""
-        if self._left > 0 and not self._waiting:
-            self._left -= 1
+        if self._left > 0 and not self._waiting and self._count(taker.lane):
             self._call()
             return True
         self._enrol(taker)
@@ -55,6 +67,15 @@ class Turns:
     def forget(self, taker: Taker) -> None:
         """Let a connection that is gone lose its place."""
         self._waiting.discard(taker)
+
+    def _count(self, lane: Hashable) -> bool:
+        """Count a message of a lane; False where it has had its part of this turn."""
+        taken = self._taken.get(lane, 0)
+        if taken >= self._per_lane:
+            return False
+        self._taken[lane] = taken + 1
+        self._left -= 1
+        return True
 
     def _enrol(self, taker: Taker) -> None:
         if taker in self._waiting:
@@ -74,8 +95,12 @@ class Turns:
     def _turn(self) -> None:
         self._is_called = False
         self._left = self._per_turn
+        self._taken.clear()
         while self._left > 0 and self._lanes:
             key = next(iter(self._lanes))
+            # Lanes go round: when the first has had its part, so have the others that were here.
+            if self._taken.get(key, 0) >= self._per_lane:
+                break
             lane = self._lanes.pop(key)
             taker = lane.popleft()
             if lane:
@@ -83,7 +108,7 @@ class Turns:
             if taker not in self._waiting:
                 continue
             self._waiting.discard(taker)
-            self._left -= 1
+            self._count(key)
             if taker.take_turn():
                 self._enrol(taker)
         if self._waiting:

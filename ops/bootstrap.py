@@ -12,12 +12,6 @@ from typing import Any
 
 import msgspec
 
-from dedup.case_store import CaseStore
-from dedup.key_function import KeyFunction
-from dedup.persons import Bounds
-from dedup.queue import ReviewBudget
-from dedup.resolver import Resolver
-from dedup.store import DedupStore
 from ingest.accept import Acceptor, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.fairness_store import share_counts
@@ -25,35 +19,22 @@ from ingest.lab_share import Places
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
 from ingest.listener import ListenerLimits, MllpListener
-from ops.casework import Casework
-from ops.companions import Companions
-from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
-from ops.prepare import Preparer
-from ops.publishing import Publisher
-from ops.register.tally import Tally
 from ops.runtime.clock import SystemClock
 from ops.runtime.embedded import read_connection
 from ops.runtime.group_append import GroupAppender
 from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
-from ops.runtime.kafka import KafkaSettings, TransactionalPublisher
+from ops.runtime.kafka import KafkaSettings
 from ops.runtime.migrate import Instance, init_instance, migrate
 from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
 from ops.runtime.vault import FolderKeyStore, Vault
-from ops.runtime.worker import Worker, WorkerSettings
-from ops.stewards.acts import Stewards
-from ops.stewards.reemitting import Reemitter
-from ops.stewards.script import Script
-from ops.stewards.sources import Sources
-from routing.relay import Relay
-from routing.router import Router, load_own_rules
 from routing.streams import StreamReader
 from schemas.decision import Realm
-from schemas.topics import STREAMS, Stream, intake_topic, topic_of
+from schemas.topics import intake_topic
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,119 +227,15 @@ def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
         window_bytes=settings.window_bytes,
         accepts_per_second=settings.accepts_per_second,
         turn_frames=settings.turn_frames,
+        laboratory_turn_frames=settings.laboratory_turn_frames,
         unread_answer_seconds=settings.unread_answer_seconds,
     )
     return MllpListener(acceptor, limits, acceptor.fairness)
 
 
-def bounds_of(settings: Settings) -> Bounds:
-    """Return how much is looked at to find a person."""
-    return Bounds(
-        key_persons=settings.identity_key_persons,
-        aliases=settings.identity_aliases,
-        narrowed_persons=settings.identity_narrowed_persons,
-        hot_keys=settings.identity_hot_keys,
-    )
-
-
-def dispatcher_of(hub: Hub) -> Dispatcher:
-    """Return what handles a batch."""
-    vault = hub.vault
-    settings = hub.settings
-    keys = KeyFunction(hub.realm, vault.secret("person"))
-    budget = ReviewBudget(settings.review_share, settings.review_burst)
-    store = DedupStore(vault, bounds_of(settings), budget)
-    preparer = Preparer(vault, keys)
-    labs = PostgresLabStore(hub.pool)
-    cases = CaseStore(settings.dispatch_case_reports)
-    secret = vault.secret("report")
-    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, companions, secret=secret)
-    publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
-        vault=vault,
-        body_secret=vault.secret("body"),
-        realm=hub.realm,
-        cases=cases,
-    )
-    return Dispatcher(
-        pool=hub.pool,
-        log=hub.log,
-        preparer=preparer,
-        store=store,
-        resolver=Resolver(store, keys),
-        publisher=publisher,
-        casework=casework,
-        clock=hub.clock,
-        secrets=DispatchSecrets(report=secret),
-        max_keys=hub.settings.dispatch_batch_keys,
-        keep_raw=hub.is_cluster,
-        labs=labs,
-        tally=Tally(vault, vault.secret("unmapped")),
-        stewards=stewards_of(hub, store, preparer, publisher, casework),
-    )
-
-
-def stewards_of(
-    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
-) -> Stewards:
-    """Return what changes identities, on the same parts as dispatch."""
-    settings = hub.settings
-    sources = Sources(
-        preparer,
-        PostgresLabStore(hub.pool),
-        report_secret=hub.vault.secret("report"),
-        from_copy=hub.is_cluster,
-    )
-    reemitter = Reemitter(
-        store,
-        sources,
-        publisher,
-        casework,
-        page=settings.steward_page,
-        most=settings.steward_reports,
-    )
-    script = Script(
-        pool=hub.pool,
-        store=store,
-        reemitter=reemitter,
-        publisher=publisher,
-        clock=hub.clock,
-        most_persons=settings.steward_persons,
-    )
-    return Stewards(
-        script,
-        sources,
-        four_eyes=settings.review_four_eyes,
-        most=settings.steward_reports,
-    )
-
-
-def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
-    """Return the dispatch worker."""
-    settings = hub.settings
-    return Worker(
-        hub.pool,
-        hub.log,
-        dispatcher or dispatcher_of(hub),
-        partitions=hub.instance.partitions,
-        settings=WorkerSettings(
-            linger_seconds=settings.dispatch_linger_seconds,
-            batch_messages=settings.dispatch_batch_messages,
-        ),
-    )
-
-
 def reader_of(hub: Hub) -> StreamReader:
     """Return the reader of the streams."""
     return StreamReader(hub.pool, hub.vault)
-
-
-def relays_of(hub: Hub) -> list[Relay]:
-    """Return one relay a stream; none on the embedded engine."""
-    if not hub.is_cluster:
-        return []
-    return [_relay(hub, stream) for stream in STREAMS]
 
 
 def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
@@ -368,24 +245,6 @@ def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
         client_id=f"labdispatch-{client_id}",
         deadline_seconds=settings.kafka_deadline_seconds,
         security=settings.kafka_security,
-    )
-
-
-def _relay(hub: Hub, stream: Stream) -> Relay:
-    settings = hub.settings
-    prefix = settings.kafka_topic_prefix
-    publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
-    )
-    return Relay(
-        reader_of(hub),
-        publisher,
-        stream=stream,
-        topic=topic_of(stream, prefix),
-        partitions=hub.instance.partitions,
-        max_events=settings.relay_batch_events,
-        max_bytes=settings.relay_batch_bytes,
-        poll_seconds=settings.relay_poll_seconds,
     )
 
 

@@ -247,7 +247,9 @@ class Dispatcher:
             connection, {k.key for reports in keyed for k in reports}
         )
         known = await self._store.known_contents(
-            connection, {report.report_id for reports in held.values() for report in reports}
+            connection,
+            {report.report_id for reports in held.values() for report in reports},
+            {k.statement for reports in keyed for k in reports},
         )
         shelf = Shelf(held, known)
         placed = []

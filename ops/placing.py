@@ -86,7 +86,8 @@ class Shelf:
 
     Args:
         held: What the tables hold, by report key.
-        known: (report id, statement digest) of every version of what is held.
+        known: (report id, statement digest) of versions of what is held; at least those that the
+            batch says again.
     """
 
     def __init__(

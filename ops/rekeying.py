@@ -13,7 +13,8 @@ from dedup import person_queries
 from dedup.key_function import KeyFunction
 from dedup.rekey import Pace, Rekeying, State, Step, Tell, read_state
 from dedup.store import DedupStore
-from ops.bootstrap import Hub, bounds_of
+from ops.behind_the_door import bounds_of
+from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.runtime import failpoints
 from ops.runtime.postgres import translated

@@ -7,8 +7,9 @@ import asyncio
 from ops.api import ApiParts, build_api
 from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
+from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import dispatcher_of, open_door, reader_of
+from ops.bootstrap import open_door, reader_of
 from ops.closed_http import refusing_meanwhile
 from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
@@ -61,7 +62,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
-                *review_routes(ReviewDesk(dispatcher_of(hub).stewards, gate)),
+                *review_routes(ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

@@ -10,31 +10,15 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from ops.bootstrap import (
-    Hub,
-    dispatcher_of,
-    kafka_settings,
-    relays_of,
-    worker_of,
-)
-from ops.opened import OPEN_TRIES_SECONDS, opened
 from ops.runtime import failpoints, metrics
-from ops.runtime.kafka import TopicSpec, ensure_topics
 from ops.runtime.lifecycle import (
     settle_memory,
     stop_on_signals,
-    until_first,
     yield_to_the_door,
 )
 from ops.runtime.logs import configure, get_logger, place_of
-from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import translated
 from ops.runtime.settings import Settings
-from ops.stewards.queue_watch import watch_queue
-from ops.stewards.standing import keep_emitting
-from ops.supervise import say_ready
 from schemas.errors import FatalError, TransientError
-from schemas.topics import STREAMS, topic_of
 
 _log = get_logger(__name__)
 
@@ -50,14 +34,6 @@ _OF_THE_PLACE: Final = frozenset(
     }
 )
 """Reasons that a start with other settings mends: exit code 2."""
-_GAUGE_SECONDS: Final = 2.0
-
-GAUGES: Final = """
-SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
-       (SELECT count(*) FROM reemission) AS reemission,
-       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled,
-       (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines
-"""
 
 
 async def run_station(role: str, settings: Settings) -> int:
@@ -105,65 +81,10 @@ def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, An
         from ops.station_api import api  # noqa: PLC0415
 
         return api
-    return _dispatch if role == "dispatch" else _relay
+    if role == "dispatch":
+        from ops.station_dispatch import dispatch  # noqa: PLC0415
 
+        return dispatch
+    from ops.station_relay import relay  # noqa: PLC0415
 
-async def _dispatch(settings: Settings, stopping: asyncio.Event) -> None:
-    async with opened("dispatch", settings, stopping) as hub:
-        if hub is None:
-            return
-        dispatcher = dispatcher_of(hub)
-        worker = worker_of(hub, dispatcher)
-        say_ready(settings, "dispatch")
-        again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
-        queue = watch_queue(hub.pool, hub.clock)
-        await until_first(worker.run(stopping), _gauges(hub), again, queue)
-
-
-async def _gauges(hub: Hub) -> None:
-    while True:
-        try:
-            with translated():
-                async with hub.pool.acquire() as connection:
-                    row = await connection.fetchrow(GAUGES)
-            ends = await hub.log.end_offsets()
-            METRICS.parked.set(row["parked"])
-            METRICS.reemission_due.set(row["reemission"])
-            METRICS.second_lines_waiting.set(row["second_lines"])
-            METRICS.lag.set(sum(ends.values()) - row["handled"])
-        except TransientError as error:
-            METRICS.errors.labels("gauges", error.reason).inc()
-        await asyncio.sleep(_GAUGE_SECONDS)
-
-
-async def _relay(settings: Settings, stopping: asyncio.Event) -> None:
-    async with opened("relay", settings, stopping) as hub:
-        if hub is None:
-            return
-        relays = relays_of(hub)
-        if relays:
-            await _make_topics(hub)
-        say_ready(settings, "relay")
-        if not relays:
-            # The embedded engine's streams are read from the outbox itself.
-            _log.info("relay_idle", engine=hub.instance.engine)
-            await stopping.wait()
-            return
-        await asyncio.gather(*(relay.run(stopping) for relay in relays))
-
-
-async def _make_topics(hub: Hub) -> None:
-    settings = hub.settings
-    configs = {
-        "min.insync.replicas": str(settings.min_insync_replicas),
-        "cleanup.policy": "delete",
-        "unclean.leader.election.enable": "false",
-        "max.message.bytes": str(10 * 1024 * 1024),
-    }
-    spec = TopicSpec(
-        partitions=hub.instance.partitions,
-        replication_factor=settings.replication_factor,
-        configs=configs,
-    )
-    topics = {topic_of(stream, settings.kafka_topic_prefix): spec for stream in STREAMS}
-    await ensure_topics(kafka_settings(settings, "relay"), topics, OPEN_TRIES_SECONDS)
+    return relay

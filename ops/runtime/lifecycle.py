@@ -73,8 +73,10 @@ def _give_large_blocks_back() -> None:
     glibc raises this threshold with every large block that is freed: after one frame of 8 MB what
     large frames took would lie between small blocks, and never be given back.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such calls
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+        library.malloc_trim(0)  # what importing took and gave back is the system's again
 
 
 async def until_first(*works: Coroutine[Any, Any, object]) -> None:

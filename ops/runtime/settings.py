@@ -279,6 +279,11 @@ class Settings(BaseSettings):
     turn_frames: Count = Field(
         8, description="Messages judged before other laboratories' sockets are looked at."
     )
+    laboratory_turn_frames: Count = Field(
+        2,
+        description="Messages of one laboratory judged before other laboratories' sockets are"
+        " looked at.",
+    )
     laboratory_window_frames: Count = Field(
         32,
         description="Messages of one laboratory without an answer in one process before its"

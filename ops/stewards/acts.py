@@ -24,6 +24,7 @@ from .opposing import allow, oppose, undo_opposition
 from .script import Act, Asker, Script
 from .sources import Sources
 from .unmerging import unmerge
+from .verdicts import is_second, note, propose, put_back, undo_verdict
 
 _log = get_logger(__name__)
 
@@ -66,13 +67,13 @@ class Stewards:
             joined = pointers.end_of(one) == pointers.end_of(other)
             match action_of(verdict, joined=joined):
                 case Action.MERGE:
-                    if self._four_eyes and not await _is_second(act, pair):
-                        return await _propose(act, pair)
+                    if self._four_eyes and not await is_second(act, pair):
+                        return await propose(act, pair)
                     return await self._merge(act, one, other, "verdict")
                 case Action.UNMERGE:
                     return await self._unmerge(act, one, other)
                 case Action.NOTE:
-                    return await _note(act, pair, verdict)
+                    return await note(act, pair, verdict)
 
         return await self._script.run(pair, asker, f"verdict_{verdict.value}", work)
 
@@ -113,7 +114,7 @@ class Stewards:
                 case "unmerge":
                     return await self._undo_unmerge(act, event, persons, evidence)
                 case "verdict":
-                    return await _undo_verdict(act, event, (one, other), evidence)
+                    return await undo_verdict(act, event, (one, other), evidence)
                 case "oppose" | "allow":
                     return await undo_opposition(
                         self._script, act, event, kind=held["kind"], person=one, evidence=evidence
@@ -250,7 +251,7 @@ class Stewards:
         done = await self._part(
             act, gone, {"undoes": event, "pair": pair, "verdict_before": now or ""}
         )
-        await _put_back(act, pair, evidence)
+        await put_back(act, pair, evidence)
         return done
 
     async def _undo_unmerge(
@@ -260,7 +261,7 @@ class Stewards:
         kept = persons[0]
         pair = tuple(evidence["pair"])
         now = await act.connection.fetchval(queries.HELD_VERDICT, *pair)
-        await _put_back(act, pair, evidence)
+        await put_back(act, pair, evidence)
         number = 0
         for each in persons[1:]:
             if act.held.pointers.end_of(each) != act.held.pointers.end_of(kept):
@@ -282,65 +283,3 @@ class Stewards:
                 "no_such_event", "`labdispatch review history PERSON` shows events and numbers"
             )
         return row
-
-
-async def _note(act: Act, pair: tuple[int, int], verdict: PairVerdict) -> Done:
-    """Keep a verdict that moves nobody."""
-    connection, pointers = act.connection, act.held.pointers
-    before = await connection.fetchval(queries.HELD_VERDICT, *pair)
-    sides = [act.held.cluster(pointers.end_of(each)) for each in pair]
-    closed: list[Any] = []
-    if verdict is PairVerdict.LATER:
-        await connection.execute(queries.POSTPONE_ITEMS, *sides, act.at)
-    else:
-        closed = await connection.fetch(
-            queries.CLOSE_ITEMS, *sides, act.at, act.actor, verdict.value
-        )
-    await connection.execute(queries.WRITE_VERDICT, *pair, verdict.value, act.actor, act.at)
-    event = await act.event(
-        "verdict",
-        *pair,
-        verdict.value,
-        {"verdict_before": before or "", "closed": [row["review_item_id"] for row in closed]},
-    )
-    act.said = f"verdict {event}"
-    return Done(act="verdict", event=event, persons=pair)
-
-
-async def _undo_verdict(
-    act: Act, event: int, pair: tuple[int, int], evidence: Mapping[str, Any]
-) -> Done:
-    now = await act.connection.fetchval(queries.HELD_VERDICT, *pair)
-    await _put_back(act, pair, evidence)
-    number = await act.event(
-        "verdict", *pair, "undo", {"undoes": event, "verdict_before": now or "", "closed": []}
-    )
-    act.said = f"event {event} undone by {number}"
-    return Done(act="verdict", event=number, persons=pair)
-
-
-async def _put_back(act: Act, pair: Any, evidence: Mapping[str, Any]) -> None:
-    """Give a pair the verdict it had before an event, and open again what the event closed."""
-    one, other = pair
-    before = str(evidence.get("verdict_before", ""))
-    if before:
-        await act.connection.execute(queries.WRITE_VERDICT, one, other, before, act.actor, act.at)
-    else:
-        await act.connection.execute(queries.FORGET_VERDICT, one, other)
-    closed = list(evidence.get("closed", []))
-    if closed:
-        await act.connection.execute(queries.REOPEN_ITEMS, closed)
-
-
-async def _is_second(act: Act, pair: tuple[int, int]) -> bool:
-    """Say whether another steward has said `same` of this pair before."""
-    rows = await act.connection.fetch(queries.PROPOSALS, *pair)
-    return any(row["proposed_by"] != act.actor for row in rows)
-
-
-async def _propose(act: Act, pair: tuple[int, int]) -> Done:
-    """Note who said `same` first; the persons stay as they are until another one says it too."""
-    await act.connection.execute(queries.OPEN_ITEM, act.at, *pair, "four_eyes", "{}", "steward", 1)
-    await act.connection.execute(queries.PROPOSE, *pair, act.actor, act.at)
-    act.said = "proposed: another steward confirms"
-    return Done(act="proposed", persons=pair)

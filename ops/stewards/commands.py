@@ -14,7 +14,8 @@ import msgspec
 
 from dedup.model import load_model
 from dedup.review import PairVerdict
-from ops.bootstrap import Hub, dispatcher_of
+from ops.behind_the_door import dispatcher_of
+from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.runtime import failpoints
 from ops.runtime.postgres import translated
@@ -197,7 +198,7 @@ def moment(text: str, now: datetime) -> datetime:
         PermanentError: It names none (`bad_since`).
     """
     number, unit = text[:-1], text[-1:]
-    if unit in _UNITS and number.isdecimal() and len(number) < 8:
+    if unit in _UNITS and number.isdecimal() and len(number) < 6:
         return now - timedelta(seconds=int(number) * _UNITS[unit])
     try:
         found = datetime.fromisoformat(text)

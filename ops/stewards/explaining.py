@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from dedup.levels import FIELDS, level_name
-from dedup.model import SERVICE_MODEL, Model, load_model
-from dedup.score import posterior_of
+from dedup.explain import Waterfall
+from dedup.explain import explain as waterfalls
+from dedup.model import SERVICE_MODEL, Model, load_model, load_version
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
-from schemas.decision import CandidateEvidence, MatchDecision
+from schemas.decision import MatchDecision
 from schemas.errors import PermanentError
 
-from .as_of import RECORD_EVENT, RecordEvent, known_then, read_event
+from .as_of import RECORD_EVENT, known_then, read_event
 from .sources import Sources, report_rows
 
 # The version that stands, and whose it was decided to be then.
@@ -31,25 +31,6 @@ WHERE v.report_id = $1 AND v.became_current ORDER BY v.version DESC LIMIT 1
 """
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a waterfall: what a field adds, and where that leads."""
-
-    field: str
-    level: str
-    bits: float
-    after: float
-
-
-class Weighed(msgspec.Struct, frozen=True, kw_only=True):
-    """One candidate as it was weighed."""
-
-    person: int
-    total: float
-    posterior: float
-    guard: str
-    steps: tuple[Step, ...]
-
-
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """A decision, step by step. Numbers and names of rules alone, no value of a trait."""
 
@@ -63,9 +44,11 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """Whose it was decided to be."""
     stands_for: int
     """Whose it is now."""
-    prior: float
-    margin: float | None
-    candidates: tuple[Weighed, ...]
+    link: int
+    """From so much on the machine links by itself; this, as all below, in thousandths of a bit."""
+    review: int
+    margin: int | None
+    candidates: tuple[Waterfall, ...]
     recomputed: str
     """same, different, or why it cannot be said."""
 
@@ -89,17 +72,36 @@ async def explain(
     if found is None:
         raise PermanentError("no_such_event", "the decision is of an earlier release")
     event = read_event(found)
-    model = load_model(SERVICE_MODEL)
+    model = _model_of(event.decision)
     told = (await sources.read(connection, rows)).get(report_id)
-    if told is None:
+    if model is None:
+        said = f"model {event.decision.model_version} is not at hand"
+    elif told is None:
         said = "the record can be read no more"
-    elif event.decision.model_version != model.version:
-        said = f"decided by {event.decision.model_version}, and {model.version} is at hand"
     else:
         then = await known_then(connection, store, sources, told.keys, event)
         again = then.decide(told.keys, model)
         said = difference(event.decision, again) or "same"
-    return _explained(report_id, row.person_id, event, model, said)
+    # Its numbers stand in the decision itself: another model only names the thresholds.
+    held = model or msgspec.structs.replace(
+        load_model(SERVICE_MODEL), version=event.decision.model_version
+    )
+    shown = waterfalls(event.decision, held)
+    return Explained(
+        report=report_id,
+        event=event.event,
+        model=event.decision.model_version,
+        verdict=event.decision.verdict.value,
+        rule=event.decision.rule,
+        guard=event.decision.guard,
+        person=event.person_id,
+        stands_for=row.person_id,
+        link=shown.link,
+        review=shown.review,
+        margin=event.decision.margin,
+        candidates=shown.waterfalls,
+        recomputed=said,
+    )
 
 
 def difference(stored: MatchDecision, again: MatchDecision) -> str:
@@ -121,77 +123,32 @@ def as_text(told: Explained) -> str:
         + (f", now {told.stands_for}" if told.stands_for != told.person else "")
         + f"; link event {told.event}; model {told.model}; recomputed: {told.recomputed}",
     ]
+    lines.append(f"  links from {_bits(told.link)} bits, asks from {_bits(told.review)}")
     if told.margin is not None:
-        lines.append(f"  {told.margin:+.3f} bits before the second")
+        lines.append(f"  {_bits(told.margin)} bits before the second")
     if not told.candidates:
         lines.append("  nobody shared a key with it")
     for each in told.candidates:
-        stopped = f"  stopped by {each.guard}" if each.guard else ""
-        lines.append(f"\n  person {each.person}{stopped}")
-        lines.append(f"    {'prior':<12} {'':<18} {told.prior:>+9.3f}  {told.prior:>+9.3f}")
+        stopped = f"  stopped by {each.guard}: {each.act}" if each.guard else ""
+        lines.append(f"\n  person {each.person_id}{stopped}")
+        lines.append(f"    {'prior':<12} {'':<18} {_bits(each.start):>9}  {_bits(each.start):>9}")
         lines += [
-            f"    {s.field:<12} {s.level:<18} {s.bits:>+9.3f}  {s.after:>+9.3f}"
+            f"    {s.field:<12} {s.level:<18} {_bits(s.weight):>9}  {_bits(s.running):>9}"
             for s in each.steps
-            if s.level != "missing"
         ]
         lines.append(
-            f"    {'total':<12} {'':<18} {'':>9}  {each.total:>+9.3f}"
+            f"    {'total':<12} {'':<18} {'':>9}  {_bits(each.total):>9}"
             f"   posterior {each.posterior:.6f}"
         )
     return "\n".join(lines) + "\n"
 
 
-def _explained(
-    report_id: UUID, person_id: int, event: RecordEvent, model: Model, said: str
-) -> Explained:
-    decision = event.decision
-    prior = _prior_of(decision, model)
-    return Explained(
-        report=report_id,
-        event=event.event,
-        model=decision.model_version,
-        verdict=decision.verdict.value,
-        rule=decision.rule,
-        guard=decision.guard,
-        person=event.person_id,
-        stands_for=person_id,
-        prior=prior / 1000,
-        margin=None if decision.margin is None else decision.margin / 1000,
-        candidates=tuple(_weighed(each, prior) for each in decision.candidates),
-        recomputed=said,
-    )
+def _model_of(decision: MatchDecision) -> Model | None:
+    try:
+        return load_version(decision.model_version)
+    except PermanentError:
+        return None
 
 
-def _prior_of(decision: MatchDecision, model: Model) -> int:
-    """Return what the decision began from: by its own numbers, else by the model at hand."""
-    for each in decision.candidates:
-        if each.weights:
-            return each.total - sum(each.weights)
-    return -model.prior
-
-
-def _weighed(each: CandidateEvidence, prior: int) -> Weighed:
-    steps = []
-    after = prior
-    for field, (level, weight) in enumerate(zip(each.levels, each.weights, strict=True)):
-        after += weight
-        steps.append(
-            Step(
-                field=FIELDS[field],
-                level=level_name(field, level),
-                bits=weight / 1000,
-                after=after / 1000,
-            )
-        )
-    return Weighed(
-        person=each.person_id,
-        total=each.total / 1000,
-        posterior=posterior_of(each.total),
-        guard=each.guard,
-        steps=tuple(steps),
-    )
-
-
-def event_as_json(told: Any) -> str:
-    """Return anything of this module as a line of JSON."""
-    return msgspec.json.encode(told).decode() + "\n"
+def _bits(thousandths: int) -> str:
+    return f"{thousandths / 1000:+.3f}"

@@ -8,6 +8,8 @@ for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -20,7 +22,7 @@ from litestar.types import ControllerRouterHandler
 from dedup.review import PairVerdict
 from ops.register.access import Gate, HttpRequest, bearer_of
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import translated
+from ops.runtime.postgres import Pool, translated
 from schemas.errors import PermanentError
 
 from . import credentials, desk, seen
@@ -77,13 +79,21 @@ class ReviewDesk:
     """What the routes need.
 
     Args:
-        stewards: The acts.
+        pool: For reading.
         gate: Knows the operator's token.
+        make: Makes the acts; at the first request that needs them, for they bring the matcher's
+            model along, and many a process is never asked.
     """
 
-    def __init__(self, stewards: Stewards, gate: Gate) -> None:
-        self.stewards = stewards
+    def __init__(self, pool: Pool, gate: Gate, make: Callable[[], Stewards]) -> None:
+        self.pool = pool
         self.gate = gate
+        self._make = make
+
+    @cached_property
+    def stewards(self) -> Stewards:
+        """The acts."""
+        return self._make()
 
     async def steward(self, request: HttpRequest) -> tuple[Known, Asker]:
         """Let a steward pass; return who it is, and what the audit names.
@@ -93,7 +103,7 @@ class ReviewDesk:
         """
         given = bearer_of(request)
         with translated():
-            async with self.stewards.pool.acquire() as connection:
+            async with self.pool.acquire() as connection:
                 known = await credentials.known_by(connection, given)
         if known is None:
             raise HTTPException(
@@ -110,8 +120,6 @@ def review_routes(desk_: ReviewDesk) -> list[ControllerRouterHandler]:
 
 
 def _looking(parts: ReviewDesk) -> list[ControllerRouterHandler]:
-    stewards = parts.stewards
-
     @get("/v1/review", summary="What waits for a steward", description=STEWARDS_ONLY)
     async def get_items(
         request: HttpRequest,
@@ -122,7 +130,7 @@ def _looking(parts: ReviewDesk) -> list[ControllerRouterHandler]:
     ) -> list[Item]:
         _, asker = await parts.steward(request)
         with translated():
-            async with stewards.pool.acquire() as connection:
+            async with parts.pool.acquire() as connection:
                 found = await seen.see_list(
                     connection, asker, guard=guard, priority=priority, limit=limit, skip=skip
                 )
@@ -140,9 +148,9 @@ def _looking(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         if show and not known.sees_identity:
             raise HTTPException(status_code=403, detail="this token may not ask for values")
         with translated():
-            async with stewards.pool.acquire() as connection:
+            async with parts.pool.acquire() as connection:
                 shown = await seen.see_item(
-                    connection, stewards, asker, item, with_values=bool(show)
+                    connection, parts.stewards, asker, item, with_values=bool(show)
                 )
         return _counted(shown)
 
@@ -150,24 +158,22 @@ def _looking(parts: ReviewDesk) -> list[ControllerRouterHandler]:
     async def get_history(request: HttpRequest, person: FromPath[int]) -> list[Event]:
         _, asker = await parts.steward(request)
         with translated():
-            async with stewards.pool.acquire() as connection:
-                found = await seen.see_history(connection, stewards, asker, person)
+            async with parts.pool.acquire() as connection:
+                found = await seen.see_history(connection, parts.stewards, asker, person)
         return _counted(found)
 
     @get("/v1/reports/{report:uuid}/decision", summary="Why it is whose", description=STEWARDS_ONLY)
     async def get_decision(request: HttpRequest, report: FromPath[UUID]) -> Explained:
         _, asker = await parts.steward(request)
         with translated():
-            async with stewards.pool.acquire() as connection:
-                told = await seen.see_decision(connection, stewards, asker, report)
+            async with parts.pool.acquire() as connection:
+                told = await seen.see_decision(connection, parts.stewards, asker, report)
         return _counted(told)
 
     return [get_items, get_item, get_history, get_decision]
 
 
 def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
-    stewards = parts.stewards
-
     @post(
         "/v1/review/{item:int}/verdict",
         status_code=200,
@@ -181,24 +187,24 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
         if data.verdict not in _WORDS:
             raise PermanentError("bad_verdict", "say same, different or later")
         with translated():
-            async with stewards.pool.acquire() as connection:
+            async with parts.pool.acquire() as connection:
                 one, other = await desk.pair_of_item(connection, item)
-        return _counted(await stewards.say(one, other, PairVerdict(data.verdict), asker))
+        return _counted(await parts.stewards.say(one, other, PairVerdict(data.verdict), asker))
 
     @post("/v1/persons/merge", status_code=200, summary="Merge", description=STEWARDS_ONLY)
     async def post_merge(request: HttpRequest, data: JSONBody[Pair]) -> Done:
         _, asker = await parts.steward(request)
-        return _counted(await stewards.merge(data.one, data.other, asker))
+        return _counted(await parts.stewards.merge(data.one, data.other, asker))
 
     @post("/v1/persons/unmerge", status_code=200, summary="Unmerge", description=STEWARDS_ONLY)
     async def post_unmerge(request: HttpRequest, data: JSONBody[Pair]) -> Done:
         _, asker = await parts.steward(request)
-        return _counted(await stewards.unmerge(data.one, data.other, asker))
+        return _counted(await parts.stewards.unmerge(data.one, data.other, asker))
 
     @post("/v1/persons/undo", status_code=200, summary="Take back", description=STEWARDS_ONLY)
     async def post_undo(request: HttpRequest, data: JSONBody[Undo]) -> Done:
         _, asker = await parts.steward(request)
-        return _counted(await stewards.undo(data.event, asker))
+        return _counted(await parts.stewards.undo(data.event, asker))
 
     @post(
         "/v1/persons/opposition",
@@ -208,6 +214,7 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
     )
     async def post_opposition(request: HttpRequest, data: JSONBody[Opposition]) -> Done:
         _, asker = await parts.steward(request)
+        stewards = parts.stewards
         act = stewards.oppose if data.opposes else stewards.allow
         return _counted(await act(data.person, asker))
 
@@ -215,7 +222,7 @@ def _acting(parts: ReviewDesk) -> list[ControllerRouterHandler]:
 
 
 def _tokens(parts: ReviewDesk) -> list[ControllerRouterHandler]:
-    pool = parts.stewards.pool
+    pool = parts.pool
 
     def operator(request: HttpRequest) -> Asker:
         found = parts.gate.operator(request)

@@ -8,7 +8,7 @@ person of its own with review items beside it, as in the stream.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,25 +17,16 @@ import msgspec
 from dedup.model import SERVICE_MODEL, load_model
 from dedup.review import Rows, Side, rows_of, sides_of, taken_from
 from ops.runtime.failpoints import hit
-from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
 from . import queries
 from .deciding import Bench, Keeper, Subject, subject_of_alias, subject_of_record
+from .edges import Edge, standing_edges
 from .persons import look, own_rows
 from .script import Act, Script
 from .sources import ReportRow, Sources, report_rows
 
 _VERDICT: Final = {Side.GONE: "link", Side.KEPT: "link", Side.NEITHER: "review"}
-
-
-class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """A merge that stands: who was merged into whom, and what the kept one was known by before."""
-
-    event: int
-    kept: int
-    gone: int
-    before: Rows
 
 
 class Unmerged(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,24 +42,6 @@ class Unmerged(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     unreadable: int
     remaining: bool
-
-
-async def standing_edges(connection: Connection, persons: Collection[int]) -> dict[int, Edge]:
-    """Return gone person -> the merge that stands for it."""
-    rows = await connection.fetch(queries.STANDING_MERGES, sorted(persons))
-    return {
-        row["gone_id"]: Edge(
-            event=row["link_event_id"],
-            kept=row["kept_id"],
-            gone=row["gone_id"],
-            before=Rows(
-                aliases=frozenset(row["kept_aliases"]),
-                ins=frozenset(row["kept_ins"]),
-                keys=frozenset(row["kept_keys"]),
-            ),
-        )
-        for row in rows
-    }
 
 
 async def unmerge(

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ingest.accept import Answer
-from ops.bootstrap import Hub, open_door, worker_of
+from ops.behind_the_door import worker_of
+from ops.bootstrap import Hub, open_door
 from ops.simulate.sample import sample_message
 from schemas.errors import TransientError
 from tests.support.hub import Road, scratch_hub

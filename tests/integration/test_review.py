@@ -62,7 +62,9 @@ async def somebody_elses_card(road: Road) -> tuple[int, int]:
 @asynccontextmanager
 async def served(road: Road) -> AsyncIterator[httpx.AsyncClient]:
     app = Litestar(
-        route_handlers=review_routes(ReviewDesk(stewards(road), Gate(tokens=TOKENS))),
+        route_handlers=review_routes(
+            ReviewDesk(road.hub.pool, Gate(tokens=TOKENS), lambda: stewards(road))
+        ),
         exception_handlers={HubError: hub_problem, HTTPException: http_problem},
         logging_config=None,
     )

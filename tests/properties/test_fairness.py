@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from datetime import date
 from typing import Any
@@ -120,13 +120,14 @@ class Peer:
 @settings(deadline=None)
 @given(
     st.integers(1, 8),
+    st.integers(1, 8),
     st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20), st.booleans()), max_size=30),
 )
 def test_every_message_gets_its_turn_and_a_connections_order_stays(
-    per_turn: int, arrivals: list[tuple[int, int, bool]]
+    per_turn: int, per_lane: int, arrivals: list[tuple[int, int, bool]]
 ) -> None:
     loop, taken = Loop(), list[tuple[Hashable, int, int]]()
-    turns = Turns(loop.call_soon, per_turn)
+    turns = Turns(loop.call_soon, per_turn, per_lane)
     peers = [Peer(number % 3, turns, taken) for number in range(6)]
     sent = 0
     for which, count, is_turn in arrivals:
@@ -136,6 +137,8 @@ def test_every_message_gets_its_turn_and_a_connections_order_stays(
             before = len(taken)
             loop.turn()
             assert len(taken) - before <= per_turn
+            of_lanes = Counter(lane for lane, _, _ in taken[before:])
+            assert max(of_lanes.values(), default=0) <= per_lane
     while loop.soon:
         loop.turn()
     assert sorted(number for _, _, number in taken) == list(range(sent))
@@ -146,12 +149,12 @@ def test_every_message_gets_its_turn_and_a_connections_order_stays(
 
 
 @settings(deadline=None)
-@given(st.integers(1, 8), st.integers(1, 60), st.integers(1, 200))
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 60), st.integers(1, 200))
 def test_one_message_never_waits_for_more_than_a_round(
-    per_turn: int, flooders: int, each: int
+    per_turn: int, per_lane: int, flooders: int, each: int
 ) -> None:
     loop, taken = Loop(), list[tuple[Hashable, int, int]]()
-    turns = Turns(loop.call_soon, per_turn)
+    turns = Turns(loop.call_soon, per_turn, per_lane)
     flood = [Peer("flood", turns, taken) for _ in range(flooders)]
     honest = Peer("honest", turns, taken)
     for peer in flood:
@@ -162,3 +165,24 @@ def test_one_message_never_waits_for_more_than_a_round(
         loop.turn()
     between = [lane for lane, _, _ in taken[already:]]
     assert between.index("honest") <= 1
+
+
+def test_one_that_floods_has_short_turns_and_many_at_once_long_ones() -> None:
+    loop, taken = Loop(), list[tuple[Hashable, int, int]]()
+    turns = Turns(loop.call_soon, 8, 2)
+    flood = Peer("flood", turns, taken)
+    flood.come(list(range(20)))
+    assert len(taken) == 2
+    loop.turn()
+    assert len(taken) == 4
+    for number in range(20):
+        Peer(number, turns, taken).come([0])
+    sizes = []
+    for _ in range(3):
+        before = len(taken)
+        loop.turn()
+        lanes = [lane for lane, _, _ in taken[before:]]
+        assert lanes.count("flood") <= 2
+        sizes.append(len(lanes))
+    assert sizes == [8, 8, 7]  # the others are done: the third is short again
+    assert {lane for lane, _, _ in taken} == {"flood", *range(20)}

@@ -12,7 +12,8 @@ import msgspec
 
 from ingest.accept import inbox_key
 from ops.account import Account, take_account
-from ops.bootstrap import Hub, dispatcher_of, reader_of
+from ops.behind_the_door import dispatcher_of
+from ops.bootstrap import Hub, reader_of
 from ops.dispatch import Dispatcher
 from ops.runtime.clock import SystemClock
 from ops.runtime.ids import new_message_id

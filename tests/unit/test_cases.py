@@ -308,6 +308,8 @@ def test_moments() -> None:
     assert moment_of("2026-11-20") == datetime(2026, 11, 20, tzinfo=UTC)
     assert moment_of("2026-11") is None
     assert moment_of("") is None
+    assert moment_of("9999-12-31T23:59:59-12:00") is None, "beyond what a clock can say"
+    assert moment_of("0001-01-01T00:00:00+14:00") is None
 
 
 @pytest.mark.parametrize(

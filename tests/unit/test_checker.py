@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from ingest.bounds import MAX_FINDINGS
 from ingest.catalogue import RULES
-from ingest.checker import _patterns, check_structure, prepare_versions, structure_name
+from ingest.checker import (
+    _patterns,
+    _standard_writing,
+    check_structure,
+    prepare_versions,
+    structure_name,
+)
 from ingest.er7 import Message, Segment, read
 from ingest.hl7_tables import VERSIONS, tables_of
 from ingest.leaves import form_is_right
@@ -157,6 +163,21 @@ def test_other_separators_are_the_same_in_any_letters(component: str, code: str)
     for obx, expected in ((right, told(PID, OBR, right)), (wrong, told(PID, OBR, wrong))):
         lines = [line.replace("^", component) for line in (PID, OBR, obx)]
         assert told(*lines, msh=MSH.replace("^", component)) == expected
+
+
+@given(
+    st.permutations("|^~&@!\u02dc\u00e9"),
+    st.text("|^~&@!\u02dc\u00e9a\u2713\x00", max_size=30),
+)
+def test_the_standard_writing_is_one_letter_for_another(letters: list[str], line: str) -> None:
+    field, component, repetition, subcomponent = letters[:4]
+    writing = _standard_writing(
+        Separators(
+            field=field, component=component, repetition=repetition, subcomponent=subcomponent
+        )
+    )
+    if writing is not None:
+        assert writing.of(line) == line.translate(writing.letters)
 
 
 @pytest.mark.parametrize("version", ["", "2.1", "2.2", "2.8", "2.9", "x", "../2.5"])

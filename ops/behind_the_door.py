@@ -1,0 +1,154 @@
+"""What comes behind the doors, put together: dispatch, the stewards, the relays.
+
+Apart from ops/bootstrap.py, because a door loads nothing of this: there is one for each core.
+"""
+
+from __future__ import annotations
+
+from dedup.case_store import CaseStore
+from dedup.key_function import KeyFunction
+from dedup.persons import Bounds
+from dedup.queue import ReviewBudget
+from dedup.resolver import Resolver
+from dedup.store import DedupStore
+from ingest.labs import PostgresLabStore
+from ops.bootstrap import Hub, kafka_settings, reader_of
+from ops.casework import Casework
+from ops.companions import Companions
+from ops.dispatch import Dispatcher, DispatchSecrets
+from ops.prepare import Preparer
+from ops.publishing import Publisher
+from ops.register.tally import Tally
+from ops.runtime.kafka import TransactionalPublisher
+from ops.runtime.settings import Settings
+from ops.runtime.worker import Worker, WorkerSettings
+from ops.stewards.acts import Stewards
+from ops.stewards.reemitting import Reemitter
+from ops.stewards.script import Script
+from ops.stewards.sources import Sources
+from routing.relay import Relay
+from routing.router import Router, load_own_rules
+from schemas.topics import STREAMS, Stream, topic_of
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return how much is looked at to find a person."""
+    return Bounds(
+        key_persons=settings.identity_key_persons,
+        aliases=settings.identity_aliases,
+        narrowed_persons=settings.identity_narrowed_persons,
+        hot_keys=settings.identity_hot_keys,
+    )
+
+
+def dispatcher_of(hub: Hub) -> Dispatcher:
+    """Return what handles a batch."""
+    vault = hub.vault
+    settings = hub.settings
+    keys = KeyFunction(hub.realm, vault.secret("person"))
+    budget = ReviewBudget(settings.review_share, settings.review_burst)
+    store = DedupStore(vault, bounds_of(settings), budget)
+    preparer = Preparer(vault, keys)
+    labs = PostgresLabStore(hub.pool)
+    cases = CaseStore(settings.dispatch_case_reports)
+    secret = vault.secret("report")
+    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
+    casework = Casework(cases, store, companions, secret=secret)
+    publisher = Publisher(
+        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        vault=vault,
+        body_secret=vault.secret("body"),
+        realm=hub.realm,
+        cases=cases,
+    )
+    return Dispatcher(
+        pool=hub.pool,
+        log=hub.log,
+        preparer=preparer,
+        store=store,
+        resolver=Resolver(store, keys),
+        publisher=publisher,
+        casework=casework,
+        clock=hub.clock,
+        secrets=DispatchSecrets(report=secret),
+        max_keys=hub.settings.dispatch_batch_keys,
+        keep_raw=hub.is_cluster,
+        labs=labs,
+        tally=Tally(vault, vault.secret("unmapped")),
+        stewards=stewards_of(hub, store, preparer, publisher, casework),
+    )
+
+
+def stewards_of(
+    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
+) -> Stewards:
+    """Return what changes identities, on the same parts as dispatch."""
+    settings = hub.settings
+    sources = Sources(
+        preparer,
+        PostgresLabStore(hub.pool),
+        report_secret=hub.vault.secret("report"),
+        from_copy=hub.is_cluster,
+    )
+    reemitter = Reemitter(
+        store,
+        sources,
+        publisher,
+        casework,
+        page=settings.steward_page,
+        most=settings.steward_reports,
+    )
+    script = Script(
+        pool=hub.pool,
+        store=store,
+        reemitter=reemitter,
+        publisher=publisher,
+        clock=hub.clock,
+        most_persons=settings.steward_persons,
+    )
+    return Stewards(
+        script,
+        sources,
+        four_eyes=settings.review_four_eyes,
+        most=settings.steward_reports,
+    )
+
+
+def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
+    """Return the dispatch worker."""
+    settings = hub.settings
+    return Worker(
+        hub.pool,
+        hub.log,
+        dispatcher or dispatcher_of(hub),
+        partitions=hub.instance.partitions,
+        settings=WorkerSettings(
+            linger_seconds=settings.dispatch_linger_seconds,
+            batch_messages=settings.dispatch_batch_messages,
+        ),
+    )
+
+
+def relays_of(hub: Hub) -> list[Relay]:
+    """Return one relay a stream; none on the embedded engine."""
+    if not hub.is_cluster:
+        return []
+    return [_relay(hub, stream) for stream in STREAMS]
+
+
+def _relay(hub: Hub, stream: Stream) -> Relay:
+    settings = hub.settings
+    prefix = settings.kafka_topic_prefix
+    publisher = TransactionalPublisher(
+        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+    )
+    return Relay(
+        reader_of(hub),
+        publisher,
+        stream=stream,
+        topic=topic_of(stream, prefix),
+        partitions=hub.instance.partitions,
+        max_events=settings.relay_batch_events,
+        max_bytes=settings.relay_batch_bytes,
+        poll_seconds=settings.relay_poll_seconds,
+    )
