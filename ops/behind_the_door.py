@@ -14,7 +14,6 @@ from dedup.store import DedupStore
 from ingest.labs import PostgresLabStore
 from ops.bootstrap import Hub, kafka_settings, reader_of
 from ops.casework import Casework
-from ops.companions import Companions
 from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
@@ -22,10 +21,10 @@ from ops.register.tally import Tally
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
+from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
-from ops.stewards.sources import Sources
 from routing.relay import Relay
 from routing.router import Router, load_own_rules
 from schemas.topics import STREAMS, Stream, topic_of
@@ -52,8 +51,8 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
-    companions = Companions(vault, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, companions, secret=secret)
+    sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
+    casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
         router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
         vault=vault,
@@ -75,21 +74,15 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
         keep_raw=hub.is_cluster,
         labs=labs,
         tally=Tally(vault, vault.secret("unmapped")),
-        stewards=stewards_of(hub, store, preparer, publisher, casework),
+        stewards=stewards_of(hub, store, sources, publisher, casework),
     )
 
 
 def stewards_of(
-    hub: Hub, store: DedupStore, preparer: Preparer, publisher: Publisher, casework: Casework
+    hub: Hub, store: DedupStore, sources: Sources, publisher: Publisher, casework: Casework
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
-    sources = Sources(
-        preparer,
-        PostgresLabStore(hub.pool),
-        report_secret=hub.vault.secret("report"),
-        from_copy=hub.is_cluster,
-    )
     reemitter = Reemitter(
         store,
         sources,

@@ -26,12 +26,12 @@ from dedup.cases import (
     rearrange,
 )
 from dedup.store import DedupStore
-from ops.companions import Companion, CompanionReader
 from ops.placing import Placed
 from ops.publishing import Due
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
+from ops.sources import Sources, Told
 from routing.case import PersonView
 from routing.findings import SPEAKING, ConditionFinding, findings_of
 from routing.places import day_of, sampled_at
@@ -70,7 +70,7 @@ class Casework:
     Args:
         store: The table of cases.
         persons: Locks persons.
-        companions: Reads reports back.
+        sources: Reads reports back.
         secret: Keys the digests of numbers.
     """
 
@@ -78,13 +78,13 @@ class Casework:
         self,
         store: CaseStore,
         persons: DedupStore,
-        companions: CompanionReader,
+        sources: Sources,
         *,
         secret: bytes,
     ) -> None:
         self._store = store
         self._persons = persons
-        self._companions = companions
+        self._sources = sources
         self._secret = secret
 
     async def settle(self, connection: Connection, due: Sequence[Due], at: datetime) -> Worked:
@@ -150,7 +150,7 @@ class Casework:
             and row.is_alive
             and row.standing != change.before[row.key].standing
         }
-        read = await self._companions.read(connection, moved) if moved else {}
+        read = await self._sources.read_reports(connection, moved) if moved else {}
         behind = [
             _due(each, moved[i].person_id, versions, standings[i]) for i, each in read.items()
         ]
@@ -230,19 +230,19 @@ def _unanswered(analysis: Analysis, observation: Observation) -> int:
 
 
 def _due(
-    companion: Companion,
+    told: Told,
     person_id: int,
     versions: Mapping[int, int],
     standings: Mapping[str, Standing],
 ) -> Due:
     return Due(
-        source=companion.source,
-        message=companion.message,
+        source=told.source,
+        message=told.message,
         person=PersonView(person_id=person_id, person_version=versions.get(person_id, 0)),
         placed=Placed(
-            report=companion.report,
-            report_id=companion.report_id,
-            version_number=companion.version,
+            report=told.report,
+            report_id=told.row.report_id,
+            version_number=told.row.version,
             version=None,
             routes=True,
             is_new=False,

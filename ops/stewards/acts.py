@@ -15,6 +15,7 @@ from dedup.review import Action, PairVerdict, action_of, pair_of
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
+from ops.sources import Sources
 from schemas.errors import PermanentError
 
 from . import queries
@@ -22,7 +23,6 @@ from .done import Done, done_of
 from .merging import join, merge
 from .opposing import allow, oppose, undo_opposition
 from .script import Act, Asker, Script
-from .sources import Sources
 from .unmerging import unmerge
 from .verdicts import is_second, note, propose, put_back, undo_verdict
 

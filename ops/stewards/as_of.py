@@ -22,10 +22,10 @@ from dedup.model import Model
 from dedup.narrowing import Ways
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
+from ops.sources import Sources
 from schemas.decision import MatchDecision
 
 from .deciding import numbers_of
-from .sources import Sources
 
 # The same look-up as the stream's, without its locks.
 UNDER: Final = """

@@ -14,10 +14,9 @@ from dedup.model import SERVICE_MODEL, load_model
 from dedup.review import Came, Pointers, Rows, Side
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
+from ops.sources import ReportRow, Sources, Told
 from schemas.decision import Verdict
 from schemas.patient import Traits
-
-from .sources import ReportRow, Sources, Told
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,11 @@ from dedup.explain import explain as waterfalls
 from dedup.model import SERVICE_MODEL, Model, load_model, load_version
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
+from ops.sources import Sources, report_rows
 from schemas.decision import MatchDecision
 from schemas.errors import PermanentError
 
 from .as_of import RECORD_EVENT, known_then, read_event
-from .sources import Sources, report_rows
 
 # The version that stands, and whose it was decided to be then.
 REPORT: Final = """

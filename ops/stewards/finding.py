@@ -19,10 +19,10 @@ from dedup.queue import POSSIBLE_DUPLICATE, ItemKind, Priority, items_of
 from dedup.store import DedupStore
 from ops.runtime.clock import Clock
 from ops.runtime.postgres import Connection, Pool, translated
+from ops.sources import Sources
 from schemas.decision import MatchDecision, Verdict
 
 from .as_of import UNDER
-from .sources import Sources
 
 _PAGE: Final = 50
 

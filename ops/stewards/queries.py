@@ -240,23 +240,6 @@ SELECT r.report_id, r.report_key, r.person_id, r.version, r.content_digest, r.pa
 FROM report r WHERE r.person_id = ANY ($1::bigint[]) AND r.report_id > $2
 ORDER BY r.report_id LIMIT $3
 """
-REPORTS_OF: Final = """
-SELECT r.report_id, r.report_key, r.person_id, r.version, r.content_digest, r.partition, r."offset",
-       r.position
-FROM report r WHERE r.report_id = ANY ($1::uuid[]) ORDER BY r.report_id
-"""
-READ_INTAKE: Final = """
-SELECT i.partition, i."offset", i.message_id, i.lab_id, i.kind, i.received_at, i.inbox_key,
-       i.control_key, i.payload
-FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
-JOIN intake i ON i.partition = asked.p AND i."offset" = asked.o
-"""
-READ_MESSAGES: Final = """
-SELECT m.partition, m."offset", m.message_id, m.lab_id, m.kind, m.received_at, m.inbox_key,
-       m.control_key, m.payload
-FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
-JOIN message m ON m.partition = asked.p AND m."offset" = asked.o
-"""
 MESSAGE_IDS: Final = """
 SELECT o.partition, o."offset", o.message_id
 FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)

@@ -22,13 +22,13 @@ from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
 from ops.runtime.failpoints import hit
 from ops.runtime.postgres import Connection
+from ops.sources import ReportRow, Sources, Told, report_rows
 from routing.case import PersonView
 from routing.emitted import PendingEvent
 from schemas.topics import Stream
 
 from . import queries
 from .persons import Held
-from .sources import ReportRow, Sources, Told, report_rows
 
 NOTHING_YET: Final = UUID(int=0)
 

@@ -17,6 +17,7 @@ import msgspec
 from dedup.model import SERVICE_MODEL, load_model
 from dedup.review import Rows, Side, rows_of, sides_of, taken_from
 from ops.runtime.failpoints import hit
+from ops.sources import REPORTS_OF, ReportRow, Sources, report_rows
 from schemas.errors import PermanentError
 
 from . import queries
@@ -24,7 +25,6 @@ from .deciding import Bench, Keeper, Subject, subject_of_alias, subject_of_recor
 from .edges import Edge, standing_edges
 from .persons import look, own_rows
 from .script import Act, Script
-from .sources import ReportRow, Sources, report_rows
 
 _VERDICT: Final = {Side.GONE: "link", Side.KEPT: "link", Side.NEITHER: "review"}
 
@@ -170,7 +170,7 @@ class _Parting:
             )
         rows = {
             row.report_id: row
-            for row in report_rows(await connection.fetch(queries.REPORTS_OF, sorted(since)))
+            for row in report_rows(await connection.fetch(REPORTS_OF, sorted(since)))
         }
         return back, [(rows[each], of_gone) for each, of_gone in since.items()]
 

@@ -16,10 +16,10 @@ import msgspec
 from dedup.model import Model
 from dedup.store import DedupStore
 from ops.runtime.postgres import Connection
+from ops.sources import Sources
 from schemas.decision import MatchDecision, Verdict
 
 from .as_of import EVENTS_SINCE, RecordEvent, known_then, last_before, read_event
-from .sources import Sources
 
 _PAGE: Final = 200
 

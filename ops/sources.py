@@ -7,9 +7,9 @@ is then moved without its content (`Unreadable` reports).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -25,9 +25,28 @@ from schemas.envelope import RecordKind, StoredRecord
 from schemas.patient import Phi, Traits
 from schemas.report import LabReport, MappedMessage
 
-from . import queries
-
 Place = tuple[int, int]
+
+REPORTS_OF: Final = """
+SELECT r.report_id, r.report_key, r.person_id, r.version, r.content_digest, r.partition, r."offset",
+       r.position
+FROM report r WHERE r.report_id = ANY ($1::uuid[]) ORDER BY r.report_id
+"""
+# From the log's own table (embedded), or from our copy (cluster).
+READ_INTAKE: Final = """
+SELECT i.partition, i."offset", i.message_id, i.lab_id, i.kind, i.received_at, i.inbox_key,
+       i.control_key, i.payload
+FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
+JOIN intake i ON i.partition = asked.p AND i."offset" = asked.o
+"""
+READ_MESSAGES: Final = """
+SELECT m.partition, m."offset", m.message_id, m.lab_id, m.kind, m.received_at, m.inbox_key,
+       m.control_key, m.payload
+FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
+JOIN message m ON m.partition = asked.p AND m."offset" = asked.o
+"""
+_AT_ONCE: Final = 200
+"""Payloads that are open at a time."""
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +98,18 @@ class Sources:
         self._preparer = preparer
         self._labs = labs
         self._secret = report_secret
-        self._records = queries.READ_MESSAGES if from_copy else queries.READ_INTAKE
+        self._records = READ_MESSAGES if from_copy else READ_INTAKE
+
+    async def read_reports(
+        self, connection: Connection, report_ids: Collection[UUID]
+    ) -> dict[UUID, Told]:
+        """Return what can still be read of these reports, by report id."""
+        asked = sorted(report_ids)
+        found: dict[UUID, Told] = {}
+        for begin in range(0, len(asked), _AT_ONCE):
+            rows = await connection.fetch(REPORTS_OF, asked[begin : begin + _AT_ONCE])
+            found |= await self.read(connection, report_rows(rows))
+        return found
 
     async def read(self, connection: Connection, rows: Sequence[ReportRow]) -> dict[UUID, Told]:
         """Return what can still be read, by report id."""
