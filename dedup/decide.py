@@ -10,52 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Final
-from uuid import UUID
 
-from schemas.decision import CandidateEvidence, MatchDecision, Verdict
+from schemas.decision import MatchDecision, Verdict
 
-from .compare import Levels, compare
+from .compare import Levels
 from .guards import (
-    HOMONYM,
     SAME_INS_OTHER_TRAITS,
     SETTLED_DIFFERENT,
     SEVERAL_OF_SAME_TRAITS,
     act_of,
-    card_fits,
-    shares_evidence,
-    stopped_by_ins,
-    stopped_by_traits,
 )
 from .identity import Candidate, PersonKeys
-from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, MISSING, SEX
+from .levels import BIRTH_PLACE, DATE, EXACT, FAMILY, GIVEN, SEX
 from .model import Model
-from .score import Weights, total_of, weigh
-
-EVIDENCE_KEPT: Final = 8
-"""Candidates that a decision remembers, best first."""
-MAX_ALIASES: Final = 50
-"""Identities of one person that are compared; the resolver loads the newest."""
+from .weighed import Weighed, evidence_of, weighed_of
 
 Verdicts = Mapping[tuple[int, int], str]
 """What stewards said of pairs of persons, the lower number first: same, different, later."""
 NO_VERDICTS: Final[Verdicts] = {}
-
-_NOTHING: Final = -(10**9)
-
-
-class Weighed:
-    """A candidate with what its likest identity says."""
-
-    def __init__(self, candidate: Candidate) -> None:
-        self.candidate = candidate
-        self.person_id: int = candidate.person_id
-        self.alias: UUID | None = None
-        self.levels: Levels = ()
-        self.weights: Weights = ()
-        self.total: int = _NOTHING
-        self.guard: str = ""
-        self.card_fits: bool = False
-        self.rank: tuple[int, int] = (0, 0)
 
 
 def decide(
@@ -82,7 +54,7 @@ def decide(
             guard=keys.isolation,
         )
     weighed = [
-        _weigh(keys, candidate, model)
+        weighed_of(keys, candidate, model)
         for candidate in candidates
         if not candidate.isolated and not candidate.quarantine
     ]
@@ -97,47 +69,6 @@ def decide(
 
 def _rank(one: Weighed) -> tuple[int, int]:
     return one.rank
-
-
-def _weigh(keys: PersonKeys, candidate: Candidate, model: Model) -> Weighed:
-    """Compare a record with a person's identities and keep the likest that no guard stops."""
-    found = Weighed(candidate)
-    by_ins = stopped_by_ins(keys, candidate)
-    identity = keys.identity
-    aliases = candidate.aliases
-    readable = 0
-    best_rank: tuple[int, int, int] | None = None
-    for digest in _compared(aliases):
-        alias = aliases[digest]
-        if alias is None:
-            continue
-        readable += 1
-        levels = compare(identity, alias)
-        if not found.card_fits and card_fits(levels):
-            # A newborn without a given name, and the twin, both carry a parent's card.
-            found.card_fits = levels[GIVEN] != MISSING or not keys.is_misfit
-        weights = weigh(levels, identity, alias, model)
-        total = total_of(weights, model)
-        guard = by_ins or stopped_by_traits(levels, identity, alias, model)
-        if guard == HOMONYM and shares_evidence(keys, candidate):
-            guard = ""
-        rank = (0 if guard else 1, total, digest.int)
-        if best_rank is None or rank > best_rank:
-            best_rank = rank
-            found.alias, found.levels, found.weights = digest, levels, weights
-            found.total, found.guard = total, guard
-    if readable == 0 or (keys.alias_digest in aliases and (identity.given or not keys.is_misfit)):
-        found.card_fits = True
-    if best_rank is None:
-        found.guard = by_ins
-    found.rank = (-found.total, found.person_id)
-    return found
-
-
-def _compared(aliases: Mapping[UUID, object]) -> Iterable[UUID]:
-    if len(aliases) <= MAX_ALIASES:
-        return aliases
-    return list(aliases)[:MAX_ALIASES]
 
 
 def _settle(keys: PersonKeys, weighed: list[Weighed], verdicts: Verdicts) -> None:
@@ -185,7 +116,7 @@ def _same_ins(
         rule="same_ins" if is_held else "declared_history",
         model_version=model.version,
         guard="possible_duplicate" if other is not None else "",
-        candidates=_evidence(weighed, holder),
+        candidates=evidence_of(weighed, holder),
         possible_duplicate=other.person_id if other is not None else None,
     )
 
@@ -254,7 +185,7 @@ def _by_traits(case: _Case) -> MatchDecision:
         rule="strict_traits" if _is_strict(best.levels) else "score",
         model_version=model.version,
         guard=guard,
-        candidates=_evidence(case.weighed, best),
+        candidates=evidence_of(case.weighed, best),
         contradicts=contradicts,
         possible_duplicate=duplicate,
         margin=margin,
@@ -309,7 +240,7 @@ def _not_linked(case: _Case) -> MatchDecision:
         rule="new",
         model_version=model.version,
         guard=SAME_INS_OTHER_TRAITS if case.is_contested else stopped,
-        candidates=_evidence(case.weighed, None),
+        candidates=evidence_of(case.weighed, None),
     )
 
 
@@ -327,25 +258,8 @@ def _review(
         rule="new",
         model_version=case.model.version,
         guard=SAME_INS_OTHER_TRAITS if case.is_contested else guard,
-        candidates=_evidence(case.weighed, like),
+        candidates=evidence_of(case.weighed, like),
         contradicts=like.person_id,
         possible_duplicate=second.person_id if second is not None else None,
         margin=margin,
     )
-
-
-def _evidence(weighed: list[Weighed], first: Weighed | None) -> tuple[CandidateEvidence, ...]:
-    """Return what was found of the likest, of the one that the verdict is about in any case."""
-    kept = weighed[:EVIDENCE_KEPT]
-    if first is not None and first not in kept:
-        kept = [*kept[: EVIDENCE_KEPT - 1], first]
-    return tuple(
-        [
-            CandidateEvidence(w.person_id, w.alias, w.levels, w.weights, _shown(w.total), w.guard)
-            for w in kept
-        ]
-    )
-
-
-def _shown(total: int) -> int:
-    return 0 if total == _NOTHING else total

@@ -54,6 +54,7 @@ MODULES: Final = {
         "compare",
         "score",
         "guards",
+        "weighed",
         "decide",
     ),
 }

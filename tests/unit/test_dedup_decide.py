@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dedup.decide import EVIDENCE_KEPT, MAX_ALIASES
+from dedup.weighed import EVIDENCE_KEPT, MAX_ALIASES
 from schemas.decision import MatchDecision, Realm, Verdict
 from schemas.patient import Ins
 from tests.support.identities import FR, GENERIC, decided, named, person, somebody
