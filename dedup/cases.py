@@ -28,6 +28,7 @@ DEAD: Final = -1
 """Precedence of a report that says nothing (any more): taken back, or not answered yet."""
 _SHORTEST_NUMBER: Final = 3
 _CASE: Final = b"case-id-v1"
+_TIE: Final = b"case-tie"
 _NUMBER: Final = b"case-number-v1"
 
 Key = tuple[int, str, UUID]
@@ -61,7 +62,7 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     sampled_at: datetime | None
     numbers: Numbers
     tie: int
-    """Of the report's key: decides between equals, whatever came first."""
+    """Decides between equals, whatever came first (`tie_of`)."""
     first_at: datetime
     standing: Standing | None = None
 
@@ -302,6 +303,13 @@ def _weight(row: CaseReport) -> tuple[int, datetime, int, int]:
     """Order by which one report of a case counts: what was found, then what was sampled first."""
     sampled = row.sampled_at or datetime.max.replace(tzinfo=UTC)
     return row.precedence, sampled, row.tie, row.report_id.int
+
+
+def tie_of(report: LabReport, report_key: UUID) -> int:
+    """Return what decides between equals: the same analysis everywhere, then the report's key."""
+    codes = "\x1f".join([report.code.code, *sorted(o.code.code for o in report.observations)])
+    first = blake2b(codes.encode("utf-8", "surrogatepass"), digest_size=4, person=_TIE).digest()
+    return int.from_bytes(first + report_key.bytes[:4], "big", signed=True)
 
 
 def _case_id(row: CaseReport) -> UUID:

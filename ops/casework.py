@@ -24,6 +24,7 @@ from dedup.cases import (
     moment_of,
     numbers_of,
     rearrange,
+    tie_of,
 )
 from dedup.store import DedupStore
 from ops.placing import Placed
@@ -178,7 +179,7 @@ class Casework:
                 sampled_on=day_of(moment),
                 sampled_at=moment_of(moment),
                 numbers=numbers,
-                tie=int.from_bytes(placed.report_key.bytes[:8], "big", signed=True),
+                tie=tie_of(report, placed.report_key),
                 first_at=at,
             )
         return said

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -43,14 +44,18 @@ class Told(msgspec.Struct, frozen=True):
     day: int
     tube: str
 
-    def versions(self, name: str) -> list[LabReport]:
-        """Return its versions, under an order number of their own."""
+    def versions(self, name: str, minute: int) -> list[LabReport]:
+        """Return its versions, under an order number of their own.
+
+        Each is sampled at a minute of its own: between equals the order number decides, and the
+        two persons' numbers differ.
+        """
         return [
             report(
                 code=self.code,
                 status=ResultStatus(letter),
                 filler_order_number=name,
-                collected_at=f"2026-11-2{self.day}T0{self.lab}:00:00+01:00",
+                collected_at=f"2026-11-2{self.day}T0{self.lab}:{minute:02d}:00+01:00",
                 specimen=Specimen(identifier=self.tube) if self.tube else None,
                 notes=("Deuxième intention",) if self.is_second else (),
                 observations=(
@@ -92,8 +97,10 @@ def test_any_order_gives_the_same_cases_and_streams(database: Database, tmp_path
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate],
         )
-        @given(SCENES, st.randoms(use_true_random=False))
-        def check(scene: Sequence[Told], rng: Any) -> None:
+        @given(SCENES, st.integers(0, 2**32 - 1))
+        def check(scene: Sequence[Told], seed: int) -> None:
+            # Of a seed: drawn in the middle, an example may end with a message not yet handled.
+            rng = Random(seed)
             ends = [
                 runner.run(ended(road, f"{next(people):04d}", scene, rng, batches=batches))
                 for batches in (False, True)
@@ -107,14 +114,14 @@ def test_any_order_gives_the_same_cases_and_streams(database: Database, tmp_path
 
 
 async def ended(
-    road: Road, name: str, scene: Sequence[Told], rng: Any, *, batches: bool
+    road: Road, name: str, scene: Sequence[Told], rng: Random, *, batches: bool
 ) -> Counter[tuple[str, ...]]:
     """Tell a scene about somebody new in an order of its own; return what the streams hold."""
     about = somebody(name)
     letters = [
         (told.lab, version)
         for number, told in enumerate(scene)
-        for version in told.versions(f"ORDER-{name}-{number}")
+        for version in told.versions(f"ORDER-{name}-{number}", number)
     ]
     letters += [each for each in letters if rng.random() < 0.3]
     rng.shuffle(letters)

@@ -21,6 +21,7 @@ from dedup.cases import (
     numbers_of,
     rearrange,
     regroup,
+    tie_of,
 )
 from schemas.decision import Line, Standing
 from schemas.report import Coded, LabReport, Specimen
@@ -326,3 +327,15 @@ def test_most_reports_belong_to_no_case(of: LabReport, *, tracked: bool) -> None
 
 def test_a_standing_is_small() -> None:
     assert len(msgspec.msgpack.encode(Standing(UUID(int=1), Line.FIRST))) < 60
+
+
+def test_between_equals_the_same_analysis_counts_everywhere() -> None:
+    """Whatever key a hub gives its reports: two hubs told the same say the same."""
+    keys = [UUID(int=n << 64) for n in (3, 5_000_000_000, 2**63)]
+    a, b = (
+        report(code=Coded(code=c, system="LN"), observations=(observation(code=Coded(code=c)),))
+        for c in ("92142-9", "92141-1")
+    )
+    told = {tie_of(a, one) < tie_of(b, other) for one in keys for other in keys}
+    assert len(told) == 1
+    assert tie_of(a, keys[0]) != tie_of(a, keys[2])
