@@ -496,11 +496,10 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
-cli_identity.add_to(main, json_option, _run)
+_identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
-# After whoever else makes the group `identity`: it adds itself to the group that is there.
-cli_identity_stewards.add_to(main, data_dir_option, json_option, _run)
-cli_identity_keys.add_to(main, data_dir_option, json_option, _run)
+cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
+cli_identity_keys.add_to(_identity, data_dir_option, json_option, _run)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,15 @@ def add_to(
     main: click.Group,
     json_option: Callable[..., Any],
     run: Callable[[Coroutine[Any, Any, int | None]], None],
-) -> None:
-    """Add the group `identity` to the whole; further commands add themselves to the group."""
+) -> click.Group:
+    """Add the group `identity` to the whole; return it, for those who have further commands."""
 
     @main.group()
     def identity() -> None:
         """Look at the matcher: measure it on a file, explain a decision, try a model."""
 
     _add_evaluate(identity, json_option, run)
+    return identity
 
 
 def _add_evaluate(

@@ -9,27 +9,19 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of, audited
+from ops.cli_labs import Option, audited
+from ops.cli_review import Run, asker_of
 
 
-def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
-    """Add the commands to the group `identity`, made here where nobody has made it.
+def add_to(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
+    """Add the commands to the group `identity`.
 
     Args:
-        main: The group of all commands.
+        group: The group `identity`.
         data_dir: The option that names the instance.
         as_json: The option that asks for JSON.
         run: Runs work, and exits with the code it gives.
     """
-    group = main.commands.get("identity")
-    if not isinstance(group, click.Group):
-
-        @main.group()
-        def identity() -> None:
-            """Look at the matcher: explain a decision, try a model, join and part persons."""
-
-        group = identity
 
     def common(command: Any) -> Any:
         return audited(data_dir(as_json(command)))

@@ -23,7 +23,7 @@ class Option(Protocol):
         ...
 
 
-def _audited(command: Command) -> Command:
+def audited(command: Command) -> Command:
     """Take who asks and why."""
     command = click.option(
         "--reason", default="", help="Why; kept in the audit trail. No personal data."
@@ -62,7 +62,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """Laboratories: who may send, how each proves it, its state, limits and local codes."""
 
     def common(command: Command) -> Command:
-        return _audited(data_dir(as_json(command)))
+        return audited(data_dir(as_json(command)))
 
     add_register_to(labs, common, _asker, _run)
 
@@ -88,7 +88,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @labs.command()
     @click.argument("lab")
     @click.argument("state", metavar="STATE")
-    @_audited
+    @audited
     @data_dir
     @as_json
     def state(
@@ -132,7 +132,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     )
     @click.option("--system", default="", help="Coding system of CODE (SCT, LN, ...).")
     @click.option("--text", default="", help="Display text of CODE.")
-    @_audited
+    @audited
     @data_dir
     @click.pass_obj
     def add(
@@ -153,7 +153,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @click.argument("kind", type=click.Choice(["result", "test"]))
     @click.argument("local")
     @click.option("--local-system", default="", help="As it was given to `add`.")
-    @_audited
+    @audited
     @data_dir
     @click.pass_obj
     def remove(
@@ -169,7 +169,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @click.option("--replace", is_flag=True, help="Take away every row that FILE does not name.")
     @click.option("--dry-run", is_flag=True, help="Check and report; write nothing.")
-    @_audited
+    @audited
     @data_dir
     @as_json
     @click.pass_obj

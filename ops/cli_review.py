@@ -8,19 +8,9 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_labs import Option, audited
 
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
-
-
-def audited(command: Any) -> Any:
-    """Take who asks and why."""
-    command = click.option(
-        "--reason", default="", help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
 
 
 def asker_of(actor: str | None, reason: str) -> Any:
