@@ -12,6 +12,7 @@ import msgspec
 
 from dedup.case_store import CaseStore
 from ops.placing import Placed
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
@@ -44,6 +45,8 @@ class Due(Phi, frozen=True, kw_only=True):
     """What the report says, where somebody has found it already."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts about the report that a person has let go, by stream and reason."""
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,7 @@ class Publisher:
     """Routes a batch's reports and writes the difference against what the streams hold.
 
     Args:
-        router: Rules and projections.
+        rules: The rules in effect, and the projections.
         vault: Seals the bodies of events.
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
@@ -81,13 +84,13 @@ class Publisher:
     def __init__(
         self,
         *,
-        router: Router,
+        rules: RulesInEffect,
         vault: Vault,
         body_secret: bytes,
         realm: Realm,
         cases: CaseStore,
     ) -> None:
-        self._router = router
+        self._rules = rules
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
@@ -97,13 +100,19 @@ class Publisher:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
+        router = await self._rules.at(connection, at)
         due = await self._standing(connection, due)
+        laboratories: Mapping[int, str] = {}
+        if router.sight.laboratories:
+            ids = {each.source.lab_id for each in due}
+            laboratories = await self._rules.laboratories(connection, ids)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
         holds: dict[tuple[UUID, Stream], str] = {}
         wanted: list[Wanted] = []
         with pure_step():
             for one in due:
-                wanted += self._wanted(one, holds)
+                case = _case(one, self._realm, laboratories.get(one.source.lab_id, ""))
+                wanted += _wanted(router, one, case, holds)
             changes = emitted.diff(held, wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         await emitted.write_holds(
@@ -165,39 +174,41 @@ class Publisher:
             for d in due
         ]
 
-    def _wanted(self, due: Due, holds: dict[tuple[UUID, Stream], str]) -> list[Wanted]:
-        """Say for each stream what it should hold of this report; note what waits."""
-        case = _case(due, self._realm)
-        decision = self._router.route(case)
-        reason = due.reason or reason_of(case)
-        found = []
-        for stream in due.streams:
-            is_due = stream in decision.due
-            if stream in decision.holds or not due.placed.is_new:
-                holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
-            found.append(
-                Wanted(
-                    report_id=due.placed.report_id,
-                    stream=stream,
-                    partition=due.source.partition,
-                    person_version=due.person.person_version,
-                    message_id=due.source.message_id,
-                    decision=emitted.Due(
-                        due=is_due,
-                        rule=decision.rules.get(stream, ""),
-                        rule_version=decision.rule_version,
-                    ),
-                    projection=self._router.project(stream, case, decision) if is_due else None,
-                    reason=reason,
-                )
-            )
-        return found
-
     def _seal(self, body: bytes, associated: bytes) -> bytes:
         return self._vault.seal(SealClass.STREAM, body, associated)
 
 
-def _case(due: Due, realm: Realm) -> Case:
+def _wanted(
+    router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
+) -> list[Wanted]:
+    """Say for each stream what it should hold of this report; note what waits."""
+    decision = router.route(case)
+    reason = due.reason or reason_of(case)
+    found = []
+    for stream in due.streams:
+        is_due = stream in decision.due
+        if stream in decision.holds or not due.placed.is_new:
+            holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
+        found.append(
+            Wanted(
+                report_id=due.placed.report_id,
+                stream=stream,
+                partition=due.source.partition,
+                person_version=due.person.person_version,
+                message_id=due.source.message_id,
+                decision=emitted.Due(
+                    due=is_due,
+                    rule=decision.rules.get(stream, ""),
+                    rule_version=decision.rule_version,
+                ),
+                projection=router.project(stream, case, decision) if is_due else None,
+                reason=reason,
+            )
+        )
+    return found
+
+
+def _case(due: Due, realm: Realm, registry_id: str) -> Case:
     report: LabReport = due.placed.report
     return Case(
         report=report,
@@ -210,4 +221,6 @@ def _case(due: Due, realm: Realm) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        registry_id=registry_id,
+        released=due.released,
     )
