@@ -15,7 +15,7 @@ from schemas.topics import Stream
 from .ages import age_at
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
-from .rules import Doubt, Facts, Sight
+from .rules import Doubted, Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         return findings_of(self.report) if known is None else known
 
     @property
-    def doubts(self) -> frozenset[Doubt]:
+    def doubts(self) -> frozenset[Doubted]:
         """What is doubted of the report, by reason and condition."""
         return frozenset()
 
@@ -87,7 +87,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
 
     def _facts(self, sight: Sight) -> Facts:
         department = department_of(self.traits.address) if sight.departments else ""
-        doubts = self.doubts if sight.doubts else frozenset[Doubt]()
+        doubts = self.doubts if sight.doubts else frozenset[Doubted]()
         return Facts(
             status=self.report.status,
             findings=tuple(

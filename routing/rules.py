@@ -27,7 +27,7 @@ NO_RULE: Final = "none"
 
 Sign = tuple[str, Kind, Result]
 """A finding as rules see it: condition, kind of analysis, result."""
-Doubt = tuple[str, str]
+Doubted = tuple[str, str]
 """Why a result is doubted, and the condition that is concerned; an empty one concerns them all."""
 
 
@@ -70,7 +70,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Conditions whose case is not known: this is a second line, and its first has not come."""
     again: frozenset[str] = frozenset()
     """Conditions whose episode another case of the person opened, in the 60 days before."""
-    doubts: frozenset[Doubt] = frozenset()
+    doubts: frozenset[Doubted] = frozenset()
     """What is doubted of the report (routing/doubts.py)."""
     released: frozenset[tuple[Stream, str]] = frozenset()
     """Doubts that a person has let go, by stream and reason."""
