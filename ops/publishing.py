@@ -19,7 +19,9 @@ from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
+from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
+from routing.rules import Sight
 from schemas.decision import Realm, Standing
 from schemas.envelope import StoredRecord
 from schemas.errors import pure_step
@@ -57,6 +59,14 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     person_version: int
     message_id: UUID
     reason: str
+
+
+class Asked(Phi, frozen=True, kw_only=True):
+    """What the streams should hold of some reports."""
+
+    wanted: list[Wanted]
+    holds: dict[tuple[UUID, Stream], str]
+    """Report and stream -> why it waits; empty where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,28 +110,54 @@ class Publisher:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
-        router = await self._rules.at(connection, at)
-        due = await self._standing(connection, due)
-        laboratories: Mapping[int, str] = {}
-        if router.sight.laboratories:
-            ids = {each.source.lab_id for each in due}
-            laboratories = await self._rules.laboratories(connection, ids)
+        asked = await self.ask(connection, due, at)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
-        holds: dict[tuple[UUID, Stream], str] = {}
-        wanted: list[Wanted] = []
         with pure_step():
-            for one in due:
-                case = _case(one, self._realm, laboratories.get(one.source.lab_id, ""))
-                wanted += _wanted(router, one, case, holds)
-            changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         await emitted.write_holds(
             connection,
-            [(report, stream, reason) for (report, stream), reason in holds.items() if reason],
-            [place for place, reason in holds.items() if not reason],
+            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
+            [place for place, why in asked.holds.items() if not why],
             at,
         )
         return Published(events=changes.events)
+
+    async def ask(
+        self, connection: Connection, due: Sequence[Due], at: datetime | None = None
+    ) -> Asked:
+        """Return what the streams should hold of these reports; writes and locks nothing.
+
+        The one place that says it: for what is dispatched, for what is emitted again, and for who
+        verifies what the streams hold.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports.
+            at: By the rules in effect then; None: now.
+        """
+        router = await self._rules.at(connection, at)
+        cases = await self.cases_of(connection, due, router.sight)
+        asked = Asked(wanted=[], holds={})
+        with pure_step():
+            for one, case in zip(due, cases, strict=True):
+                asked.wanted.extend(_wanted(router, one, case, asked.holds))
+        return asked
+
+    async def cases_of(
+        self, connection: Connection, due: Sequence[Due], sight: Sight
+    ) -> list[Case]:
+        """Return the reports as a router is given them, with what rules look at."""
+        due = await self._standing(connection, due)
+        laboratories: Mapping[int, str] = {}
+        if sight.laboratories:
+            ids = {each.source.lab_id for each in due}
+            laboratories = await self._rules.laboratories(connection, ids)
+        return [_case(one, self._realm, laboratories.get(one.source.lab_id, "")) for one in due]
+
+    def digest_of(self, body: bytes) -> UUID:
+        """Return the digest by which bodies are compared."""
+        return body_digest(self._body_secret, body)
 
     async def withdraw(
         self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream

@@ -22,7 +22,7 @@ from schemas.errors import FatalError
 _log = get_logger(__name__)
 
 IN_EFFECT: Final = """
-SELECT version, effective_at FROM rule_effect WHERE effective_at <= $1
+SELECT version, effective_at FROM rule_effect WHERE effective_at <= coalesce($1, now())
 ORDER BY effective_at DESC, rule_effect_id DESC LIMIT 1
 """
 SOURCE: Final = "SELECT source FROM rule_set WHERE version = $1"
@@ -51,8 +51,8 @@ class RulesInEffect:
         self._laboratories: dict[int, str] = {}
         self._version: str | None = None
 
-    async def at(self, connection: Connection, moment: datetime) -> Router:
-        """Return the router of the rules in effect at a moment.
+    async def at(self, connection: Connection, moment: datetime | None) -> Router:
+        """Return the router of the rules in effect at a moment; None: now.
 
         Raises:
             FatalError: `rules_invalid`: this release cannot read the set that another one loaded.
