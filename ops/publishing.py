@@ -18,6 +18,7 @@ from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
+from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
 from schemas.decision import Realm, Standing
 from schemas.envelope import StoredRecord
@@ -54,6 +55,14 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     person_version: int
     message_id: UUID
     reason: str
+
+
+class Asked(Phi, frozen=True, kw_only=True):
+    """What the streams should hold of some reports."""
+
+    wanted: list[Wanted]
+    holds: dict[tuple[UUID, Stream], str]
+    """Report and stream -> why it waits; empty where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,22 +106,35 @@ class Publisher:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
-        due = await self._standing(connection, due)
+        asked = await self.ask(connection, due)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
-        holds: dict[tuple[UUID, Stream], str] = {}
-        wanted: list[Wanted] = []
         with pure_step():
-            for one in due:
-                wanted += self._wanted(one, holds)
-            changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         await emitted.write_holds(
             connection,
-            [(report, stream, reason) for (report, stream), reason in holds.items() if reason],
-            [place for place, reason in holds.items() if not reason],
+            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
+            [place for place, why in asked.holds.items() if not why],
             at,
         )
         return Published(events=changes.events)
+
+    async def ask(self, connection: Connection, due: Sequence[Due]) -> Asked:
+        """Return what the streams should hold of these reports; writes and locks nothing.
+
+        The one place that says it: for what is dispatched, for what is emitted again, and for who
+        verifies what the streams hold.
+        """
+        due = await self._standing(connection, due)
+        asked = Asked(wanted=[], holds={})
+        with pure_step():
+            for one in due:
+                asked.wanted.extend(self._wanted(one, asked.holds))
+        return asked
+
+    def digest_of(self, body: bytes) -> UUID:
+        """Return the digest by which bodies are compared."""
+        return body_digest(self._body_secret, body)
 
     async def withdraw(
         self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
