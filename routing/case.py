@@ -49,6 +49,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """The laboratory's number in the register; set where rules look at laboratories."""
     released: frozenset[tuple[Stream, str]] = frozenset()
     """Doubts about it that a person has let go, by stream and reason."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where a person said it, or nobody knows."""
+    mapping_version: str = ""
+    """Of the mapping that made the report out of its message."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -132,3 +136,6 @@ class Projection(Phi, frozen=True, kw_only=True):
     body: bytes
     addressee: str
     """Stands for the receiver: a keyed digest, a department, or empty; never an identity."""
+    compared: bytes | None = None
+    """What is compared with what the stream holds, where that is not the whole body: without what
+    is said of the making alone, so that another version of a rule is no revision."""
