@@ -54,7 +54,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm, vault),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,

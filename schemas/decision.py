@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
@@ -101,3 +102,11 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     line: Line
     waits: bool = False
     """A second line whose first line has not come, or was taken back: it counts nowhere."""
+    again: bool = False
+    """Of a first line: the person was positive in another case of the condition in the days of the
+    window (60) before this one, so this is no new case."""
+    variant: str = ""
+    """Of a first line: what the lines of its case have found, in a closed vocabulary."""
+    day: date | None = None
+    """The day it counts on: of sampling, or of first reception where that is not known or lies
+    after it."""
