@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, assert_type
 
 import msgspec
 
@@ -15,7 +15,7 @@ from .dossier import bundle_of
 from .findings import ConditionFinding
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
-from .public_health import row_of
+from .public_health import anonymous_row_of, row_of
 from .rule_file import load_own_rules
 from .rules import Because, Facts, Rules, Ruling, Sight
 from .tracing import case_of
@@ -103,8 +103,12 @@ class Router:
         if name is ProjectionName.TRACING:
             body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
-        else:
+        elif name is ProjectionName.PUBLIC_HEALTH:
             body = row_of(case, finding, self._pseudonyms)
+            addressee = ""
+        else:
+            assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
+            body = anonymous_row_of(case, finding, self._pseudonyms)
             addressee = ""
         return Projection(body=_ENCODER.encode(body), addressee=addressee)
 
