@@ -26,6 +26,9 @@ from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
+from ops.verifying.page import Parts
+from ops.verifying.scratch import Scratch
+from ops.verifying.verifier import Verifier
 from routing.relay import Relay
 from routing.router import Router
 from schemas.topics import STREAMS, Stream, topic_of
@@ -107,6 +110,27 @@ def stewards_of(
         sources,
         four_eyes=settings.review_four_eyes,
         most=settings.steward_reports,
+    )
+
+
+def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
+    """Return what holds the streams against what they should hold, on the parts of dispatch."""
+    stewards, settings = dispatcher.stewards, hub.settings
+    scratch = Scratch(
+        stewards.store,
+        CaseStore(settings.dispatch_case_reports),
+        dispatcher.casework,
+        stewards.sources,
+        most=settings.dispatch_case_reports,
+    )
+    return Verifier(
+        hub.pool,
+        Parts(
+            scratch=scratch,
+            publisher=dispatcher.publisher,
+            vault=hub.vault,
+            page=settings.steward_page,
+        ),
     )
 
 
