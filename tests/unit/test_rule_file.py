@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -288,3 +290,13 @@ def test_a_condition_of_special_anonymity_goes_as_its_own_projection_only(
     row["projection"] = "public-health-anonymous"
     (found,) = load_rules(file(row)).rules
     assert found.projection is ProjectionName.PUBLIC_HEALTH_ANONYMOUS
+
+
+def test_the_example_of_the_page_loads() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (found,) = load_rules(example.encode()).rules
+    assert len(found.must_not) == 5
+    named = set(re.findall(r"^\| `([a-z_`, ]+)` \|", page, re.MULTILINE))
+    told = {key for each in named for key in re.findall(r"[a-z_]+", each)}
+    assert set(type(found).__struct_fields__) <= told, "each key of a rule has a line"
