@@ -12,7 +12,7 @@ from schemas.report import Coded, ResultStatus
 from tests.unit.test_routing_cases import PCR, observation, report
 
 IGG = Coded(code="94563-4", text="IgG", system="LN")
-NO_WORD = {"coded": None, "value": "voir commentaire"}
+NO_WORD: dict[str, Any] = {"coded": None, "value": "voir commentaire"}
 
 
 def missing(*observations: Any, **changes: Any) -> frozenset[str]:
