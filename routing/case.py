@@ -13,6 +13,7 @@ from schemas.report import LabReport, Organisation
 from schemas.topics import Stream
 
 from .ages import age_at
+from .doubts import doubts_of
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
 from .rules import Doubted, Facts, Sight
@@ -75,10 +76,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         known = self.known_findings
         return findings_of(self.report) if known is None else known
 
-    @property
+    @cached_property
     def doubts(self) -> frozenset[Doubted]:
         """What is doubted of the report, by reason and condition."""
-        return frozenset()
+        return doubts_of(self.report, self.traits, self.findings)
 
     def facts_in(self, sight: Sight) -> Facts:
         """Return what rules may look at, as far as `sight` goes; made once for each sight."""
