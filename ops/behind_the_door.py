@@ -27,6 +27,7 @@ from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
 from routing.relay import Relay
+from routing.router import Router
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -54,7 +55,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
-        rules=RulesInEffect(vault.secret("pseudonym"), hub.realm),
+        rules=RulesInEffect(
+            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
+        ),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,

@@ -13,10 +13,10 @@ from schemas.report import LabReport, Organisation
 from schemas.topics import Stream
 
 from .ages import age_at
-from .doubts import doubts_of
+from .doubts import NO_DOUBTS, Doubts, doubts_of
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
-from .rules import Doubted, Facts, Sight
+from .rules import Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         return findings_of(self.report) if known is None else known
 
     @cached_property
-    def doubts(self) -> frozenset[Doubted]:
+    def doubts(self) -> Doubts:
         """What is doubted of the report, by reason and condition."""
         return doubts_of(self.report, self.traits, self.findings)
 
@@ -92,7 +92,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
 
     def _facts(self, sight: Sight) -> Facts:
         department = department_of(self.traits.address) if sight.departments else ""
-        doubts = self.doubts if sight.doubts else frozenset[Doubted]()
+        doubts = self.doubts if sight.doubts else NO_DOUBTS
         return Facts(
             status=self.report.status,
             findings=tuple(

@@ -14,7 +14,7 @@ from .case import Case, PersonView, Projection
 from .dossier import bundle_of
 from .findings import ConditionFinding
 from .places import department_of
-from .pseudonym import addressee_of, check_secret
+from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
 from .public_health import row_of
 from .rule_file import load_own_rules
 from .rules import Because, Facts, Rules, Ruling, Sight
@@ -40,14 +40,23 @@ class Router:
 
     Args:
         rules: Checked rules, see `load_own_rules`.
-        pseudonym_secret: Keys pseudonyms and addressees; it must never change.
+        pseudonym_secret: Keys addressees and the names of cases; it must never change.
         realm: The instance's; a case of another one is a fault of the caller.
+        keys: Of pseudonyms: the vault, for whoever emits. Without it they are made of the secret,
+            which suits tools that keep nothing.
     """
 
-    def __init__(self, rules: Rules, pseudonym_secret: bytes, realm: Realm) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        pseudonym_secret: bytes,
+        realm: Realm,
+        keys: PeriodKeys | None = None,
+    ) -> None:
         self._rules = rules
         self._secret = check_secret(pseudonym_secret)
         self._realm = realm
+        self._pseudonyms = Pseudonyms(self._secret, keys or DerivedKeys(self._secret))
         self._known: dict[Facts, Mapping[Stream, Ruling]] = {}
 
     @property
@@ -92,10 +101,10 @@ class Router:
             return Projection(body=_ENCODER.encode(body), addressee=addressee_of(self._secret, ins))
         finding = self._decisive(stream, case)
         if name is ProjectionName.TRACING:
-            body = case_of(case, finding, self._secret)
+            body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
         else:
-            body = row_of(case, finding, self._secret)
+            body = row_of(case, finding, self._pseudonyms)
             addressee = ""
         return Projection(body=_ENCODER.encode(body), addressee=addressee)
 

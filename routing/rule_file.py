@@ -18,6 +18,7 @@ from schemas.decision import ProjectionName
 from schemas.errors import FatalError
 
 from .ages import OLDEST
+from .doubts import Doubt
 from .rule_lines import Located, Path, line_of_byte, locate, path_in, without_path
 from .rules import NO_RULE, Because, Facts, Rule, Rules, rule_on
 
@@ -32,6 +33,7 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _DEPARTMENT: Final = re.compile(r"\d{2}|2[AB]|9[78]\d")
 _TAKEN: Final = frozenset({NO_RULE, "patient_opposes"})
 _NOT_MADE: Final = frozenset({ProjectionName.PUBLIC_HEALTH_ANONYMOUS})
+_DOUBTS: Final = frozenset(each.value for each in Doubt)
 _OWN: Final = FilePath(__file__).with_name("rules.json")
 
 # What an example missed, by what the rule answered to it.
@@ -173,6 +175,8 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "laboratories", "a laboratory is named by its number in the register"
     if rule.ages is not None and not 0 <= rule.ages.first <= rule.ages.last <= OLDEST:
         yield "ages", f"[first, last] of completed years, 0 to {OLDEST}"
+    for wrong in sorted(rule.holds_on - _DOUBTS):
+        yield "holds_on", f"{wrong} is no doubt: docs/holds.md lists them"
     if rule.once_an_episode and not rule.results:
         yield "once_an_episode", "once_an_episode needs conditions, kinds and results"
 

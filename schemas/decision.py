@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -128,4 +129,10 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     waits: bool = False
     """A second line whose first line has not come, or was taken back: it counts nowhere."""
     again: bool = False
-    """The person had a positive of another case of the condition in the 60 days before."""
+    """Of a first line: the person was positive in another case of the condition in the days of the
+    window (60) before this one, so this is no new case."""
+    variant: str = ""
+    """Of a first line: what the lines of its case have found, in a closed vocabulary."""
+    day: date | None = None
+    """The day it counts on: of sampling, or of first reception where that is not known or lies
+    after it."""
