@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from routing.doubts import Doubt
 from routing.findings import findings_of
 from routing.router import Router, load_own_rules, reason_of
 from routing.rule_file import load_rules
@@ -130,10 +131,51 @@ def test_the_positive_one_of_a_panel_decides() -> None:
 
 
 def test_an_observation_taken_back_says_nothing() -> None:
-    for status in ("X", "D", "W", "I", "R", "N"):
-        decision = routed(report(observation(status=ResultStatus(status))))
+    for said, status in (("C", "X"), ("C", "D"), ("C", "W"), ("I", "I"), ("R", "R"), ("F", "N")):
+        of = report(observation(status=ResultStatus(status)), status=ResultStatus(said))
+        decision = routed(of)
         assert decision.due == {Stream.DOSSIER}
         assert decision.condition == ""
+        assert decision.holds == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("F", "X"), ("F", "W"), ("F", "I"), ("F", "R"), ("R", "F"), ("P", "C")]
+)
+def test_where_statuses_contradict_every_stream_waits(said: str, status: str) -> None:
+    of = report(observation(status=ResultStatus(status)), status=ResultStatus(said))
+    decision = routed(of)
+    assert decision.due == frozenset()
+    assert decision.holds == dict.fromkeys(ALL, Doubt.STATUS_CONTRADICTS)
+
+
+def test_of_what_is_not_tracked_no_stream_waits_but_the_dossier() -> None:
+    glucose = Coded(code="2345-7", text="Glucose", system="LN")
+    seen = observation(glucose, status=ResultStatus.CANCELLED, coded=None, value="5.2")
+    decision = routed(report(seen, code=glucose))
+    assert decision.holds == {Stream.DOSSIER: Doubt.STATUS_CONTRADICTS}
+
+
+def test_without_an_answer_tracing_and_public_health_wait_and_the_dossier_flows() -> None:
+    decision = routed(report(observation(coded=None, value="voir commentaire")))
+    assert decision.due == {Stream.DOSSIER}
+    held = {Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH}
+    assert decision.holds == dict.fromkeys(held, Doubt.RESULT_NOT_UNDERSTOOD)
+
+
+def test_what_is_known_of_another_condition_is_not_kept_back() -> None:
+    rsv = Coded(code="92131-2", text="RSV", system="LN")
+    of = report(observation(), observation(rsv, coded=None, value="voir commentaire"))
+    decision = routed(of)
+    assert decision.due == ALL
+    held = {Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH}
+    assert decision.holds == dict.fromkeys(held, Doubt.RESULT_NOT_UNDERSTOOD)
+
+
+def test_who_was_sampled_before_birth_waits_in_the_dossier_alone() -> None:
+    decision = routed(report(observation()), about=traits(birth_date="2030-01-01"))
+    assert decision.due == ALL - {Stream.DOSSIER}
+    assert decision.holds == {Stream.DOSSIER: Doubt.BIRTH_DATE_AFTER_SAMPLING}
 
 
 def test_a_gene_counts_only_where_no_whole_result_is_given() -> None:
