@@ -51,6 +51,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """On the French list of notifiable diseases (Code de la santé publique, D3113-6 and -7)."""
     anonymous: bool = False
     """Of special anonymity: no recipient of public health may join it with anything else."""
+    part_of: str = ""
+    """The condition that tests look for which do not tell this one apart."""
     note: str = ""
     """What a reader of the page must know."""
 
@@ -95,6 +97,8 @@ class Identification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     kind: Kind
     display: str
     source: str
+    only: frozenset[str]
+    """The conditions whose organisms it can find: a culture for bacteria finds no virus."""
 
 
 class AnalysisRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

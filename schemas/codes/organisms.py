@@ -100,9 +100,10 @@ def analysis_in(observation: Observation, code: Coded | None = None) -> Analysis
     organism = organism_of(observation)
     if organism is None or organism.says is not Says.POSITIVE:
         return found if isinstance(found, Analysis) else None
-    if isinstance(found, Analysis) and found.condition is organism.condition:
-        return found
-    return _of_organism(found, organism.condition)
+    named = organism.condition
+    if isinstance(found, Identification):
+        return _of_organism(found, named) if named.code in found.only else None
+    return _of_organism(found, named) if named.part_of == found.condition.code else found
 
 
 # Bounded by the tables: codes that name organisms times conditions that organisms have.

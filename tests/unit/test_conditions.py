@@ -158,6 +158,16 @@ def test_an_analysis_for_one_germ_hears_of_its_relatives() -> None:
     assert organism("600-7", "Mycobacterium avium") is None, "nobody looked for tuberculosis"
     assert organism("6579-7", "Vibrio cholerae O1") == ("cholera", "positive", "")
     assert organism("6604-3", "Influenza A(H5N1)") == ("influenza-a", "positive", "")
+    assert organism("543-9", "Neisseria meningitidis") == ("tuberculosis", "", "")
+
+
+def test_a_culture_finds_only_what_it_grows() -> None:
+    assert organism("600-7", "Dengue virus") is None
+    assert organism("6584-7", "Dengue virus") == ("dengue", "positive", "")
+    assert organism("17563-8", "Neisseria meningitidis") is None
+    assert organism("14357-8", "Mycobacterium tuberculosis") is None
+    known = set(CONDITIONS)
+    assert all(row.only and row.only <= known - {"hiv"} for row in TABLE.identifications)
 
 
 def test_an_interpretation_stands_over_the_name_of_the_organism() -> None:
