@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
-from schemas.codes import ANALYSES, Kind, analysis_of, is_pending, unit_fits
+from schemas.codes import Kind, analysis_in, analysis_of, is_pending, looked_for, unit_fits
 from schemas.patient import Traits
 from schemas.report import LabReport, Observation
 from schemas.statuses import status_contradicts
@@ -66,7 +66,7 @@ def _unanswered(
     report: LabReport, findings: Sequence[ConditionFinding]
 ) -> Iterator[tuple[str, Doubt]]:
     """Yield the conditions that the report looks for without an answer that can be taken."""
-    if any(map(_may_be_tracked, report.observations)):
+    if any(looked_for(each.code) is not None for each in report.observations):
         missing = set(answer_missing(report))
         odd = set(map(_number_in_odd_unit, report.observations)) - {""}
         for each in report.observations:
@@ -80,12 +80,6 @@ def _unanswered(
         ordered = analysis_of(report.code)
         if ordered is not None and _leaves_order_open(report):
             yield ordered.condition.code, Doubt.RESULT_NOT_UNDERSTOOD
-
-
-def _may_be_tracked(observation: Observation) -> bool:
-    """Look at the numbers alone: most reports are of nothing that is tracked, and this is cheap."""
-    code = observation.code
-    return code.code in ANALYSES or code.alternate_code in ANALYSES
 
 
 def _leaves_order_open(report: LabReport) -> bool:
@@ -111,8 +105,8 @@ def _is_quantity(observation: Observation) -> bool:
 
 def _looked_for(report: LabReport) -> set[str]:
     """Return the conditions that a report's analyses look for, whatever they say."""
-    codes = [report.code, *(each.code for each in report.observations)]
-    return {each.condition.code for each in map(analysis_of, codes) if each is not None}
+    found = [analysis_of(report.code), *map(analysis_in, report.observations)]
+    return {each.condition.code for each in found if each is not None}
 
 
 def _born_later(report: LabReport, traits: Traits) -> bool:
