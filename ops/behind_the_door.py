@@ -18,6 +18,7 @@ from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
@@ -26,7 +27,6 @@ from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
 from routing.relay import Relay
-from routing.router import Router, load_own_rules
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -54,7 +54,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm, vault),
+        rules=RulesInEffect(vault.secret("pseudonym"), hub.realm, vault),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from uuid import UUID
 
 from schemas.decision import Line, Realm, Standing
 from schemas.patient import INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Phi, Traits
 from schemas.report import LabReport, Organisation
+from schemas.topics import Stream
 
+from .ages import age_at
 from .findings import ConditionFinding, findings_of
-from .rules import Facts
+from .places import day_of, department_of, sampled_at
+from .rules import Doubted, Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -42,6 +45,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """Condition -> where the report stands among those of the person."""
     known_findings: tuple[ConditionFinding, ...] | None = None
     """What it says, where somebody has found it already."""
+    registry_id: str = ""
+    """The laboratory's number in the register; set where rules look at laboratories."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts about it that a person has let go, by stream and reason."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -64,9 +71,23 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         known = self.known_findings
         return findings_of(self.report) if known is None else known
 
-    @cached_property
-    def facts(self) -> Facts:
-        """What rules may look at."""
+    @property
+    def doubts(self) -> frozenset[Doubted]:
+        """What is doubted of the report, by reason and condition."""
+        return frozenset()
+
+    def facts_in(self, sight: Sight) -> Facts:
+        """Return what rules may look at, as far as `sight` goes; made once for each sight."""
+        held: tuple[Sight, Facts] | None = self.__dict__.get("_seen")
+        if held is not None and held[0] is sight:
+            return held[1]
+        facts = self._facts(sight)
+        self.__dict__["_seen"] = (sight, facts)
+        return facts
+
+    def _facts(self, sight: Sight) -> Facts:
+        department = department_of(self.traits.address) if sight.departments else ""
+        doubts = self.doubts if sight.doubts else frozenset[Doubted]()
         return Facts(
             status=self.report.status,
             findings=tuple(
@@ -77,7 +98,25 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
             ins_realm_ok=self.ins_realm_ok,
             beside=self._where(waits=False),
             waiting=self._where(waits=True),
+            again=self._again() if sight.again else frozenset(),
+            doubts=frozenset(each for each in doubts if each[0] in sight.doubts),
+            released=frozenset(each for each in self.released if each[1] in sight.doubts),
+            laboratory=self.registry_id if self.registry_id in sight.laboratories else "",
+            department=department if department in sight.departments else "",
+            age=sight.age(self._age()) if sight.cuts else None,
+            realm=self.realm if sight.realms else Realm.PRODUCTION,
         )
+
+    def _again(self) -> frozenset[str]:
+        return frozenset(code for code, standing in self.standings.items() if standing.again)
+
+    def _age(self) -> int | None:
+        """Years at sampling, else at reporting, else at reception, as public health counts them."""
+        observed = self.findings[0].observation.observed_at if self.findings else ""
+        day: date | None = day_of(sampled_at(self.report, observed)) or day_of(
+            self.report.reported_at
+        )
+        return age_at(self.traits.birth_date, day or self.received_at.astimezone(UTC).date())
 
     def _where(self, *, waits: bool) -> frozenset[str]:
         return frozenset(

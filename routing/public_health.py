@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from datetime import UTC, date, timedelta
 from typing import Final
 
@@ -12,6 +11,7 @@ from schemas.codes import Result
 from schemas.decision import Line
 from schemas.events import PublicHealthRow
 
+from .ages import age_at
 from .case import Case
 from .findings import ConditionFinding
 from .places import (
@@ -25,7 +25,6 @@ from .places import (
 from .pseudonym import Pseudonyms, next_period_of, period_of
 
 PURPOSE: Final = "public-health"
-_OLDEST: Final = 130
 _AHEAD: Final = timedelta(days=1)
 """A day of sampling is the laboratory's, that of reception is UTC: east of it, tomorrow is now."""
 
@@ -134,40 +133,11 @@ def _month(day: str) -> str:
     return f"{day[:7]}-01" if day else ""
 
 
-def age_at(birth_date: str, day: date) -> int | None:
-    """Return completed years; None where the birth date is unknown, after `day` or implausible.
-
-    A shortened birth date (`1979`, `1979-03`) gives an age only where it leaves no doubt.
-    """
-    born = _born_between(birth_date)
-    if born is None or born[0] > day:
-        return None
-    oldest, youngest = (_completed_years(each, day) for each in born)
-    return oldest if oldest == youngest and 0 <= oldest <= _OLDEST else None
-
-
 def age_class(age: int | None) -> str:
     """Return cl_age90: 09, 19, ... 89, 90; empty where the age is unknown."""
     if age is None:
         return ""
     return "90" if age >= 90 else f"{age // 10}9"
-
-
-def _born_between(birth_date: str) -> tuple[date, date] | None:
-    year, _, rest = birth_date.partition("-")
-    if not year.isdecimal() or not 1 <= int(year) <= 9999:
-        return None
-    if not rest:
-        return date(int(year), 1, 1), date(int(year), 12, 31)
-    if len(rest) == len("03") and rest.isdecimal() and 1 <= int(rest) <= 12:
-        last = monthrange(int(year), int(rest))[1]
-        return date(int(year), int(rest), 1), date(int(year), int(rest), last)
-    born = day_of(birth_date)
-    return None if born is None else (born, born)
-
-
-def _completed_years(born: date, day: date) -> int:
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def _text(day: date | None) -> str:

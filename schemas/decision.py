@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,29 @@ class Realm(StrEnum):
 
     TEST = "test"
     PRODUCTION = "production"
+
+
+class ProjectionName(StrEnum):
+    """The closed set of what a stream can be given of a report; each belongs to one stream."""
+
+    DOSSIER = "dossier"
+    TRACING = "tracing"
+    PUBLIC_HEALTH = "public-health"
+    PUBLIC_HEALTH_ANONYMOUS = "public-health-anonymous"
+    """For conditions of special anonymity: nothing in it joins it with the person's other rows."""
+
+    @property
+    def stream(self) -> Stream:
+        """The stream whose events hold it."""
+        return _STREAM_OF[self]
+
+
+_STREAM_OF: Final = {
+    ProjectionName.DOSSIER: Stream.DOSSIER,
+    ProjectionName.TRACING: Stream.CONTACT_TRACING,
+    ProjectionName.PUBLIC_HEALTH: Stream.PUBLIC_HEALTH,
+    ProjectionName.PUBLIC_HEALTH_ANONYMOUS: Stream.PUBLIC_HEALTH,
+}
 
 
 class Verdict(StrEnum):
@@ -83,6 +107,8 @@ class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Stream -> stable reason for which it waits."""
     rules: dict[Stream, str] = {}
     """Stream -> id of the rule that decided."""
+    projections: dict[Stream, ProjectionName] = {}
+    """Stream that it is due in -> what the stream is given of it."""
     rule_version: str = ""
 
 

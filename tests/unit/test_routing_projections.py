@@ -8,10 +8,11 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
+from routing.ages import age_at
 from routing.fhir import Parts
 from routing.places import department_of
 from routing.pseudonym import addressee_of
-from routing.public_health import age_at, age_class
+from routing.public_health import age_class
 from routing.router import Router, load_own_rules
 from schemas.decision import Line, Realm, Standing
 from schemas.events import PublicHealthRow, TracingCase
