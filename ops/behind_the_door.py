@@ -6,6 +6,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 from __future__ import annotations
 
 from dedup.case_store import CaseStore
+from dedup.episodes import Window
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -27,6 +28,7 @@ from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
 from routing.relay import Relay
+from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -52,7 +54,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, sources, secret=secret)
+    instance = hub.instance
+    window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
+    casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
         rules=RulesInEffect(vault.secret("pseudonym"), hub.realm, vault),
         vault=vault,
