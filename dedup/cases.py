@@ -262,9 +262,10 @@ def _weight(row: CaseReport) -> tuple[int, datetime, int, int]:
 
 
 def _telling(row: CaseReport) -> tuple[bool, datetime, int, int]:
-    """Order by which one variant speaks for a case; a letter and 0 or 1 is a mutation (A0B0C1)."""
+    """Order by which one variant speaks for a case: a lineage before mutations (`A0B0C1`)."""
     _, sampled, tie, number = _weight(row)
-    return row.variant[1:2] in {"0", "1"}, sampled, tie, number
+    is_screened = row.variant[0].isalpha() and row.variant[1:2] in {"0", "1"}
+    return is_screened, sampled, tie, number
 
 
 def _case_id(row: CaseReport) -> UUID:

@@ -26,7 +26,9 @@ from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
+from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
+from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
 from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
@@ -87,11 +89,20 @@ def stewards_of(
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
+    secret = hub.vault.secret("pseudonym")
+    replacer = Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
     reemitter = Reemitter(
         store,
         sources,
         publisher,
         casework,
+        replacer,
         page=settings.steward_page,
         most=settings.steward_reports,
     )

@@ -132,3 +132,5 @@ class Projection(Phi, frozen=True, kw_only=True):
     body: bytes
     addressee: str
     """Stands for the receiver: a keyed digest, a department, or empty; never an identity."""
+    pseudonym_periods: str = ""
+    """Of public health: the periods whose pseudonyms it holds, with a space between."""

@@ -18,8 +18,9 @@ ALTER TABLE instance
         CHECK (window_reading IN ('last_positive', 'last_counted')),
     ADD COLUMN window_fixed_at  timestamptz;
 
--- Of public health: the period whose pseudonym the stream holds; empty of everything else.
-ALTER TABLE emitted ADD COLUMN pseudonym_period text NOT NULL DEFAULT '';
+-- Of public health: the periods whose pseudonyms the stream holds, with a space between; empty of
+-- everything else.
+ALTER TABLE emitted ADD COLUMN pseudonym_periods text NOT NULL DEFAULT '';
 
 -- Whose pseudonym of which period public health was told to read as another's: one row for each event
 -- `pseudonym_replaced` that stands. Few: only merges make them, and their undoing takes them away.
