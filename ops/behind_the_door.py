@@ -28,8 +28,12 @@ from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
+from ops.verifying.page import Parts
+from ops.verifying.scratch import Scratch
+from ops.verifying.verifier import Verifier
 from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
+from routing.router import Router
 from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
@@ -60,7 +64,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
     casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
-        rules=RulesInEffect(vault.secret("pseudonym"), hub.realm, vault),
+        rules=RulesInEffect(
+            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
+        ),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -119,6 +125,27 @@ def stewards_of(
         sources,
         four_eyes=settings.review_four_eyes,
         most=settings.steward_reports,
+    )
+
+
+def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
+    """Return what holds the streams against what they should hold, on the parts of dispatch."""
+    stewards, settings = dispatcher.stewards, hub.settings
+    scratch = Scratch(
+        stewards.store,
+        CaseStore(settings.dispatch_case_reports),
+        dispatcher.casework,
+        stewards.sources,
+        most=settings.dispatch_case_reports,
+    )
+    return Verifier(
+        hub.pool,
+        Parts(
+            scratch=scratch,
+            publisher=dispatcher.publisher,
+            vault=hub.vault,
+            page=settings.steward_page,
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from dedup.case_reports import DEAD
 from routing.findings import SPEAKING, ConditionFinding
-from schemas.codes import Analysis, Kind, analysis_of
+from schemas.codes import Analysis, Kind, analysis_in, analysis_of
 from schemas.report import LabReport, Observation
 
 _NO_ANSWER: Final = 4
@@ -44,7 +44,7 @@ def answers_of(report: LabReport, findings: Sequence[ConditionFinding]) -> dict[
     for each in findings:
         note(each.analysis, each.result.precedence, each.observation.observed_at)
     for observation in report.observations:
-        analysis = analysis_of(observation.code)
+        analysis = analysis_in(observation)
         if analysis is not None:
             note(analysis, _unanswered(analysis, observation), observation.observed_at)
     ordered = analysis_of(report.code)
@@ -75,5 +75,5 @@ def _variants(findings: Iterable[ConditionFinding]) -> dict[str, str]:
 
 
 def _unanswered(analysis: Analysis, observation: Observation) -> int:
-    """A lineage is no answer of the tables, and says something all the same."""
+    """A sequence whose lineage no table knows says something all the same."""
     return _NO_ANSWER if analysis.is_second_line and observation.status in SPEAKING else DEAD

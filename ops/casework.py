@@ -85,7 +85,7 @@ class Casework:
         self._persons = persons
         self._sources = sources
         self._secret = secret
-        self._window = window
+        self.window = window
 
     async def settle(self, connection: Connection, due: Sequence[Due], at: datetime) -> Worked:
         """Put a batch's reports into their cases; return them with where they stand.
@@ -110,7 +110,7 @@ class Casework:
         held = await self._store.load(connection, known | left)
         hit("dispatch.after_cases")
         with pure_step():
-            change = rearrange(held, said, owners, self._window)
+            change = rearrange(held, said, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
         return await self._worked(connection, due, change, owners, versions)
 
@@ -123,7 +123,7 @@ class Casework:
         held = await self._store.load(connection, persons)
         owners = await self._store.owners(connection, {row.report_id for row in held})
         with pure_step():
-            change = rearrange(held, {}, owners, self._window)
+            change = rearrange(held, {}, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
         return {row.report_id for row in change.changed}
 

@@ -23,13 +23,15 @@ from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
 from routing.rules import Sight
 from schemas.decision import Realm, Standing
-from schemas.envelope import StoredRecord
+from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
 from schemas.report import LabReport, MappedMessage, Organisation
 from schemas.topics import STREAMS, Stream
 
 _NO_ONE: Final = Organisation()
+_MAPPING: Final = str(MAPPING_VERSION)
+"""What another version has mapped is mapped again before it comes here."""
 
 
 class Due(Phi, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Due(Phi, frozen=True, kw_only=True):
     """Condition -> where it stands among the person's reports; None: as it is held."""
     findings: tuple[ConditionFinding, ...] | None = None
     """What the report says, where somebody has found it already."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
     released: frozenset[tuple[Stream, str]] = frozenset()
@@ -259,4 +263,6 @@ def _case(due: Due, realm: Realm, registry_id: str) -> Case:
         known_findings=due.findings,
         registry_id=registry_id,
         released=due.released,
+        model_version=due.model_version,
+        mapping_version=_MAPPING,
     )

@@ -14,9 +14,10 @@ from schemas.report import LabReport, Organisation
 from schemas.topics import Stream
 
 from .ages import age_at
+from .doubts import NO_DOUBTS, Doubts, doubts_of
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
-from .rules import Doubted, Facts, Sight
+from .rules import Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -50,6 +51,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """The laboratory's number in the register; set where rules look at laboratories."""
     released: frozenset[tuple[Stream, str]] = frozenset()
     """Doubts about it that a person has let go, by stream and reason."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where a person said it, or nobody knows."""
+    mapping_version: str = ""
+    """Of the mapping that made the report out of its message."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -72,10 +77,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         known = self.known_findings
         return findings_of(self.report) if known is None else known
 
-    @property
-    def doubts(self) -> frozenset[Doubted]:
+    @cached_property
+    def doubts(self) -> Doubts:
         """What is doubted of the report, by reason and condition."""
-        return frozenset()
+        return doubts_of(self.report, self.traits, self.findings)
 
     def facts_in(self, sight: Sight) -> Facts:
         """Return what rules may look at, as far as `sight` goes; made once for each sight."""
@@ -88,7 +93,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
 
     def _facts(self, sight: Sight) -> Facts:
         department = department_of(self.traits.address) if sight.departments else ""
-        doubts = self.doubts if sight.doubts else frozenset[Doubted]()
+        doubts = self.doubts if sight.doubts else NO_DOUBTS
         return Facts(
             status=self.report.status,
             findings=tuple(
@@ -132,5 +137,8 @@ class Projection(Phi, frozen=True, kw_only=True):
     body: bytes
     addressee: str
     """Stands for the receiver: a keyed digest, a department, or empty; never an identity."""
+    compared: bytes | None = None
+    """What is compared with what the stream holds, where that is not the whole body: without what
+    is said of the making alone, so that another version of a rule is no revision."""
     pseudonym_periods: str = ""
     """Of public health: the periods whose pseudonyms it holds, with a space between."""

@@ -18,6 +18,7 @@ from schemas.decision import ProjectionName
 from schemas.errors import FatalError
 
 from .ages import OLDEST
+from .doubts import Doubt
 from .rule_lines import Located, Path, line_of_byte, locate, path_in, without_path
 from .rules import NO_RULE, Because, Facts, Rule, Rules, rule_on
 
@@ -31,7 +32,8 @@ _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _DEPARTMENT: Final = re.compile(r"\d{2}|2[AB]|9[78]\d")
 _TAKEN: Final = frozenset({NO_RULE, "patient_opposes"})
-_NOT_MADE: Final = frozenset({ProjectionName.PUBLIC_HEALTH_ANONYMOUS})
+_NAMES_PERSONS: Final = frozenset({ProjectionName.TRACING, ProjectionName.PUBLIC_HEALTH})
+_DOUBTS: Final = frozenset(each.value for each in Doubt)
 _OWN: Final = FilePath(__file__).with_name("rules.json")
 
 # What an example missed, by what the rule answered to it.
@@ -155,8 +157,6 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "why", "why says in one sentence what the rule is for"
     if rule.projection.stream is not rule.stream:
         yield "projection", f"{rule.projection} belongs to the stream {rule.projection.stream}"
-    elif rule.projection in _NOT_MADE:
-        yield "projection", f"{rule.projection} is not made by this release"
     if rule.projection is ProjectionName.DOSSIER:
         if not rule.needs_qualified:
             yield "projection", "a dossier needs needs_qualified: true"
@@ -167,12 +167,19 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "id", "conditions, kinds and results go together"
     for unknown in sorted(rule.conditions - CONDITIONS.keys()):
         yield "conditions", f"{unknown} is no condition that schemas/codes holds"
+    if rule.projection in _NAMES_PERSONS:
+        for code in sorted(rule.conditions & CONDITIONS.keys()):
+            if CONDITIONS[code].anonymous:
+                anonymous = ProjectionName.PUBLIC_HEALTH_ANONYMOUS
+                yield "conditions", f"{code} is declared anonymously: it goes as {anonymous} only"
     for wrong in sorted(each for each in rule.departments if not _DEPARTMENT.fullmatch(each)):
         yield "departments", f"{wrong} is no department: 01, 2A, 974"
     if "" in rule.laboratories:
         yield "laboratories", "a laboratory is named by its number in the register"
     if rule.ages is not None and not 0 <= rule.ages.first <= rule.ages.last <= OLDEST:
         yield "ages", f"[first, last] of completed years, 0 to {OLDEST}"
+    for wrong in sorted(rule.holds_on - _DOUBTS):
+        yield "holds_on", f"{wrong} is no doubt: docs/holds.md lists them"
     if rule.once_an_episode and not rule.results:
         yield "once_an_episode", "once_an_episode needs conditions, kinds and results"
 

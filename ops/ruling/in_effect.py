@@ -6,18 +6,16 @@ between them; what they judged stands on its events by version.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final
 
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
-from routing.pseudonym import PeriodKeys
 from routing.router import Router
 from routing.rule_file import load_own_rules, load_rules
 from routing.rules import Rules
-from schemas.decision import Realm
 from schemas.errors import FatalError
 
 _log = get_logger(__name__)
@@ -40,17 +38,11 @@ class RulesInEffect:
     Where none was ever loaded, the rules that this release ships are in effect.
 
     Args:
-        pseudonym_secret: Keys addressees and the names of cases; it must never change.
-        realm: The instance's.
-        keys: Of pseudonyms: the vault, for whoever emits; see `Router`.
+        make: Makes the router of a set.
     """
 
-    def __init__(
-        self, pseudonym_secret: bytes, realm: Realm, keys: PeriodKeys | None = None
-    ) -> None:
-        self._secret = pseudonym_secret
-        self._keys = keys
-        self._realm = realm
+    def __init__(self, make: Callable[[Rules], Router]) -> None:
+        self._make = make
         self._own = load_own_rules()
         self._routers: dict[str, Router] = {}
         self._laboratories: dict[int, str] = {}
@@ -69,7 +61,7 @@ class RulesInEffect:
             rules = await self.load(connection, version) if version else self._own
             if len(self._routers) >= _ROUTERS:
                 self._routers.clear()
-            router = self._routers[version] = Router(rules, self._secret, self._realm, self._keys)
+            router = self._routers[version] = self._make(rules)
         if version != self._version:
             self._version = version
             METRICS.rule_changes.inc()
