@@ -26,7 +26,7 @@ class ProjectionName(StrEnum):
     TRACING = "tracing"
     PUBLIC_HEALTH = "public-health"
     PUBLIC_HEALTH_ANONYMOUS = "public-health-anonymous"
-    """For conditions that are declared anonymously: joined to nothing else, days and places coarse."""
+    """For conditions of special anonymity: nothing in it joins it with the person's other rows."""
 
     @property
     def stream(self) -> Stream:
