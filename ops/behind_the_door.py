@@ -6,6 +6,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 from __future__ import annotations
 
 from dedup.case_store import CaseStore
+from dedup.episodes import Window
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -18,18 +19,24 @@ from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
+from ops.ruling.in_effect import RulesInEffect
+from ops.ruling.past import Past
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
+from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
 from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
+from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
-from routing.router import Router, load_own_rules
+from routing.router import Router
+from routing.rules import Rules
+from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -55,9 +62,11 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, sources, secret=secret)
+    instance = hub.instance
+    window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
+    casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        rules=RulesInEffect(lambda rules: router_of(hub, rules)),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -81,16 +90,37 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     )
 
 
+def router_of(hub: Hub, rules: Rules) -> Router:
+    """Return what routes by a set of rules."""
+    return Router(rules, hub.vault.secret("pseudonym"), hub.realm, hub.vault)
+
+
+def past_of(hub: Hub, dispatcher: Dispatcher) -> Past:
+    """Return what reads past reports as rules are given them, on the parts of dispatch."""
+    stewards = dispatcher.stewards
+    page = hub.settings.steward_page
+    return Past(stewards.store, stewards.sources, dispatcher.publisher, page=page)
+
+
 def stewards_of(
     hub: Hub, store: DedupStore, sources: Sources, publisher: Publisher, casework: Casework
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
+    secret = hub.vault.secret("pseudonym")
+    replacer = Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
     reemitter = Reemitter(
         store,
         sources,
         publisher,
         casework,
+        replacer,
         page=settings.steward_page,
         most=settings.steward_reports,
     )

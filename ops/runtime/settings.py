@@ -14,6 +14,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.days import Reading
 from schemas.decision import Realm
 from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
@@ -440,6 +441,18 @@ class Settings(BaseSettings):
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."
     )
+    case_window_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="A positive within so many days of another is no new case. Fixed at first"
+        " start; unset: 60 for a new instance, else what it has.",
+    )
+    case_window_reading: Reading | None = Field(
+        None,
+        description="From when these days run: the last positive, or the last one that was a new"
+        " case. Fixed at first start; unset: last_positive for a new instance, else what it has.",
+    )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."
     )
@@ -477,6 +490,29 @@ class Settings(BaseSettings):
     )
     review_four_eyes: bool = Field(
         False, description="Whether `same` needs a second steward before two persons are merged."
+    )
+
+    # -- holds
+    hold_doubt_seconds: float = Field(
+        86_400,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a report may wait for a person (a doubt) before it alerts.",
+    )
+    hold_first_line_seconds: float = Field(
+        7 * 86_400.0,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a second line may wait for its first before it alerts.",
+    )
+    hold_counted: Count = Field(
+        100_000, description="Up to how many holds of a stream and reason the metric counts."
+    )
+    hold_retry_page: Count = Field(
+        50, description="Waiting reports that a new mapping asks again at a time."
+    )
+    hold_retry_seconds: Seconds = Field(
+        1.0, description="How often it is looked whether a new mapping asks reports again."
     )
 
     # -- persons
