@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from ops.bootstrap import Hub
+from ops.pseudonym_keys import print_keys, retire
 from ops.stewards.acts import Stewards
 from routing.pseudonym import pseudonym_of
 from routing.public_health import PURPOSE
@@ -338,9 +341,25 @@ async def test_whom_no_row_named_gives_no_event(road: Road) -> None:
     assert await replaced(road) == {}
 
 
-async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(road: Road) -> None:
+async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(
+    road: Road, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command: in the audit chain, listed as retired, and never made again."""
+
+    @asynccontextmanager
+    async def this(_: Path) -> AsyncIterator[Hub]:
+        yield road.hub
+
+    monkeypatch.setattr("ops.pseudonym_keys.instance_at", this)
     kept, gone = await two_persons(road, sampled("2026-01-20"))
-    road.hub.vault.retire_pseudonym_key(PURPOSE, "2026-H1")
+    await retire(Path(), PURPOSE, "2026-H1", actor="steward.one", reason="over")
+    await print_keys(Path(), as_json=False)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "2026-H1  public-health                retired",
+        "2026-H2  public-health                in use",
+    ]
+    (entry,) = await road.rows("SELECT actor, subject, reason FROM audit")
+    assert tuple(entry) == ("steward.one", "public-health 2026-H1", "over")
     await stewards(road).merge(kept, gone, STEWARD)
     assert await replaced(road) == {}
     found = await rows(road)
