@@ -68,8 +68,8 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
 def answer_missing(report: LabReport) -> frozenset[str]:
     """Return the conditions that a speaking observation looks for and whose answer no table knows.
 
-    An answer of the same worth answers for it: a PCR for the document beside it, never an antibody
-    for a PCR. An organism that is named too broadly leaves its condition open, too.
+    An answer of the same worth answers for it, or a better one: a PCR for the document beside it and
+    for a lineage that nobody reads, never an antibody for a PCR. An organism that is named too broadly leaves its condition open, too.
     """
     if report.status not in SPEAKING:
         return frozenset()
@@ -82,7 +82,7 @@ def answer_missing(report: LabReport) -> frozenset[str]:
     return frozenset(
         condition
         for condition, worth in open_
-        if not any((condition, each) in answered for each in _at_least(worth))
+        if not any((condition, each) in answered for each in range(worth, _CASE + 1))
     )
 
 
@@ -107,10 +107,6 @@ _CASE = 2
 def _worth(analysis: Analysis) -> int:
     """Say whose answer may stand for whose: 2 makes a case, 1 does not, 0 only follows one."""
     return _CASE if analysis.makes_index_case else 0 if analysis.is_second_line else 1
-
-
-def _at_least(worth: int) -> tuple[int, ...]:
-    return (0,) if worth == 0 else tuple(range(worth, _CASE + 1))
 
 
 def _finding(observation: Observation) -> ConditionFinding | None:
