@@ -15,7 +15,9 @@ from ops import (
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_pseudonyms,
     cli_review,
+    cli_route,
     cli_streams,
 )
 from ops.cli_ca import add_to as add_ca_to
@@ -498,6 +500,8 @@ add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_streams.add_to(main, data_dir_option, json_option, _run)
+cli_route.add_to(main, data_dir_option, json_option, _run)
+cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
