@@ -20,6 +20,7 @@ from ops.proofs import Proofs
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
+from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
@@ -66,6 +67,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
+                *rule_routes(hub.pool, hub.clock, gate),
                 *review_routes(review),
                 *hold_routes(hub, review),
                 *opposition_routes(hub, review),

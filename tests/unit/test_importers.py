@@ -58,6 +58,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/check_routes.py",
         "ops/findings_api.py",
         "ops/message_route.py",
+        "ops/ruling/routes.py",
         "ops/register/access.py",
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",
