@@ -8,7 +8,6 @@ from typing import Final
 from schemas.patient import Address, Ins, Traits
 
 from .fhir import TERMINOLOGY, Clean, date_of, filled, kept, oid_of, told
-from .places import day_of
 
 _CORE: Final = "https://hl7.fr/ig/fhir/core"
 _COMMUNES: Final = "https://mos.esante.gouv.fr/NOS/TRE_R13-CommuneOM/FHIR/TRE-R13-CommuneOM"
@@ -23,6 +22,7 @@ _PROFILES: Final = {
     for is_complete, name in ((True, "fr-core-patient-ins"), (False, "fr-core-patient"))
 }
 _COMMUNE_URL: Final = f"{_CORE}/StructureDefinition/fr-core-address-insee-code"
+_WHOLE_DATE: Final = len("1979-03-28")
 _GIVENS_URL: Final = f"{_CORE}/StructureDefinition/fr-core-patient-birth-list-given-name"
 # `other` is no gender of FR Core: O, A and N are as unknown as U.
 _GENDERS: Final = {"M": "male", "F": "female"}
@@ -58,7 +58,7 @@ def _is_complete(traits: Traits) -> bool:
         told(traits.birth_place)
         and told(traits.birth_family)
         and told(traits.birth_given)
-        and day_of(traits.birth_date)
+        and len(date_of(traits.birth_date) or "") == _WHOLE_DATE
         and traits.sex in {"M", "F"}
     )
 
