@@ -143,6 +143,8 @@ class Observation(Phi, frozen=True, array_like=True, gc=False):
     notes: tuple[str, ...] = ()
     performer: Organisation | None = None
     document: Document | None = None
+    others: tuple[Coded, ...] = ()
+    """Further repetitions of a coded value, in their order: each is as much a value as `coded`."""
 
 
 class LabReport(Phi, frozen=True, array_like=True, gc=False):

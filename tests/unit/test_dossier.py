@@ -270,13 +270,19 @@ def test_what_is_taken_back_keeps_its_numbers_and_no_value(letter: str, status: 
 
 
 def test_a_result_that_is_wrong_within_a_report_has_no_value() -> None:
-    wrong = seen(
-        value_type="NM", value="5", number="5", status=ResultStatus.WRONG, notes=("n",),
-        interpretations=("H",), reference_range="1-2",
-    )  # fmt: skip
-    assert wrong["status"] == "entered-in-error"
+    def gone(status: ResultStatus) -> dict[str, Any]:
+        return seen(
+            value_type="NM", value="5", number="5", status=status, notes=("Hémolysé",),
+            interpretations=("H",), reference_range="1-2",
+        )  # fmt: skip
+
+    wrong, cancelled = gone(ResultStatus.WRONG), gone(ResultStatus.CANCELLED)
+    assert (wrong["status"], cancelled["status"]) == ("entered-in-error", "cancelled")
     assert wrong["dataAbsentReason"]["coding"][0]["code"] == "error"
-    assert not {"note", "interpretation", "referenceRange", "valueQuantity"} & wrong.keys()
+    assert cancelled["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert "note" not in wrong and cancelled["note"] == [{"text": "Hémolysé"}]
+    for each in (wrong, cancelled):
+        assert not {"interpretation", "referenceRange", "valueQuantity"} & each.keys()
 
 
 # ------------------------------------------------------------------ MetaDMPMSS and documents
@@ -339,6 +345,12 @@ def test_another_document_under_the_same_number_is_another_content() -> None:
 def test_values_by_type(value_type: str, value: str, expected: dict[str, Any]) -> None:
     found = seen(value_type=value_type, value=value)
     assert {key: part for key, part in found.items() if key.startswith("value")} == expected
+
+
+def test_of_several_coded_values_none_hides_the_others() -> None:
+    several = observation(others=(NOT_DETECTED, Coded(code="X", system="L")))
+    (found,) = parts("Observation", of=report(several))
+    assert found["valueCodeableConcept"] == {"text": "Détecté\nNon détecté\nX"}
 
 
 def test_a_text_of_more_than_a_megabyte_is_cut_and_says_so() -> None:
