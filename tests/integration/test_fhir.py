@@ -26,9 +26,10 @@ from tests.unit.test_dossier import GOLDENS, golden_body
 from tests.unit.test_routing_cases import case, observation, report
 
 PLAIN_UNITS = (
-    "g/L", "mg/dL", "ug/mL", "ng/L", "pg", "fL", "mmol/L", "umol/L", "nmol/L", "pmol/L", "meq/L",
-    "mosm/kg", "U/L", "k[IU]/L", "ukat/L", "%", "10*6/uL", "/uL", "/mm3", "/[HPF]", "mL/min", "mm/h",
-    "s", "min", "mm[Hg]", "kPa", "Cel", "[pH]", "mg/mmol", "ug/g{creat}", "[arb'U]/mL", "1", "mV", "kcal",
+    "g/L", "mg/dL", "ug/mL", "ng/L", "pg", "fL", "mmol/L", "umol/L", "nmol/L", "pmol/L",
+    "meq/L", "mosm/kg", "U/L", "k[IU]/L", "ukat/L", "%", "10*6/uL", "/uL", "/mm3", "/[HPF]",
+    "mL/min", "mm/h", "s", "min", "mm[Hg]", "kPa", "Cel", "[pH]", "mg/mmol", "ug/g{creat}",
+    "[arb'U]/mL", "1", "mV", "kcal",
 )  # fmt: skip
 
 
