@@ -53,8 +53,8 @@ hapi: setup-dev ## resolve HAPI HL7v2's jars from Maven, a second reader of our 
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-test: setup-dev kafka hapi node ## every test, on a real PostgreSQL and a real Apache Kafka
-	$(BIN)/pytest $(ARGS)
+test: setup-dev kafka hapi node ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
 	$(BIN)/ruff check .

@@ -436,6 +436,13 @@ class Settings(BaseSettings):
         0.02, description="How long a worker waits for more when a batch is small."
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_workers: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="How many batches a dispatch process has in hand at a time, each of partitions"
+        " of its own: while one waits for the database, another is computed.",
+    )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."

@@ -1,5 +1,8 @@
 """Sealing of payloads: AES-256-GCM under a key per day and class, kept outside the database.
 
+Payloads of messages and events are made small first (`compression.py`): what is sealed can be made
+small no more, and nine tenths of them is what every payload says.
+
 A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
 day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
 not rotate (a person's digest must mean the same tomorrow).
@@ -20,9 +23,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.errors import FatalError, PermanentError
 
 from .clock import Clock
+from .compression import SMALLEST_BYTES, Compressor, Decompressor
 from .data_folder import fsync_folder, make_folder
 
-_VERSION: Final = 1
+_PLAIN: Final = 1
+_COMPRESSED: Final = 2
+"""First byte of what is sealed: how the plaintext lies in it."""
 _HEADER: Final = struct.Struct(">BBH")  # version, class, days since 2020-01-01
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -38,6 +44,10 @@ class SealClass(IntEnum):
     STREAM = 3
     CODES = 4
     """Local codes and short texts of laboratories that no table knows."""
+
+
+_MADE_SMALL: Final = (SealClass.INTAKE, SealClass.STREAM)
+_FORMS: Final = (_PLAIN, _COMPRESSED)
 
 
 class KeyStore(Protocol):
@@ -155,6 +165,8 @@ class Vault:
         self._keys = keys
         self._clock = clock
         self._ciphers: dict[tuple[int, int], AESGCM] = {}
+        self._compressors = {each: Compressor(each.name.lower()) for each in _MADE_SMALL}
+        self._decompressor = Decompressor()
 
     def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
         """Return ciphertext that opens only with the same `associated` bytes (its row's id)."""
@@ -162,7 +174,11 @@ class Vault:
         cipher = self._ciphers.get((seal_class, day))
         if cipher is None:
             cipher = self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)))
-        header = _HEADER.pack(_VERSION, seal_class, day)
+        compressor = self._compressors.get(seal_class)
+        form = _PLAIN
+        if compressor is not None and len(plaintext) >= SMALLEST_BYTES:
+            form, plaintext = _COMPRESSED, compressor.compress(plaintext)
+        header = _HEADER.pack(form, seal_class, day)
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + cipher.encrypt(nonce, plaintext, header + associated)
 
@@ -174,7 +190,7 @@ class Vault:
                 what was sealed with `associated` (`unreadable_payload`).
         """
         header, start = sealed[: _HEADER.size], _HEADER.size + _NONCE_BYTES
-        if len(sealed) <= start or sealed[0] != _VERSION:
+        if len(sealed) <= start or sealed[0] not in _FORMS:
             raise _unreadable()
         _, seal_class, day = _HEADER.unpack(header)
         cipher = self._ciphers.get((seal_class, day))
@@ -188,8 +204,9 @@ class Vault:
                 raise PermanentError("key_destroyed", "its retention has passed")
             cipher = self._keep((seal_class, day), key)
         try:
-            return cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
-        except InvalidTag:
+            held = cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
+            return held if sealed[0] == _PLAIN else self._decompressor.decompress(held)
+        except (InvalidTag, ValueError):
             raise _unreadable() from None
 
     def secret(self, name: str) -> bytes:

@@ -74,6 +74,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "structlog": frozenset({"ops/runtime/logs.py"}),
     "uvicorn": frozenset({"ops/serving.py"}),
     "uvloop": frozenset({"ops/cli.py"}),
+    "zstandard": frozenset({"ops/runtime/compression.py"}),
 }  # fmt: skip
 
 # Structs of contracts and of the hot path: the one package that every layer may import.
