@@ -6,6 +6,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 from __future__ import annotations
 
 from dedup.case_store import CaseStore
+from dedup.episodes import Window
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -18,15 +19,22 @@ from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
+from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
+from ops.verifying.page import Parts
+from ops.verifying.scratch import Scratch
+from ops.verifying.verifier import Verifier
+from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
-from routing.router import Router, load_own_rules
+from routing.router import Router
+from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -61,9 +69,13 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, sources, secret=secret)
+    instance = hub.instance
+    window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
+    casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        rules=RulesInEffect(
+            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
+        ),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -92,11 +104,20 @@ def stewards_of(
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
+    secret = hub.vault.secret("pseudonym")
+    replacer = Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
     reemitter = Reemitter(
         store,
         sources,
         publisher,
         casework,
+        replacer,
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -113,6 +134,27 @@ def stewards_of(
         sources,
         four_eyes=settings.review_four_eyes,
         most=settings.steward_reports,
+    )
+
+
+def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
+    """Return what holds the streams against what they should hold, on the parts of dispatch."""
+    stewards, settings = dispatcher.stewards, hub.settings
+    scratch = Scratch(
+        stewards.store,
+        CaseStore(settings.dispatch_case_reports),
+        dispatcher.casework,
+        stewards.sources,
+        most=settings.dispatch_case_reports,
+    )
+    return Verifier(
+        hub.pool,
+        Parts(
+            scratch=scratch,
+            publisher=dispatcher.publisher,
+            vault=hub.vault,
+            page=settings.steward_page,
+        ),
     )
 
 
