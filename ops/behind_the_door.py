@@ -20,6 +20,7 @@ from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
 from ops.ruling.in_effect import RulesInEffect
+from ops.ruling.past import Past
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
@@ -34,6 +35,7 @@ from ops.verifying.verifier import Verifier
 from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
 from routing.router import Router
+from routing.rules import Rules
 from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
@@ -73,9 +75,7 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
     window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
     casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
-        rules=RulesInEffect(
-            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
-        ),
+        rules=RulesInEffect(lambda rules: router_of(hub, rules)),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -97,6 +97,18 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
         tally=Tally(vault, vault.secret("unmapped")),
         stewards=stewards_of(hub, store, sources, publisher, casework),
     )
+
+
+def router_of(hub: Hub, rules: Rules) -> Router:
+    """Return what routes by a set of rules."""
+    return Router(rules, hub.vault.secret("pseudonym"), hub.realm, hub.vault)
+
+
+def past_of(hub: Hub, dispatcher: Dispatcher) -> Past:
+    """Return what reads past reports as rules are given them, on the parts of dispatch."""
+    stewards = dispatcher.stewards
+    page = hub.settings.steward_page
+    return Past(stewards.store, stewards.sources, dispatcher.publisher, page=page)
 
 
 def stewards_of(

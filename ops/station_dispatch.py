@@ -8,6 +8,7 @@ from typing import Final
 
 from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
+from ops.holding.watch import watch_holds
 from ops.opened import opened
 from ops.runtime.lifecycle import until_first
 from ops.runtime.metrics import METRICS
@@ -42,7 +43,8 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         say_ready(settings, "dispatch")
         again = keep_emitting(dispatchers[0].stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
-        await until_first(_run(workers, stopping), _gauges(hub), again, queue)
+        holds = watch_holds(hub)
+        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds)
 
 
 async def _run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:

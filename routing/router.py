@@ -12,6 +12,8 @@ from schemas.topics import Stream
 
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
+from .explaining import OPPOSED_RULE
+from .fhir_actors import Making
 from .findings import ConditionFinding
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
@@ -22,12 +24,11 @@ from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]
 
-# Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
-_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule="patient_opposes")
+_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule=OPPOSED_RULE)
 
 
 def reason_of(case: Case) -> str:
@@ -65,6 +66,11 @@ class Router:
         return self._rules.version
 
     @property
+    def rules(self) -> Rules:
+        """Its rules."""
+        return self._rules
+
+    @property
     def sight(self) -> Sight:
         """Which facts its rules look at."""
         return self._rules.sight
@@ -97,9 +103,17 @@ class Router:
         if name is ProjectionName.DOSSIER:
             ins = case.dossier_ins
             assert ins is not None, "the dossier's rule asks for a qualified INS"
-            body: object = bundle_of(case, ins)
-            return Projection(body=_ENCODER.encode(body), addressee=addressee_of(self._secret, ins))
-        finding = self._decisive(stream, case)
+            making = Making(
+                decision.rules.get(stream, ""),
+                decision.rule_version,
+                case.model_version,
+                case.mapping_version,
+            )
+            told, compared = bundle_of(case, ins, making)
+            addressee = addressee_of(self._secret, ins)
+            return Projection(body=told, addressee=addressee, compared=compared)
+        finding = self.decisive(stream, case)
+        assert finding is not None, "the rules of this projection ask for a finding"
         if name is ProjectionName.TRACING:
             body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
@@ -116,17 +130,21 @@ class Router:
         hidden = anonymous_row_of(case, finding, self._pseudonyms)
         return Projection(body=_ENCODER.encode(hidden), addressee="")
 
-    def _decisive(self, stream: Stream, case: Case) -> ConditionFinding:
+    def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
+        """Return the finding that made a report due in a stream; None where its rule asks none."""
         index = self._judge(case)[stream].finding
-        assert index is not None, "the rules of this stream ask for a finding"
-        return case.findings[index]
+        return None if index is None else case.findings[index]
 
     def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
         """Judge facts once: they are of small closed sets and say nothing of a person."""
+        held: tuple[Router, Mapping[Stream, Ruling]] | None = case.__dict__.get("_ruled")
+        if held is not None and held[0] is self:
+            return held[1]
         facts = case.facts_in(self._rules.sight)
         rulings = self._known.get(facts)
         if rulings is None:
             if len(self._known) >= _KNOWN_FACTS:
                 self._known.clear()
             rulings = self._known[facts] = self._rules.judge(facts)
+        case.__dict__["_ruled"] = (self, rulings)
         return rulings

@@ -26,7 +26,7 @@ class ProjectionName(StrEnum):
     TRACING = "tracing"
     PUBLIC_HEALTH = "public-health"
     PUBLIC_HEALTH_ANONYMOUS = "public-health-anonymous"
-    """For conditions of special anonymity: nothing in it joins it with the person's other rows."""
+    """For conditions that are declared anonymously: joined to nothing, days and places coarse."""
 
     @property
     def stream(self) -> Stream:

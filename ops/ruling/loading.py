@@ -1,7 +1,7 @@
 """Sets of rules in the database: loaded, put into effect at a time, listed. Each act is audited.
 
-A set that fails does not get here (`routing.rule_file.read_rules`), so the old rules stay. A version
-stands on events: it is never another text, and never goes.
+A set that fails is not written, so the old rules stay. A version stands on events: it is never
+another text, and never goes.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ CHOSEN: Final = "SELECT EXISTS (SELECT 1 FROM rule_effect WHERE actor <> $1)"
 AUDIT: Final = "SELECT audit_append($1, 'rules', $2, $3)"
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks for a set, why, and when: the audit chain's words."""
+
+    actor: str
+    why: str
+    """No personal data."""
+    now: datetime
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What loading a set led to."""
 
@@ -69,23 +78,15 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def put_into_effect(
-    connection: Connection,
-    source: bytes,
-    *,
-    effective_at: datetime,
-    now: datetime,
-    actor: str,
-    why: str,
+    connection: Connection, source: bytes, order: Order, effective_at: datetime
 ) -> Loaded:
     """Load a set and put it into effect at a time; inside a transaction of its own.
 
     Args:
         connection: Of the transaction.
         source: A file whose rules hold their examples.
+        order: Who asks, and why.
         effective_at: Now, or a time to come: what was judged before stays as it was judged.
-        now: The moment of the act.
-        actor: Who asks; into the audit chain.
-        why: Into the audit chain; no personal data.
 
     Raises:
         FatalError: `rules_invalid`: the set fails; nothing was written.
@@ -93,18 +94,20 @@ async def put_into_effect(
             other rules already, an actor or a reason that is empty or too long.
     """
     version = load_rules(source).version
-    _check(effective_at, now, actor, why)
+    _check(effective_at, order)
     await connection.execute(ALONE)
-    await _keep(connection, version, source, now, actor, why)
+    await _keep(connection, version, source, order)
     before = await connection.fetchval(THEN, effective_at) or ""
     loaded = Loaded(
         version=version, effective_at=effective_at, before=before, is_new=before != version
     )
     if loaded.is_new:
-        await connection.execute(TAKE_EFFECT, version, effective_at, now, actor, why)
+        await connection.execute(
+            TAKE_EFFECT, version, effective_at, order.now, order.actor, order.why
+        )
         when = effective_at.astimezone(UTC).isoformat(timespec="seconds")
-        said = f"in effect from {when}, after {before or 'none'}: {why}"
-        await connection.fetchval(AUDIT, actor, f"set {version}", said)
+        said = f"in effect from {when}, after {before or 'none'}: {order.why}"
+        await connection.fetchval(AUDIT, order.actor, f"set {version}", said)
     return loaded
 
 
@@ -119,20 +122,11 @@ async def take_shipped(connection: Connection, now: datetime) -> Loaded | None:
     await connection.execute(ALONE)
     if await connection.fetchval(CHOSEN, SHIPPED_BY):
         return None
-    source = own_source()
-    version = load_rules(source, "routing/rules.json").version
+    order = Order(actor=SHIPPED_BY, why="comes with the release", now=now)
     try:
-        await _keep(connection, version, source, now, SHIPPED_BY, "comes with the release")
+        loaded = await put_into_effect(connection, own_source(), order, now)
     except PermanentError as error:
         raise FatalError(error.reason, error.remedy) from None
-    loaded = await put_into_effect(
-        connection,
-        source,
-        effective_at=now,
-        now=now,
-        actor=SHIPPED_BY,
-        why="comes with the release",
-    )
     return loaded if loaded.is_new else None
 
 
@@ -181,12 +175,10 @@ async def source_of(connection: Connection, version: str, now: datetime) -> byte
     return str(source).encode()
 
 
-async def _keep(
-    connection: Connection, version: str, source: bytes, now: datetime, actor: str, why: str
-) -> None:
+async def _keep(connection: Connection, version: str, source: bytes, order: Order) -> None:
     """Keep the text of a set, or find that it is the one that is kept already."""
     text = source.decode()
-    await connection.execute(KEEP, version, text, now, actor, why)
+    await connection.execute(KEEP, version, text, order.now, order.actor, order.why)
     if await connection.fetchval(KEPT, version) != text:
         raise PermanentError(
             "rules_version_taken",
@@ -194,13 +186,13 @@ async def _keep(
         )
 
 
-def _check(effective_at: datetime, now: datetime, actor: str, why: str) -> None:
-    for name, text in (("actor", actor), ("why", why)):
+def _check(effective_at: datetime, order: Order) -> None:
+    for name, text in (("actor", order.actor), ("why", order.why)):
         if not text.strip() or len(text) > MAX_TEXT:
             raise PermanentError(f"bad_{name}", f"give 1 to {MAX_TEXT} characters")
-    if effective_at < now:
+    if effective_at < order.now:
         raise PermanentError(
             "bad_from", "that time has passed: what was judged stays; give a time to come, or now"
         )
-    if effective_at > now + MAX_AHEAD:
+    if effective_at > order.now + MAX_AHEAD:
         raise PermanentError("bad_from", "that is more than a year ahead: give a nearer time")
