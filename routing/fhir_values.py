@@ -137,10 +137,8 @@ def _pair(value: str, unit: Coded | None) -> JsonObject | None:
     if found["sign"] == "-":
         if first > second:
             return None
-        return {
-            "valueRange": Clean(low=Clean(value=first, **said), high=Clean(value=second, **said))
-        }
-    ratio = Clean(numerator=Clean(value=first), denominator=Clean(value=second))
+        return {"valueRange": {"low": {"value": first, **said}, "high": {"value": second, **said}}}
+    ratio = {"numerator": {"value": first}, "denominator": {"value": second}}
     return {"valueRatio": ratio}
 
 
@@ -159,7 +157,7 @@ def _moment(value: str) -> str | None:
 
 
 def _quantity(observation: Observation) -> Clean:
-    quantity = Clean(value=Decimal(observation.number))
+    quantity: Clean = {"value": Decimal(observation.number)}
     if observation.comparator in _COMPARATORS:
         quantity["comparator"] = observation.comparator
     if observation.unit is not None:
@@ -175,14 +173,14 @@ def range_of(observation: Observation) -> Clean | None:
     text = told(observation.reference_range)
     if not text:
         return None
-    found = Clean(text=text)
+    found: Clean = {"text": text}
     if observation.number:
         low, high = _limits(text)
         said = {} if observation.unit is None else unit_of(observation.unit)
         if low is not None:
-            found["low"] = Clean(value=low, **said)
+            found["low"] = {"value": low, **said}
         if high is not None:
-            found["high"] = Clean(value=high, **said)
+            found["high"] = {"value": high, **said}
     return found
 
 
@@ -201,7 +199,7 @@ def _limits(text: str) -> tuple[Decimal | None, Decimal | None]:
 def interpretation_of(code: str) -> Clean | msgspec.Raw | None:
     """Return a concept of table 0078, in the system that R4 asks for; another code is a text."""
     code = " ".join(told(code).split())
-    return _INTERPRETATIONS.get(code.upper()) or (Clean(text=code) if code else None)
+    return _INTERPRETATIONS.get(code.upper()) or ({"text": code} if code else None)
 
 
 def attachment_of(code: Coded, document: Document) -> Clean:

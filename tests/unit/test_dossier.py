@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 
 from routing import fhir, fhir_actors, fhir_units
 from routing.case import Case, Projection
+from routing.fhir import ENCODER
 from routing.fhir_units import WRITTEN, ucum_of, unit_of
 from routing.grouping import members_of
 from routing.router import Router, load_own_rules
@@ -47,6 +49,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "routing"
 SECRET = bytes(range(32))
 ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
 SHAPE = frozenset((GOLDEN / "dossier-shape.txt").read_text().split())
+DECODER = msgspec.json.Decoder(float_hook=Decimal)
 CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40, digest="0a" * 16)
 
 
@@ -167,6 +170,7 @@ def paths_of(element: Any, path: str) -> Iterator[str]:
 def check_shape(body: bytes) -> None:
     """Only allowed paths; nothing empty; each reference has its entry; the bytes are canonical."""
     bundle = msgspec.json.decode(body)
+    assert ENCODER.encode(DECODER.decode(body)) == body
     resources = [entry["resource"] for entry in bundle.pop("entry")]
     urls = [entry["fullUrl"] for entry in msgspec.json.decode(body)["entry"]]
     found = set(paths_of(bundle, "Bundle"))
