@@ -18,13 +18,15 @@ from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
-from schemas.topics import Stream
+from schemas.topics import STREAMS, Stream, schema_of
 
-from .streams import Lane, StreamReader, encode_line, share_out
+from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
 
 _log = get_logger(__name__)
 
 _REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
+
+_SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 
 Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
 """Topic, partition, key, value, headers."""
@@ -57,6 +59,25 @@ class Publisher(Protocol):
     async def close(self) -> None:
         """Let go of the connections."""
         ...
+
+
+def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
+    """Return what a consumer can read of a record without opening its value.
+
+    `traceparent` is W3C Trace Context (2021), section 3.2.2: the trace is the message, by whose
+    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled.
+    """
+    event = outgoing.event
+    return (
+        ("event_id", str(event.event_id).encode()),
+        ("seq", b"%d" % event.seq),
+        ("event_version", b"%d" % event.event_version),
+        ("schema", _SCHEMAS[event.stream]),
+        (
+            "traceparent",
+            f"00-{outgoing.message_id.hex}-{event.event_id.hex[:16]}-00".encode(),
+        ),
+    )
 
 
 class Relay:
@@ -176,21 +197,18 @@ class Relay:
         finally:
             publishing.cancel()
 
-    def _cut(self, events: Sequence[StreamEvent]) -> list[tuple[StreamEvent, Event]]:
+    def _cut(self, events: Sequence[OutboxEvent]) -> list[tuple[StreamEvent, Event]]:
         """Return the first events that fit into one transaction; at least one."""
         batch: list[tuple[StreamEvent, Event]] = []
         size = 0
-        for event in events:
+        for each in events:
+            event = each.event
             value = encode_line(event).rstrip(b"\n")
             size += len(value)
             if batch and size > self._max_bytes:
                 break
-            headers = (
-                ("event_id", str(event.event_id).encode()),
-                ("seq", str(event.seq).encode()),
-                ("event_version", str(event.event_version).encode()),
-            )
             key = str(event.report_id).encode()
+            headers = headers_of(each)
             batch.append((event, (self._topic, event.partition, key, value, headers)))
         return batch
 

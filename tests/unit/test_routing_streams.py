@@ -20,7 +20,7 @@ from routing.relay import Relay
 from routing.streams import Cursor, Lane, StreamReader, decode_cursor, encode_cursor, encode_line
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
 from schemas.events import StreamEvent
-from schemas.topics import Stream
+from schemas.topics import Stream, schema_of
 
 STREAM = Stream.PUBLIC_HEALTH
 DESTROYED = b"destroyed"
@@ -50,6 +50,7 @@ class FakeOutbox:
                 "rule": "r",
                 "rule_version": "1",
                 "person_version": 1,
+                "message_id": UUID(int=1 << 120 | seq),
                 "emitted_at": datetime(2026, 3, 6, tzinfo=UTC),
                 "payload": payload,
             }
@@ -323,6 +324,8 @@ async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
         "event_id": first["event_id"].encode(),
         "seq": b"1",
         "event_version": b"1",
+        "schema": schema_of(STREAM).encode(),
+        "traceparent": (f"00-01{0:029x}1-{UUID(first['event_id']).hex[:16]}-00".encode()),
     }
     assert "cursor" not in first
 
