@@ -25,6 +25,7 @@ from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
+from routing.positions import Positions
 from routing.relay import Relay
 from routing.router import Router, load_own_rules
 from schemas.topics import STREAMS, Stream, topic_of
@@ -133,10 +134,13 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+        kafka_settings(settings, f"relay-{stream.value}"),
+        f"{prefix}relay-{stream.value}",
+        compression=settings.relay_compression,
     )
     return Relay(
         reader_of(hub),
+        Positions(hub.pool),
         publisher,
         stream=stream,
         topic=topic_of(stream, prefix),
@@ -144,4 +148,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_events=settings.relay_batch_events,
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
+        note_seconds=settings.relay_note_seconds,
     )
