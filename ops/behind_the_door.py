@@ -18,6 +18,7 @@ from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
@@ -27,7 +28,7 @@ from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
 from routing.positions import Positions
 from routing.relay import Relay
-from routing.router import Router, load_own_rules
+from routing.router import Router
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -55,7 +56,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        rules=RulesInEffect(
+            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
+        ),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,

@@ -101,7 +101,7 @@ class Casework:
             due = [_found(each) for each in due]
             concerned = [each for each in due if each.findings is not None]
             owners = {each.placed.report_id: each.person.person_id for each in concerned}
-            said = {each.placed.report_id: self._said(each, at) for each in concerned}
+            said = {each.placed.report_id: self.said(each, at) for each in concerned}
         if not concerned:
             return Worked(due=list(due))
         left = {p for p in (each.placed.held_person for each in concerned) if p is not None}
@@ -161,8 +161,13 @@ class Casework:
             moves=_moves(change),
         )
 
-    def _said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
-        """Return what a report says of each condition that it looks for."""
+    def said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
+        """Return what a report says of each condition that it looks for; pure.
+
+        Args:
+            due: With its findings, if it can belong to a case, and its report key.
+            at: Since when it says so.
+        """
         report, placed = due.placed.report, due.placed
         numbers = numbers_of(self._secret, report)
         said = {}

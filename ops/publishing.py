@@ -12,21 +12,26 @@ import msgspec
 
 from dedup.case_store import CaseStore
 from ops.placing import Placed
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
+from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
+from routing.rules import Sight
 from schemas.decision import Realm, Standing
-from schemas.envelope import StoredRecord
+from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
 from schemas.report import LabReport, MappedMessage, Organisation
 from schemas.topics import STREAMS, Stream
 
 _NO_ONE: Final = Organisation()
+_MAPPING: Final = str(MAPPING_VERSION)
+"""What another version has mapped is mapped again before it comes here."""
 
 
 class Due(Phi, frozen=True, kw_only=True):
@@ -42,8 +47,12 @@ class Due(Phi, frozen=True, kw_only=True):
     """Condition -> where it stands among the person's reports; None: as it is held."""
     findings: tuple[ConditionFinding, ...] | None = None
     """What the report says, where somebody has found it already."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts about the report that a person has let go, by stream and reason."""
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +63,14 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     person_version: int
     message_id: UUID
     reason: str
+
+
+class Asked(Phi, frozen=True, kw_only=True):
+    """What the streams should hold of some reports."""
+
+    wanted: list[Wanted]
+    holds: dict[tuple[UUID, Stream], str]
+    """Report and stream -> why it waits; empty where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +88,7 @@ class Publisher:
     """Routes a batch's reports and writes the difference against what the streams hold.
 
     Args:
-        router: Rules and projections.
+        rules: The rules in effect, and the projections.
         vault: Seals the bodies of events.
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
@@ -81,13 +98,13 @@ class Publisher:
     def __init__(
         self,
         *,
-        router: Router,
+        rules: RulesInEffect,
         vault: Vault,
         body_secret: bytes,
         realm: Realm,
         cases: CaseStore,
     ) -> None:
-        self._router = router
+        self._rules = rules
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
@@ -97,22 +114,54 @@ class Publisher:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
-        due = await self._standing(connection, due)
+        asked = await self.ask(connection, due, at)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
-        holds: dict[tuple[UUID, Stream], str] = {}
-        wanted: list[Wanted] = []
         with pure_step():
-            for one in due:
-                wanted += self._wanted(one, holds)
-            changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         await emitted.write_holds(
             connection,
-            [(report, stream, reason) for (report, stream), reason in holds.items() if reason],
-            [place for place, reason in holds.items() if not reason],
+            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
+            [place for place, why in asked.holds.items() if not why],
             at,
         )
         return Published(events=changes.events)
+
+    async def ask(
+        self, connection: Connection, due: Sequence[Due], at: datetime | None = None
+    ) -> Asked:
+        """Return what the streams should hold of these reports; writes and locks nothing.
+
+        The one place that says it: for what is dispatched, for what is emitted again, and for who
+        verifies what the streams hold.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports.
+            at: By the rules in effect then; None: now.
+        """
+        router = await self._rules.at(connection, at)
+        cases = await self.cases_of(connection, due, router.sight)
+        asked = Asked(wanted=[], holds={})
+        with pure_step():
+            for one, case in zip(due, cases, strict=True):
+                asked.wanted.extend(_wanted(router, one, case, asked.holds))
+        return asked
+
+    async def cases_of(
+        self, connection: Connection, due: Sequence[Due], sight: Sight
+    ) -> list[Case]:
+        """Return the reports as a router is given them, with what rules look at."""
+        due = await self._standing(connection, due)
+        laboratories: Mapping[int, str] = {}
+        if sight.laboratories:
+            ids = {each.source.lab_id for each in due}
+            laboratories = await self._rules.laboratories(connection, ids)
+        return [_case(one, self._realm, laboratories.get(one.source.lab_id, "")) for one in due]
+
+    def digest_of(self, body: bytes) -> UUID:
+        """Return the digest by which bodies are compared."""
+        return body_digest(self._body_secret, body)
 
     async def withdraw(
         self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
@@ -165,39 +214,41 @@ class Publisher:
             for d in due
         ]
 
-    def _wanted(self, due: Due, holds: dict[tuple[UUID, Stream], str]) -> list[Wanted]:
-        """Say for each stream what it should hold of this report; note what waits."""
-        case = _case(due, self._realm)
-        decision = self._router.route(case)
-        reason = due.reason or reason_of(case)
-        found = []
-        for stream in due.streams:
-            is_due = stream in decision.due
-            if stream in decision.holds or not due.placed.is_new:
-                holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
-            found.append(
-                Wanted(
-                    report_id=due.placed.report_id,
-                    stream=stream,
-                    partition=due.source.partition,
-                    person_version=due.person.person_version,
-                    message_id=due.source.message_id,
-                    decision=emitted.Due(
-                        due=is_due,
-                        rule=decision.rules.get(stream, ""),
-                        rule_version=decision.rule_version,
-                    ),
-                    projection=self._router.project(stream, case, decision) if is_due else None,
-                    reason=reason,
-                )
-            )
-        return found
-
     def _seal(self, body: bytes, associated: bytes) -> bytes:
         return self._vault.seal(SealClass.STREAM, body, associated)
 
 
-def _case(due: Due, realm: Realm) -> Case:
+def _wanted(
+    router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
+) -> list[Wanted]:
+    """Say for each stream what it should hold of this report; note what waits."""
+    decision = router.route(case)
+    reason = due.reason or reason_of(case)
+    found = []
+    for stream in due.streams:
+        is_due = stream in decision.due
+        if stream in decision.holds or not due.placed.is_new:
+            holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
+        found.append(
+            Wanted(
+                report_id=due.placed.report_id,
+                stream=stream,
+                partition=due.source.partition,
+                person_version=due.person.person_version,
+                message_id=due.source.message_id,
+                decision=emitted.Due(
+                    due=is_due,
+                    rule=decision.rules.get(stream, ""),
+                    rule_version=decision.rule_version,
+                ),
+                projection=router.project(stream, case, decision) if is_due else None,
+                reason=reason,
+            )
+        )
+    return found
+
+
+def _case(due: Due, realm: Realm, registry_id: str) -> Case:
     report: LabReport = due.placed.report
     return Case(
         report=report,
@@ -210,4 +261,8 @@ def _case(due: Due, realm: Realm) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        registry_id=registry_id,
+        released=due.released,
+        model_version=due.model_version,
+        mapping_version=_MAPPING,
     )

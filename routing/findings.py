@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.codes import Analysis, Result, analysis_of, is_loinc, result_of
+from schemas.codes import Analysis, Kind, Result, analysis_of, is_loinc, is_pending, result_of
 from schemas.patient import Phi
 from schemas.report import LabReport, Observation, ResultStatus
 
@@ -24,6 +24,9 @@ class ConditionFinding(Phi, frozen=True, kw_only=True):
     analysis: Analysis
     result: Result
     observation: Observation
+    variant: str = ""
+    """What a second line has found, of a closed vocabulary (`schemas.codes.variants`), or empty:
+    mutations screened for in the order of their letters (`A0B0C1`), or a lineage (`BA.2.86`)."""
 
 
 def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
@@ -43,6 +46,52 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
         if not (each.analysis.target and each.analysis.condition.code in whole)
     ]
     return tuple(sorted(kept, key=_decisiveness))
+
+
+def answer_missing(report: LabReport) -> frozenset[str]:
+    """Return the conditions that a speaking observation looks for and whose answer no table knows.
+
+    An answer of the same worth answers for it: a PCR for the document beside it, never an antibody
+    for a PCR. A quantity (viral load) is answered by its number, and `En cours` is an answer too.
+    """
+    if report.status not in SPEAKING:
+        return frozenset()
+    open_ = [
+        analysis
+        for observation in report.observations
+        if (analysis := analysis_of(observation.code)) is not None
+        and _leaves_open(analysis, observation)
+    ]
+    if not open_:
+        return frozenset()
+    answered = {
+        (each.analysis.condition.code, _worth(each.analysis)) for each in findings_of(report)
+    }
+    return frozenset(
+        analysis.condition.code
+        for analysis in open_
+        if not any((analysis.condition.code, worth) in answered for worth in _at_least(analysis))
+    )
+
+
+def _leaves_open(analysis: Analysis, observation: Observation) -> bool:
+    if observation.status not in SPEAKING or result_of(observation) is not None:
+        return False
+    if analysis.kind is Kind.VIRAL_LOAD and observation.number:
+        return False
+    if analysis.is_second_line and not observation.value:
+        return False  # a genome comes as a document: it answers another question
+    return not is_pending(observation)
+
+
+def _worth(analysis: Analysis) -> int:
+    """Say whose answer may stand for whose: 2 makes a case, 1 does not, 0 only follows one."""
+    return 2 if analysis.makes_index_case else 0 if analysis.is_second_line else 1
+
+
+def _at_least(analysis: Analysis) -> tuple[int, ...]:
+    worth = _worth(analysis)
+    return (0,) if worth == 0 else tuple(range(worth, 3))
 
 
 def _finding(observation: Observation) -> ConditionFinding | None:

@@ -14,6 +14,7 @@ _POSTCODE: Final = re.compile(r"\d{5}")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FRANCE: Final = frozenset({"", "FRA", "FR", "FRANCE", "99100"})
 _FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
+_METROPOLITAN: Final = re.compile(r"0[1-9]|1\d|2[1-9AB]|[3-8]\d|9[0-5]")
 _RPPS: Final = re.compile(r"\d{11}")
 
 
@@ -66,6 +67,16 @@ def finess_of(laboratory: Organisation) -> str:
     """Return the FINESS number of an establishment, empty where its number is another one."""
     number = laboratory.identifier.upper()
     return number if _FINESS.fullmatch(number) else ""
+
+
+def department_of_finess(finess: str) -> str:
+    """Return the department of an establishment by its number, empty where that does not tell.
+
+    The first two digits of a metropolitan FINESS number are its department. Overseas they are 97 or
+    98 for several of them, and are not guessed apart.
+    """
+    department = finess[:2]
+    return department if _METROPOLITAN.fullmatch(department) else ""
 
 
 def rpps_of(prescriber: Practitioner | None) -> str:

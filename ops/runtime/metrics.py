@@ -430,6 +430,14 @@ class Metrics:
             f"{name}_unread_companions",
             "Reports whose case changed and that could be read no more: their streams stayed",
         )
+        self.rule_changes = Counter(
+            f"{name}_rule_changes", "Times a process began to judge by another set of routing rules"
+        )
+        self.rules_since = Gauge(
+            f"{name}_rules_since_timestamp_seconds",
+            "From when the set of routing rules is in effect; 0 where none was ever loaded",
+            multiprocess_mode="livemostrecent",
+        )
 
 
 METRICS: Final = Metrics()

@@ -2,12 +2,14 @@
 
 A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
 day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
-not rotate (a person's digest must mean the same tomorrow).
+not rotate (a person's digest must mean the same tomorrow). Keys of pseudonyms, one a purpose and
+half-year, do.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from datetime import UTC, date, datetime
 from enum import IntEnum
@@ -28,6 +30,8 @@ _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _ORIGIN: Final = date(2020, 1, 1).toordinal()
 _CACHED_KEYS: Final = 512
+_PURPOSE: Final = re.compile(r"[a-z][a-z0-9.-]{0,80}")
+_PERIOD: Final = re.compile(r"[0-9]{4}-H[12]")
 
 
 class SealClass(IntEnum):
@@ -53,6 +57,14 @@ class KeyStore(Protocol):
 
     def destroy(self, name: str) -> None:
         """Make the key of this name unreadable for ever."""
+        ...
+
+    def retire(self, name: str) -> None:
+        """Destroy a key, and note that there was one: none of this name is made again."""
+        ...
+
+    def is_retired(self, name: str) -> bool:
+        """Say whether a key of this name was retired."""
         ...
 
 
@@ -107,6 +119,15 @@ class FolderKeyStore:
             return
         fsync_folder(self._folder)
 
+    def retire(self, name: str) -> None:
+        """Note it first: a crash between the two leaves a key that nobody asks for."""
+        self._create(f"{name}.gone", b"")
+        self.destroy(name)
+
+    def is_retired(self, name: str) -> bool:
+        """Look for the note."""
+        return (self._folder / f"{name}.gone").exists()
+
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         try:
             return self._master.decrypt(
@@ -155,6 +176,7 @@ class Vault:
         self._keys = keys
         self._clock = clock
         self._ciphers: dict[tuple[int, int], AESGCM] = {}
+        self._pseudonym_keys: dict[tuple[str, str], bytes | None] = {}
 
     def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
         """Return ciphertext that opens only with the same `associated` bytes (its row's id)."""
@@ -196,6 +218,39 @@ class Vault:
         """Return the lasting secret of this name: 32 bytes, made at first use."""
         return self._keys.load_or_make(f"secret-{name}")
 
+    def pseudonym_key(self, purpose: str, period: str) -> bytes | None:
+        """Return the key of a purpose's pseudonyms of a period, made at first use.
+
+        Two processes that ask at once get the same. None once it was retired: none is made again,
+        for the same period must not get a second set of pseudonyms.
+
+        Raises:
+            FatalError: The folder cannot be read or written (`keys_unreadable`), or is damaged.
+        """
+        place = (purpose, period)
+        if place in self._pseudonym_keys:
+            return self._pseudonym_keys[place]
+        name = _pseudonym_name(purpose, period)
+        try:
+            key = None if self._keys.is_retired(name) else self._keys.load_or_make(name)
+        except OSError as error:
+            raise FatalError(
+                "keys_unreadable",
+                f"errno {error.errno} in the keys' folder: make it readable and writable again",
+            ) from None
+        while len(self._pseudonym_keys) >= _CACHED_KEYS:
+            del self._pseudonym_keys[next(iter(self._pseudonym_keys))]
+        self._pseudonym_keys[place] = key
+        return key
+
+    def retire_pseudonym_key(self, purpose: str, period: str) -> None:
+        """Destroy the key of a purpose's pseudonyms of a period, for ever.
+
+        Other processes that used it hold it in memory until they are started again.
+        """
+        self._pseudonym_keys.pop((purpose, period), None)
+        self._keys.retire(_pseudonym_name(purpose, period))
+
     def destroy(self, seal_class: SealClass, day: date) -> None:
         """Destroy the key of a day and class: what it sealed is gone for everybody."""
         number = day.toordinal() - _ORIGIN
@@ -211,6 +266,12 @@ class Vault:
 
 def _name(seal_class: SealClass, day: int) -> str:
     return f"{seal_class.name.lower()}-{date.fromordinal(day + _ORIGIN):%Y%m%d}"
+
+
+def _pseudonym_name(purpose: str, period: str) -> str:
+    assert _PURPOSE.fullmatch(purpose), "purposes are a closed set of plain words"
+    assert _PERIOD.fullmatch(period), "periods are half-years"
+    return f"pseudonym-{purpose}-{period}"
 
 
 def day_of(moment: datetime) -> date:

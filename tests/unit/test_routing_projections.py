@@ -8,13 +8,13 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
+from routing.ages import age_at
 from routing.fhir import Parts
 from routing.places import department_of
-from routing.pseudonym import addressee_of, check_secret, period_of, pseudonym_of
-from routing.public_health import age_at, age_class
+from routing.pseudonym import addressee_of
+from routing.public_health import age_class
 from routing.router import Router, load_own_rules
 from schemas.decision import Line, Realm, Standing
-from schemas.errors import FatalError
 from schemas.events import PublicHealthRow, TracingCase
 from schemas.patient import Address
 from schemas.report import Coded, Organisation, ResultStatus
@@ -243,13 +243,35 @@ def test_public_health_never_sees_an_identity() -> None:
     assert "T07" not in body
 
 
+@pytest.mark.parametrize(
+    ("finess", "department"),
+    [
+        ("750712184", "75"),
+        ("010000017", "01"),
+        ("2A0000014", "2A"),
+        ("200000018", ""),
+        ("970100228", ""),
+        ("980500003", ""),
+        ("990000017", ""),
+        ("000000000", ""),
+        ("", ""),
+    ],
+)
+def test_a_laboratorys_department_is_its_numbers_where_that_tells(
+    finess: str, department: str
+) -> None:
+    of = Organisation(name="L", identifier=finess)
+    found = row(laboratory=of)
+    assert (found.laboratory_department, found.laboratory_commune) == (department, "")
+
+
 def test_a_row_of_public_health() -> None:
     found = row()
     assert (found.age, found.age_class, found.sex) == (46, "49", "F")
     assert (found.residence_commune, found.residence_department) == ("75107", "75")
     assert found.residence_imputed is False
     assert (found.sampled_on, found.reported_on, found.received_on) == ("2026-03-06",) * 3
-    assert found.pseudonym_period == "2026-Q1"
+    assert found.pseudonym_period == "2026-H1"
     assert (found.test_code, found.method, found.result) == ("94500-6", "rna", "positive")
 
 
@@ -307,36 +329,3 @@ def test_age_classes(age: int | None, expected: str) -> None:
 )
 def test_completed_years(birth_date: str, age: int | None) -> None:
     assert age_at(birth_date, date(2026, 3, 6)) == age
-
-
-def test_a_pseudonym_is_stable_and_cannot_be_linked() -> None:
-    first = pseudonym_of(SECRET, 7, "public-health", "2026-Q1")
-    assert first == row().pseudonym == "f6b2c9d53d79e3de8c7dd8b6e8d1b517"
-    others = {
-        pseudonym_of(SECRET, 8, "public-health", "2026-Q1"),
-        pseudonym_of(SECRET, 7, "research", "2026-Q1"),
-        pseudonym_of(SECRET, 7, "public-health", "2026-Q2"),
-        pseudonym_of(bytes(32), 7, "public-health", "2026-Q1"),
-    }
-    assert len(others | {first}) == 5
-
-
-def test_names_do_not_move_a_pseudonym() -> None:
-    assert row().pseudonym == row(about=traits(birth_family="Zzcanàri", birth_given="")).pseudonym
-
-
-def test_periods_are_quarters_of_sampling() -> None:
-    assert [period_of(date(2026, month, 1)) for month in (1, 3, 4, 12)] == [
-        "2026-Q1",
-        "2026-Q1",
-        "2026-Q2",
-        "2026-Q4",
-    ]
-    late = report(observation(), collected_at="2025-12-31T23:59:00+01:00")
-    assert row(of=late).pseudonym_period == "2025-Q4"
-
-
-def test_a_short_secret_is_refused() -> None:
-    for secret in (b"", b"short", bytes(65)):
-        with pytest.raises(FatalError):
-            check_secret(secret)

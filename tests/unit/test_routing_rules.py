@@ -8,7 +8,8 @@ import pytest
 
 from routing.findings import findings_of
 from routing.router import Router, load_own_rules, reason_of
-from routing.rules import FIRST_LINE_AWAITED, NOT_QUALIFIED, WRONG_REALM, load_rules
+from routing.rule_file import load_rules
+from routing.rules import FIRST_LINE_AWAITED, NOT_QUALIFIED, WRONG_REALM
 from schemas.decision import Line, Realm, RouteDecision, Standing
 from schemas.errors import FatalError
 from schemas.report import Coded, LabReport, ResultStatus
