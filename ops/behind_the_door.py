@@ -19,6 +19,7 @@ from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
 from ops.ruling.in_effect import RulesInEffect
+from ops.ruling.past import Past
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
@@ -26,9 +27,13 @@ from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
 from ops.stewards.script import Script
+from ops.verifying.page import Parts
+from ops.verifying.scratch import Scratch
+from ops.verifying.verifier import Verifier
 from routing.positions import Positions
 from routing.relay import Relay
 from routing.router import Router
+from routing.rules import Rules
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -56,9 +61,7 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     casework = Casework(cases, store, sources, secret=secret)
     publisher = Publisher(
-        rules=RulesInEffect(
-            lambda rules: Router(rules, vault.secret("pseudonym"), hub.realm, vault)
-        ),
+        rules=RulesInEffect(lambda rules: router_of(hub, rules)),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -80,6 +83,18 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
         tally=Tally(vault, vault.secret("unmapped")),
         stewards=stewards_of(hub, store, sources, publisher, casework),
     )
+
+
+def router_of(hub: Hub, rules: Rules) -> Router:
+    """Return what routes by a set of rules."""
+    return Router(rules, hub.vault.secret("pseudonym"), hub.realm, hub.vault)
+
+
+def past_of(hub: Hub, dispatcher: Dispatcher) -> Past:
+    """Return what reads past reports as rules are given them, on the parts of dispatch."""
+    stewards = dispatcher.stewards
+    page = hub.settings.steward_page
+    return Past(stewards.store, stewards.sources, dispatcher.publisher, page=page)
 
 
 def stewards_of(
@@ -108,6 +123,27 @@ def stewards_of(
         sources,
         four_eyes=settings.review_four_eyes,
         most=settings.steward_reports,
+    )
+
+
+def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
+    """Return what holds the streams against what they should hold, on the parts of dispatch."""
+    stewards, settings = dispatcher.stewards, hub.settings
+    scratch = Scratch(
+        stewards.store,
+        CaseStore(settings.dispatch_case_reports),
+        dispatcher.casework,
+        stewards.sources,
+        most=settings.dispatch_case_reports,
+    )
+    return Verifier(
+        hub.pool,
+        Parts(
+            scratch=scratch,
+            publisher=dispatcher.publisher,
+            vault=hub.vault,
+            page=settings.steward_page,
+        ),
     )
 
 

@@ -16,6 +16,8 @@ from ops import (
     cli_identity_stewards,
     cli_inbound,
     cli_review,
+    cli_route,
+    cli_streams,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -496,6 +498,8 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
+cli_streams.add_to(main, data_dir_option, json_option, _run)
+cli_route.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)

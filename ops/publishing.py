@@ -21,7 +21,6 @@ from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
 from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
-from routing.rules import Sight
 from schemas.decision import Realm, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
@@ -141,7 +140,8 @@ class Publisher:
             at: By the rules in effect then; None: now.
         """
         router = await self._rules.at(connection, at)
-        cases = await self.cases_of(connection, due, router.sight)
+        named = bool(router.sight.laboratories)
+        cases = await self.cases_of(connection, due, laboratories=named)
         asked = Asked(wanted=[], holds={})
         with pure_step():
             for one, case in zip(due, cases, strict=True):
@@ -149,15 +149,21 @@ class Publisher:
         return asked
 
     async def cases_of(
-        self, connection: Connection, due: Sequence[Due], sight: Sight
+        self, connection: Connection, due: Sequence[Due], *, laboratories: bool
     ) -> list[Case]:
-        """Return the reports as a router is given them, with what rules look at."""
+        """Return the reports as a router is given them.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports.
+            laboratories: Whether the numbers of their laboratories in the register are wanted.
+        """
         due = await self._standing(connection, due)
-        laboratories: Mapping[int, str] = {}
-        if sight.laboratories:
+        names: Mapping[int, str] = {}
+        if laboratories:
             ids = {each.source.lab_id for each in due}
-            laboratories = await self._rules.laboratories(connection, ids)
-        return [_case(one, self._realm, laboratories.get(one.source.lab_id, "")) for one in due]
+            names = await self._rules.laboratories(connection, ids)
+        return [_case(one, self._realm, names.get(one.source.lab_id, "")) for one in due]
 
     def digest_of(self, body: bytes) -> UUID:
         """Return the digest by which bodies are compared."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, assert_type
 
 import msgspec
 
@@ -12,10 +12,11 @@ from schemas.topics import Stream
 
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
+from .explaining import OPPOSED_RULE
 from .findings import ConditionFinding
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
-from .public_health import row_of
+from .public_health import anonymous_row_of, row_of
 from .rule_file import load_own_rules
 from .rules import Because, Facts, Rules, Ruling, Sight
 from .tracing import case_of
@@ -27,7 +28,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="nu
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
-_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule="patient_opposes")
+_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule=OPPOSED_RULE)
 
 
 def reason_of(case: Case) -> str:
@@ -65,6 +66,11 @@ class Router:
         return self._rules.version
 
     @property
+    def rules(self) -> Rules:
+        """Its rules."""
+        return self._rules
+
+    @property
     def sight(self) -> Sight:
         """Which facts its rules look at."""
         return self._rules.sight
@@ -99,19 +105,24 @@ class Router:
             assert ins is not None, "the dossier's rule asks for a qualified INS"
             body: object = bundle_of(case, ins)
             return Projection(body=_ENCODER.encode(body), addressee=addressee_of(self._secret, ins))
-        finding = self._decisive(stream, case)
+        finding = self.decisive(stream, case)
+        assert finding is not None, "the rules of this projection ask for a finding"
         if name is ProjectionName.TRACING:
             body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
-        else:
+        elif name is ProjectionName.PUBLIC_HEALTH:
             body = row_of(case, finding, self._pseudonyms)
+            addressee = ""
+        else:
+            assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
+            body = anonymous_row_of(case, finding, self._pseudonyms)
             addressee = ""
         return Projection(body=_ENCODER.encode(body), addressee=addressee)
 
-    def _decisive(self, stream: Stream, case: Case) -> ConditionFinding:
+    def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
+        """Return the finding that made a report due in a stream; None where its rule asks none."""
         index = self._judge(case)[stream].finding
-        assert index is not None, "the rules of this stream ask for a finding"
-        return case.findings[index]
+        return None if index is None else case.findings[index]
 
     def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
         """Judge facts once: they are of small closed sets and say nothing of a person."""

@@ -19,8 +19,9 @@ from schemas.errors import FatalError
 
 from .ages import OLDEST
 from .doubts import Doubt
+from .explaining import OPPOSED_RULE, SAYS
 from .rule_lines import Located, Path, line_of_byte, locate, path_in, without_path
-from .rules import NO_RULE, Because, Facts, Rule, Rules, rule_on
+from .rules import NO_RULE, Facts, Rule, Rules, rule_on
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_RULES: Final = 500
@@ -31,28 +32,10 @@ MAX_DOUBTS: Final = 100
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _DEPARTMENT: Final = re.compile(r"\d{2}|2[AB]|9[78]\d")
-_TAKEN: Final = frozenset({NO_RULE, "patient_opposes"})
-_NOT_MADE: Final = frozenset({ProjectionName.PUBLIC_HEALTH_ANONYMOUS})
+_TAKEN: Final = frozenset({NO_RULE, OPPOSED_RULE})
+_NAMES_PERSONS: Final = frozenset({ProjectionName.TRACING, ProjectionName.PUBLIC_HEALTH})
 _DOUBTS: Final = frozenset(each.value for each in Doubt)
 _OWN: Final = FilePath(__file__).with_name("rules.json")
-
-# What an example missed, by what the rule answered to it.
-_MISSED: Final = {
-    Because.STATUS: "its status is not among statuses",
-    Because.REALM: "its realm is not among realms",
-    Because.LABORATORY: "its laboratory is not among laboratories",
-    Because.DEPARTMENT: "its department is not among departments",
-    Because.AGE: "its age is outside ages, or not known",
-    Because.CONDITION: "no finding of it has one of the conditions",
-    Because.KIND: "no finding of it has one of the kinds",
-    Because.RESULT: "no finding of it has one of the results",
-    Because.SECOND_LINE: "another report of its case counts (counts_only)",
-    Because.AGAIN: "another case opened its episode (once_an_episode)",
-    Because.OTHER_REALM: "its INS is of another realm, so it waits",
-    Because.QUALIFIED: "its person is not qualified, so it waits (needs_qualified)",
-    Because.DOUBT: "a doubt holds it (holds_on)",
-    Because.FIRST_LINE: "it waits for its first line",
-}
 
 
 class Fault(NamedTuple):
@@ -157,8 +140,6 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "why", "why says in one sentence what the rule is for"
     if rule.projection.stream is not rule.stream:
         yield "projection", f"{rule.projection} belongs to the stream {rule.projection.stream}"
-    elif rule.projection in _NOT_MADE:
-        yield "projection", f"{rule.projection} is not made by this release"
     if rule.projection is ProjectionName.DOSSIER:
         if not rule.needs_qualified:
             yield "projection", "a dossier needs needs_qualified: true"
@@ -169,6 +150,11 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "id", "conditions, kinds and results go together"
     for unknown in sorted(rule.conditions - CONDITIONS.keys()):
         yield "conditions", f"{unknown} is no condition that schemas/codes holds"
+    if rule.projection in _NAMES_PERSONS:
+        for code in sorted(rule.conditions & CONDITIONS.keys()):
+            if CONDITIONS[code].anonymous:
+                anonymous = ProjectionName.PUBLIC_HEALTH_ANONYMOUS
+                yield "conditions", f"{code} is declared anonymously: it goes as {anonymous} only"
     for wrong in sorted(each for each in rule.departments if not _DEPARTMENT.fullmatch(each)):
         yield "departments", f"{wrong} is no department: 01, 2A, 974"
     if "" in rule.laboratories:
@@ -205,4 +191,4 @@ def _why_it_fails(rule: Rule, example: Facts, *, wanted: bool) -> str:
         return ""
     if not wanted:
         return "does not hold: the rule says that it is due"
-    return f"does not hold: {_MISSED[ruling.because]}"
+    return f"does not hold: {SAYS[ruling.because]}"

@@ -26,7 +26,7 @@ class ProjectionName(StrEnum):
     TRACING = "tracing"
     PUBLIC_HEALTH = "public-health"
     PUBLIC_HEALTH_ANONYMOUS = "public-health-anonymous"
-    """For conditions of special anonymity: no pseudonym, nothing that joins two rows."""
+    """For conditions that are declared anonymously: joined to nothing, days and places coarse."""
 
     @property
     def stream(self) -> Stream:

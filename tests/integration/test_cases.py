@@ -401,7 +401,7 @@ async def table(road: Road) -> Sequence[Mapping[str, Any]]:
 
 
 async def reassigned(road: Road, persons: list[int], change: str) -> set[Any]:
-    casework = road.dispatcher._casework
+    casework = road.dispatcher.casework
     async with road.hub.pool.acquire() as connection, connection.transaction():
         await DedupStore(road.hub.vault).lock_persons(connection, persons)
         await connection.execute(f"UPDATE person {change}")

@@ -39,6 +39,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
         "ops/cli_review.py",
+        "ops/cli_route.py",
+        "ops/cli_streams.py",
         "ops/cli_identity.py",
         "ops/cli_identity_keys.py",
     }),
