@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.codes import analysis_of, line_of
+from schemas.codes import analysis_in, analysis_of, line_of, looked_for
 from schemas.decision import Line, Standing
 from schemas.ids import id_of
 from schemas.report import LabReport
@@ -98,8 +98,13 @@ def numbers_of(secret: bytes, report: LabReport) -> Numbers:
 
 def is_tracked(report: LabReport) -> bool:
     """Say whether a report can belong to a case at all; cheap, for most reports cannot."""
-    return analysis_of(report.code) is not None or any(
-        analysis_of(each.code) is not None for each in report.observations
+    if analysis_of(report.code) is not None:
+        return True
+    if any(analysis_in(each) is not None for each in report.observations):
+        return True
+    # An order for any germ (a culture) speaks for what its own local codes name.
+    return looked_for(report.code) is not None and any(
+        analysis_in(each, report.code) is not None for each in report.observations
     )
 
 
@@ -108,7 +113,7 @@ def mark_of(report: LabReport, *, is_sequence: bool) -> Line | None:
 
     Args:
         report: With its notes.
-        is_sequence: It holds nothing but sequences of the condition.
+        is_sequence: It holds nothing but second lines (sequence, screening) of the condition.
     """
     if is_sequence:
         return Line.SECOND

@@ -36,7 +36,7 @@ from ops.sources import Sources, Told
 from routing.case import PersonView
 from routing.findings import SPEAKING, ConditionFinding, findings_of
 from routing.places import day_of, sampled_at
-from schemas.codes import Analysis, analysis_of
+from schemas.codes import Analysis, analysis_in, analysis_of
 from schemas.decision import Line, Standing
 from schemas.errors import pure_step
 from schemas.patient import Phi
@@ -216,7 +216,7 @@ def _answers(
     for each in findings:
         note(each.analysis, each.result.precedence, each.observation.observed_at)
     for observation in report.observations:
-        analysis = analysis_of(observation.code)
+        analysis = analysis_in(observation)
         if analysis is not None:
             note(analysis, _unanswered(analysis, observation), observation.observed_at)
     ordered = analysis_of(report.code)
@@ -231,7 +231,7 @@ def _answers(
 
 
 def _unanswered(analysis: Analysis, observation: Observation) -> int:
-    """A lineage is no answer of the tables, and says something all the same."""
+    """A sequence whose lineage no table knows says something all the same."""
     return _NO_ANSWER if analysis.is_second_line and observation.status in SPEAKING else DEAD
 
 

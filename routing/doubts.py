@@ -7,16 +7,16 @@ docs/holds.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
-from schemas.codes import analysis_of
+from schemas.codes import Kind, analysis_in, analysis_of, is_pending, looked_for, unit_fits
 from schemas.patient import Traits
-from schemas.report import LabReport
+from schemas.report import LabReport, Observation
 from schemas.statuses import status_contradicts
 
-from .findings import ConditionFinding
+from .findings import SPEAKING, ConditionFinding, answer_missing
 from .places import sampled_at
 
 Doubts = frozenset[tuple[str, str]]
@@ -54,13 +54,56 @@ def doubts_of(report: LabReport, traits: Traits, findings: Sequence[ConditionFin
         found += [(Doubt.STATUS_CONTRADICTS.value, condition) for condition in named]
     if _born_later(report, traits):
         found.append((Doubt.BIRTH_DATE_AFTER_SAMPLING.value, ""))
+    if report.status in SPEAKING:
+        found += [(reason.value, condition) for condition, reason in _unanswered(report, findings)]
     return frozenset(found) if found else NO_DOUBTS
+
+
+def _unanswered(
+    report: LabReport, findings: Sequence[ConditionFinding]
+) -> Iterator[tuple[str, Doubt]]:
+    """Yield the conditions that the report looks for without an answer that can be taken."""
+    if any(looked_for(each.code) is not None for each in report.observations):
+        missing = set(answer_missing(report))
+        odd = set(map(_number_in_odd_unit, report.observations)) - {""}
+        for each in report.observations:
+            # A quantity is answered by its number alone, which its unit has just made nonsense of.
+            if _is_quantity(each) and _number_in_odd_unit(each):
+                missing.add(_number_in_odd_unit(each))
+        for condition in missing:
+            is_odd = condition in odd
+            yield condition, Doubt.UNIT_UNEXPECTED if is_odd else Doubt.RESULT_NOT_UNDERSTOOD
+    elif not findings:
+        ordered = analysis_of(report.code)
+        if ordered is not None and _leaves_order_open(report):
+            yield ordered.condition.code, Doubt.RESULT_NOT_UNDERSTOOD
+
+
+def _leaves_order_open(report: LabReport) -> bool:
+    """Say whether nothing under a tracked order (OBR-4) answers it, in no code that we know."""
+    speaking = [each for each in report.observations if each.status in SPEAKING]
+    return bool(speaking) and not any(map(is_pending, speaking))
+
+
+def _number_in_odd_unit(observation: Observation) -> str:
+    """Return the condition of a number whose unit makes no sense; empty where it is none."""
+    if not observation.number or observation.status not in SPEAKING:
+        return ""
+    analysis = analysis_of(observation.code)
+    if analysis is None or unit_fits(analysis.loinc, observation.unit):
+        return ""
+    return analysis.condition.code
+
+
+def _is_quantity(observation: Observation) -> bool:
+    analysis = analysis_of(observation.code)
+    return analysis is not None and analysis.kind is Kind.VIRAL_LOAD
 
 
 def _looked_for(report: LabReport) -> set[str]:
     """Return the conditions that a report's analyses look for, whatever they say."""
-    codes = [report.code, *(each.code for each in report.observations)]
-    return {each.condition.code for each in map(analysis_of, codes) if each is not None}
+    found = [analysis_of(report.code), *map(analysis_in, report.observations)]
+    return {each.condition.code for each in found if each is not None}
 
 
 def _born_later(report: LabReport, traits: Traits) -> bool:

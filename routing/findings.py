@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from schemas.codes import Analysis, Kind, Result, analysis_of, is_loinc, is_pending, result_of
+import msgspec
+
+from schemas.codes import (
+    Analysis,
+    Result,
+    Says,
+    analysis_in,
+    analysis_of,
+    answer_of,
+    is_loinc,
+    is_understood,
+    looked_for,
+    organism_of,
+    together,
+)
 from schemas.patient import Phi
 from schemas.report import LabReport, Observation, ResultStatus
 
@@ -26,7 +40,8 @@ class ConditionFinding(Phi, frozen=True, kw_only=True):
     observation: Observation
     variant: str = ""
     """What a second line has found, of a closed vocabulary (`schemas.codes.variants`), or empty:
-    mutations screened for in the order of their letters (`A0B0C1`), or a lineage (`BA.2.86`)."""
+    mutations screened for in the order of their letters (`A0B0C1`), or a lineage (`BA.2.86`).
+    All second lines of a report and condition bear what they tell together."""
 
 
 def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
@@ -39,73 +54,96 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
     found = [each for each in map(_finding, report.observations) if each is not None]
     if not found:
         found = _by_order_code(report)
+    if len(found) < 2:  # nothing to weigh: most reports say one thing or none
+        return tuple(found)
     whole = {each.analysis.condition.code for each in found if not each.analysis.target}
     kept = [
         each
         for each in found
         if not (each.analysis.target and each.analysis.condition.code in whole)
     ]
-    return tuple(sorted(kept, key=_decisiveness))
+    return tuple(sorted(_with_variants(kept), key=_decisiveness))
 
 
 def answer_missing(report: LabReport) -> frozenset[str]:
     """Return the conditions that a speaking observation looks for and whose answer no table knows.
 
     An answer of the same worth answers for it: a PCR for the document beside it, never an antibody
-    for a PCR. A quantity (viral load) is answered by its number, and `En cours` is an answer too.
+    for a PCR. An organism that is named too broadly leaves its condition open, too.
     """
     if report.status not in SPEAKING:
         return frozenset()
-    open_ = [
-        analysis
-        for observation in report.observations
-        if (analysis := analysis_of(observation.code)) is not None
-        and _leaves_open(analysis, observation)
-    ]
+    open_ = [each for each in map(_left_open, report.observations) if each is not None]
     if not open_:
         return frozenset()
     answered = {
         (each.analysis.condition.code, _worth(each.analysis)) for each in findings_of(report)
     }
     return frozenset(
-        analysis.condition.code
-        for analysis in open_
-        if not any((analysis.condition.code, worth) in answered for worth in _at_least(analysis))
+        condition
+        for condition, worth in open_
+        if not any((condition, each) in answered for each in _at_least(worth))
     )
 
 
-def _leaves_open(analysis: Analysis, observation: Observation) -> bool:
-    if observation.status not in SPEAKING or result_of(observation) is not None:
-        return False
-    if analysis.kind is Kind.VIRAL_LOAD and observation.number:
-        return False
-    if analysis.is_second_line and not observation.value:
-        return False  # a genome comes as a document: it answers another question
-    return not is_pending(observation)
+def _left_open(observation: Observation) -> tuple[str, int] | None:
+    """Return the condition that an observation leaves open, and the worth of what would answer."""
+    looked = looked_for(observation.code)
+    if looked is None or observation.status not in SPEAKING:
+        return None
+    analysis = analysis_in(observation)
+    if analysis is None or (isinstance(looked, Analysis) and looked.organism):
+        organism = organism_of(observation)
+        if organism is not None and organism.says is Says.DOUBT:
+            return organism.condition.code, _CASE
+    if analysis is None or is_understood(analysis, observation):
+        return None
+    return analysis.condition.code, _worth(analysis)
+
+
+_CASE = 2
 
 
 def _worth(analysis: Analysis) -> int:
     """Say whose answer may stand for whose: 2 makes a case, 1 does not, 0 only follows one."""
-    return 2 if analysis.makes_index_case else 0 if analysis.is_second_line else 1
+    return _CASE if analysis.makes_index_case else 0 if analysis.is_second_line else 1
 
 
-def _at_least(analysis: Analysis) -> tuple[int, ...]:
-    worth = _worth(analysis)
-    return (0,) if worth == 0 else tuple(range(worth, 3))
+def _at_least(worth: int) -> tuple[int, ...]:
+    return (0,) if worth == 0 else tuple(range(worth, _CASE + 1))
 
 
 def _finding(observation: Observation) -> ConditionFinding | None:
-    analysis = analysis_of(observation.code)
+    analysis = analysis_in(observation)
     return None if analysis is None else _said(analysis, observation)
 
 
 def _said(analysis: Analysis, observation: Observation) -> ConditionFinding | None:
     if observation.status not in SPEAKING:
         return None
-    result = result_of(observation)
-    if result is None:
+    answer = answer_of(analysis, observation)
+    if answer is None or (analysis.positive_only and answer.result is not Result.POSITIVE):
         return None
-    return ConditionFinding(analysis=analysis, result=result, observation=observation)
+    return ConditionFinding(
+        analysis=analysis, result=answer.result, observation=observation, variant=answer.variant
+    )
+
+
+def _with_variants(found: list[ConditionFinding]) -> list[ConditionFinding]:
+    """Give every second line of a condition the variant that all of them tell together."""
+    told: dict[str, list[str]] = {}
+    for each in found:
+        if each.variant:
+            told.setdefault(each.analysis.condition.code, []).append(each.variant)
+    if not told:
+        return found
+    said = {condition: together(variants) for condition, variants in told.items()}
+    return [
+        msgspec.structs.replace(each, variant=said.get(each.analysis.condition.code, ""))
+        if each.analysis.is_second_line
+        else each
+        for each in found
+    ]
 
 
 def _by_order_code(report: LabReport) -> list[ConditionFinding]:
@@ -113,11 +151,17 @@ def _by_order_code(report: LabReport) -> list[ConditionFinding]:
 
     With several of them nobody can say which one answers the order.
     """
-    analysis = analysis_of(report.code)
-    if analysis is None or any(analysis_of(each.code) for each in report.observations):
+    if looked_for(report.code) is None:
         return []
-    said = [_said(analysis, each) for each in report.observations if not _has_loinc(each)]
-    found = [each for each in said if each is not None]
+    if any(analysis_of(each.code) for each in report.observations):
+        return []
+    found = []
+    for each in report.observations:
+        if not _has_loinc(each):
+            analysis = analysis_in(each, report.code)
+            said = None if analysis is None else _said(analysis, each)
+            if said is not None:
+                found.append(said)
     return found if len(found) == 1 else []
 
 

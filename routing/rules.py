@@ -20,6 +20,8 @@ from schemas.decision import ProjectionName, Realm
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
 
+from .doubts import Doubt
+
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
 FIRST_LINE_AWAITED: Final = "first_line_awaited"
@@ -123,6 +125,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     due: bool = False
     rule: str = NO_RULE
     hold: str = ""
+    """Why it waits; where it is due all the same, why the rest of it waits."""
     finding: int | None = None
     """Index of the finding that made it due; None where the rule asks for none."""
     projection: ProjectionName | None = None
@@ -175,20 +178,23 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return {stream: self.judge_stream(stream, facts) for stream in STREAMS}
 
     def judge_stream(self, stream: Stream, facts: Facts) -> Ruling:
-        """Return the ruling for one stream: the first rule that applies, or a doubt before it.
+        """Return the ruling for one stream: the first rule that applies, or a doubt in its place.
 
-        A doubt holds the stream even where another rule is due, however the rules are cut: what is
-        not understood is neither dropped nor guessed.
+        A doubt about one condition never keeps back what is known of another: the stream is then
+        due and waits for the rest, and both are said. Else it holds the stream, however the rules
+        are cut: what is not understood is neither dropped nor guessed.
         """
-        chosen = NO_RULING
+        chosen = doubted = NO_RULING
         for rule in self.rules:
             if rule.stream is stream:
                 ruling = rule_on(rule, facts)
                 if ruling.because is Because.DOUBT:
-                    return ruling
-                if ruling.rule != NO_RULE and chosen.rule == NO_RULE:
+                    doubted = ruling if doubted is NO_RULING else doubted
+                elif ruling.rule != NO_RULE and chosen.rule == NO_RULE:
                     chosen = ruling
-        return chosen
+        if doubted is NO_RULING:
+            return chosen
+        return msgspec.structs.replace(chosen, hold=doubted.hold) if chosen.due else doubted
 
 
 def rule_on(rule: Rule, facts: Facts) -> Ruling:
@@ -199,7 +205,7 @@ def rule_on(rule: Rule, facts: Facts) -> Ruling:
     finding, because = None, Because.DUE
     if rule.results:
         finding, because = _decisive(rule, facts)
-    doubt = _doubt(rule, facts, found=because is Because.DUE)
+    doubt, rest = _doubts(rule, facts, finding, found=because is Because.DUE)
     if because is not Because.DUE and not doubt:
         return _NOT[because]
     if not facts.ins_realm_ok:
@@ -211,13 +217,18 @@ def rule_on(rule: Rule, facts: Facts) -> Ruling:
     if finding is not None and facts.findings[finding][0] in facts.waiting:
         return Ruling(because=Because.FIRST_LINE, rule=rule.id, hold=FIRST_LINE_AWAITED)
     return Ruling(
-        because=Because.DUE, due=True, rule=rule.id, finding=finding, projection=rule.projection
+        because=Because.DUE,
+        due=True,
+        rule=rule.id,
+        hold=rest,
+        finding=finding,
+        projection=rule.projection,
     )
 
 
 def _unfit(rule: Rule, facts: Facts) -> Because | None:
     """Return the first set that does not fit; what is not known fits no set."""
-    if rule.statuses and facts.status not in rule.statuses:
+    if rule.statuses and facts.status not in rule.statuses and not _status_doubted(rule, facts):
         return Because.STATUS
     if rule.realms and facts.realm not in rule.realms:
         return Because.REALM
@@ -265,18 +276,35 @@ def _later(one: Because, other: Because) -> Because:
     return max(one, other, key=_ORDER.__getitem__)
 
 
-def _doubt(rule: Rule, facts: Facts, *, found: bool) -> str:
-    """Return the doubt for which the stream waits, the first by name; empty where there is none.
+def _doubts(rule: Rule, facts: Facts, finding: int | None, *, found: bool) -> tuple[str, str]:
+    """Return the doubt for which the stream waits, and one for which the rest of it waits.
 
-    A doubt that names no condition concerns only what is due otherwise.
+    Of several the first by name; empty where there is none. A doubt that names no condition
+    concerns all of what is due otherwise; one that names another than the finding's, only the rest.
     """
     if not facts.doubts or not rule.holds_on:
-        return ""
-    standing = [
-        reason
-        for reason, condition in facts.doubts
-        if reason in rule.holds_on
-        and (found if not condition else condition in rule.conditions or not rule.conditions)
-        and (rule.stream, reason) not in facts.released
-    ]
-    return min(standing, default="")
+        return "", ""
+    about = "" if finding is None else facts.findings[finding][0]
+    whole, rest = [], []
+    for reason, condition in facts.doubts:
+        if reason not in rule.holds_on or (rule.stream, reason) in facts.released:
+            continue
+        if not condition:
+            whole += [reason] if found else []
+        elif not rule.conditions or (condition in rule.conditions and about in {"", condition}):
+            whole.append(reason)
+        elif condition in rule.conditions:
+            rest.append(reason)
+    return min(whole, default=""), min(rest, default="")
+
+
+def _status_doubted(rule: Rule, facts: Facts) -> bool:
+    """Say whether it waits because nobody can say which status is the true one."""
+    return (
+        Doubt.STATUS_CONTRADICTS in rule.holds_on
+        and (rule.stream, Doubt.STATUS_CONTRADICTS.value) not in facts.released
+        and any(
+            reason == Doubt.STATUS_CONTRADICTS and condition in rule.conditions
+            for reason, condition in facts.doubts
+        )
+    )

@@ -32,7 +32,8 @@ def status_contradicts(report: LabReport) -> bool:
     | O, S, I, R, N | one that is final, corrected or unchanged |
     | A, P, F, C, U with ORC-1 CA, CR or OC | an observation that is not taken back |
 
-    Observations that were never asked for (N) say nothing either way.
+    Observations that were never asked for (N) say nothing either way. ORC-1 CA, CR or OC with every
+    observation taken back agree, whatever OBR-25 says: so a document is cancelled (ANS).
     """
     said = report.status
     seen = {each.status for each in report.observations}
@@ -41,8 +42,8 @@ def status_contradicts(report: LabReport) -> bool:
     seen.discard(_S.NOT_ASKED)
     if not seen or said in _TAKEN_BACK:
         return False
-    if said in _SPEAKS and report.order_control in _CANCELS and not seen <= _TAKEN_BACK:
-        return True
+    if said in _SPEAKS and report.order_control in _CANCELS:
+        return not seen <= _TAKEN_BACK
     if said in _STANDS:
         return not seen & _STANDS and not (said is _S.CORRECTED and seen <= _TAKEN_BACK)
     if said is _S.PRELIMINARY:

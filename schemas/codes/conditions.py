@@ -51,23 +51,33 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """On the French list of notifiable diseases (Code de la santé publique, D3113-6 and -7)."""
     anonymous: bool = False
     """Of special anonymity: no recipient of public health may join it with anything else."""
+    part_of: str = ""
+    """The condition that tests look for which do not tell this one apart."""
     note: str = ""
     """What a reader of the page must know."""
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """A LOINC code that looks for a tracked condition.
+    """A code that looks for a tracked condition.
 
     `target` marks one gene of several: it counts only where the report gives no whole result.
     """
 
     loinc: str
+    """The LOINC code; of the French screening, whose codes are not public, one of our own."""
     condition: Condition
     kind: Kind
     display: str
     target: bool = False
+    positive_only: bool = False
+    """It looks for a part (a subtype, a toxin): not to find that says nothing of the whole."""
+    organism: bool = False
+    """Its value may name the organism that was found."""
+    letter: str = ""
+    """The letter of the French screening that its answer is about."""
     source: str = ""
     """Where its label was read: a key of `sources` in conditions.json."""
+    system: str = "LN"
 
     @property
     def makes_index_case(self) -> bool:
@@ -80,6 +90,17 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in _SECOND_LINES
 
 
+class Identification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A LOINC code that looks for any germ: which condition it is about, its value says."""
+
+    loinc: str
+    kind: Kind
+    display: str
+    source: str
+    only: frozenset[str]
+    """The conditions whose organisms it can find: a culture for bacteria finds no virus."""
+
+
 class AnalysisRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of the table."""
 
@@ -87,16 +108,27 @@ class AnalysisRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     condition: str
     kind: Kind
     display: str
+    source: str
     target: bool = False
-    source: str = ""
+    positive_only: bool = False
+    organism: bool = False
+    letter: str = ""
+    system: str = "LN"
 
 
 class ConditionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of conditions.json."""
 
-    source: str
+    sources: dict[str, str]
     conditions: tuple[Condition, ...]
     analyses: tuple[AnalysisRow, ...]
+    identifications: tuple[Identification, ...]
+
+
+OWN_SYSTEM: Final = "99LABDISPATCH"
+"""Coding system of our own codes (HL7 table 0396: 99 and a name is a local one)."""
+TABLE: Final = msgspec.json.decode(table("conditions.json"), type=ConditionTable)
+CONDITIONS: Final = {each.code: each for each in TABLE.conditions}
 
 
 def _read_analyses() -> dict[str, Analysis]:
@@ -107,7 +139,11 @@ def _read_analyses() -> dict[str, Analysis]:
             kind=row.kind,
             display=row.display,
             target=row.target,
+            positive_only=row.positive_only,
+            organism=row.organism,
+            letter=row.letter,
             source=row.source,
+            system=row.system,
         )
         for row in TABLE.analyses
     }
@@ -115,20 +151,40 @@ def _read_analyses() -> dict[str, Analysis]:
     return found
 
 
-TABLE: Final = msgspec.json.decode(table("conditions.json"), type=ConditionTable)
-CONDITIONS: Final = {each.code: each for each in TABLE.conditions}
 ANALYSES: Final = _read_analyses()
+_CODES: Final[dict[str, Analysis | Identification]] = {
+    **ANALYSES,
+    **{each.loinc: each for each in TABLE.identifications},
+}
+assert len(_CODES) == len(ANALYSES) + len(TABLE.identifications), "a code stands in both tables"
+
+
+def looked_for(code: Coded) -> Analysis | Identification | None:
+    """Return what a code or its alternate looks for, None where it is nothing tracked."""
+    # The number first: most codes are in no table, and a dict says so sooner than the system does.
+    found = _CODES.get(code.code)
+    if found is not None and _is_of_its_system(found, code.system):
+        return found
+    if code.alternate_code:
+        found = _CODES.get(code.alternate_code)
+        if found is not None and _is_of_its_system(found, code.alternate_system):
+            return found
+    return None
 
 
 def analysis_of(code: Coded) -> Analysis | None:
     """Return the tracked analysis that a code or its alternate names, None if neither does."""
-    for number, system in ((code.code, code.system), (code.alternate_code, code.alternate_system)):
-        if is_loinc(system) and number in ANALYSES:
-            return ANALYSES[number]
-    return None
+    found = looked_for(code)
+    return found if isinstance(found, Analysis) else None
 
 
 def condition_of(system: str, code: str) -> Condition | None:
     """Return the condition that an analysis looks for, None if it is not a tracked one."""
     analysis = analysis_of(Coded(code=code, system=system))
     return None if analysis is None else analysis.condition
+
+
+def _is_of_its_system(found: Analysis | Identification, system: str) -> bool:
+    if isinstance(found, Analysis) and found.system == OWN_SYSTEM:
+        return system.upper() == OWN_SYSTEM
+    return is_loinc(system)

@@ -55,7 +55,7 @@ def test_an_unusable_row_says_which_part(given: tuple[str, ...], says: str) -> N
 
 
 def test_every_loinc_code_of_ours_has_a_right_check_digit() -> None:
-    assert all(map(loinc_key_is_right, ANALYSES))
+    assert all(loinc_key_is_right(code) for code, row in ANALYSES.items() if row.system == "LN")
     assert not loinc_key_is_right("94500-5")
     assert not loinc_key_is_right("COV2")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from routing.doubts import Doubt, doubts_of
 from routing.findings import findings_of
-from schemas.report import LabReport, ResultStatus, Specimen
+from schemas.report import Coded, LabReport, Observation, ResultStatus, Specimen
 from schemas.statuses import status_contradicts
 from tests.support.people import dominique, observation, report
 
@@ -57,6 +59,7 @@ def test_statuses_that_can_be_true_together_are_not(said: str, seen: str) -> Non
 def test_a_result_of_an_order_that_is_cancelled_is_doubted(control: str) -> None:
     assert status_contradicts(with_statuses("F", "F", order_control=control))
     assert status_contradicts(with_statuses("A", "F", "P", order_control=control))
+    assert not status_contradicts(with_statuses("F", "D", order_control=control))
     assert not status_contradicts(with_statuses("X", "F", order_control=control))
     assert not status_contradicts(with_statuses("C", "X", order_control=control))
     assert not status_contradicts(with_statuses("O", "O", order_control=control))
@@ -116,3 +119,65 @@ def test_a_contradiction_names_the_conditions_looked_for_too() -> None:
         (Doubt.STATUS_CONTRADICTS, ""),
         (Doubt.STATUS_CONTRADICTS, "sars-cov-2"),
     }
+
+
+def pcr(**changes: Any) -> Observation:
+    return observation(**{"value": "", "coded": None, **changes})
+
+
+def doubted(of: LabReport) -> set[tuple[str, str]]:
+    return set(doubts_of(of, dominique(), findings_of(of)))
+
+
+@pytest.mark.parametrize("value", ["voir commentaire", "", "non transmis"])
+def test_an_answer_that_no_table_knows_is_doubted_for_its_condition(value: str) -> None:
+    held = report(observations=(pcr(value=value),))
+    assert doubted(held) == {(Doubt.RESULT_NOT_UNDERSTOOD, "sars-cov-2")}
+
+
+def test_only_the_condition_without_an_answer_is_doubted() -> None:
+    rsv = Coded(code="92131-2", text="RSV RNA", system="LN")
+    held = report(observations=(observation(), pcr(position=2, code=rsv, value="voir commentaire")))
+    assert doubted(held) == {(Doubt.RESULT_NOT_UNDERSTOOD, "rsv")}
+
+
+@pytest.mark.parametrize("status", ["X", "W", "I", "O"])
+def test_what_does_not_speak_has_no_answer_to_be_missed(status: str) -> None:
+    held = report(status=S(status), observations=(pcr(value="voir", status=S(status)),))
+    assert doubted(held) == set()
+
+
+def test_an_order_that_nothing_answers_is_doubted() -> None:
+    local = Coded(code="COV", text="Covid", system="L")
+    two = report(
+        observations=(
+            pcr(code=local, value="Cf. ligne suivante"),
+            pcr(position=2, code=local, value="Cf. ligne precedente"),
+        )
+    )
+    assert doubted(two) == {(Doubt.RESULT_NOT_UNDERSTOOD, "sars-cov-2")}
+    one = report(observations=(pcr(code=local, value="Positif"),))
+    assert doubted(one) == set()
+    later = report(observations=(pcr(code=local, value="En cours"),))
+    assert doubted(later) == set()
+    nothing = report(observations=())
+    assert doubted(nothing) == set()
+
+
+def test_a_number_in_an_odd_unit_is_doubted_where_it_would_decide() -> None:
+    odd = Coded(code="mg/L", system="UCUM")
+    number: dict[str, Any] = {"value_type": "NM", "value": "24", "number": "24"}
+    decides = report(observations=(pcr(unit=odd, **number),))
+    assert doubted(decides) == {(Doubt.UNIT_UNEXPECTED, "sars-cov-2")}
+    beside = report(observations=(observation(), pcr(position=2, unit=odd, **number)))
+    assert doubted(beside) == set()
+    said = report(observations=(pcr(unit=odd, interpretations=("POS",), **number),))
+    assert doubted(said) == set()
+    fits = report(observations=(pcr(unit=Coded(code="{Ct}"), **number),))
+    assert doubted(fits) == {(Doubt.RESULT_NOT_UNDERSTOOD, "sars-cov-2")}
+
+
+def test_an_unknown_analysis_is_no_doubt_whatever_it_says() -> None:
+    unknown = Coded(code="00000-0", text="?", system="LN")
+    held = report(code=unknown, observations=(pcr(code=unknown, value="xyz"),))
+    assert doubted(held) == set()
