@@ -39,6 +39,9 @@ class Doubt(StrEnum):
     """The patient was not born when the specimen was taken: perhaps another person's."""
 
 
+DOUBTS: Final = frozenset(each.value for each in Doubt)
+
+
 def doubts_of(report: LabReport, traits: Traits, findings: Sequence[ConditionFinding]) -> Doubts:
     """Return what is doubtful about a report; the same for the same report, whoever asks.
 

@@ -80,6 +80,7 @@ RAISE_VERSIONS: Final = """
 UPDATE person SET version = version + 1 WHERE person_id = ANY ($1::bigint[])
 RETURNING person_id, version
 """
+VERSIONS: Final = "SELECT person_id, version FROM person WHERE person_id = ANY ($1::bigint[])"
 JOIN_OPPOSITIONS: Final = """
 UPDATE opposition SET standing_id = $2 WHERE standing_id = $1 AND ended_at IS NULL
 """
