@@ -6,6 +6,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 from __future__ import annotations
 
 from dedup.case_store import CaseStore
+from dedup.episodes import Window
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -26,14 +27,17 @@ from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
+from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
 from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
 from routing.positions import Positions
+from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
 from routing.router import Router
 from routing.rules import Rules
+from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -59,7 +63,9 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, sources, secret=secret)
+    instance = hub.instance
+    window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
+    casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
         rules=RulesInEffect(lambda rules: router_of(hub, rules)),
         vault=vault,
@@ -102,11 +108,20 @@ def stewards_of(
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
+    secret = hub.vault.secret("pseudonym")
+    replacer = Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
     reemitter = Reemitter(
         store,
         sources,
         publisher,
         casework,
+        replacer,
         page=settings.steward_page,
         most=settings.steward_reports,
     )

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from dedup.case_store import CaseStore
-from dedup.cases import (
-    DEAD,
+from dedup.case_reports import (
     CaseReport,
-    Rearranged,
     is_tracked,
     mark_of,
     moment_of,
     numbers_of,
-    rearrange,
     tie_of,
 )
+from dedup.case_store import CaseStore
+from dedup.cases import Rearranged, rearrange
+from dedup.episodes import SIXTY_DAYS, Window
 from dedup.store import DedupStore
+from ops.case_answers import answers_of
 from ops.placing import Placed
 from ops.publishing import Due
 from ops.runtime.failpoints import hit
@@ -34,20 +34,16 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.sources import Sources, Told
 from routing.case import PersonView
-from routing.findings import SPEAKING, ConditionFinding, findings_of
+from routing.findings import findings_of
 from routing.places import day_of, sampled_at
-from schemas.codes import Analysis, analysis_in, analysis_of
 from schemas.decision import Line, Standing
 from schemas.errors import pure_step
 from schemas.patient import Phi
-from schemas.report import LabReport, Observation
 from schemas.topics import Stream
 
 REASON: Final = "case_changed"
 STREAMS: Final = (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH)
 """What a stream says of a report's case; the dossier says nothing of it."""
-_NO_ANSWER: Final = 4
-"""Precedence of what is no answer of the tables: behind all of them."""
 
 
 class Worked(Phi, frozen=True, kw_only=True):
@@ -73,6 +69,7 @@ class Casework:
         persons: Locks persons.
         sources: Reads reports back.
         secret: Keys the digests of numbers.
+        window: How long a positive keeps the next from being a new case; the instance's.
     """
 
     def __init__(
@@ -82,11 +79,13 @@ class Casework:
         sources: Sources,
         *,
         secret: bytes,
+        window: Window = SIXTY_DAYS,
     ) -> None:
         self._store = store
         self._persons = persons
         self._sources = sources
         self._secret = secret
+        self.window = window
 
     async def settle(self, connection: Connection, due: Sequence[Due], at: datetime) -> Worked:
         """Put a batch's reports into their cases; return them with where they stand.
@@ -111,7 +110,7 @@ class Casework:
         held = await self._store.load(connection, known | left)
         hit("dispatch.after_cases")
         with pure_step():
-            change = rearrange(held, said, owners)
+            change = rearrange(held, said, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
         return await self._worked(connection, due, change, owners, versions)
 
@@ -124,7 +123,7 @@ class Casework:
         held = await self._store.load(connection, persons)
         owners = await self._store.owners(connection, {row.report_id for row in held})
         with pure_step():
-            change = rearrange(held, {}, owners)
+            change = rearrange(held, {}, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
         return {row.report_id for row in change.changed}
 
@@ -170,22 +169,23 @@ class Casework:
         """
         report, placed = due.placed.report, due.placed
         numbers = numbers_of(self._secret, report)
+        received = due.source.received_at.astimezone(UTC).date()
         said = {}
-        answers = _answers(report, due.findings or ())
-        for condition, (precedence, is_sequence, observed_at) in answers.items():
-            moment = sampled_at(report, observed_at)
-            mark = mark_of(report, is_sequence=is_sequence)
+        for condition, answer in answers_of(report, due.findings or ()).items():
+            moment = sampled_at(report, answer.observed_at)
             said[condition] = CaseReport(
                 person_id=due.person.person_id,
                 condition=condition,
                 report_id=placed.report_id,
-                mark=mark,
-                precedence=precedence,
+                mark=mark_of(report, is_sequence=answer.is_second_line),
+                precedence=answer.precedence,
                 sampled_on=day_of(moment),
                 sampled_at=moment_of(moment),
                 numbers=numbers,
                 tie=tie_of(report, placed.report_key),
                 first_at=at,
+                received_on=received,
+                variant=answer.variant,
             )
         return said
 
@@ -195,44 +195,6 @@ def _found(due: Due) -> Due:
     if due.placed.held_person is None and not is_tracked(due.placed.report):
         return due
     return msgspec.structs.replace(due, findings=findings_of(due.placed.report))
-
-
-def _answers(
-    report: LabReport, findings: Sequence[ConditionFinding]
-) -> dict[str, tuple[int, bool, str]]:
-    """Return condition -> precedence of the answer, whether all is sequence, when it was observed.
-
-    Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
-    """
-    found: dict[tuple[str, bool], tuple[int, str]] = {}
-    speaks = report.status in SPEAKING
-
-    def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
-        if analysis.makes_index_case or analysis.is_second_line:
-            key = (analysis.condition.code, analysis.is_second_line)
-            if found.get(key, (DEAD, ""))[0] == DEAD:
-                found[key] = (precedence if speaks else DEAD, observed_at)
-
-    for each in findings:
-        note(each.analysis, each.result.precedence, each.observation.observed_at)
-    for observation in report.observations:
-        analysis = analysis_in(observation)
-        if analysis is not None:
-            note(analysis, _unanswered(analysis, observation), observation.observed_at)
-    ordered = analysis_of(report.code)
-    if ordered is not None and not any(c == ordered.condition.code for c, _ in found):
-        said = (_unanswered(ordered, observation) for observation in report.observations)
-        note(ordered, max(said, default=DEAD), "")
-    return {
-        condition: (precedence, is_sequence, observed_at)
-        for (condition, is_sequence), (precedence, observed_at) in found.items()
-        if not (is_sequence and (condition, False) in found)
-    }
-
-
-def _unanswered(analysis: Analysis, observation: Observation) -> int:
-    """A sequence whose lineage no table knows says something all the same."""
-    return _NO_ANSWER if analysis.is_second_line and observation.status in SPEAKING else DEAD
 
 
 def _due(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
+from schemas.days import counted_day
 from schemas.decision import Line, Realm, Standing
 from schemas.patient import INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Phi, Traits
 from schemas.report import LabReport, Organisation
@@ -116,12 +117,11 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         return frozenset(code for code, standing in self.standings.items() if standing.again)
 
     def _age(self) -> int | None:
-        """Years at sampling, else at reporting, else at reception, as public health counts them."""
+        """Years on the day that counts, as public health counts them."""
         observed = self.findings[0].observation.observed_at if self.findings else ""
-        day: date | None = day_of(sampled_at(self.report, observed)) or day_of(
-            self.report.reported_at
-        )
-        return age_at(self.traits.birth_date, day or self.received_at.astimezone(UTC).date())
+        sampled = day_of(sampled_at(self.report, observed))
+        received = self.received_at.astimezone(UTC).date()
+        return age_at(self.traits.birth_date, counted_day(sampled, received))
 
     def _where(self, *, waits: bool) -> frozenset[str]:
         return frozenset(
@@ -140,3 +140,5 @@ class Projection(Phi, frozen=True, kw_only=True):
     compared: bytes | None = None
     """What is compared with what the stream holds, where that is not the whole body: without what
     is said of the making alone, so that another version of a rule is no revision."""
+    pseudonym_periods: str = ""
+    """Of public health: the periods whose pseudonyms it holds, with a space between."""

@@ -36,19 +36,22 @@ Key = tuple[UUID, Stream]
 
 # Locks what the streams hold of these reports, always in the same order.
 LOAD: Final = """
-SELECT report_id, stream, event_version, published, addressee, body_digest
+SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
 FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream FOR UPDATE
 """
 
 # Writes what the streams hold from now on.
 STORE: Final = """
-INSERT INTO emitted (report_id, stream, event_version, published, addressee, body_digest)
-SELECT report_id, stream, event_version, published, addressee, body_digest
-FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::text[], $6::uuid[])
-     AS new (report_id, stream, event_version, published, addressee, body_digest)
+INSERT INTO emitted (report_id, stream, event_version, published, addressee, body_digest,
+                     pseudonym_periods)
+SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
+FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::text[], $6::uuid[],
+            $7::text[])
+     AS new (report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods)
 ON CONFLICT (report_id, stream) DO UPDATE SET
     event_version = EXCLUDED.event_version, published = EXCLUDED.published,
-    addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest
+    addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest,
+    pseudonym_periods = EXCLUDED.pseudonym_periods
 """
 
 # Puts streams on hold; one that waits already for the same reason keeps its time.
@@ -99,6 +102,8 @@ class EmittedRow(Phi, frozen=True, kw_only=True):
     published: bool
     addressee: str
     body_digest: UUID
+    pseudonym_periods: str = ""
+    """Of public health: the periods whose pseudonyms it holds, with a space between."""
 
 
 class PendingEvent(Phi, frozen=True, kw_only=True):
@@ -218,6 +223,7 @@ def _row(wish: Wanted, version: int, addressee: str, digest: UUID | None) -> Emi
         published=digest is not None,
         addressee=addressee,
         body_digest=NOTHING if digest is None else digest,
+        pseudonym_periods="" if wish.projection is None else wish.projection.pseudonym_periods,
     )
 
 
@@ -234,6 +240,7 @@ async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, Emitte
             published=row["published"],
             addressee=row["addressee"],
             body_digest=row["body_digest"],
+            pseudonym_periods=row["pseudonym_periods"],
         )
         for row in await conn.fetch(LOAD, wanted)
     ]
@@ -253,6 +260,7 @@ async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
         [row.published for row in ordered],
         [row.addressee for row in ordered],
         [row.body_digest for row in ordered],
+        [row.pseudonym_periods for row in ordered],
     )
 
 

@@ -116,6 +116,12 @@ def case_of(secret: bytes, case_id: UUID, purpose: str) -> str:
     return _digest(secret, b"case", case_id.hex, purpose)
 
 
+def replaced_id(secret: bytes, person_id: int, period: str) -> UUID:
+    """Return the id under which a replaced pseudonym is told of; no report ever has it."""
+    told = _SEPARATOR.join([str(person_id).encode(), period.encode()])
+    return id_of(blake2b(told, digest_size=16, key=secret, person=b"replaced").digest())
+
+
 def addressee_of(secret: bytes, ins: Ins) -> str:
     """Return the 32 hex digits that stand for the dossier of an INS; never the INS itself."""
     return _digest(secret, b"addressee", ins.oid, ins.matricule)

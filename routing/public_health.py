@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from typing import Final
 
 import msgspec
 
 from schemas.codes import Result
+from schemas.days import counted_day
 from schemas.decision import Line
 from schemas.events import PublicHealthRow
 
@@ -25,8 +26,6 @@ from .places import (
 from .pseudonym import Pseudonyms, next_period_of, period_of
 
 PURPOSE: Final = "public-health"
-_AHEAD: Final = timedelta(days=1)
-"""A day of sampling is the laboratory's, that of reception is UTC: east of it, tomorrow is now."""
 
 
 def row_of(case: Case, finding: ConditionFinding, pseudonyms: Pseudonyms) -> PublicHealthRow:
@@ -63,14 +62,6 @@ def anonymous_row_of(
 def anonymous_purpose(condition: str) -> str:
     """Return the purpose of the pseudonyms of a condition that is declared anonymously."""
     return f"{PURPOSE}.{condition}"
-
-
-def counted_day(sampled: date | None, received: date) -> date:
-    """Return the day a report counts on: of sampling, or of reception.
-
-    Reception where nobody gave a day of sampling, or gave one that had not begun anywhere.
-    """
-    return received if sampled is None or sampled > received + _AHEAD else sampled
 
 
 def _row(

@@ -110,14 +110,18 @@ class Router:
         if name is ProjectionName.TRACING:
             body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
-        elif name is ProjectionName.PUBLIC_HEALTH:
-            body = row_of(case, finding, self._pseudonyms)
-            addressee = ""
-        else:
-            assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
-            body = anonymous_row_of(case, finding, self._pseudonyms)
-            addressee = ""
-        return Projection(body=_ENCODER.encode(body), addressee=addressee)
+            return Projection(body=_ENCODER.encode(body), addressee=addressee)
+        if name is ProjectionName.PUBLIC_HEALTH:
+            row = row_of(case, finding, self._pseudonyms)
+            return Projection(
+                body=_ENCODER.encode(row),
+                addressee="",
+                pseudonym_periods=f"{row.pseudonym_period} {row.pseudonym_next_period}".rstrip(),
+            )
+        assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
+        # No periods: what names its pseudonyms beside the person's others would join the two.
+        hidden = anonymous_row_of(case, finding, self._pseudonyms)
+        return Projection(body=_ENCODER.encode(hidden), addressee="")
 
     def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
         """Return the finding that made a report due in a stream; None where its rule asks none."""

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.days import Reading
 from schemas.decision import Realm
 from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
@@ -440,6 +441,18 @@ class Settings(BaseSettings):
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."
+    )
+    case_window_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="A positive within so many days of another is no new case. Fixed at first"
+        " start; unset: 60 for a new instance, else what it has.",
+    )
+    case_window_reading: Reading | None = Field(
+        None,
+        description="From when these days run: the last positive, or the last one that was a new"
+        " case. Fixed at first start; unset: last_positive for a new instance, else what it has.",
     )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."

@@ -29,6 +29,7 @@ from schemas.topics import Stream
 
 from . import queries
 from .persons import Held
+from .replacing import Replacer
 
 NOTHING_YET: Final = UUID(int=0)
 
@@ -58,6 +59,7 @@ class Reemitter:
         sources: Reads reports back.
         publisher: Routes, and writes what the streams hold.
         casework: Groups the cases of those whose reports have changed hands anew.
+        replacer: Tells public health which pseudonym stands for which.
         page: Reports read and diffed at a time.
         most: Reports of one transaction; what is beyond is left to later ones.
     """
@@ -68,6 +70,7 @@ class Reemitter:
         sources: Sources,
         publisher: Publisher,
         casework: Casework,
+        replacer: Replacer,
         *,
         page: int,
         most: int,
@@ -76,6 +79,7 @@ class Reemitter:
         self._sources = sources
         self._publisher = publisher
         self._casework = casework
+        self._replacer = replacer
         self._page = page
         self._most = most
 
@@ -103,10 +107,11 @@ class Reemitter:
             moved: Reports whose person is another now: what can be read no more leaves the dossier.
             after: Go on after this report.
         """
+        done = Reemitted()
         if after == NOTHING_YET:
             await self._casework.reassign(connection, held.everybody)
+            done.events += await self._replacer.settle(connection, held, versions)
         persons = await self._persons(connection, held, versions)
-        done = Reemitted()
         while done.reports < self._most:
             limit = min(self._page, self._most - done.reports)
             rows = report_rows(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from dedup.cases import CaseReport
+from dedup.case_reports import CaseReport
 from dedup.deciding import Known
 from ops.publishing import Asked, Publisher
 from ops.runtime.postgres import Connection

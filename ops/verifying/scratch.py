@@ -9,14 +9,14 @@ version did (a dead row joins others still).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from dedup.case_reports import DEAD, CaseReport, is_tracked
 from dedup.case_store import CaseStore
-from dedup.cases import DEAD, CaseReport, is_tracked, rearrange
+from dedup.cases import rearrange
 from dedup.deciding import Known
 from dedup.dossier import dossier_ins
 from dedup.store import DedupStore
@@ -35,7 +35,16 @@ from schemas.patient import Phi
 from . import queries
 
 Standings = Mapping[UUID, Mapping[str, Standing]]
-_CASE_FACTS: Final = ("mark", "precedence", "sampled_on", "sampled_at", "numbers", "standing")
+_CASE_FACTS: Final = (
+    "mark",
+    "precedence",
+    "sampled_on",
+    "sampled_at",
+    "received_on",
+    "numbers",
+    "variant",
+    "standing",
+)
 
 
 class Cases(Phi, frozen=True, kw_only=True):
@@ -137,14 +146,13 @@ class Scratch:
         for report_id, rows in said.items():
             for condition, row in rows.items():
                 elder = held.get((report_id, condition))
-                since = row.first_at if elder is None else elder.first_at
-                now.setdefault(report_id, {})[condition] = _since(row, since)
+                now.setdefault(report_id, {})[condition] = _since(row, elder or row)
         for (report_id, condition), row in held.items():
             if condition not in now.get(report_id, {}):
                 precedence = DEAD if report_id in read else row.precedence
                 kept = msgspec.structs.replace(row, precedence=precedence, standing=None)
                 now.setdefault(report_id, {})[condition] = kept
-        after = rearrange([], now).after
+        after = rearrange([], now, window=self._casework.window).after
         standings: dict[UUID, dict[str, Standing]] = {}
         differ = set()
         counts: dict[int, int] = {}
@@ -198,8 +206,9 @@ def rows_of(found: Sequence[Any]) -> list[ReportRow]:
     return [ReportRow(**row) for row in found]
 
 
-def _since(row: CaseReport, first_at: datetime) -> CaseReport:
-    return msgspec.structs.replace(row, first_at=first_at)
+def _since(row: CaseReport, elder: CaseReport) -> CaseReport:
+    received = min(row.received_on, elder.received_on)
+    return msgspec.structs.replace(row, first_at=elder.first_at, received_on=received)
 
 
 def _same(held: CaseReport | None, row: CaseReport) -> bool:
