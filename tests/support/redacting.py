@@ -11,6 +11,7 @@ import msgspec
 
 from routing.case import Case, PersonView
 from routing.dossier import bundle_of
+from routing.fhir_actors import Making
 from routing.pseudonym import DerivedKeys, Pseudonyms
 from routing.public_health import anonymous_row_of, row_of
 from routing.redaction import Treatment
@@ -24,6 +25,7 @@ _SECRET = bytes(range(32))
 _ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 PSEUDONYMS = Pseudonyms(_SECRET, DerivedKeys(_SECRET))
 INS = Ins(matricule="279035121518989", oid="1.2.250.1.213.1.4.10")
+MAKING = Making("dossier-every-report", "2026-3", "fr-2", "2")
 REPORT_ID = UUID("018f2f6e-0000-7000-8000-000000000001")
 RECEIVED_AT = datetime(2026, 3, 8, 9, 15, 2, tzinfo=UTC)
 
@@ -54,7 +56,7 @@ def body_of(name: ProjectionName, case: Case) -> bytes:
     """Return the body of a projection; empty where the report says nothing for it."""
     if name is ProjectionName.DOSSIER:
         ins = case.dossier_ins
-        return b"" if ins is None else _ENCODER.encode(bundle_of(case, ins))
+        return b"" if ins is None else bundle_of(case, ins, MAKING)[0]
     if not case.findings:
         return b""
     made: Mapping[ProjectionName, Callable[..., object]] = {
