@@ -97,7 +97,6 @@ _REPORT: Final = _resource(
     "DiagnosticReport",
     # Tags: to whom the secure mail of this report may go (urn:labdispatch:dmp-mss).
     meta=_closed(tag=_each(_of("Coding"))),
-    contained=_each({"anyOf": [_of("Organization"), _of("ServiceRequest")]}),
     identifier=_IDENTIFIERS,
     basedOn=_each(_REFERENCE),
     status=_code(
@@ -150,7 +149,6 @@ _SPECIMEN: Final = _resource(
 )
 _ORDER: Final = _resource(
     "ServiceRequest",
-    id=_TEXT,
     identifier=_IDENTIFIERS,
     status=_TEXT,
     intent=_code("order"),
@@ -158,17 +156,22 @@ _ORDER: Final = _resource(
     subject=_REFERENCE,
     requester=_REFERENCE,
 )
-_ORGANIZATION: Final = _resource("Organization", id=_TEXT, identifier=_IDENTIFIERS, name=_TEXT)
+_ORGANIZATION: Final = _resource("Organization", identifier=_IDENTIFIERS, name=_TEXT)
 _PRACTITIONER: Final = _resource("Practitioner", identifier=_IDENTIFIERS, name=_NAMES)
+# The hub itself, and under which versions of rules, matcher and mapping it made the Bundle.
+_DEVICE: Final = _resource(
+    "Device",
+    id=_code("hub"),
+    deviceName=_each(_closed(name=_TEXT, type=_code("user-friendly-name"))),
+    version=_each(_closed(type=_CONCEPT, value=_TEXT)),
+)
 _PROVENANCE: Final = _resource(
     "Provenance",
+    contained=_each(_of("Device")),
     target=_each(_REFERENCE),
     recorded=_TEXT,
     policy=_each(_TEXT),
-    activity=_CONCEPT,
-    reason=_each(_CONCEPT),
-    agent=_each(_closed(type=_CONCEPT, role=_each(_CONCEPT), who=_REFERENCE)),
-    entity=_each(_closed(role=_TEXT, what=_REFERENCE)),
+    agent=_each(_closed(type=_CONCEPT, who=_REFERENCE)),
 )
 _RESOURCES: Final = {
     shape["title"]: shape
@@ -190,4 +193,4 @@ def bundle_schema() -> dict[str, Shape]:
             _closed(fullUrl=_URN, resource={"anyOf": [_of(kind) for kind in sorted(_RESOURCES)]})
         ),
     )
-    return {"Bundle": bundle, **_DATATYPES, **_RESOURCES}
+    return {"Bundle": bundle, "Device": _DEVICE, **_DATATYPES, **_RESOURCES}

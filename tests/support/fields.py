@@ -7,7 +7,7 @@ other value is the same.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -114,7 +114,18 @@ FREE = "ZZCANARI"
 """What a field of free text becomes."""
 
 # Where any text would do, FREE is taken; numbers and codes have to be ones that are understood.
+_CODED: Final = (
+    "reports[].code",
+    "reports[].specimen.type",
+    "reports[].observations[].code",
+    "reports[].observations[].coded",
+    "reports[].observations[].unit",
+    "reports[].observations[].method",
+)
 OTHER: Mapping[str, Any] = {
+    **{f"{each}.alternate_system": "LN" for each in _CODED},
+    **{f"{each}.system": "99ZZ" for each in _CODED},
+    "reports[].observations[].method.system": "LN",
     "sent_at": "2026-03-06T09:09:09+01:00",
     "traits.ins[].matricule": "255081416802538",
     "traits.ins[].oid": "1.2.250.1.213.1.4.11",
@@ -132,7 +143,6 @@ OTHER: Mapping[str, Any] = {
     "traits.emails[]": "zzcanari@example.org",
     "reports[].position": 9,
     "reports[].code.code": "94309-2",
-    "reports[].code.system": "99ZZ",
     "reports[].status": ResultStatus.CORRECTED,
     "reports[].order_control": "SC",
     "reports[].collected_at": "2026-01-03T03:03:00+01:00",
@@ -186,38 +196,70 @@ _ONLY_WITHOUT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _as_text(base: MappedMessage) -> MappedMessage:
-    """The decisive answer as text alone."""
-    return _answered(base, value_type="ST", coded=None, value="Détecté", interpretations=())
-
-
-def _as_interpretation(base: MappedMessage) -> MappedMessage:
-    """The decisive answer as an interpretation alone."""
-    return _answered(base, value_type="ST", coded=None, value="", interpretations=("POS",))
-
-
-def _as_number(base: MappedMessage) -> MappedMessage:
-    """A number where an answer could be."""
-    return _answered(
-        base, value_type="NM", coded=None, value="24.6", number="24.6", interpretations=()
-    )
-
-
-def _answered(base: MappedMessage, **changes: Any) -> MappedMessage:
-    (report,) = base.reports
-    first = msgspec.structs.replace(report.observations[0], **changes)
-    observations = (first, *report.observations[1:])
-    changed = msgspec.structs.replace(report, observations=observations)
-    return msgspec.structs.replace(base, reports=(changed,))
-
-
-_ANSWERS: Mapping[str, tuple[tuple[Callable[[MappedMessage], MappedMessage], Any], ...]] = {
-    "reports[].observations[].value": ((_as_text, "Non détecté"),),
-    "reports[].observations[].interpretations[]": ((_as_interpretation, "NEG"),),
-    "reports[].observations[].number": ((_as_number, "77.125"),),
-    "reports[].observations[].value_type": ((_as_text, "NM"), (_as_number, "ST")),
+_OBX: Final = "reports[].observations[]."
+_NO_CODED: Final = {f"{_OBX}coded": None, f"{_OBX}interpretations": ()}
+_TEXT: Final = {**_NO_CODED, f"{_OBX}value_type": "ST"}
+_LOCAL: Final = {
+    f"{_OBX}interpretations": (),
+    f"{_OBX}value": "",
+    f"{_OBX}coded": Coded(code="R1", text="voir", system="L"),
 }
-"""Other ways of saying the decisive answer, and what it becomes."""
+_TWICE: Final = {
+    **_LOCAL,
+    f"{_OBX}coded": Coded(
+        code="R1", system="L", alternate_code="260373001", alternate_system="SCT"
+    ),
+}
+_OF_ORDER: Final = {f"{_OBX}code": Coded(code="X1", text="Recherche", system="L")}
+_OF_OTHER: Final = {
+    f"{_OBX}code": Coded(code="X1", system="L", alternate_code="94500-6", alternate_system="LN")
+}
+_LOAD: Final = {
+    **_NO_CODED,
+    f"{_OBX}code": Coded(code="25836-8", text="Charge virale VIH", system="LN"),
+    f"{_OBX}value_type": "NM",
+    f"{_OBX}value": "1500",
+    f"{_OBX}number": "1500",
+}
+_UNIT_BY_OTHER: Final = {
+    **_LOAD,
+    f"{_OBX}unit": Coded(code="zz", system="L", alternate_code="g/L", alternate_system="UCUM"),
+}
+_ORDER_BY_OTHER: Final = {
+    **_OF_ORDER,
+    "reports[].code": Coded(code="X2", system="L", alternate_code="94500-6", alternate_system="LN"),
+}
+
+# Other ways to say the same, in which a field decides that says nothing elsewhere.
+_SCENES: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = {
+    "reports[].code.code": ((_OF_ORDER, "94309-2"),),
+    "reports[].code.system": ((_OF_ORDER, "99ZZ"),),
+    "reports[].code.alternate_code": ((_ORDER_BY_OTHER, "94309-2"),),
+    "reports[].code.alternate_system": ((_ORDER_BY_OTHER, "99ZZ"),),
+    f"{_OBX}code.system": (({f"{_OBX}code": Coded(code="94500-6", system="LN")}, "99ZZ"),),
+    f"{_OBX}code.alternate_code": ((_OF_OTHER, "94309-2"),),
+    f"{_OBX}code.alternate_system": ((_OF_OTHER, "99ZZ"),),
+    f"{_OBX}value": (({**_TEXT, f"{_OBX}value": "Détecté"}, "Non détecté"),),
+    f"{_OBX}value_type": (({**_TEXT, f"{_OBX}value": "Détecté"}, "NM"), (_LOAD, "ST")),
+    f"{_OBX}number": ((_LOAD, "0"),),
+    f"{_OBX}comparator": ((_LOAD, "<"),),
+    f"{_OBX}unit.code": (({**_LOAD, f"{_OBX}unit": Coded(code="[copies]/mL")}, "mm"),),
+    f"{_OBX}unit.alternate_code": ((_UNIT_BY_OTHER, "mmol/L"),),
+    f"{_OBX}unit.alternate_system": ((_UNIT_BY_OTHER, "L"),),
+    f"{_OBX}coded.text": (({**_LOCAL, f"{_OBX}coded": Coded(text="Détecté")}, "Non détecté"),),
+    f"{_OBX}coded.system": (
+        ({**_LOCAL, f"{_OBX}coded": Coded(code="260373001", system="SCT")}, "99ZZ"),
+    ),
+    f"{_OBX}coded.alternate_code": ((_TWICE, "260415000"),),
+    f"{_OBX}coded.alternate_text": (
+        ({**_LOCAL, f"{_OBX}coded": Coded(code="R1", alternate_text="Détecté")}, "Non détecté"),
+    ),
+    f"{_OBX}coded.alternate_system": ((_TWICE, "99ZZ"),),
+    f"{_OBX}interpretations[]": (
+        ({**_TEXT, f"{_OBX}value": "", f"{_OBX}interpretations": ("POS",)}, "NEG"),
+    ),
+    f"{_OBX}status": (({}, ResultStatus.DELETED),),
+}
 
 
 def paths() -> list[str]:
@@ -252,29 +294,40 @@ def pairs(path: str) -> list[tuple[MappedMessage, MappedMessage, str]]:
     )
     for empty in _ONLY_WITHOUT.get(path, ()):
         for each in range(len(base.reports[0].observations)):
-            base = _set(base, empty, "", each)
+            base = changed(base, empty, "", each)
     found = [_pair(base, path, OTHER.get(path, FREE), number)]
-    found += [_pair(said(base), path, value, 0) for said, value in _ANSWERS.get(path, ())]
+    for scene, value in _SCENES.get(path, ()):
+        told = message()
+        for place, said in scene.items():
+            told = changed(told, place, said, 0)
+        found.append(_pair(told, path, value, 0))
     return found
 
 
 def _pair(
     base: MappedMessage, path: str, value: Any, number: int
 ) -> tuple[MappedMessage, MappedMessage, str]:
-    other = _set(base, path, value, number)
+    other = changed(base, path, value, number)
     assert other != base, f"{path}: its other value is the same"
     return base, other, str(value.value if isinstance(value, Enum) else value)
 
 
-def _set(whole: Any, path: str, value: Any, number: int) -> Any:
-    """Return a struct with one field changed; `number` says which observation."""
+def changed(whole: Any, path: str, value: Any, number: int) -> Any:
+    """Return a struct with one field changed; `number` says which observation.
+
+    Of an observation that has no such part, nothing is changed.
+    """
+    if whole is None:
+        return None
     head, _, rest = path.partition(".")
     name, is_many = head.removesuffix("[]"), head.endswith("[]")
     held = getattr(whole, name)
     if not is_many:
-        new = _set(held, rest, value, number) if rest else value
+        new = changed(held, rest, value, number) if rest else value
+    elif not held:
+        new = held
     else:
         place = number if name == "observations" else 0
-        changed = _set(held[place], rest, value, number) if rest else value
-        new = (*held[:place], changed, *held[place + 1 :])
+        part = changed(held[place], rest, value, number) if rest else value
+        new = (*held[:place], part, *held[place + 1 :])
     return msgspec.structs.replace(whole, **{name: new})

@@ -53,7 +53,8 @@ def _any_of(
 ) -> Iterator[str]:
     found = [list(_misfits(each, value, document, place)) for each in said]
     if all(found):
-        yield from min(found, key=len)
+        # What comes furthest is what was meant.
+        yield from max(found, key=lambda each: max(len(one.partition(":")[0]) for one in each))
 
 
 def _properties(

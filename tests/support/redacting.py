@@ -19,7 +19,7 @@ from routing.tracing import case_of
 from schemas.decision import Line, ProjectionName, Realm, Standing
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
-from tests.support.fields import pairs
+from tests.support.fields import message, pairs
 
 _SECRET = bytes(range(32))
 _ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
@@ -52,11 +52,11 @@ def case_for(message: MappedMessage, **changes: Any) -> Case:
     return case
 
 
-def body_of(name: ProjectionName, case: Case) -> bytes:
+def body_of(name: ProjectionName, case: Case, making: Making = MAKING) -> bytes:
     """Return the body of a projection; empty where the report says nothing for it."""
     if name is ProjectionName.DOSSIER:
         ins = case.dossier_ins
-        return b"" if ins is None else bundle_of(case, ins, MAKING)[0]
+        return b"" if ins is None else bundle_of(case, ins, making)[0]
     if not case.findings:
         return b""
     made: Mapping[ProjectionName, Callable[..., object]] = {
@@ -73,10 +73,50 @@ def measured(name: ProjectionName, path: str) -> Treatment:
     return next(each for each in Treatment if each in found)
 
 
+def added(name: ProjectionName, path: str) -> Treatment:
+    """Return what became of what the hub adds; see `measured`."""
+    head, _, part = path.partition(".")
+    base, making, value = case_for(message()), MAKING, ADDITIONS[path]
+    other = base
+    if head == "making":
+        making = msgspec.structs.replace(MAKING, **{part: value})
+    elif head == "person":
+        person = msgspec.structs.replace(base.person, **{part: value})
+        other = case_for(message(), person=person)
+    elif head == "standing":
+        code = base.findings[0].analysis.condition.code
+        standing = msgspec.structs.replace(base.standings[code], **{part: value})
+        other = case_for(message(), standings={code: standing})
+    else:
+        # Where nothing is known of a case, the report stands for itself.
+        base = case_for(message(), standings={})
+        other = case_for(message(), standings={}, **{path: value})
+    text = value.matricule if isinstance(value, Ins) else str(value)
+    return _became(body_of(name, base), body_of(name, other, making), text)
+
+
+ADDITIONS: Mapping[str, Any] = {
+    "person.person_id": 8,
+    "person.qualified_ins": Ins(matricule="255081416802538", oid="1.2.250.1.213.1.4.10"),
+    "report_id": UUID("018f2f6e-0000-7000-8000-0000000000ff"),
+    "received_at": datetime(2026, 5, 9, 9, 15, 2, tzinfo=UTC),
+    "standing.case_id": UUID("018f2f6e-0000-7000-8000-0000000000fe"),
+    "standing.line": Line.SECOND,
+    "standing.again": True,
+    "standing.variant": "BA.2.86",
+    "making.rule_version": "2031-1",
+    "making.model_version": "fr-99",
+    "making.mapping_version": "7777",
+}
+
+
 def _measured(
     name: ProjectionName, base: MappedMessage, other: MappedMessage, value: str
 ) -> Treatment:
-    before, after = body_of(name, case_for(base)), body_of(name, case_for(other))
+    return _became(body_of(name, case_for(base)), body_of(name, case_for(other)), value)
+
+
+def _became(before: bytes, after: bytes, value: str) -> Treatment:
     if before == after:
         return Treatment.DROPPED
     texts = list(texts_of(msgspec.json.decode(after))) if after else []

@@ -17,7 +17,7 @@ from routing.router import Router, load_own_rules
 from schemas.decision import Line, Realm, Standing
 from schemas.events import PublicHealthRow, TracingCase
 from schemas.patient import Address
-from schemas.report import Coded, ResultStatus
+from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.unit.test_routing_cases import (
     CANARIES,
