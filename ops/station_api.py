@@ -15,6 +15,7 @@ from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
+from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
@@ -62,6 +63,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
+                *receiver_routes(hub.pool),
                 *review_routes(ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)),
             ],
             readiness=lambda: readiness(
