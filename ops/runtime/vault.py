@@ -74,6 +74,10 @@ class KeyStore(Protocol):
         """Return the key of this name, made now if there is none; two callers get the same."""
         ...
 
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside under a new name."""
+        ...
+
     def destroy(self, name: str) -> None:
         """Make the key of this name unreadable for ever."""
         ...
@@ -125,9 +129,17 @@ class FolderKeyStore:
         found = self.load(name)
         if found is not None:
             return found
-        nonce = os.urandom(_NONCE_BYTES)
-        wrapped = nonce + self._master.encrypt(nonce, os.urandom(_KEY_BYTES), name.encode())
+        wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
         return self._unwrap(name, self._create(f"{name}.key", wrapped))
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Wrap and keep a secret; a name is used once.
+
+        Raises:
+            FatalError: Another secret has this name (`keys_damaged`).
+        """
+        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
+            raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
 
     def destroy(self, name: str) -> None:
         """Overwrite and remove the file, and make that durable."""
@@ -155,6 +167,10 @@ class FolderKeyStore:
         """Return the names of the files."""
         kept = (each for each in self._folder.iterdir() if each.suffix in {".key", ".gone"})
         return {each.stem for each in kept}
+
+    def _wrap(self, name: str, secret: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, secret, name.encode())
 
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         try:
@@ -297,6 +313,18 @@ class Vault:
         """
         self._pseudonym_keys.pop((purpose, period), None)
         self._keys.retire(_pseudonym_name(purpose, period))
+
+    def keep_secret(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside, durably, under a name that is new."""
+        self._keys.keep(f"given-{name}", secret)
+
+    def kept_secret(self, name: str) -> bytes | None:
+        """Return a secret that came from outside, None where it is not there (any more)."""
+        return self._keys.load(f"given-{name}")
+
+    def forget_secret(self, name: str) -> None:
+        """Make a secret that came from outside unreadable for ever."""
+        self._keys.destroy(f"given-{name}")
 
     def destroy(self, seal_class: SealClass, day: date) -> None:
         """Destroy the key of a day and class: what it sealed is gone for everybody."""
