@@ -68,8 +68,9 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
 def answer_missing(report: LabReport) -> frozenset[str]:
     """Return the conditions that a speaking observation looks for and whose answer no table knows.
 
-    An answer of the same worth answers for it, or a better one: a PCR for the document beside it and
-    for a lineage that nobody reads, never an antibody for a PCR. An organism that is named too broadly leaves its condition open, too.
+    An answer of the same worth answers for it, or a better one: a PCR for the document beside it
+    and for a lineage that nobody reads, never an antibody for a PCR. An organism that is named too
+    broadly leaves its condition open, too.
     """
     if report.status not in SPEAKING:
         return frozenset()
