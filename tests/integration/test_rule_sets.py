@@ -352,7 +352,9 @@ async def test_a_message_is_explained_as_it_stands_without_a_name(road: Road) ->
             road.hub, connection, "C-1", load_rules(without_tracing("t-1"))
         )
         assert await explain_held(road.hub, connection, "C-2") == []
-    (one,) = told.reports
+        (one,) = told.reports
+        (same,) = await explain_held(road.hub, connection, str(one.report_id))
+        assert same.reports == told.reports
     by_stream = {each.stream: each for each in one.streams}
     assert by_stream[Stream.DOSSIER].hold == "identity_not_qualified"
     assert by_stream[TRACING].due and by_stream[PUBLIC].due
