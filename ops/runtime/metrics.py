@@ -395,6 +395,13 @@ class Metrics:
                 ["stream", "reason"],
             )
         )
+        self.opposition_lines = Labelled(
+            Counter(
+                f"{name}_opposition_lines",
+                "Lines of batches of oppositions, by what became of them",
+                ["result"],
+            )
+        )
         self.hold_retries = Counter(
             f"{name}_hold_retries", "Replays asked for because a report waits"
         )

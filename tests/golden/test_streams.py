@@ -37,7 +37,9 @@ FOLDER = Path(__file__).parent / "streams"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.hl7"))
 _LABORATORIES = (b"990010001", b"990010019")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
-_OF_THE_RUN = frozenset({"stream", "partition", "seq", "event_id", "emitted_at", "cursor"})
+_OF_THE_RUN = frozenset(
+    {"rule_version", "stream", "partition", "seq", "event_id", "emitted_at", "cursor"}
+)
 Told = dict[str, Any]
 
 
