@@ -3,7 +3,8 @@
 NAME.hl7 holds one message or several, in the order in which they come, about somebody of its own;
 NAME.STREAM.json the events and holds that they lead to, through door and dispatch on one hub. What
 differs from run to run (ids, digests, the day of reception) is numbered in the order in which it
-comes; versions are left out. `python -m tests.golden.test_streams` writes the JSON anew: read what it changes.
+comes; versions are left out. `python -m tests.golden.test_streams` writes the JSON anew: read what
+it changes.
 """
 
 from __future__ import annotations
