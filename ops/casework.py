@@ -215,6 +215,7 @@ def _due(
             version=None,
             routes=True,
             is_new=False,
+            content_digest=told.row.content_digest,
         ),
         reason=REASON,
         standings=standings,

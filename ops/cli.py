@@ -11,6 +11,7 @@ import click
 
 from ops import (
     cli_batches,
+    cli_holds,
     cli_identity,
     cli_identity_keys,
     cli_identity_stewards,
@@ -505,6 +506,7 @@ cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
+cli_holds.add_to(main, data_dir_option, json_option, _run)
 cli_identity_keys.add_to(_identity, data_dir_option, json_option, _run)
 
 

@@ -11,12 +11,14 @@ from uuid import UUID
 import msgspec
 
 from dedup.case_store import CaseStore
+from ops.holding.releases import released_of
 from ops.placing import Placed
 from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
+from routing.doubts import DOUBTS
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
 from routing.pseudonym import body_digest
@@ -163,7 +165,21 @@ class Publisher:
         if laboratories:
             ids = {each.source.lab_id for each in due}
             names = await self._rules.laboratories(connection, ids)
-        return [_case(one, self._realm, names.get(one.source.lab_id, "")) for one in due]
+        cases = [_case(one, self._realm, names.get(one.source.lab_id, "")) for one in due]
+        with pure_step():
+            doubted = {
+                one.placed.report_id: one.placed.content_digest
+                for one, case in zip(due, cases, strict=True)
+                if case.doubts
+            }
+        # Asked for what is doubted alone: of most batches nothing is.
+        released = await released_of(connection, doubted)
+        return [
+            case
+            if case.report_id not in released
+            else msgspec.structs.replace(case, released=case.released | released[case.report_id])
+            for case in cases
+        ]
 
     def digest_of(self, body: bytes) -> UUID:
         """Return the digest by which bodies are compared."""
@@ -233,6 +249,7 @@ def _wanted(
     found = []
     for stream in due.streams:
         is_due = stream in decision.due
+        is_doubted = decision.holds.get(stream) in DOUBTS
         if stream in decision.holds or not due.placed.is_new:
             holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
         found.append(
@@ -248,7 +265,7 @@ def _wanted(
                     rule_version=decision.rule_version,
                 ),
                 projection=router.project(stream, case, decision) if is_due else None,
-                reason=reason,
+                reason="on_hold" if is_doubted and not is_due else reason,
             )
         )
     return found

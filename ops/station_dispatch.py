@@ -7,6 +7,7 @@ from typing import Final
 
 from ops.behind_the_door import dispatcher_of, worker_of
 from ops.bootstrap import Hub
+from ops.holding.watch import watch_holds
 from ops.opened import opened
 from ops.runtime.lifecycle import until_first
 from ops.runtime.metrics import METRICS
@@ -37,7 +38,7 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         say_ready(settings, "dispatch")
         again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
-        await until_first(worker.run(stopping), _gauges(hub), again, queue)
+        await until_first(worker.run(stopping), _gauges(hub), again, queue, watch_holds(hub))
 
 
 async def _gauges(hub: Hub) -> None:

@@ -26,7 +26,7 @@ NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
 WITHDRAWAL_REASONS: Final = frozenset(
-    {"cancelled", "identity_changed", "opposition", "case_changed"}
+    {"cancelled", "identity_changed", "opposition", "case_changed", "on_hold"}
 )
 REVISION_REASONS: Final = frozenset(
     {"new_version", "cancelled", "identity_changed", "replayed", "case_changed"}

@@ -13,6 +13,7 @@ from schemas.topics import Stream
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
+from .fhir_actors import Making
 from .findings import ConditionFinding
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
@@ -23,8 +24,7 @@ from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]
 
-# Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
@@ -103,8 +103,15 @@ class Router:
         if name is ProjectionName.DOSSIER:
             ins = case.dossier_ins
             assert ins is not None, "the dossier's rule asks for a qualified INS"
-            body: object = bundle_of(case, ins)
-            return Projection(body=_ENCODER.encode(body), addressee=addressee_of(self._secret, ins))
+            making = Making(
+                decision.rules.get(stream, ""),
+                decision.rule_version,
+                case.model_version,
+                case.mapping_version,
+            )
+            told, compared = bundle_of(case, ins, making)
+            addressee = addressee_of(self._secret, ins)
+            return Projection(body=told, addressee=addressee, compared=compared)
         finding = self.decisive(stream, case)
         assert finding is not None, "the rules of this projection ask for a finding"
         if name is ProjectionName.TRACING:
@@ -130,10 +137,14 @@ class Router:
 
     def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
         """Judge facts once: they are of small closed sets and say nothing of a person."""
+        held: tuple[Router, Mapping[Stream, Ruling]] | None = case.__dict__.get("_ruled")
+        if held is not None and held[0] is self:
+            return held[1]
         facts = case.facts_in(self._rules.sight)
         rulings = self._known.get(facts)
         if rulings is None:
             if len(self._known) >= _KNOWN_FACTS:
                 self._known.clear()
             rulings = self._known[facts] = self._rules.judge(facts)
+        case.__dict__["_ruled"] = (self, rulings)
         return rulings

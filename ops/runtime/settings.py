@@ -491,6 +491,35 @@ class Settings(BaseSettings):
     review_four_eyes: bool = Field(
         False, description="Whether `same` needs a second steward before two persons are merged."
     )
+    opposition_lines: Count = Field(100_000, description="The most lines of a file of oppositions.")
+    opposition_records: Count = Field(
+        100_000,
+        description="Records of a laboratory's line that are read back, the newest first, to find"
+        " persons by its own patient numbers.",
+    )
+
+    # -- holds
+    hold_doubt_seconds: float = Field(
+        86_400,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a report may wait for a person (a doubt) before it alerts.",
+    )
+    hold_first_line_seconds: float = Field(
+        7 * 86_400.0,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a second line may wait for its first before it alerts.",
+    )
+    hold_counted: Count = Field(
+        100_000, description="Up to how many holds of a stream and reason the metric counts."
+    )
+    hold_retry_page: Count = Field(
+        50, description="Waiting reports that a new mapping asks again at a time."
+    )
+    hold_retry_seconds: Seconds = Field(
+        1.0, description="How often it is looked whether a new mapping asks reports again."
+    )
 
     # -- persons
     identity_key_persons: Count = Field(

@@ -22,7 +22,7 @@ from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
 from ops.runtime.failpoints import hit
 from ops.runtime.postgres import Connection
-from ops.sources import ReportRow, Sources, Told, report_rows
+from ops.sources import REPORTS_OF, ReportRow, Sources, Told, report_rows
 from routing.case import PersonView
 from routing.emitted import PendingEvent
 from schemas.topics import Stream
@@ -126,6 +126,27 @@ class Reemitter:
             done.remaining = dict.fromkeys(versions, after)
         return done
 
+    async def reemit_reports(
+        self,
+        connection: Connection,
+        held: Held,
+        versions: Mapping[int, int],
+        report_ids: Collection[UUID],
+        at: datetime,
+        *,
+        reason: str,
+    ) -> Reemitted:
+        """Bring what the streams hold of some reports to what they should hold; at most a page.
+
+        Nobody's identity has changed: cases stay as they are, and so do the persons' versions.
+        """
+        assert len(report_ids) <= self._page, "a page at most"
+        done = Reemitted()
+        rows = report_rows(await connection.fetch(REPORTS_OF, sorted(report_ids)))
+        persons = await self._persons(connection, held, versions)
+        await self._do_page(connection, rows, persons, done, at, reason=reason, moved=())
+        return done
+
     async def _persons(
         self, connection: Connection, held: Held, versions: Mapping[int, int]
     ) -> dict[int, _Person]:
@@ -212,6 +233,7 @@ def _due(told: Told, person: _Person, reason: str) -> Due:
             version=None,
             routes=True,
             is_new=False,
+            content_digest=told.row.content_digest,
         ),
         reason=reason,
     )

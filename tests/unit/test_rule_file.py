@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -59,7 +61,7 @@ def test_a_whole_file_loads() -> None:
     ("change", "key", "said"),
     [
         ({"projection": "public-health"}, '"projection"', "belongs to the stream public-health"),
-        ({"conditions": ["plague"]}, '"conditions"', "plague is no condition"),
+        ({"conditions": ["gout"]}, '"conditions"', "gout is no condition"),
         ({"departments": ["75", "7"]}, '"departments"', "7 is no department"),
         ({"laboratories": [""]}, '"laboratories"', "number in the register"),
         ({"ages": [18, 5]}, '"ages"', "completed years"),
@@ -254,27 +256,28 @@ def test_a_doubt_about_what_nobody_understood_holds_without_a_finding() -> None:
     )
 
 
-def test_a_doubt_holds_its_stream_though_another_rule_is_due() -> None:
-    """However the rules are cut, what is not understood is never dropped."""
+def test_what_is_understood_flows_and_the_rest_waits_however_the_rules_are_cut() -> None:
+    """A doubt about one condition neither drops that one nor keeps back another."""
     other = rule(
         id="tracing-rsv",
         conditions=["rsv"],
         must=[{"status": "F", "findings": [["rsv", "rna", "positive"]]}],
         holds_on=["result_not_understood"],
     )
-    for order in ([rule(), other], [other, rule()]):
-        rules = load_rules(file(*order))
-        facts = Facts(
-            status=ResultStatus.FINAL,
-            findings=SIGNS,
-            doubts=frozenset({("result_not_understood", "rsv")}),
-        )
+    both = rule(conditions=["sars-cov-2", "rsv"], holds_on=["result_not_understood"])
+    doubts = frozenset({("result_not_understood", "rsv")})
+    for cut in ([rule(), other], [other, rule()], [both]):
+        rules = load_rules(file(*cut))
+        facts = Facts(status=ResultStatus.FINAL, findings=SIGNS, doubts=doubts)
         ruling = rules.judge_stream(STREAMS[1], facts)
         assert (ruling.due, ruling.hold, ruling.rule) == (
-            False,
+            True,
             "result_not_understood",
-            "tracing-rsv",
+            "tracing-covid",
         )
+        alone = msgspec.structs.replace(facts, findings=())
+        ruling = rules.judge_stream(STREAMS[1], alone)
+        assert (ruling.due, ruling.hold) == (False, "result_not_understood")
 
 
 def test_a_condition_of_special_anonymity_goes_as_its_own_projection_only(
@@ -288,3 +291,13 @@ def test_a_condition_of_special_anonymity_goes_as_its_own_projection_only(
     row["projection"] = "public-health-anonymous"
     (found,) = load_rules(file(row)).rules
     assert found.projection is ProjectionName.PUBLIC_HEALTH_ANONYMOUS
+
+
+def test_the_example_of_the_page_loads() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (found,) = load_rules(example.encode()).rules
+    assert len(found.must_not) == 5
+    named = set(re.findall(r"^\| `([a-z_`, ]+)` \|", page, re.MULTILINE))
+    told = {key for each in named for key in re.findall(r"[a-z_]+", each)}
+    assert set(type(found).__struct_fields__) <= told, "each key of a rule has a line"
