@@ -323,6 +323,9 @@ def test_what_a_sender_asks_of_the_national_services_is_a_tag_of_the_report() ->
     of = report(
         observation(), asked("INVISIBLE_PATIENT"), asked("DESTMSSANTEPAT", "N"), asked("ELSE"),
         asked("DESTDMP"),
+        observation(
+            Coded(code="CORPSMAIL_PS", system="MetaDMPMSS"), None, value_type="ED", document=CDA
+        ),
     )  # fmt: skip
     (whole,) = parts("DiagnosticReport", of=of)
     system = "urn:labdispatch:dmp-mss"
@@ -330,6 +333,7 @@ def test_what_a_sender_asks_of_the_national_services_is_a_tag_of_the_report() ->
         {"system": system, "code": code} for code in ("DESTDMP", "INVISIBLE_PATIENT")
     ]
     assert len(parts("Observation", of=of)) == 1
+    assert "presentedForm" not in whole, "what a mail is to say is no document of the patient"
     assert "meta" not in parts("DiagnosticReport", of=report(observation()))[0]
 
 
