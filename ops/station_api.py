@@ -27,6 +27,7 @@ from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
+from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
@@ -70,6 +71,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *rule_routes(hub.pool, hub.clock, gate),
                 *review_routes(review),
                 *hold_routes(hub, review),
+                *opposition_routes(hub, review),
                 *receiver_routes(hub.pool),
             ],
             readiness=lambda: readiness(

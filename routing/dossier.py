@@ -208,11 +208,13 @@ class _Bundle:
             "performer": None if performer is None else [performer],
             **value_of(observation, status),
         }
+        if status is ResultStatus.CANCELLED or not status.is_retraction:
+            # Why there is no result is what there is to say of a cancelled one.
+            resource["note"] = [{"text": text} for n in observation.notes if (text := told(n))]
         if not status.is_retraction:
             found = [interpretation_of(code) for code in observation.interpretations]
             reference_range = range_of(observation)
             resource["interpretation"] = [each for each in found if each is not None]
-            resource["note"] = [{"text": text} for n in observation.notes if (text := told(n))]
             if observation.method is not None:
                 resource["method"] = catalogued(observation.method)
             resource["referenceRange"] = None if reference_range is None else [reference_range]
@@ -278,7 +280,7 @@ def _documents_of(report: LabReport) -> list[Clean]:
     return [
         attachment_of(each.code, each.document)
         for each in report.observations
-        if each.document is not None and not each.status.is_retraction
+        if each.document is not None and not each.status.is_retraction and not _is_meta(each)
     ]
 
 

@@ -123,7 +123,7 @@ async def test_a_late_positive_re_emits_just_those_it_changes(road: Road) -> Non
     [
         (sampled("2026-01-20", status=ResultStatus.WRONG), "cancelled"),
         (sampled("2026-01-20", status=ResultStatus.CANCELLED), "cancelled"),
-        (negative("2026-01-20", status=ResultStatus.CORRECTED), "no_longer_due"),
+        (negative("2026-01-20", status=ResultStatus.CORRECTED), "corrected"),
     ],
 )
 async def test_when_the_first_is_withdrawn_the_next_one_opens_the_episode(
@@ -190,6 +190,18 @@ async def test_rows_of_before_the_window_was_kept_are_read(road: Road) -> None:
     await road.put(message(None, sampled("2020-02-10")))
     await road.dispatch()
     assert (await rows(road)).items() >= before.items()
+
+
+async def test_to_emit_a_person_again_groups_cases_of_before_anew(road: Road) -> None:
+    offsets = await road.put(
+        message(None, sampled("2026-01-20")), message(None, sampled("2026-02-10"))
+    )
+    await road.dispatch()
+    person = await person_of_offset(road, offsets[0])
+    before = await identity_state(road)
+    await road.rows("UPDATE case_report SET again = false RETURNING 1")
+    await stewards(road).reemit(person, STEWARD)
+    assert await identity_state(road) == before
 
 
 # ---------------------------------------------------------------- variants

@@ -141,6 +141,8 @@ async def cells(road: Road, scenes: Sequence[Scene]) -> list[list[str]]:
     told: dict[tuple[str, str], list[str]] = {}
     for stream in STREAMS:
         for event in await road.events(stream):
+            if (event["body"] or {}).get("record", "result") != "result":
+                continue  # a pseudonym that stands for another: of no report
             said = f"{event['kind']}{_status(event['body'])} ({event['reason']})"
             told.setdefault((str(event["report_id"]), stream.value), []).append(said)
     for row in await road.rows("SELECT report_id, stream, reason FROM hold"):

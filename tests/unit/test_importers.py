@@ -73,6 +73,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/register/routes.py",
         "ops/stewards/routes.py",
         "ops/holding/routes.py",
+        "ops/stewards/opposition_routes.py",
         "ops/sandbox/routes.py",
     }),
     "mypyc": frozenset({"ops/compile.py"}),

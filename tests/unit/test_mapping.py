@@ -392,6 +392,25 @@ def test_a_report_with_everything() -> None:
     assert (second.number, second.performer, second.notes) == ("24.6", None, ())
 
 
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("1 RUE X^^BORDEAUX^^33000^FRA^B^^33063", ("33063", "33000")),
+        ("1 RUE X^^BORDEAUX^^33 000^FRA", ("", "33000")),
+        ("^^^^SW1A 1AA^GBR^B^^LONDON", ("", "")),
+        ("", ("", "")),
+    ],
+)
+def test_where_the_performer_is_comes_with_it(address: str, place: tuple[str, str]) -> None:
+    """OBX-24; only what names a place is kept. The same number elsewhere is another place."""
+    name = "LABORATOIRE Y^D^^^^ASIP-SANTE-ST^FINEG^^^300017985"
+    for told, expected in ((address, place), ("^^^^69000^^^^69123", ("69123", "69000"))):
+        performer = only(OBR, f"{OBX}||||||||||||{name}|{told}").performer
+        assert performer is not None
+        assert performer.name == "LABORATOIRE Y"
+        assert (performer.commune, performer.postcode) == expected
+
+
 def test_the_sender_performs_where_nobody_else_is_named() -> None:
     performer = only(OBR, OBX).performer
     assert performer is not None
@@ -508,6 +527,21 @@ def test_coded_values_and_their_alternates(kind: str) -> None:
     assert (found.coded.code, found.coded.alternate_code) == ("1", "2")
     assert observed(f"OBX|1|{kind}|1^x^LN||^^^2^Deux^M||||||F").value == "Deux"
     assert observed(f"OBX|1|{kind}|1^x^LN||POS||||||F").value == "POS"
+
+
+def test_further_repetitions_of_a_coded_value_are_kept() -> None:
+    found = observed("OBX|1|CWE|1^x^LN||A^Un^L~B^Deux^L~~^Trois||||||F")
+    assert found.coded == Coded("A", "Un", "L")
+    assert found.others == (Coded("B", "Deux", "L"), Coded("", "Trois"))
+    assert found.value == "Un"
+    late = observed("OBX|1|CWE|1^x^LN||~B^Deux^L||||||F")
+    assert (late.coded, late.others) == (None, (Coded("B", "Deux", "L"),))
+    assert observed("OBX|1|ST|1^x^LN||A~B||||||F").others == ()
+
+
+def test_a_novel_in_a_further_repetition_is_text() -> None:
+    found = observed(f"OBX|1|CWE|1^x^LN||A~{'w' * 300}||||||F")
+    assert found.others == (Coded(text="w" * 300),)
 
 
 def test_a_coded_value_with_a_novel_in_its_code_is_text() -> None:
