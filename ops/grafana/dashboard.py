@@ -285,6 +285,20 @@ STREAMS: Final = (
         advice="Down: read the last line of its log, event station_ended, with reason and remedy."
         " Runbook: docs/runbooks/process-down.md.",
     ),
+    Drawn(
+        title="Age of the rules in effect",
+        queries=(("time() - max(labdispatch_rules_since_timestamp_seconds > 0)", "age"),),
+        unit="s",
+        advice="Falls to nothing when another set of rules takes effect: `labdispatch route list`"
+        " says who asked for it and why. Nobody asked: take it back, docs/rules.md.",
+    ),
+    Drawn(
+        title="Processes that went over to other rules",
+        queries=_rate("rule_changes"),
+        unit="ops",
+        advice="Once for each worker when a set takes effect. Again and again: clocks of machines"
+        " differ, or two sets take turns; `labdispatch route list`.",
+    ),
 )
 
 REGISTER: Final = (

@@ -473,7 +473,7 @@ class Metrics:
             "Reports whose case changed and that could be read no more: their streams stayed",
         )
         self.rule_changes = Counter(
-            f"{name}_rule_changes", "Times a process began to judge by another set of routing rules"
+            f"{name}_rule_changes", "Times a process went over to another set of routing rules"
         )
         self.rules_since = Gauge(
             f"{name}_rules_since_timestamp_seconds",

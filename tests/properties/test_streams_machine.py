@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -32,19 +33,36 @@ from hypothesis.stateful import (
 
 from dedup.keys import FIRST_KEY_VERSION
 from ops.behind_the_door import verifier_of
+from ops.holding.releasing import Releasing
 from ops.rekeying import rekeying_of
+from ops.ruling.loading import Order, put_into_effect
 from ops.runtime import failpoints
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.stewards.acts import Stewards
 from ops.stewards.done import Done
+from routing.rule_file import own_source
 from schemas.errors import PermanentError, TransientError
 from tests.support.fold import told
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD
-from tests.support.letters import ANSWERS, FORMS, ORDERS, PEOPLE, SLIPS, STATUSES, Letter
+from tests.support.letters import ANSWERS, FORMS, ORDERS, PEOPLE, SLIPS, STATUSES, TWISTS, Letter
 from tests.support.postgres import clone, drop
 
+
+def _rules(version: str, stream: str) -> bytes:
+    """Our own rules without those of a stream: of it nothing is due."""
+    rules = msgspec.json.decode(own_source())
+    rules["version"] = version or rules["version"]
+    rules["rules"] = [each for each in rules["rules"] if each["stream"] != stream]
+    return msgspec.json.encode(rules)
+
+
 T = TypeVar("T")
+RULES = {
+    "own": own_source(),
+    "no tracing": _rules("t-1", "contact-tracing"),
+    "no public health": _rules("t-2", "public-health"),
+}
 Act = Callable[[Stewards], Coroutine[Any, Any, Done]]
 LABORATORIES = 2
 _DIES = (
@@ -64,6 +82,7 @@ LETTERS = st.builds(
     st.sampled_from(STATUSES),
     st.integers(0, len(ANSWERS) - 1),
     st.sampled_from([0, 0, 0, 1]),
+    st.sampled_from(TWISTS),
 )
 
 
@@ -189,7 +208,34 @@ class StreamsMachine(RuleBasedStateMachine):
             self.send(n % LABORATORIES, letter)
         self.act(lambda stewards: stewards.undo(number, STEWARD), beside=self.dispatched())
 
+    @precondition(lambda self: self.offsets)
+    @rule(data=st.data())
+    def a_person_lets_a_doubt_go(self, data: st.DataObject) -> None:
+        held = self.do(self.road.rows("SELECT report_id, stream FROM hold ORDER BY 1, 2"))
+        if held:
+            row = data.draw(st.sampled_from(held))
+            self.do(self.released(row["report_id"], row["stream"]))
+
+    async def released(self, report_id: UUID, stream: str) -> None:
+        releasing = Releasing(self.stewards.script)
+        try:
+            await releasing.release(report_id, stream, STEWARD)
+            self.done["release"] += 1
+        except PermanentError as refused:
+            self.done[refused.reason] += 1
+
     # ---------------------------------------------------------------- the machine room
+
+    @rule(name=st.sampled_from(sorted(RULES)))
+    def other_rules_take_effect(self, name: str) -> None:
+        self.do(self.ruled(RULES[name]))
+
+    async def ruled(self, source: bytes) -> None:
+        now = self.road.hub.clock.now()
+        order = Order(actor="tester", why="test", now=now)
+        async with self.road.hub.pool.acquire() as connection, connection.transaction():
+            await put_into_effect(connection, source, order, now)
+        self.done["rules"] += 1
 
     @rule()
     def what_is_due_is_worked_off_a_piece(self) -> None:
@@ -249,6 +295,14 @@ class StreamsMachine(RuleBasedStateMachine):
         found = await self.verifier.verify()
         assert found.agrees, told(found)
         assert not found.pending
+        ends = await self.road.rows("SELECT person_id FROM person WHERE merged_into IS NULL")
+        for row in ends:
+            await self.stewards.reemit(row["person_id"], STEWARD)
+        while await self.stewards.reemit_due():
+            pass
+        found = await self.verifier.verify()
+        assert found.agrees, told(found)
+        assert not found.older_rules, "all of it was looked at by the rules of now"
         assert found.reports == (await self.road.rows("SELECT count(*) AS n FROM report"))[0]["n"]
         assert (await self.road.account()).closes
 

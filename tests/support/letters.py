@@ -25,7 +25,11 @@ DETECTED = Coded(code="260373001", text="Detected", system="SCT")
 NOT_DETECTED = Coded(code="260415000", text="Not detected", system="SCT")
 UNUSABLE = Coded(code="125154007", text="Specimen unsatisfactory", system="SCT")
 ANSWERS = (DETECTED, DETECTED, NOT_DETECTED, UNUSABLE)
+MENINGITIDIS = Coded(code="17872004", text="Neisseria meningitidis", system="SCT")
+COLI = Coded(code="112283007", text="Escherichia coli", system="SCT")
+GROWN = (MENINGITIDIS, MENINGITIDIS, COLI, NOT_DETECTED)
 STATUSES = "FFFFPCCXDW"
+_OURS = "99LABDISPATCH"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     day: str
     tube: str = ""
     notes: tuple[str, ...] = ()
+    unit: str = ""
+    """Of a number, where one answers."""
+    grows: bool = False
+    """A culture: what it names is its answer."""
 
 
 ORDERS = (
@@ -47,7 +55,12 @@ ORDERS = (
     Order(codes=("25338-5",), day="2026-03-06"),
     Order(codes=("4548-4",), day="2026-03-06"),
     Order(codes=("94500-6", "92142-9", "92131-2"), day="2026-03-06", tube="TUBE-B"),
+    Order(codes=("77685-6",), day="2026-03-06"),
+    Order(codes=("62469-2",), day="2026-03-20", unit="{copies}/mL"),
+    Order(codes=("600-7",), day="2026-03-06", grows=True),
+    Order(codes=("CRIBLAGE-A", "CRIBLAGE-B", "CRIBLAGE-C"), day="2026-03-07", tube="TUBE-A"),
 )
+TWISTS = ("", "", "", "", "words", "unit", "status", "unborn")
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -61,6 +74,8 @@ class Letter(msgspec.Struct, frozen=True):
     answer: int
     shift: int = 0
     """Days by which the sampling is another than the order's."""
+    twist: str = ""
+    """What is in doubt about it."""
 
     def message(self) -> MappedMessage:
         """As the door maps it."""
@@ -75,6 +90,8 @@ class Letter(msgspec.Struct, frozen=True):
             changes["ins"] = (INS[(self.who + 1) % len(INS)],)
         elif self.form != "none":
             changes["identity_status"] = {"provisional": "PROV", "doubtful": "DOUT"}[self.form]
+        if self.twist == "unborn":
+            changes["birth_date"] = "2026-12-24"
         return dominique(**changes)
 
     def report(self) -> LabReport:
@@ -82,25 +99,38 @@ class Letter(msgspec.Struct, frozen=True):
         order = ORDERS[self.order]
         status = ResultStatus(self.status)
         day = int(order.day[-2:]) + self.shift
-        codes = [Coded(code=code, text=code, system="LN") for code in order.codes]
-        said = {0: self.answer}  # the first answers the order; what is beside it was not found
+        codes = [_coded(code) for code in order.codes]
         return report(
             code=codes[0],
             status=status,
             filler_order_number=f"ORDER-{self.order}",
-            collected_at=f"{order.day[:-2]}{day:02d}T0{self.order}:30:00+01:00",
+            collected_at=f"{order.day[:-2]}{day:02d}T0{self.order % 10}:30:00+01:00",
             reported_at=f"{order.day[:-2]}{day:02d}T12:00:00+01:00",
             specimen=Specimen(identifier=order.tube) if order.tube else None,
             notes=order.notes,
+            # The first answers the order; what is beside it was not found.
             observations=tuple(
-                Observation(
-                    position=n + 1,
-                    code=code,
-                    value_type="CWE",
-                    value="",
-                    coded=ANSWERS[said.get(n, 2)],
-                    status=status,
-                )
+                self._observation(order, n + 1, code, 2 if n else self.answer)
                 for n, code in enumerate(codes)
             ),
         )
+
+    def _observation(self, order: Order, position: int, code: Coded, answer: int) -> Observation:
+        said: dict[str, Any] = {"value_type": "CWE", "value": "", "coded": ANSWERS[answer]}
+        if order.unit:
+            number = str(40 + answer)
+            said = {"value_type": "NM", "value": number, "number": number, "unit": order.unit}
+        elif order.grows:
+            said["coded"] = GROWN[answer]
+        elif code.system == _OURS:
+            said = {"value_type": "ST", "value": str(answer % 2)}
+        if self.twist == "words":
+            said = {"value_type": "ST", "value": "voir commentaire"}
+        elif self.twist == "unit":
+            said = {"value_type": "NM", "value": "24.6", "number": "24.6", "unit": "g/L"}
+        status = ResultStatus("P" if self.twist == "status" else self.status)
+        return Observation(position=position, code=code, status=status, **said)
+
+
+def _coded(code: str) -> Coded:
+    return Coded(code=code, text=code, system=_OURS if code.startswith("CRIBLAGE") else "LN")
