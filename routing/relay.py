@@ -30,6 +30,8 @@ _log = get_logger(__name__)
 
 _REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
 
+_FIRST_MEAN_BYTES: Final = 8_192.0
+"""Of an event, before any was seen."""
 _SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 
 Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
@@ -120,6 +122,7 @@ class Relay:
         self._positions: dict[int, int] = {}
         self._notes: dict[int, Noted] = {}
         self._noted_at = 0.0
+        self._mean_bytes = _FIRST_MEAN_BYTES
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set; a transaction under way is ended first.
@@ -208,7 +211,7 @@ class Relay:
         lanes = await self._lanes()
         lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
         METRICS.relay_lag.labels(self._stream.value).set(lag)
-        shares = share_out(self._positions, lanes, self._max_events)
+        shares = share_out(self._positions, lanes, self._most())
         if not shares:
             return False
         try:
@@ -230,6 +233,13 @@ class Relay:
         if lag == len(batch):
             _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
         return True
+
+    def _most(self) -> int:
+        """Return how many events to read: about what fits into one transaction, as things go.
+
+        What is read beyond it is read again, and opened again, for the next one.
+        """
+        return max(1, min(self._max_events, int(self._max_bytes / self._mean_bytes)))
 
     async def _publish(self, events: Sequence[Event]) -> Mapping[int, int]:
         publishing = asyncio.ensure_future(self._publisher.publish(events))
@@ -253,6 +263,7 @@ class Relay:
             key = str(event.report_id).encode()
             headers = headers_of(each)
             batch.append((event, (self._topic, event.partition, key, value, headers)))
+        self._mean_bytes = max(1.0, size / max(1, len(batch)))
         return batch
 
     async def _lanes(self) -> dict[int, Lane]:
