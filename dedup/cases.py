@@ -43,6 +43,8 @@ def rearrange(
     said: Mapping[UUID, Mapping[str, CaseReport]],
     owners: Mapping[UUID, int] | None = None,
     window: Window = SIXTY_DAYS,
+    *,
+    is_whole: bool = False,
 ) -> Rearranged:
     """Put what reports say now beside what is held, and group anew where something changes.
 
@@ -52,6 +54,7 @@ def rearrange(
             spoke of before stays in its case as a dead one, unless it is about another person now.
         owners: Report -> person, where it is another than the row's.
         window: How long a positive keeps the next from being a new case.
+        is_whole: Group all anew, also where nothing is said: rows of before know less.
     """
     before = {row.key: row for row in held}
     known = {(row.report_id, row.condition): row for row in before.values()}
@@ -68,6 +71,8 @@ def rearrange(
             elder = known.get((row.report_id, row.condition))
             after[row.key] = row if elder is None else _as_old_as(row, elder)
             touched.add((row.person_id, row.condition))
+    if is_whole:
+        touched = {(row.person_id, row.condition) for row in after.values()}
     groups: dict[tuple[int, str], list[CaseReport]] = {group: [] for group in touched}
     for row in after.values():
         if (row.person_id, row.condition) in groups:

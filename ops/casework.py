@@ -117,13 +117,14 @@ class Casework:
     async def reassign(self, connection: Connection, persons: Collection[int]) -> set[UUID]:
         """Group the cases of persons anew whose reports have changed hands; return what changed.
 
-        For merges and unmerges, inside their transaction: every person concerned is locked, and the
-        reports say already whose they are (of a merged person: by its pointer).
+        For merges, unmerges and whatever is emitted again, inside their transaction: every person
+        concerned is locked, and the reports say already whose they are (of a merged person: by its
+        pointer).
         """
         held = await self._store.load(connection, persons)
         owners = await self._store.owners(connection, {row.report_id for row in held})
         with pure_step():
-            change = rearrange(held, {}, owners, self.window)
+            change = rearrange(held, {}, owners, self.window, is_whole=True)
         await self._store.write(connection, change.changed, change.gone)
         return {row.report_id for row in change.changed}
 

@@ -16,6 +16,7 @@ from ops import (
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_pseudonyms,
     cli_review,
     cli_route,
     cli_streams,
@@ -501,6 +502,7 @@ cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_streams.add_to(main, data_dir_option, json_option, _run)
 cli_route.add_to(main, data_dir_option, json_option, _run)
+cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)

@@ -14,7 +14,7 @@ import struct
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,6 +32,7 @@ _ORIGIN: Final = date(2020, 1, 1).toordinal()
 _CACHED_KEYS: Final = 512
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9.-]{0,80}")
 _PERIOD: Final = re.compile(r"[0-9]{4}-H[12]")
+_PSEUDONYM_NAME: Final = re.compile(rf"pseudonym-({_PURPOSE.pattern})-({_PERIOD.pattern})")
 
 
 class SealClass(IntEnum):
@@ -42,6 +43,14 @@ class SealClass(IntEnum):
     STREAM = 3
     CODES = 4
     """Local codes and short texts of laboratories that no table knows."""
+
+
+class PseudonymKey(NamedTuple):
+    """Of which purpose and period a key of pseudonyms is; never the key."""
+
+    purpose: str
+    period: str
+    is_retired: bool
 
 
 class KeyStore(Protocol):
@@ -65,6 +74,10 @@ class KeyStore(Protocol):
 
     def is_retired(self, name: str) -> bool:
         """Say whether a key of this name was retired."""
+        ...
+
+    def names(self) -> set[str]:
+        """Return the names of all keys there are and of all that were retired."""
         ...
 
 
@@ -127,6 +140,11 @@ class FolderKeyStore:
     def is_retired(self, name: str) -> bool:
         """Look for the note."""
         return (self._folder / f"{name}.gone").exists()
+
+    def names(self) -> set[str]:
+        """Return the names of the files."""
+        kept = (each for each in self._folder.iterdir() if each.suffix in {".key", ".gone"})
+        return {each.stem for each in kept}
 
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         try:
@@ -233,6 +251,9 @@ class Vault:
         name = _pseudonym_name(purpose, period)
         try:
             key = None if self._keys.is_retired(name) else self._keys.load_or_make(name)
+            if key is not None and self._keys.is_retired(name):
+                self._keys.destroy(name)  # retired between the two: what was made goes again
+                key = None
         except OSError as error:
             raise FatalError(
                 "keys_unreadable",
@@ -242,6 +263,15 @@ class Vault:
             del self._pseudonym_keys[next(iter(self._pseudonym_keys))]
         self._pseudonym_keys[place] = key
         return key
+
+    def pseudonym_keys(self) -> list[PseudonymKey]:
+        """Return which keys of pseudonyms there are, and which were retired, by period."""
+        found = [
+            PseudonymKey(match[1], match[2], is_retired=self._keys.is_retired(name))
+            for name in self._keys.names()
+            if (match := _PSEUDONYM_NAME.fullmatch(name))
+        ]
+        return sorted(found, key=lambda key: (key.period, key.purpose))
 
     def retire_pseudonym_key(self, purpose: str, period: str) -> None:
         """Destroy the key of a purpose's pseudonyms of a period, for ever.

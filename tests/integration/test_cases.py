@@ -128,13 +128,16 @@ async def test_two_laboratories_of_one_day_are_one_case_even_if_neither_says_so(
     assert case["test_code"] == "94558-4", "what was sampled first counts"
 
 
-async def test_another_day_is_another_case(road: Road) -> None:
+async def test_another_day_is_another_case_and_within_60_days_no_new_one(road: Road) -> None:
     later = report(filler_order_number="F-2", collected_at="2026-11-22T09:00:00+01:00")
     await road.put(message(), message(None, later))
     await road.dispatch()
     assert await positives(road) == 2
-    cases = (await folded(road, Stream.CONTACT_TRACING)).values()
-    assert len({each["case_id"] for each in cases}) == 2
+    rows = (await folded(road, Stream.PUBLIC_HEALTH)).values()
+    assert len({each["case_id"] for each in rows}) == 2
+    assert sorted(each["new_case"] for each in rows) == [False, True]
+    (case,) = (await folded(road, Stream.CONTACT_TRACING)).values()
+    assert case["sampled_at"] == "2026-11-20T09:00:00+01:00", "called once an episode"
 
 
 async def test_one_panel_keeps_its_conditions_apart(road: Road) -> None:
@@ -185,7 +188,7 @@ async def test_a_lineage_alone_is_kept_and_attached(road: Road) -> None:
     await road.put(message(None, sequencing(observations=(lineage,))), partition=1)
     await road.dispatch()
     (row,) = await road.rows("SELECT waits, precedence FROM case_report")
-    assert tuple(row.values()) == (True, 4)
+    assert tuple(row.values()) == (True, 0)
     await road.put(message(None, report(specimen=TUBE)))
     await road.dispatch()
     rows = await road.rows("SELECT DISTINCT case_id, waits FROM case_report")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from ops.bootstrap import Hub
+from ops.pseudonym_keys import print_keys, retire
 from ops.stewards.acts import Stewards
 from routing.pseudonym import pseudonym_of
 from routing.public_health import PURPOSE
@@ -189,23 +192,71 @@ async def test_rows_of_before_the_window_was_kept_are_read(road: Road) -> None:
     assert (await rows(road)).items() >= before.items()
 
 
+async def test_to_emit_a_person_again_groups_cases_of_before_anew(road: Road) -> None:
+    offsets = await road.put(
+        message(None, sampled("2026-01-20")), message(None, sampled("2026-02-10"))
+    )
+    await road.dispatch()
+    person = await person_of_offset(road, offsets[0])
+    before = await identity_state(road)
+    await road.rows("UPDATE case_report SET again = false RETURNING 1")
+    await stewards(road).reemit(person, STEWARD)
+    assert await identity_state(road) == before
+
+
 # ---------------------------------------------------------------- variants
 
 
-async def test_a_lineage_revises_the_case_and_its_row_once(road: Road) -> None:
+async def test_a_lineage_revises_the_case_and_its_row(road: Road) -> None:
+    """Found, found to be another, and taken back: the case says what stands."""
+
+    def genome(lineage: str, **changes: Any) -> LabReport:
+        found = (observation(code=GENOME, coded=None, value_type="ST", value=lineage),)
+        told: dict[str, Any] = {
+            "code": GENOME,
+            "filler_order_number": "SEQ-1",
+            "specimen": TUBE,
+            "observations": found,
+        }
+        return sampled("2026-01-24", **(told | changes))
+
     await road.put(message(None, sampled("2026-01-20", specimen=TUBE)))
     await road.dispatch()
-    assert await road.rows("SELECT 1 FROM case_report WHERE case_variant <> ''") == []
-    # As a second line tells it: dedup knows the word, whatever table it came from.
-    await road.rows("UPDATE case_report SET variant = 'A0B0C1' RETURNING 1")
-    await road.put(message(None, negative("2026-01-20", filler_order_number="N-1")), partition=1)
-    await road.dispatch()
-    (case,) = (await stream_fold(road))["contact-tracing"].values()
-    assert case["variant"] == "A0B0C1"
-    (row,) = [r for r in (await stream_fold(road))["public-health"].values() if r["result"]]
-    assert (row["line"], row["variant"]) == ("first", "A0B0C1")
+    gone = ResultStatus.WRONG
+    for of, variant in (
+        (genome("BA.2.86"), "BA.2.86"),
+        (genome("JN.1", status=ResultStatus.CORRECTED), "JN.1"),
+        (genome("JN.1", status=gone), ""),
+    ):
+        await road.put(message(None, of), partition=1)
+        await road.dispatch()
+        (case,) = (await stream_fold(road))["contact-tracing"].values()
+        held = (await stream_fold(road))["public-health"].values()
+        assert case["variant"] == variant
+        assert {row["line"]: row["variant"] for row in held}["first"] == variant
+        assert {row["new_case"] for row in held if row["line"] == "first"} == {True}
     kinds = [(e["kind"], e["reason"]) for e in await road.events(Stream.CONTACT_TRACING)]
-    assert kinds == [("published", "new"), ("revised", "case_changed")]
+    assert kinds == [("published", "new"), *[("revised", "case_changed")] * 3]
+
+
+async def test_what_is_declared_anonymously_joins_with_nothing(road: Road) -> None:
+    """HIV: a pseudonym of its own, and no event says which other one it stands for."""
+    immunoblot = Coded(code="77685-6", text="VIH", system="LN")
+    hiv = sampled("2026-01-20", code=immunoblot, observations=(observation(code=immunoblot),))
+    kept, gone = await two_persons(road, hiv, sampled("2026-01-20", filler_order_number="X-1"))
+    held = {b["condition"]: b for b in (await stream_fold(road))["public-health"].values()}
+    assert held["hiv"]["pseudonym"] != pseudonym(road, gone, "2026-H1")
+    assert (held["hiv"]["dates"], held["hiv"]["sampled_on"]) == ("month", "2026-01-01")
+    assert (held["hiv"]["age"], held["hiv"]["age_class"]) == (None, "49")
+    assert held["hiv"]["residence_commune"] == held["hiv"]["laboratory_finess"] == ""
+    assert held["hiv"]["new_case"] is True
+    assert "hiv" not in {
+        b["condition"] for b in (await stream_fold(road))["contact-tracing"].values()
+    }
+    await stewards(road).merge(kept, gone, STEWARD)
+    told = await replaced(road)
+    assert set(told) == {"2026-H1"}
+    assert held["hiv"]["pseudonym"] not in told["2026-H1"]
 
 
 # ---------------------------------------------------------------- pseudonyms
@@ -302,9 +353,25 @@ async def test_whom_no_row_named_gives_no_event(road: Road) -> None:
     assert await replaced(road) == {}
 
 
-async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(road: Road) -> None:
+async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(
+    road: Road, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command: in the audit chain, listed as retired, and never made again."""
+
+    @asynccontextmanager
+    async def this(_: Path) -> AsyncIterator[Hub]:
+        yield road.hub
+
+    monkeypatch.setattr("ops.pseudonym_keys.instance_at", this)
     kept, gone = await two_persons(road, sampled("2026-01-20"))
-    road.hub.vault.retire_pseudonym_key(PURPOSE, "2026-H1")
+    await retire(Path(), PURPOSE, "2026-H1", actor="steward.one", reason="over")
+    await print_keys(Path(), as_json=False)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "2026-H1  public-health                retired",
+        "2026-H2  public-health                in use",
+    ]
+    (entry,) = await road.rows("SELECT actor, subject, reason FROM audit")
+    assert tuple(entry) == ("steward.one", "public-health 2026-H1", "over")
     await stewards(road).merge(kept, gone, STEWARD)
     assert await replaced(road) == {}
     found = await rows(road)

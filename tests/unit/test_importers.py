@@ -40,6 +40,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_inbound.py",
         "ops/cli_holds.py",
         "ops/cli_review.py",
+        "ops/cli_pseudonyms.py",
         "ops/cli_route.py",
         "ops/cli_streams.py",
         "ops/cli_identity.py",

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops.runtime.vault import FolderKeyStore, Vault
+from ops.pseudonym_keys import check_retirable
+from ops.runtime.vault import FolderKeyStore, PseudonymKey, Vault
 from routing.pseudonym import (
     DerivedKeys,
     Pseudonyms,
@@ -22,7 +23,7 @@ from routing.pseudonym import (
     repseudonymised,
 )
 from routing.public_health import PURPOSE, anonymous_purpose, anonymous_row_of, row_of
-from schemas.errors import FatalError
+from schemas.errors import FatalError, PermanentError
 from schemas.events import PublicHealthRow
 from schemas.report import Organisation
 from tests.unit.test_routing_cases import case, observation, report, traits
@@ -188,6 +189,42 @@ def test_a_retired_key_is_gone_and_is_not_made_again(tmp_path: Path) -> None:
         assert each.pseudonym_key("public-health", "2026-H1") is None
         assert each.pseudonym_key("public-health", "2025-H2") is None, "none was ever made"
         assert each.pseudonym_key("public-health", "2026-H2") is not None
+    assert not (tmp_path / "keys" / "pseudonym-public-health-2026-H1.key").exists()
+
+
+def test_keys_are_listed_by_name_alone(tmp_path: Path) -> None:
+    vault = Vault(FolderKeyStore(tmp_path / "keys"), Noon())
+    vault.secret("pseudonym")
+    vault.pseudonym_key("public-health", "2026-H1")
+    vault.pseudonym_key("public-health.hiv", "2025-H2")
+    vault.retire_pseudonym_key("public-health", "2024-H2")
+    assert vault.pseudonym_keys() == [
+        ("public-health", "2024-H2", True),
+        ("public-health.hiv", "2025-H2", False),
+        ("public-health", "2026-H1", False),
+    ]
+
+
+def test_only_a_period_that_is_over_is_retired() -> None:
+    keys = [PseudonymKey("public-health", f"2026-H{half}", is_retired=False) for half in (1, 2)]
+    day = date(2026, 11, 27)
+    check_retirable(keys, "public-health", "2026-H1", day)
+    with pytest.raises(PermanentError, match="period_not_over"):
+        check_retirable(keys, "public-health", "2026-H2", day)
+    for purpose, period in (("public-health", "2025-H1"), ("publichealth", "2026-H1")):
+        with pytest.raises(PermanentError, match="no_such_key"):
+            check_retirable(keys, purpose, period, day)
+
+
+def test_a_key_that_is_retired_while_it_is_made_goes_again(tmp_path: Path) -> None:
+    class Racing(FolderKeyStore):
+        def load_or_make(self, name: str) -> bytes:
+            key = super().load_or_make(name)
+            self._create(f"{name}.gone", b"")
+            return key
+
+    vault = Vault(Racing(tmp_path / "keys"), Noon())
+    assert vault.pseudonym_key("public-health", "2026-H1") is None
     assert not (tmp_path / "keys" / "pseudonym-public-health-2026-H1.key").exists()
 
 
