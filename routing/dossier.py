@@ -73,25 +73,24 @@ def bundle_of(case: Case, ins: Ins, making: Making) -> tuple[bytes, bytes]:
     and versions and is the last entry.
     """
     bundle = _Bundle(case, ins)
-    compared = ENCODER.encode(
-        {
-            "resourceType": "Bundle",
-            "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{case.report_id}"},
-            "type": "collection",
-            "entry": bundle.entries,
-        }
-    )
-    # Keys are sorted: the entries come first, and what follows them is as long in every Bundle.
-    end = len(compared) - _AFTER_ENTRIES
     provenance = provenance_of(
         making, bundle.reference(Parts.REPORT), bundle.laboratory, case.received_at
     )
     entry = ENCODER.encode(bundle.entry(Parts.PROVENANCE, provenance))
-    return b"%s,%s%s" % (compared[:end], entry, compared[end:]), compared
+    # The canonical JSON of a Bundle: its keys are sorted, so its entries come first.
+    entries = ENCODER.encode(bundle.entries)
+    tail = _TAIL % str(case.report_id).encode()
+    body = b'{"entry":%s,%s%s' % (entries[:-1], entry, tail)
+    return body, b'{"entry":%s%s' % (entries[:-1], tail)
 
 
 class _Bundle:
     """The entries of a report's bundle, and what they have in common."""
+
+    __slots__ = (
+        "_gone", "_performers", "_report", "_sampled", "_specimen", "_subject", "_urn", "entries",
+        "laboratory", "reference",
+    )  # fmt: skip
 
     def __init__(self, case: Case, ins: Ins) -> None:
         report = self._report = case.report
@@ -100,12 +99,11 @@ class _Bundle:
         self._gone = report.status.is_retraction
         self._subject = parts.reference(Parts.PATIENT)
         self._sampled = date_time_of(sampled_at(report))
-        self._seen = [each for each in report.observations if _is_observation(each)]
         self._performers: dict[Organisation, Clean | None] = {}
         self.entries: list[Clean] = []
         patient = patient_of(case.traits, ins, with_contacts=not self._gone)
         self._add(Parts.PATIENT, patient)
-        self.entries.append(Clean())  # the report, once its parts are known
+        self.entries.append({})  # the report, once its parts are known
         self.laboratory = self._organisation(case.laboratory)
         order = self._order()
         self._specimen = self._specimen_of(None if self._gone else report.specimen)
@@ -114,7 +112,7 @@ class _Bundle:
 
     def entry(self, number: int, resource: Element) -> Clean:
         """Return an entry of the bundle."""
-        return Clean(fullUrl=self._urn(number), resource=resource)
+        return {"fullUrl": self._urn(number), "resource": resource}
 
     def _add(self, number: int, resource: Element) -> Clean:
         self.entries.append(self.entry(number, resource))
@@ -127,8 +125,13 @@ class _Bundle:
         known = self._performers
         if organisation not in known:
             resource = organisation_of(organisation)
-            number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
-            known[organisation] = None if resource is None else self._add(number, resource)
+            # Where it lies is told beside some observations only: still one organisation.
+            same = next((each for each in known if organisation_of(each) == resource), None)
+            if same is not None:
+                known[organisation] = known[same]
+            else:
+                number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
+                known[organisation] = None if resource is None else self._add(number, resource)
         return known[organisation]
 
     def _order(self) -> Clean | None:
@@ -143,7 +146,7 @@ class _Bundle:
         # Whether an order is still open is known to who placed it, and no message of results says.
         order = {
             "resourceType": "ServiceRequest",
-            "identifier": [Clean(type=_PLACER, value=number)] if number else None,
+            "identifier": [{"type": _PLACER, "value": number}] if number else None,
             "status": "unknown",
             "intent": "order",
             "code": catalogued(report.code, _NO_CODE),
@@ -160,16 +163,16 @@ class _Bundle:
         collected = date_time_of(specimen.collected_at or report.collected_at)
         resource = {
             "resourceType": "Specimen",
-            "identifier": [Clean(value=identifier)] if identifier else None,
+            "identifier": [{"value": identifier}] if identifier else None,
             "type": catalogued(specimen.type),
             "subject": self._subject,
             "receivedTime": date_time_of(specimen.received_at or report.received_at),
-            "collection": Clean(collectedDateTime=collected) if collected else None,
+            "collection": {"collectedDateTime": collected} if collected else None,
         }
         return self._add(Parts.SPECIMEN, filled(resource))
 
     def _observations(self) -> list[Clean]:
-        seen = self._seen
+        seen = [each for each in self._report.observations if _is_observation(each)]
         references = [self.reference(number) for number in _numbers(len(seen))]
         members = {} if self._gone else members_of(seen)
         for index, each in enumerate(seen):
@@ -192,11 +195,13 @@ class _Bundle:
             "performer": None if performer is None else [performer],
             **value_of(observation, status),
         }
+        if status is ResultStatus.CANCELLED or not status.is_retraction:
+            # Why there is no result is what there is to say of a cancelled one.
+            resource["note"] = [{"text": text} for n in observation.notes if (text := told(n))]
         if not status.is_retraction:
             found = [interpretation_of(code) for code in observation.interpretations]
             reference_range = range_of(observation)
             resource["interpretation"] = [each for each in found if each is not None]
-            resource["note"] = [Clean(text=text) for n in observation.notes if (text := told(n))]
             if observation.method is not None:
                 resource["method"] = catalogued(observation.method)
             resource["referenceRange"] = None if reference_range is None else [reference_range]
@@ -249,8 +254,8 @@ def _tags_of(report: LabReport) -> Clean | None:
         for observation in report.observations
         if _is_meta(observation) and _says_yes(observation)
     }
-    tags = [Clean(system=META_TAGS, code=code) for code in sorted(asked & META_CODES)]
-    return Clean(tag=tags) if tags else None
+    tags = [{"system": META_TAGS, "code": code} for code in sorted(asked & META_CODES)]
+    return {"tag": tags} if tags else None
 
 
 def _says_yes(observation: Observation) -> bool:
@@ -268,19 +273,13 @@ def _documents_of(report: LabReport) -> list[Clean]:
 
 def _order_numbers(report: LabReport) -> list[Clean]:
     numbers = ((report.filler_order_number, _FILLER), (report.placer_order_number, _PLACER))
-    return [Clean(type=kind, value=said) for number, kind in numbers if (said := told(number))]
+    return [{"type": kind, "value": said} for number, kind in numbers if (said := told(number))]
 
 
-_AFTER_ENTRIES: Final = len(
-    ENCODER.encode(
-        {
-            "entry": [],
-            "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{'0' * 36}"},
-            "resourceType": "Bundle",
-            "type": "collection",
-        }
-    )
-) - len(b'{"entry":[')
+_TAIL: Final = (
+    b'],"identifier":{"system":"urn:ietf:rfc:3986","value":"urn:uuid:%s"},'
+    b'"resourceType":"Bundle","type":"collection"}'
+)
 _REPORTS: Final = [
     kept({"coding": [{"system": "http://loinc.org", "code": "26436-6"}]}),
     concept("LAB", "v2-0074"),

@@ -7,7 +7,7 @@ from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -29,7 +29,7 @@ _TABLE: Final = re.compile(r"HL7(\d{4})", re.ASCII)
 TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 # Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
 ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
-_HL7_TABLES: Final = {
+HL7_TABLES: Final = {
     table: frozenset(codes.split())
     for table, codes in msgspec.json.decode(
         Path(__file__).with_name("fhir_tables.json").read_bytes(), type=dict[str, str]
@@ -38,26 +38,23 @@ _HL7_TABLES: Final = {
 """Table -> its codes in HL7's own terminology: a code that is not there is a local one."""
 
 
-class Clean(dict[str, Any]):
-    """An element without empty parts: `clean` looks at each once and leaves these as they are."""
-
-
-Element = Clean | msgspec.Raw
+# A class of its own would cost a third of the time of a Bundle.
+Clean: TypeAlias = dict[str, Any]
+"""An element without empty parts."""
+Element: TypeAlias = Clean | msgspec.Raw
 """A clean element, or its JSON where it is the same in many reports."""
 
 
 def clean(element: dict[str, Any]) -> Clean | None:
     """Return an element without its empty parts, for FHIR forbids them; None when all are."""
     # Texts are done here and not in a call of their own: they are nearly all there is.
-    kept = Clean()
+    kept: Clean = {}
     for key, value in element.items():
         kind = type(value)
         if kind is str:
             text = value if value.isprintable() else _CONTROL.sub("", value)
             if text := text.strip():
                 kept[key] = text
-        elif kind is Clean:
-            kept[key] = value
         elif value is not None and (part := _part(value)) is not None:
             kept[key] = part
     return kept or None
@@ -81,7 +78,7 @@ def told(text: str) -> str:
 
 def filled(element: dict[str, Any]) -> Clean:
     """Return an element of parts that are clean, without those that are empty."""
-    return Clean({key: part for key, part in element.items() if part})
+    return {key: part for key, part in element.items() if part}
 
 
 def kept(element: JsonObject | list[str]) -> msgspec.Raw:
@@ -126,7 +123,7 @@ class Parts:
 
     def reference(self, number: int) -> Clean:
         """Return a reference to a part."""
-        return Clean(reference=f"{self._stem}{number:08x}")
+        return {"reference": f"{self._stem}{number:08x}"}
 
 
 def date_of(text: str) -> str | None:
@@ -180,7 +177,7 @@ def system_of(name: str, code: str) -> str | None:
         return "http://snomed.info/sct"
     table = _TABLE.fullmatch(name.upper())
     if table is not None:
-        is_known = code in _HL7_TABLES.get(table[1], ())
+        is_known = code in HL7_TABLES.get(table[1], ())
         return f"{TERMINOLOGY}/v2-{table[1]}" if is_known else None
     return oid_of(name)
 

@@ -48,14 +48,14 @@ def _number(organisation: Organisation) -> Clean | None:
     """Return the FINESS as national structure identifier (`1` + FINESS), else what there is."""
     finess = finess_of(organisation)
     if finess:
-        return Clean(type=_STRUCTURE, system="urn:oid:1.2.250.1.71.4.2.2", value=f"1{finess}")
+        return {"type": _STRUCTURE, "system": "urn:oid:1.2.250.1.71.4.2.2", "value": f"1{finess}"}
     number = told(organisation.identifier)
     if not number:
         return None
     oid = oid_of(number)
     if oid is not None:
-        return Clean(system="urn:ietf:rfc:3986", value=oid)
-    return Clean(value=number)
+        return {"system": "urn:ietf:rfc:3986", "value": oid}
+    return {"value": number}
 
 
 def practitioner_of(practitioner: Practitioner | None) -> Clean | None:
@@ -66,11 +66,13 @@ def practitioner_of(practitioner: Practitioner | None) -> Clean | None:
     rpps = rpps_of(practitioner)
     identifier: Clean | None = None
     if rpps:
-        identifier = Clean(
-            type=_PROFESSIONAL, system="urn:oid:1.2.250.1.71.4.2.1", value=f"8{rpps}"
-        )
+        identifier = {
+            "type": _PROFESSIONAL,
+            "system": "urn:oid:1.2.250.1.71.4.2.1",
+            "value": f"8{rpps}",
+        }
     elif number:
-        identifier = Clean(value=number)
+        identifier = {"value": number}
     name = clean({"family": practitioner.family, "given": [practitioner.given]})
     if identifier is None and name is None:
         return None
@@ -112,7 +114,7 @@ def provenance_of(making: Making, report: Clean, laboratory: Clean | None, at: d
             "policy": policy,
             "agent": [agent]
             if laboratory is None
-            else [agent, Clean(type=_AUTHOR, who=laboratory)],
+            else [agent, {"type": _AUTHOR, "who": laboratory}],
         }
     )
 

@@ -8,7 +8,6 @@ from typing import Final
 from schemas.patient import Address, Ins, Traits
 
 from .fhir import TERMINOLOGY, Clean, date_of, filled, kept, oid_of, told
-from .places import day_of
 
 _CORE: Final = "https://hl7.fr/ig/fhir/core"
 _COMMUNES: Final = "https://mos.esante.gouv.fr/NOS/TRE_R13-CommuneOM/FHIR/TRE-R13-CommuneOM"
@@ -23,6 +22,7 @@ _PROFILES: Final = {
     for is_complete, name in ((True, "fr-core-patient-ins"), (False, "fr-core-patient"))
 }
 _COMMUNE_URL: Final = f"{_CORE}/StructureDefinition/fr-core-address-insee-code"
+_WHOLE_DATE: Final = len("1979-03-28")
 _GIVENS_URL: Final = f"{_CORE}/StructureDefinition/fr-core-patient-birth-list-given-name"
 # `other` is no gender of FR Core: O, A and N are as unknown as U.
 _GENDERS: Final = {"M": "male", "F": "female"}
@@ -58,7 +58,7 @@ def _is_complete(traits: Traits) -> bool:
         told(traits.birth_place)
         and told(traits.birth_family)
         and told(traits.birth_given)
-        and day_of(traits.birth_date)
+        and len(date_of(traits.birth_date) or "") == _WHOLE_DATE
         and traits.sex in {"M", "F"}
     )
 
@@ -67,17 +67,17 @@ def _birth_place(traits: Traits) -> list[Clean]:
     code = told(traits.birth_place)
     if not code:
         return []
-    coding = Clean(system=_COMMUNES, code=code)
+    coding = {"system": _COMMUNES, "code": code}
     return [
-        Clean(
-            url="http://hl7.org/fhir/StructureDefinition/patient-birthPlace",
-            valueAddress={"extension": [{"url": _COMMUNE_URL, "valueCoding": coding}]},
-        )
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace",
+            "valueAddress": {"extension": [{"url": _COMMUNE_URL, "valueCoding": coding}]},
+        }
     ]
 
 
 def _contacts(system: str, numbers: Iterable[str]) -> list[Clean]:
-    return [Clean(system=system, value=value) for each in numbers if (value := told(each))]
+    return [{"system": system, "value": value} for each in numbers if (value := told(each))]
 
 
 _INS_CONCEPTS: Final = {
@@ -111,18 +111,18 @@ _RELIABILITY: Final = kept(
 
 
 def _official(ins: Ins) -> Clean:
-    return Clean(
-        use="official",
-        type=_INS_CONCEPTS[ins.oid],
-        system=f"urn:oid:{ins.oid}",
-        value=ins.matricule,
-    )
+    return {
+        "use": "official",
+        "type": _INS_CONCEPTS[ins.oid],
+        "system": f"urn:oid:{ins.oid}",
+        "value": ins.matricule,
+    }
 
 
 def _internal(traits: Traits) -> list[Clean]:
     # Without its authority a number of a patient says nothing; the profile asks for the system.
     return [
-        Clean(use="usual", type=_INTERNAL, system=system, value=value)
+        {"use": "usual", "type": _INTERNAL, "system": system, "value": value}
         for each in traits.identifiers
         if each.type == "PI" and (system := oid_of(each.oid)) and (value := told(each.value))
     ]
@@ -146,7 +146,7 @@ def _used_name(traits: Traits) -> Clean | None:
 def _name(use: str, family: str, given: str, all_given: str = "") -> Clean:
     return filled(
         {
-            "extension": [Clean(url=_GIVENS_URL, valueString=all_given)] if all_given else None,
+            "extension": [{"url": _GIVENS_URL, "valueString": all_given}] if all_given else None,
             "use": use,
             "family": family,
             "given": [given] if given else None,
@@ -166,4 +166,4 @@ def _home(address: Address | None) -> Clean | None:
             "country": told(address.country),
         }
     )
-    return Clean(use="home", **home) if home else None
+    return {"use": "home", **home} if home else None

@@ -37,15 +37,14 @@ _COMPARATORS: Final = frozenset({"<", "<=", ">=", ">"})
 _TEXT_CHARACTERS: Final = 1_048_576
 """FHIR R4, string: SHALL NOT exceed 1 MB."""
 _CUT: Final = " [...]"
+_UNREADABLE: Final = "Valeurs illisibles"
 
-_V3_CODES: Final = (
+FLAGS: Final = (
     "A", "AA", "N", "H", "HH", "HU", "L", "LL", "LU", "<", ">", "AC", "IE", "QCF", "TOX", "B",
     "D", "U", "W", "I", "MS", "NS", "R", "S", "SDD", "SYN-R", "SYN-S", "VS", "POS", "NEG", "IND",
     "E", "DET", "ND", "NR", "RR", "WR", "CAR", "EXP", "UNE",
 )  # fmt: skip
-_INTERPRETATIONS: Final = {
-    code: concept(code, "v3-ObservationInterpretation") for code in _V3_CODES
-}
+_INTERPRETATIONS: Final = {code: concept(code, "v3-ObservationInterpretation") for code in FLAGS}
 _ABSENT: Final = {
     status: concept(code, "data-absent-reason")
     for status, code in {
@@ -100,6 +99,8 @@ def _value(observation: Observation) -> JsonObject | None:
         sign = observation.comparator
         if sign in _COMPARATORS or sign in {"", "="}:
             return {"valueQuantity": _quantity(observation)}
+    if observation.others:
+        return {"valueCodeableConcept": {"text": _told_of(observation)}}
     if observation.coded is not None:
         found = concept_of(observation.coded, observation.value)
         return None if found is None else {"valueCodeableConcept": found}
@@ -110,6 +111,19 @@ def _value(observation: Observation) -> JsonObject | None:
     if len(text) > _TEXT_CHARACTERS:
         text = text[: _TEXT_CHARACTERS - len(_CUT)].rstrip() + _CUT
     return {"valueString": text} if text else None
+
+
+def _told_of(observation: Observation) -> str:
+    """Return the values of an observation that has several, a line each.
+
+    A concept is one meaning in several codes: the code of one of them would hide the others.
+    """
+    several = (observation.coded or Coded(), *observation.others)
+    parts = (
+        told(each.text or each.alternate_text or each.code or each.alternate_code)
+        for each in several
+    )
+    return "\n".join(part for part in parts if part) or _UNREADABLE
 
 
 def _special(value_type: str, value: str, unit: Coded | None) -> JsonObject | None:
@@ -137,10 +151,8 @@ def _pair(value: str, unit: Coded | None) -> JsonObject | None:
     if found["sign"] == "-":
         if first > second:
             return None
-        return {
-            "valueRange": Clean(low=Clean(value=first, **said), high=Clean(value=second, **said))
-        }
-    ratio = Clean(numerator=Clean(value=first), denominator=Clean(value=second))
+        return {"valueRange": {"low": {"value": first, **said}, "high": {"value": second, **said}}}
+    ratio = {"numerator": {"value": first}, "denominator": {"value": second}}
     return {"valueRatio": ratio}
 
 
@@ -159,7 +171,7 @@ def _moment(value: str) -> str | None:
 
 
 def _quantity(observation: Observation) -> Clean:
-    quantity = Clean(value=Decimal(observation.number))
+    quantity: Clean = {"value": Decimal(observation.number)}
     if observation.comparator in _COMPARATORS:
         quantity["comparator"] = observation.comparator
     if observation.unit is not None:
@@ -175,14 +187,14 @@ def range_of(observation: Observation) -> Clean | None:
     text = told(observation.reference_range)
     if not text:
         return None
-    found = Clean(text=text)
+    found: Clean = {"text": text}
     if observation.number:
         low, high = _limits(text)
         said = {} if observation.unit is None else unit_of(observation.unit)
         if low is not None:
-            found["low"] = Clean(value=low, **said)
+            found["low"] = {"value": low, **said}
         if high is not None:
-            found["high"] = Clean(value=high, **said)
+            found["high"] = {"value": high, **said}
     return found
 
 
@@ -201,7 +213,7 @@ def _limits(text: str) -> tuple[Decimal | None, Decimal | None]:
 def interpretation_of(code: str) -> Clean | msgspec.Raw | None:
     """Return a concept of table 0078, in the system that R4 asks for; another code is a text."""
     code = " ".join(told(code).split())
-    return _INTERPRETATIONS.get(code.upper()) or (Clean(text=code) if code else None)
+    return _INTERPRETATIONS.get(code.upper()) or ({"text": code} if code else None)
 
 
 def attachment_of(code: Coded, document: Document) -> Clean:

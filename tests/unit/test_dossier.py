@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 
 from routing import fhir, fhir_actors, fhir_units
 from routing.case import Case, Projection
+from routing.fhir import ENCODER
 from routing.fhir_units import WRITTEN, ucum_of, unit_of
 from routing.grouping import members_of
 from routing.router import Router, load_own_rules
@@ -47,6 +49,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "routing"
 SECRET = bytes(range(32))
 ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
 SHAPE = frozenset((GOLDEN / "dossier-shape.txt").read_text().split())
+DECODER = msgspec.json.Decoder(float_hook=Decimal)
 CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40, digest="0a" * 16)
 
 
@@ -121,6 +124,36 @@ def document_report() -> LabReport:
     )  # fmt: skip
 
 
+def every_value() -> LabReport:
+    """A report with a value of each kind, and the limits that stand beside numbers."""
+    litre = {"unit": Coded(code="g/L", system="UCUM")}
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("NM", "24.60", {"number": "24.60", "reference_range": "20-30", **litre}),
+        ("SN", "<2.5", {"number": "2.5", "comparator": "<", "reference_range": "> 3", **litre}),
+        ("SN", "100-200", litre),
+        ("SN", "1:128", {}),
+        ("SN", "2+", {}),
+        ("DT", "20260306", {}),
+        ("DTM", "202603061015+0100", {}),
+        ("TM", "1015", {}),
+        ("TS", "20260306101502", {}),
+        ("FT", "ligne 1\nligne 2", {"notes": ("une note", "une autre")}),
+        ("CWE", "Détecté", {"coded": DETECTED, "interpretations": ("POS", "A", "**")}),
+        ("CE", "Un", {"coded": Coded(code="1", text="Un", system="L"), "others": (DETECTED,)}),
+        ("ST", "", {}),
+        ("NM", "", {"status": ResultStatus.NOT_ASKED}),
+    )
+    return report(
+        *(
+            observation(
+                **{"coded": None, "position": number, **about}, value_type=kind, value=value
+            )
+            for number, (kind, value, about) in enumerate(kinds, 1)
+        ),
+        specimen=Specimen(identifier="S1", type=Coded(code="BLD", text="Sang", system="HL70487")),
+    )
+
+
 GOLDENS: dict[str, dict[str, Any]] = {
     "rich-final": {"of": rich_report()},
     "wrong-incomplete-identity": {
@@ -137,6 +170,7 @@ GOLDENS: dict[str, dict[str, Any]] = {
     **{f"status-{letter}": {"of": with_status(letter)} for letter in "PFCXDW"},
     "microbiology": {"of": microbiology()},
     "document": {"of": document_report()},
+    "every-value": {"of": every_value()},
 }
 
 
@@ -167,6 +201,7 @@ def paths_of(element: Any, path: str) -> Iterator[str]:
 def check_shape(body: bytes) -> None:
     """Only allowed paths; nothing empty; each reference has its entry; the bytes are canonical."""
     bundle = msgspec.json.decode(body)
+    assert ENCODER.encode(DECODER.decode(body)) == body
     resources = [entry["resource"] for entry in bundle.pop("entry")]
     urls = [entry["fullUrl"] for entry in msgspec.json.decode(body)["entry"]]
     found = set(paths_of(bundle, "Bundle"))
@@ -266,13 +301,19 @@ def test_what_is_taken_back_keeps_its_numbers_and_no_value(letter: str, status: 
 
 
 def test_a_result_that_is_wrong_within_a_report_has_no_value() -> None:
-    wrong = seen(
-        value_type="NM", value="5", number="5", status=ResultStatus.WRONG, notes=("n",),
-        interpretations=("H",), reference_range="1-2",
-    )  # fmt: skip
-    assert wrong["status"] == "entered-in-error"
+    def gone(status: ResultStatus) -> dict[str, Any]:
+        return seen(
+            value_type="NM", value="5", number="5", status=status, notes=("Hémolysé",),
+            interpretations=("H",), reference_range="1-2",
+        )  # fmt: skip
+
+    wrong, cancelled = gone(ResultStatus.WRONG), gone(ResultStatus.CANCELLED)
+    assert (wrong["status"], cancelled["status"]) == ("entered-in-error", "cancelled")
     assert wrong["dataAbsentReason"]["coding"][0]["code"] == "error"
-    assert not {"note", "interpretation", "referenceRange", "valueQuantity"} & wrong.keys()
+    assert cancelled["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert "note" not in wrong and cancelled["note"] == [{"text": "Hémolysé"}]
+    for each in (wrong, cancelled):
+        assert not {"interpretation", "referenceRange", "valueQuantity"} & each.keys()
 
 
 # ------------------------------------------------------------------ MetaDMPMSS and documents
@@ -335,6 +376,12 @@ def test_another_document_under_the_same_number_is_another_content() -> None:
 def test_values_by_type(value_type: str, value: str, expected: dict[str, Any]) -> None:
     found = seen(value_type=value_type, value=value)
     assert {key: part for key, part in found.items() if key.startswith("value")} == expected
+
+
+def test_of_several_coded_values_none_hides_the_others() -> None:
+    several = observation(others=(NOT_DETECTED, Coded(code="X", system="L")))
+    (found,) = parts("Observation", of=report(several))
+    assert found["valueCodeableConcept"] == {"text": "Détecté\nNon détecté\nX"}
 
 
 def test_a_text_of_more_than_a_megabyte_is_cut_and_says_so() -> None:

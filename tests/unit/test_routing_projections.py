@@ -21,6 +21,7 @@ from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.unit.test_routing_cases import (
     CANARIES,
+    NOT_DETECTED,
     REPORT_ID,
     TEST_INS,
     case,

@@ -58,8 +58,9 @@ def simulated(messages: int, *, seed: int = 7, labs: int = 24) -> Iterator[Case]
         yield from cases_of(message.raw, number)
 
 
-def of_corpus(folder: Path) -> Iterator[Case]:
-    """Yield the cases of the messages of a folder of files."""
+def of_corpus() -> Iterator[Case]:
+    """Yield the cases of every message of the test corpus."""
+    folder = Path(__file__).parents[2] / "golden" / "corpus"
     for place, path in enumerate(sorted(folder.glob("*.hl7"))):
         parts = path.read_bytes().split(b"MSH|")[1:]
         for number, part in enumerate(parts):

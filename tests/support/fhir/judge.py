@@ -10,10 +10,11 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Final, Self
 
 import msgspec
+import pytest
 
 from ops.kit import java
 
@@ -151,21 +152,33 @@ ACCEPTED: Final = (
 )
 
 
+@pytest.fixture(scope="session")
+def fhir_judge() -> Iterator[Judge]:
+    """A judge for all tests of a session."""
+    with Judge() as found:
+        yield found
+
+
 def faults(issues: Iterable[Issue]) -> list[Issue]:
     """Return the issues that nobody has accepted: errors, and warnings without a reason here."""
     return [each for each in issues if not any(one.fits(each) for one in ACCEPTED)]
 
 
 class Judge:
-    """A Java that judges, from `with` to its end."""
+    """A Java that judges, from `with` to its end.
 
-    def __init__(self) -> None:
+    Args:
+        at_length: For thousands of resources: compiled with more care, which pays after minutes.
+    """
+
+    def __init__(self, *, at_length: bool = False) -> None:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._java = subprocess.Popen(
             [
                 java(),
                 "-Xmx1g",
                 "-XX:+UseSerialGC",
+                f"-XX:TieredStopAtLevel={4 if at_length else 1}",
                 "-cp",
                 f"{resolve()}/*",
                 str(JUDGE),

@@ -99,6 +99,7 @@ observations = st.builds(
     notes=st.lists(words, max_size=2).map(tuple),
     performer=st.none() | organisations,
     document=st.none() | documents,
+    others=st.just(()) | st.tuples(coded),
 )
 reports = st.builds(
     LabReport,
