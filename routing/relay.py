@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.topic import Tail
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
-from schemas.topics import STREAMS, Stream, schema_of
+from schemas.topics import NOMINATIVE_STREAMS, STREAMS, Stream, schema_of
 
 from .positions import Noted, Positions
 from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
@@ -65,18 +66,22 @@ def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
     """Return what a consumer can read of a record without opening its value.
 
     `traceparent` is W3C Trace Context (2021), section 3.2.2: the trace is the message, by whose
-    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled.
+    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled. In public
+    health it is a digest of message and report, for two reports of one message are not to be laid
+    side by side there.
     """
     event = outgoing.event
+    if event.stream in NOMINATIVE_STREAMS:
+        trace = outgoing.message_id.hex
+    else:
+        told = outgoing.message_id.bytes + event.report_id.bytes
+        trace = blake2b(told, digest_size=16, person=b"trace").hexdigest()
     return (
         ("event_id", str(event.event_id).encode()),
         ("seq", b"%d" % event.seq),
         ("event_version", b"%d" % event.event_version),
         ("schema", _SCHEMAS[event.stream]),
-        (
-            "traceparent",
-            f"00-{outgoing.message_id.hex}-{event.event_id.hex[:16]}-00".encode(),
-        ),
+        ("traceparent", f"00-{trace}-{event.event_id.hex[:16]}-00".encode()),
     )
 
 
