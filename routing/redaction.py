@@ -187,8 +187,14 @@ _REPORT: Final = (
         "~anonymous department",
     ),
     _field(
-        "reports[].performer.identifier_type", "OBX-23.7", "~vocabulary system", *_NOWHERE
+        "reports[].performer.identifier_type", "OBX-23.7", "-unused", *_NOWHERE
     ),
+)  # fmt: skip
+_WHERE: Final = (
+    _field("reports[].performer.commune", "OBX-24.9", "-unused", "-beyond", "+count",
+           "~anonymous department"),
+    _field("reports[].performer.postcode", "OBX-24.5", "-unused", "-beyond",
+           "~coarse department, where no commune is given", "~anonymous department"),
 )  # fmt: skip
 
 _OBX: Final = "reports[].observations[]"
@@ -196,6 +202,12 @@ _DECIDES: Final = ("~decides the result",) * 3
 _OBSERVATION: Final = (
     _field(f"{_OBX}.position", "OBX (order)", "-place", *_NOWHERE),
     *_coded(f"{_OBX}.code", "OBX-3", tuple("+--+--")),
+    _field(f"{_OBX}.others[].code", "OBX-5.1 (repeated)", "+fhir", *_NOWHERE),
+    _field(f"{_OBX}.others[].text", "OBX-5.2 (repeated)", "+fhir", *_NOWHERE),
+    _field(f"{_OBX}.others[].system", "OBX-5.3 (repeated)", "-unused", *_NOWHERE),
+    _field(f"{_OBX}.others[].alternate_code", "OBX-5.4 (repeated)", "+fhir", *_NOWHERE),
+    _field(f"{_OBX}.others[].alternate_text", "OBX-5.5 (repeated)", "+fhir", *_NOWHERE),
+    _field(f"{_OBX}.others[].alternate_system", "OBX-5.6 (repeated)", "-unused", *_NOWHERE),
     _field(f"{_OBX}.sub_id", "OBX-4", "-unused", *_NOWHERE),
     _field(f"{_OBX}.value_type", "OBX-2", "-unused", *_NOWHERE),
     _field(f"{_OBX}.value", "OBX-5", "+fhir", *_DECIDES),
@@ -217,8 +229,10 @@ _OBSERVATION: Final = (
     _field(f"{_OBX}.performer.name", "OBX-23.1", "+fhir", *_NOWHERE),
     _field(f"{_OBX}.performer.identifier", "OBX-23.10", "+fhir", *_NOWHERE),
     _field(
-        f"{_OBX}.performer.identifier_type", "OBX-23.7", "~vocabulary system", *_NOWHERE
+        f"{_OBX}.performer.identifier_type", "OBX-23.7", "-unused", *_NOWHERE
     ),
+    _field(f"{_OBX}.performer.commune", "OBX-24.9", "-unused", *_NOWHERE),
+    _field(f"{_OBX}.performer.postcode", "OBX-24.5", "-unused", *_NOWHERE),
     _field(f"{_OBX}.document.type", "OBX-5.2 (ED)", "-unused", *_NOWHERE),
     _field(
         f"{_OBX}.document.subtype", "OBX-5.3 (ED)", "~vocabulary media type", *_NOWHERE
@@ -228,7 +242,7 @@ _OBSERVATION: Final = (
     _field(f"{_OBX}.document.digest", "OBX-5.5 (ED)", "+fhir", *_NO_ONE),
 )  # fmt: skip
 
-FIELDS: Final = (*_IDENTITY, *_REPORT, *_OBSERVATION)
+FIELDS: Final = (*_IDENTITY, *_REPORT, *_WHERE, *_OBSERVATION)
 """Every field of a message as it is mapped."""
 
 _KEYED: Final = "a keyed digest (docs/pseudonyms.md)"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.topic import Tail
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
-from schemas.topics import STREAMS, Stream, schema_of
+from schemas.topics import NOMINATIVE_STREAMS, STREAMS, Stream, schema_of
 
 from .positions import Noted, Positions
 from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
@@ -30,6 +31,8 @@ _log = get_logger(__name__)
 
 _REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
 
+_FIRST_MEAN_BYTES: Final = 8_192.0
+"""Of an event, before any was seen."""
 _SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 
 Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
@@ -63,18 +66,22 @@ def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
     """Return what a consumer can read of a record without opening its value.
 
     `traceparent` is W3C Trace Context (2021), section 3.2.2: the trace is the message, by whose
-    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled.
+    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled. In public
+    health it is a digest of message and report, for two reports of one message are not to be laid
+    side by side there.
     """
     event = outgoing.event
+    if event.stream in NOMINATIVE_STREAMS:
+        trace = outgoing.message_id.hex
+    else:
+        told = outgoing.message_id.bytes + event.report_id.bytes
+        trace = blake2b(told, digest_size=16, person=b"trace").hexdigest()
     return (
         ("event_id", str(event.event_id).encode()),
         ("seq", b"%d" % event.seq),
         ("event_version", b"%d" % event.event_version),
         ("schema", _SCHEMAS[event.stream]),
-        (
-            "traceparent",
-            f"00-{outgoing.message_id.hex}-{event.event_id.hex[:16]}-00".encode(),
-        ),
+        ("traceparent", f"00-{trace}-{event.event_id.hex[:16]}-00".encode()),
     )
 
 
@@ -120,6 +127,7 @@ class Relay:
         self._positions: dict[int, int] = {}
         self._notes: dict[int, Noted] = {}
         self._noted_at = 0.0
+        self._mean_bytes = _FIRST_MEAN_BYTES
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set; a transaction under way is ended first.
@@ -208,7 +216,7 @@ class Relay:
         lanes = await self._lanes()
         lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
         METRICS.relay_lag.labels(self._stream.value).set(lag)
-        shares = share_out(self._positions, lanes, self._max_events)
+        shares = share_out(self._positions, lanes, self._most())
         if not shares:
             return False
         try:
@@ -230,6 +238,13 @@ class Relay:
         if lag == len(batch):
             _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
         return True
+
+    def _most(self) -> int:
+        """Return how many events to read: about what fits into one transaction, as things go.
+
+        What is read beyond it is read again, and opened again, for the next one.
+        """
+        return max(1, min(self._max_events, int(self._max_bytes / self._mean_bytes)))
 
     async def _publish(self, events: Sequence[Event]) -> Mapping[int, int]:
         publishing = asyncio.ensure_future(self._publisher.publish(events))
@@ -253,6 +268,7 @@ class Relay:
             key = str(event.report_id).encode()
             headers = headers_of(each)
             batch.append((event, (self._topic, event.partition, key, value, headers)))
+        self._mean_bytes = max(1.0, size / max(1, len(batch)))
         return batch
 
     async def _lanes(self) -> dict[int, Lane]:

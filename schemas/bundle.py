@@ -37,6 +37,7 @@ def _resource(kind: str, **fields: Shape) -> Shape:
     return {**shape, "required": ["resourceType"], "title": kind}
 
 
+_CORE: Final = "https://hl7.fr/ig/fhir/core/StructureDefinition"
 _CONCEPT: Final = _of("CodeableConcept")
 _QUANTITY: Final = _of("Quantity")
 _REFERENCE: Final = _of("Reference")
@@ -47,7 +48,10 @@ _DATATYPES: Final[dict[str, Shape]] = {
     "Coding": _closed(system=_TEXT, code=_TEXT, display=_TEXT),
     "CodeableConcept": _closed(coding=_each(_of("Coding")), text=_TEXT),
     "Identifier": _closed(use=_code("official", "usual"), type=_CONCEPT, system=_TEXT, value=_TEXT),
-    "Reference": _closed(reference=_TEXT, type=_TEXT, identifier=_of("Identifier"), display=_TEXT),
+    # Within the Bundle, and to nothing outside it.
+    "Reference": _closed(
+        reference={"type": "string", "pattern": "^(#hub|urn:uuid:[0-9a-f-]{36})$"}
+    ),
     "Quantity": _closed(
         value=_NUMBER, comparator=_code("<", "<=", ">", ">="), unit=_TEXT, system=_TEXT, code=_TEXT
     ),
@@ -69,17 +73,22 @@ _DATATYPES: Final[dict[str, Shape]] = {
         postalCode=_TEXT,
         country=_TEXT,
     ),
-    # Birth place, commune, list of birth names, reliability of the identity (FR Core 2.2.0).
+    # Birth place and its commune, the list of birth names, how sure an identity is (FR Core 2.2.0).
     "Extension": _closed(
-        url=_TEXT,
+        url=_code(
+            "http://hl7.org/fhir/StructureDefinition/patient-birthPlace",
+            f"{_CORE}/fr-core-address-insee-code",
+            f"{_CORE}/fr-core-patient-birth-list-given-name",
+            f"{_CORE}/fr-core-identity-reliability",
+            "identityStatus",
+        ),
         valueString=_TEXT,
         valueCoding=_of("Coding"),
         valueAddress=_of("Address"),
-        valueCode=_TEXT,
         extension=_each(_of("Extension")),
     ),
     # A document is named by kind and digest; its bytes are in no event.
-    "Attachment": _closed(contentType=_TEXT, title=_TEXT, size={"type": "integer"}),
+    "Attachment": _closed(contentType=_TEXT, title=_TEXT),
 }
 
 _PATIENT: Final = _resource(
@@ -88,7 +97,7 @@ _PATIENT: Final = _resource(
     extension=_each(_of("Extension")),
     identifier=_IDENTIFIERS,
     name=_NAMES,
-    telecom=_each(_closed(system=_code("phone", "email"), value=_TEXT, use=_TEXT)),
+    telecom=_each(_closed(system=_code("phone", "email"), value=_TEXT)),
     gender=_code("male", "female", "other", "unknown"),
     birthDate=_TEXT,
     address=_each(_of("Address")),
@@ -188,7 +197,6 @@ def bundle_schema() -> dict[str, Shape]:
         "Bundle",
         identifier=_of("Identifier"),
         type=_code("collection"),
-        timestamp=_TEXT,
         entry=_each(
             _closed(fullUrl=_URN, resource={"anyOf": [_of(kind) for kind in sorted(_RESOURCES)]})
         ),

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.relay_events import events_of
+from ingest.header import Header, read_header
+from ingest.judge import LabProfile, judge
 from ops.schemas_page import schema
-from schemas.decision import ProjectionName
+from schemas.decision import ProjectionName, Realm
 from schemas.report import MappedMessage, ResultStatus
 from schemas.topics import Stream
+from tests.golden.test_corpus import COUNTS, messages_of
 from tests.support.fields import changed, message, paths
 from tests.support.json_schema import misfits
 from tests.support.redacting import body_of, case_for, texts_of
@@ -106,6 +110,23 @@ def test_what_simulated_laboratories_send_fits(stream: Stream) -> None:
     for event in events_of(stream, 60, 4, seed=7):
         assert event.body is not None
         assert misfits(said, json.loads(event.body)) == []
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_what_laboratories_of_the_world_send_fits(name: str) -> None:
+    compared = 0
+    for raw in messages_of(name):
+        header = read_header(raw)
+        assert isinstance(header, Header)
+        mapped = judge(raw, header, LabProfile(), Realm.TEST).mapped
+        for report in () if mapped is None else mapped.reports:
+            assert mapped is not None
+            one = msgspec.structs.replace(mapped, reports=(report,))
+            for projection in ProjectionName:
+                body = body_of(projection, case_for(one))
+                assert not body or outside(projection, body) == [], projection
+                compared += bool(body)
+    assert compared >= COUNTS[name]
 
 
 def _with_a_canary_everywhere() -> MappedMessage:

@@ -42,6 +42,10 @@ _UNIT = Coded(
     code="mmol/L", text="mmol par L", system="UCUM", alternate_code="MM", alternate_text="milli",
     alternate_system="L",
 )  # fmt: skip
+_MORE = Coded(
+    code="112283007", text="E. coli", system="SCT", alternate_code="EC", alternate_text="Coli",
+    alternate_system="L",
+)  # fmt: skip
 _SWAB = Coded(
     code="258500001", text="Nasopharynx", system="SCT", alternate_code="NP",
     alternate_text="Ecouvillon", alternate_system="L",
@@ -50,7 +54,10 @@ _UREA = Coded(
     code="14937-7", text="Urée", system="LN", alternate_code="UREE", alternate_text="Uree sang",
     alternate_system="L",
 )  # fmt: skip
-LABORATORY = Organisation(name="LABORATOIRE X", identifier="990000017", identifier_type="FINEG")
+LABORATORY = Organisation(
+    name="LABORATOIRE X", identifier="990000017", identifier_type="FINEG", commune="75107",
+    postcode="75007",
+)  # fmt: skip
 
 
 def message() -> MappedMessage:
@@ -75,6 +82,10 @@ def message() -> MappedMessage:
     text = Observation(
         position=4, code=Coded(text="Commentaire"), value_type="TX", value="Voir la note"
     )
+    several = Observation(
+        position=5, code=Coded(code="630-4", text="Culture", system="LN"), value_type="CWE",
+        coded=Coded(code="X", text="Flore", system="L"), others=(_MORE,),
+    )  # fmt: skip
     report = LabReport(
         position=1, code=PCR, status=ResultStatus.FINAL, order_control="NW",
         placer_order_number="ORD-889", filler_order_number="LAB-5567",
@@ -84,7 +95,7 @@ def message() -> MappedMessage:
             identifier="SP-1", type=_SWAB, collected_at="2026-03-06T07:44:00+01:00",
             received_at="2026-03-06T08:31:00+01:00",
         ),
-        observations=(decisive, number, document, text), notes=("Note du compte rendu",),
+        observations=(decisive, number, document, text, several), notes=("Note du compte rendu",),
         prescriber=Practitioner(
             identifier="10000023084", identifier_type="RPPS", family="PRESCRIPTEUR", given="JEAN"
         ),
@@ -121,6 +132,7 @@ _CODED: Final = (
     "reports[].observations[].coded",
     "reports[].observations[].unit",
     "reports[].observations[].method",
+    "reports[].observations[].others[]",
 )
 OTHER: Mapping[str, Any] = {
     **{f"{each}.alternate_system": "LN" for each in _CODED},
@@ -171,6 +183,10 @@ OTHER: Mapping[str, Any] = {
     "reports[].performer.identifier_type": "ZZ",
     "reports[].observations[].performer.identifier": "130000029",
     "reports[].observations[].performer.identifier_type": "ZZ",
+    "reports[].performer.commune": "13208",
+    "reports[].performer.postcode": "13008",
+    "reports[].observations[].performer.commune": "13208",
+    "reports[].observations[].performer.postcode": "13008",
 }
 
 # Which of the message's observations uses a field; the decisive one where none is named.
@@ -181,6 +197,7 @@ _PLACES: Mapping[str, int] = {
     "reports[].observations[].reference_range": 1,
     "reports[].observations[].document": 2,
     "reports[].observations[].value": 3,
+    "reports[].observations[].others[]": 4,
 }
 
 # Fields that are asked only where others say nothing, and those others.
@@ -192,6 +209,11 @@ _TIMES: Final = (
 _ONLY_WITHOUT: Mapping[str, tuple[str, ...]] = {
     **{path: tuple(other for other in _TIMES if other != path) for path in _TIMES},
     "reports[].received_at": ("reports[].specimen.received_at",),
+    "reports[].performer.postcode": ("reports[].performer.commune",),
+    "reports[].performer.identifier": (
+        "reports[].performer.commune",
+        "reports[].performer.postcode",
+    ),
     "traits.address.postcode": ("traits.address.commune",),
 }
 
@@ -259,6 +281,9 @@ _SCENES: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = {
         ({**_TEXT, f"{_OBX}value": "", f"{_OBX}interpretations": ("POS",)}, "NEG"),
     ),
     f"{_OBX}status": (({}, ResultStatus.DELETED),),
+    f"{_OBX}others[].code": (({f"{_OBX}others": (Coded(code="C"),)}, FREE),),
+    f"{_OBX}others[].alternate_code": (({f"{_OBX}others": (Coded(alternate_code="C"),)}, FREE),),
+    f"{_OBX}others[].alternate_text": (({f"{_OBX}others": (Coded(alternate_text="C"),)}, FREE),),
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ops.runtime.failpoints import FailpointError, arm
 from ops.runtime.postgres import Pool
@@ -18,11 +19,19 @@ from ops.runtime.topic import Tail
 from routing import relay, streams
 from routing.emitted import event_id_of
 from routing.positions import Noted, Positions
-from routing.relay import Relay
-from routing.streams import Cursor, Lane, StreamReader, decode_cursor, encode_cursor, encode_line
+from routing.relay import Relay, headers_of
+from routing.streams import (
+    Cursor,
+    Lane,
+    OutboxEvent,
+    StreamReader,
+    decode_cursor,
+    encode_cursor,
+    encode_line,
+)
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
 from schemas.events import StreamEvent
-from schemas.topics import Stream, schema_of
+from schemas.topics import NOMINATIVE_STREAMS, Stream, schema_of
 
 STREAM = Stream.PUBLIC_HEALTH
 DESTROYED = b"destroyed"
@@ -360,9 +369,27 @@ async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
         "seq": b"1",
         "event_version": b"1",
         "schema": schema_of(STREAM).encode(),
-        "traceparent": (f"00-01{0:029x}1-{UUID(first['event_id']).hex[:16]}-00".encode()),
+        "traceparent": topic.headers[0]["traceparent"],
     }
     assert "cursor" not in first
+
+
+@pytest.mark.parametrize("stream", Stream)
+async def test_the_trace_is_the_message_but_joins_nothing_in_public_health(stream: Stream) -> None:
+    outbox = filled(2)
+    first, second = [
+        OutboxEvent(event=structs.replace(event, stream=stream), message_id=UUID(int=7 << 120))
+        for event in await read_all(outbox, 10)
+    ]
+    traces = [dict(headers_of(each))["traceparent"].decode() for each in (first, second)]
+    for each, trace in zip((first, second), traces, strict=True):
+        version, trace_id, parent, flags = trace.split("-")
+        assert (version, flags, len(trace_id)) == ("00", "00", 32)
+        assert parent == each.event.event_id.hex[:16]
+        assert (trace_id == each.message_id.hex) is (stream in NOMINATIVE_STREAMS)
+    same = traces[0].split("-")[1] == traces[1].split("-")[1]
+    assert same is (stream in NOMINATIVE_STREAMS)
+    assert headers_of(first) == headers_of(first)
 
 
 async def test_a_doubt_ends_the_relay_and_the_next_one_repairs() -> None:
