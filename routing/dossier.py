@@ -143,8 +143,13 @@ class _Bundle:
         known = self._performers
         if organisation not in known:
             resource = organisation_of(organisation)
-            number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
-            known[organisation] = None if resource is None else self._add(number, resource)
+            # Where it lies is told beside some observations only: still one organisation.
+            same = next((each for each in known if organisation_of(each) == resource), None)
+            if same is not None:
+                known[organisation] = known[same]
+            else:
+                number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
+                known[organisation] = None if resource is None else self._add(number, resource)
         return known[organisation]
 
     def _order(self) -> Clean | None:
@@ -280,7 +285,7 @@ def _documents_of(report: LabReport) -> list[Clean]:
     return [
         attachment_of(each.code, each.document)
         for each in report.observations
-        if each.document is not None and not each.status.is_retraction
+        if each.document is not None and not each.status.is_retraction and not _is_meta(each)
     ]
 
 

@@ -115,7 +115,9 @@ async def explain_messages(
     elif found:
         sys.stdout.write(as_text(found))
     else:
-        sys.stdout.write("no message has this message id or control id, or it is not handled yet\n")
+        sys.stdout.write(
+            "nothing has this message id, control id or report id, or it is not handled yet\n"
+        )
     return 0 if any(each.reports for each in found) else 1
 
 
@@ -127,11 +129,12 @@ async def explain_held(
     Args:
         hub: The instance.
         connection: Any.
-        wanted: A message id or control id.
+        wanted: A message id, control id or report id.
         tried: By these rules; None: by those in effect.
     """
-    rows = await connection.fetch(RECORDS, _ids(wanted), control_key_of(wanted), _MESSAGES)
-    ids = sorted({each for row in rows for each in row["report_ids"]})
+    named = _ids(wanted)
+    rows = await connection.fetch(RECORDS, named, control_key_of(wanted), _MESSAGES)
+    ids = sorted({each for row in rows for each in row["report_ids"]}) or named
     rules = tried or load_rules(await loading.source_of(connection, "", hub.clock.now()))
     cases = {
         case.report_id: case
@@ -143,7 +146,14 @@ async def explain_held(
     for row in await connection.fetch(LAST_EVENTS, ids):
         fields = {name: row[name] for name in Held.__struct_fields__}
         held.setdefault(row["report_id"], []).append(Held(**fields))
-    return [_message(row, rules, cases, held) for row in rows]
+    if rows:
+        return [_message(row, rules, cases, held) for row in rows]
+    return [
+        MessageExplained(
+            where=f"report {each}", reports=(_report(rules, case, held.get(each, ())),)
+        )
+        for each, case in cases.items()
+    ]
 
 
 def _message(

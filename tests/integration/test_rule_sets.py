@@ -111,7 +111,7 @@ async def test_a_set_counts_from_its_time_on_and_stands_on_its_events(road: Road
         before="",
         is_new=True,
     )
-    await send(road, report(filler_order_number="F-2", collected_at="2026-11-21T09:00:00+01:00"))
+    await send(road, report(filler_order_number="F-2", collected_at="2026-08-01T09:00:00+01:00"))
     events = await road.events(TRACING)
     assert [(e["kind"], e["rule_version"]) for e in events] == [("published", SHIPPED)] * 2
     pass_time(road, 60)
@@ -325,8 +325,44 @@ async def test_only_reports_of_the_asked_time_are_looked_at(road: Road) -> None:
         (-3 * HOUR, -HOUR, 2),
         (-HOUR / 2, HOUR, 0),
     ):
-        found = await differ(road, other("t-1"), since, until)
-        assert found.reports == reports, (since, until)
+        for page in (1, 3, 200):
+            found = await differ(paged(road, page), other("t-1"), since, until)
+            assert found.reports == reports, (since, until, page)
+
+
+async def test_what_waits_for_a_doubt_would_go_where_no_rule_waits_for_it(road: Road) -> None:
+    await send(road, report(collected_at="1970-01-01T09:00:00+01:00"))
+    rules = msgspec.json.decode(own_source())
+    rules["version"] = "t-1"
+    for rule in rules["rules"]:
+        if rule["stream"] == "dossier":
+            rule["holds_on"] = []
+            rule["must_not"] = [each for each in rule["must_not"] if not each.get("doubts")]
+    found = await differ(road, msgspec.json.encode(rules), -HOUR, HOUR)
+    (change,) = found.changes
+    assert (change.stream, change.before.state, change.before.what, change.after.state) == (
+        Stream.DOSSIER,
+        "hold",
+        "birth_date_after_sampling",
+        "due",
+    )
+    assert change.moves and change.reports == 1
+    text = difference_as_text(found)
+    assert "waits for birth_date_after_sampling by dossier-every-report -> due as dossier" in text
+
+
+async def test_a_report_is_looked_at_where_its_current_version_came(road: Road) -> None:
+    await send(road)
+    pass_time(road, 7_200)
+    await send(road, corrected())
+    for since, until, reports in ((-3 * HOUR, HOUR, 1), (-3 * HOUR, -HOUR, 0), (-HOUR, HOUR, 1)):
+        found = await differ(paged(road, 1), other("t-1"), since, until)
+        assert found.reports == reports
+
+
+def paged(road: Road, page: int) -> Road:
+    settings = road.hub.settings.model_copy(update={"steward_page": page})
+    return Road(msgspec.structs.replace(road.hub, settings=settings), road.dispatcher)
 
 
 async def test_a_message_is_explained_as_it_stands_without_a_name(road: Road) -> None:
@@ -337,7 +373,9 @@ async def test_a_message_is_explained_as_it_stands_without_a_name(road: Road) ->
             road.hub, connection, "C-1", load_rules(without_tracing("t-1"))
         )
         assert await explain_held(road.hub, connection, "C-2") == []
-    (one,) = told.reports
+        (one,) = told.reports
+        (same,) = await explain_held(road.hub, connection, str(one.report_id))
+        assert same.reports == told.reports
     by_stream = {each.stream: each for each in one.streams}
     assert by_stream[Stream.DOSSIER].hold == "identity_not_qualified"
     assert by_stream[TRACING].due and by_stream[PUBLIC].due
