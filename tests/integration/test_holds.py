@@ -371,6 +371,28 @@ async def test_many_are_let_go_by_a_filter_once_they_were_listed(road: Road) -> 
             await releasing(road).release_many(bad, ASKER, dry_run=True)
 
 
+async def test_what_can_be_read_no_more_is_said_and_waits_on(road: Road) -> None:
+    await road.put(message(None, contradicting()))
+    await road.dispatch()
+    await road.rows("DELETE FROM intake RETURNING 1")  # its retention has passed
+    done = await releasing(road).release(await report_id(road), DOSSIER, ASKER)
+    assert done.unreadable
+    assert (done.stream_events, done.still) == (0, Doubt.STATUS_CONTRADICTS)
+    with pytest.raises(PermanentError) as caught:
+        await retry(road.hub, await report_id(road), ASKER)
+    assert caught.value.reason == "original_gone"
+
+
+async def test_who_opposes_the_dossier_waits_for_nothing_there(road: Road) -> None:
+    await road.put(message(dominique(ins=())))
+    await road.dispatch()
+    (person,) = await road.rows("SELECT person_id FROM report")
+    await road.dispatcher.stewards.oppose(person["person_id"], ASKER)
+    assert await held(road) == {}
+    await road.dispatcher.stewards.allow(person["person_id"], ASKER)
+    assert await held(road) == {DOSSIER: NOT_QUALIFIED}
+
+
 # ---------------------------------------------------------------- looking
 
 
