@@ -32,6 +32,7 @@ from ops.stewards.script import Script
 from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
+from routing.positions import Positions
 from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
 from routing.router import Router
@@ -192,10 +193,13 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+        kafka_settings(settings, f"relay-{stream.value}"),
+        f"{prefix}relay-{stream.value}",
+        compression=settings.relay_compression,
     )
     return Relay(
         reader_of(hub),
+        Positions(hub.pool),
         publisher,
         stream=stream,
         topic=topic_of(stream, prefix),
@@ -203,4 +207,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_events=settings.relay_batch_events,
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
+        note_seconds=settings.relay_note_seconds,
     )

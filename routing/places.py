@@ -33,9 +33,34 @@ def department_of(address: Address | None) -> str:
         return ""
     commune = commune_of(address)
     if commune:
-        return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
-    postcode = address.postcode.replace(" ", "")
-    if address.country.strip().upper() not in _FRANCE or not _POSTCODE.fullmatch(postcode):
+        return _department_of_commune(commune)
+    if address.country.strip().upper() not in _FRANCE:
+        return ""
+    return _department_of_postcode(address.postcode.replace(" ", ""))
+
+
+def place_of(laboratory: Organisation) -> tuple[str, str]:
+    """Return department and commune of a laboratory, empty where nothing tells.
+
+    By the address it wrote (OBX-24), else by its FINESS number, whose first two digits are the
+    department of a metropolitan one. Overseas they are 97 or 98 for several: not guessed apart.
+    """
+    commune = laboratory.commune
+    if _COMMUNE.fullmatch(commune) and not commune.startswith("99"):  # 99 is another country
+        return _department_of_commune(commune), commune
+    department = _department_of_postcode(laboratory.postcode)
+    if not department:
+        digits = finess_of(laboratory)[:2]
+        department = digits if _METROPOLITAN.fullmatch(digits) else ""
+    return department, ""
+
+
+def _department_of_commune(commune: str) -> str:
+    return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
+
+
+def _department_of_postcode(postcode: str) -> str:
+    if not _POSTCODE.fullmatch(postcode):
         return ""
     if postcode.startswith(("97", "98")):
         return postcode[:3]
@@ -67,16 +92,6 @@ def finess_of(laboratory: Organisation) -> str:
     """Return the FINESS number of an establishment, empty where its number is another one."""
     number = laboratory.identifier.upper()
     return number if _FINESS.fullmatch(number) else ""
-
-
-def department_of_finess(finess: str) -> str:
-    """Return the department of an establishment by its number, empty where that does not tell.
-
-    The first two digits of a metropolitan FINESS number are its department. Overseas they are 97 or
-    98 for several of them, and are not guessed apart.
-    """
-    department = finess[:2]
-    return department if _METROPOLITAN.fullmatch(department) else ""
 
 
 def rpps_of(prescriber: Practitioner | None) -> str:

@@ -19,8 +19,8 @@ from .places import (
     commune_of,
     day_of,
     department_of,
-    department_of_finess,
     finess_of,
+    place_of,
     sampled_at,
 )
 from .pseudonym import Pseudonyms, next_period_of, period_of
@@ -81,7 +81,7 @@ def _row(
     counts = standing is None or standing.line is Line.FIRST
     leads = standing is not None and counts
     person = case.person.person_id
-    finess = finess_of(case.laboratory)
+    department, commune = place_of(case.laboratory)
     return PublicHealthRow(
         pseudonym=pseudonyms.person(person, purpose, period),
         pseudonym_period=period,
@@ -91,7 +91,7 @@ def _row(
         residence_commune=commune_of(traits.address),
         residence_department=department_of(traits.address),
         residence_imputed=False,
-        laboratory_finess=finess,
+        laboratory_finess=finess_of(case.laboratory),
         condition=analysis.condition.code,
         case_id="" if standing is None else pseudonyms.case(standing.case_id, purpose),
         line="" if standing is None else standing.line.value,
@@ -107,7 +107,8 @@ def _row(
         new_case=_new_case(case, finding) if leads else None,
         recent_positive=standing.again if standing is not None and counts else None,
         variant=standing.variant if standing is not None and counts else "",
-        laboratory_department=department_of_finess(finess),
+        laboratory_department=department,
+        laboratory_commune=commune,
         pseudonym_next=pseudonyms.person(person, purpose, following) if following else "",
         pseudonym_next_period=following,
     )

@@ -20,6 +20,7 @@ from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
 
 from .kafka_security import KafkaProtocol, KafkaSecurity, SaslMechanism
+from .topic import Compression
 
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -461,6 +462,26 @@ class Settings(BaseSettings):
     )
     relay_batch_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
+    )
+    relay_compression: Compression = Field(
+        Compression.ZSTD,
+        description="How batches in the streams' topics are compressed: `none`, `lz4`, `zstd`.",
+    )
+    relay_note_seconds: Seconds = Field(
+        30.0, description="How often the relay notes what it published, for emptied topics."
+    )
+    topic_names_seconds: int = Field(
+        7 * 86_400,
+        ge=3_600,
+        le=30 * 86_400,
+        description="How long the topics that hold names (dossier, contact tracing) keep an event;"
+        " an existing topic that keeps longer stops the relay.",
+    )
+    topic_public_health_seconds: int = Field(
+        30 * 86_400,
+        ge=3_600,
+        le=366 * 86_400,
+        description="How long the topic of public health keeps an event, at least.",
     )
 
     # -- stewards

@@ -124,6 +124,36 @@ def document_report() -> LabReport:
     )  # fmt: skip
 
 
+def every_value() -> LabReport:
+    """A report with a value of each kind, and the limits that stand beside numbers."""
+    litre = {"unit": Coded(code="g/L", system="UCUM")}
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("NM", "24.60", {"number": "24.60", "reference_range": "20-30", **litre}),
+        ("SN", "<2.5", {"number": "2.5", "comparator": "<", "reference_range": "> 3", **litre}),
+        ("SN", "100-200", litre),
+        ("SN", "1:128", {}),
+        ("SN", "2+", {}),
+        ("DT", "20260306", {}),
+        ("DTM", "202603061015+0100", {}),
+        ("TM", "1015", {}),
+        ("TS", "20260306101502", {}),
+        ("FT", "ligne 1\nligne 2", {"notes": ("une note", "une autre")}),
+        ("CWE", "Détecté", {"coded": DETECTED, "interpretations": ("POS", "A", "**")}),
+        ("CE", "Un", {"coded": Coded(code="1", text="Un", system="L"), "others": (DETECTED,)}),
+        ("ST", "", {}),
+        ("NM", "", {"status": ResultStatus.NOT_ASKED}),
+    )
+    return report(
+        *(
+            observation(
+                **{"coded": None, "position": number, **about}, value_type=kind, value=value
+            )
+            for number, (kind, value, about) in enumerate(kinds, 1)
+        ),
+        specimen=Specimen(identifier="S1", type=Coded(code="BLD", text="Sang", system="HL70487")),
+    )
+
+
 GOLDENS: dict[str, dict[str, Any]] = {
     "rich-final": {"of": rich_report()},
     "wrong-incomplete-identity": {
@@ -140,6 +170,7 @@ GOLDENS: dict[str, dict[str, Any]] = {
     **{f"status-{letter}": {"of": with_status(letter)} for letter in "PFCXDW"},
     "microbiology": {"of": microbiology()},
     "document": {"of": document_report()},
+    "every-value": {"of": every_value()},
 }
 
 

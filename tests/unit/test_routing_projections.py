@@ -15,12 +15,13 @@ from routing.pseudonym import addressee_of
 from routing.public_health import age_class
 from routing.router import Router, load_own_rules
 from schemas.decision import Line, Realm, Standing
-from schemas.events import PublicHealthRow, TracingCase
+from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.patient import Address
 from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.unit.test_routing_cases import (
     CANARIES,
+    NOT_DETECTED,
     REPORT_ID,
     TEST_INS,
     case,
@@ -191,7 +192,81 @@ def test_one_episode_is_one_case() -> None:
     assert found != row(standings=one).case_id, "no stream can be joined with another"
 
 
+def test_an_index_case_is_what_the_decree_allows_and_no_more() -> None:
+    """Decree 2020-551 art. 2, of a patient zero; a new field needs its ground there."""
+    grounds = {
+        "names": {"birth_family", "birth_given", "used_family"},
+        "birth date and sex": {"birth_date", "sex"},
+        "how to reach them": {"phones", "emails", "address_lines", "postcode", "city"},
+        "prescriber": {"prescriber_rpps", "prescriber_name"},
+        "laboratory": {"laboratory_name", "laboratory_finess"},
+        "what establishes positivity": {
+            "condition", "result", "status", "test_code", "method", "variant", "sampled_at",
+            "reported_at",
+        },
+        "no datum of the person": {"case_id"},
+    }  # fmt: skip
+    assert set(TracingCase.__struct_fields__) == set().union(*grounds.values())
+
+
+def test_the_variant_of_a_case_is_its_episodes() -> None:
+    standing = Standing(UUID(int=1), Line.FIRST, variant="BA.2.86")
+    assert tracing(standings={"sars-cov-2": standing}).variant == "BA.2.86"
+    assert row(standings={"sars-cov-2": standing}).variant == "BA.2.86"
+    assert tracing().variant == row().variant == ""
+
+
 # ------------------------------------------------------------------ public health
+
+
+def test_a_row_of_public_health_is_its_allow_list() -> None:
+    """A new field needs a ground: none may name a person, or be free text of a laboratory."""
+    grounds = {
+        "stands for the person": {
+            "pseudonym", "pseudonym_period", "pseudonym_next", "pseudonym_next_period", "case_id",
+        },
+        "who, coarse": {"age", "age_class", "sex"},
+        "where": {
+            "residence_commune", "residence_department", "residence_imputed",
+            "laboratory_commune", "laboratory_department", "laboratory_finess",
+        },
+        "what was found": {
+            "condition", "line", "test_code", "method", "result", "second_line_result", "status",
+            "variant", "new_case", "recent_positive",
+        },
+        "when": {"sampled_on", "reported_on", "received_on", "sampled_on_imputed", "dates"},
+        "what it is": {"record"},
+    }  # fmt: skip
+    assert set(PublicHealthRow.__struct_fields__) == set().union(*grounds.values())
+    assert set(PseudonymReplaced.__struct_fields__) == {"old", "new", "period", "record"}
+
+
+@pytest.mark.parametrize(
+    ("about", "new_case", "recent_positive"),
+    [
+        ({}, None, None),
+        ({"standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST)}}, True, False),
+        (
+            {"standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST, again=True)}},
+            False,
+            True,
+        ),
+        ({"standings": {"sars-cov-2": Standing(UUID(int=1), Line.SECOND)}}, None, None),
+        (
+            {
+                "of": report(observation(coded=NOT_DETECTED)),
+                "standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST, again=True)},
+            },
+            None,
+            True,
+        ),
+    ],
+)
+def test_new_cases_are_said_of_first_lines_alone(
+    about: dict[str, Any], new_case: bool | None, recent_positive: bool | None
+) -> None:
+    found = row(**about)
+    assert (found.new_case, found.recent_positive) == (new_case, recent_positive)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +289,24 @@ def test_public_health_never_sees_an_identity() -> None:
     hidden = (*CANARIES, TEST_INS.matricule, "1979", "28", "75007", "P000123", "TEST", "LAB-5567")
     assert not [each for each in hidden if each in body.replace(row().pseudonym, "")]
     assert "T07" not in body
+
+
+@pytest.mark.parametrize(
+    ("laboratory", "place"),
+    [
+        (Organisation(identifier="750712184", commune="33063"), ("33", "33063")),
+        (Organisation(commune="97411", postcode="97400"), ("974", "97411")),
+        (Organisation(commune="2B033"), ("2B", "2B033")),
+        (Organisation(identifier="750712184", postcode="20167"), ("2A", "")),
+        (Organisation(identifier="750712184", commune="99352"), ("75", "")),
+        (Organisation(identifier="750712184", postcode="0"), ("75", "")),
+    ],
+)
+def test_a_laboratorys_place_is_its_address_before_its_number(
+    laboratory: Organisation, place: tuple[str, str]
+) -> None:
+    found = row(laboratory=laboratory)
+    assert (found.laboratory_department, found.laboratory_commune) == place
 
 
 @pytest.mark.parametrize(
