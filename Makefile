@@ -8,9 +8,9 @@ DEV_STAMP := $(VENV)/.stamp-dev
 LINKAGE_STAMP := $(VENV)/.stamp-linkage
 
 .DEFAULT_GOAL := help
-.PHONY: hapi help setup setup-dev run demo test check lint types imports kafka lock \
+.PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-identity proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-fhir proof-identity proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -50,10 +50,13 @@ kafka: setup-dev ## resolve Apache Kafka's jars from Maven
 hapi: setup-dev ## resolve HAPI HL7v2's jars from Maven, a second reader of our answers
 	@$(BIN)/python -m tests.support.hapi.resolve
 
+fhir: setup-dev ## resolve HAPI FHIR's validator from Maven, the judge of the dossier's Bundles
+	@$(BIN)/python -m tests.support.fhir.resolve
+
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-test: setup-dev kafka hapi node ## every test, on a real PostgreSQL and a real Apache Kafka
+test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka
 	$(BIN)/pytest $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
@@ -130,6 +133,9 @@ proof-hostile: setup-dev ## 1,000 hostile peers beside honest laboratories over 
 
 bench-connections: setup-dev ## 4,500 connections over mutual TLS: memory, answers, all at once again
 	$(BIN)/python -m benchmarks.connections $(ARGS)
+
+proof-fhir: setup-dev fhir ## the Bundles of 10,000 simulated messages and of the corpus, judged by HAPI's validator
+	$(BIN)/python -m tests.support.fhir.proof $(ARGS)
 
 proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure
 	$(BIN)/python -m tests.support.oracle_proof $(ARGS)

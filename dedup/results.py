@@ -190,7 +190,7 @@ def _seen(seen: Observation) -> tuple[object, ...]:
     return (
         code_of(seen.code),
         seen.sub_id,
-        seen.value if seen.coded is None else _named(seen.coded),
+        _value(seen),
         seen.number,
         seen.comparator,
         None if seen.unit is None else seen.unit.code or seen.unit.text,
@@ -203,6 +203,11 @@ def _seen(seen: Observation) -> tuple[object, ...]:
         None if seen.performer is None else _who(seen.performer),
         seen.document,
     )
+
+
+def _value(seen: Observation) -> object:
+    value = seen.value if seen.coded is None else _named(seen.coded)
+    return (value, *map(_named, seen.others)) if seen.others else value
 
 
 def _named(coded: Coded) -> tuple[str, ...]:

@@ -82,7 +82,25 @@ def observation_of(
         reading.comments(notes) if notes else (),
         reading.performer(performer, producer) if performer or producer else None,
         document,
+        _others(reading, segment, raw)
+        if reading.repetition in raw and value_type in _CODED_TYPES
+        else (),
     )
+
+
+def _others(reading: Reading, segment: Segment, raw: str) -> tuple[Coded, ...]:
+    """Return what stands in the further repetitions of a coded value."""
+    found = []
+    for part in raw.split(reading.repetition)[1:]:
+        try:
+            coded = reading.coded_once(part, segment, 5)
+        except TooLong:
+            reading.note("value_code_too_long", segment.place(5))
+            texts = (reading.text(each) for each in reading.message.components(part))
+            coded = Coded(text=next(filter(None, texts), ""))
+        if coded != NOTHING:
+            found.append(coded)
+    return tuple(found)
 
 
 _PLAIN_TYPES: Final = (

@@ -91,7 +91,13 @@ def due_of(
         opposes_dossier=resolution.person_id in opposed,
     )
     return [
-        Due(source=item.source, message=item.mapped, person=person, placed=placed)
+        Due(
+            source=item.source,
+            message=item.mapped,
+            person=person,
+            placed=placed,
+            model_version=resolution.decision.model_version,
+        )
         for placed in reports
         if placed.routes
     ]

@@ -20,13 +20,15 @@ from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
 from routing.router import Case, PersonView, Router, reason_of
 from schemas.decision import Realm, Standing
-from schemas.envelope import StoredRecord
+from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
 from schemas.report import LabReport, MappedMessage, Organisation
 from schemas.topics import STREAMS, Stream
 
 _NO_ONE: Final = Organisation()
+_MAPPING: Final = str(MAPPING_VERSION)
+"""What another version has mapped is mapped again before it comes here."""
 
 
 class Due(Phi, frozen=True, kw_only=True):
@@ -42,6 +44,8 @@ class Due(Phi, frozen=True, kw_only=True):
     """Condition -> where it stands among the person's reports; None: as it is held."""
     findings: tuple[ConditionFinding, ...] | None = None
     """What the report says, where somebody has found it already."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
 
@@ -210,4 +214,6 @@ def _case(due: Due, realm: Realm) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        model_version=due.model_version,
+        mapping_version=_MAPPING,
     )

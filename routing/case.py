@@ -42,6 +42,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """Condition -> where the report stands among those of the person."""
     known_findings: tuple[ConditionFinding, ...] | None = None
     """What it says, where somebody has found it already."""
+    model_version: str = ""
+    """Of the matcher that said about whom it is; empty where a person said it, or nobody knows."""
+    mapping_version: str = ""
+    """Of the mapping that made the report out of its message."""
 
     @property
     def ins_realm_ok(self) -> bool:
@@ -93,3 +97,6 @@ class Projection(Phi, frozen=True, kw_only=True):
     body: bytes
     addressee: str
     """Stands for the receiver: a keyed digest, a department, or empty; never an identity."""
+    compared: bytes | None = None
+    """What is compared with what the stream holds, where that is not the whole body: without what
+    is said of the making alone, so that another version of a rule is no revision."""

@@ -137,8 +137,9 @@ def diff(
 ) -> Changes:
     """Return the events that lead from what is held to what is wanted; pure.
 
-    Same body and addressee: nothing. Another addressee: withdrawn from the old, published to the
-    new (two versions). No longer due: withdrawn. Wishes for one report are met in order.
+    Same body (or what of it is compared) and addressee: nothing. Another addressee: withdrawn from
+    the old, published to the new (two versions). No longer due: withdrawn. Wishes for one report
+    are met in order.
 
     Args:
         held: What `load` gave for these reports.
@@ -171,7 +172,8 @@ def _steps(
         return [gone], _row(wish, version + 1, row.addressee, None)
     projection = wish.projection
     assert projection is not None, "what is due has a projection"
-    digest = body_digest(secret, projection.body)
+    told = projection.compared
+    digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
     elif row.addressee != projection.addressee:

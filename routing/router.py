@@ -13,6 +13,7 @@ from schemas.topics import Stream
 
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
+from .fhir_actors import Making
 from .findings import ConditionFinding
 from .places import department_of
 from .pseudonym import addressee_of, check_secret
@@ -22,8 +23,7 @@ from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]
 
-# Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
@@ -81,11 +81,18 @@ class Router:
         if stream is Stream.DOSSIER:
             ins = case.dossier_ins
             assert ins is not None, "the dossier's rule asks for a qualified INS"
-            body: object = bundle_of(case, ins)
-            return Projection(body=_ENCODER.encode(body), addressee=addressee_of(self._secret, ins))
+            making = Making(
+                decision.rules.get(stream, ""),
+                decision.rule_version,
+                case.model_version,
+                case.mapping_version,
+            )
+            told, compared = bundle_of(case, ins, making)
+            addressee = addressee_of(self._secret, ins)
+            return Projection(body=told, addressee=addressee, compared=compared)
         finding = self._decisive(stream, case)
         if stream is Stream.CONTACT_TRACING:
-            body = case_of(case, finding, self._secret)
+            body: object = case_of(case, finding, self._secret)
             addressee = department_of(case.traits.address)
         else:
             body = row_of(case, finding, self._secret)

@@ -19,7 +19,7 @@ from .finding import Finding
 from .patient import Phi
 from .report import MappedMessage
 
-MAPPING_VERSION = 2
+MAPPING_VERSION = 3
 """Version of the mapping; dispatch maps the raw bytes again where a payload has another."""
 
 

@@ -42,7 +42,8 @@ class ResultStatus(StrEnum):
     @property
     def is_retraction(self) -> bool:
         """Say whether this status takes the result back (X, D, W)."""
-        return self in {ResultStatus.CANCELLED, ResultStatus.DELETED, ResultStatus.WRONG}
+        # Asked several times a report; a set of members would hash four names each time.
+        return self._value_ in "XDW"
 
 
 _RANK = {
@@ -142,6 +143,8 @@ class Observation(Phi, frozen=True, array_like=True, gc=False):
     notes: tuple[str, ...] = ()
     performer: Organisation | None = None
     document: Document | None = None
+    others: tuple[Coded, ...] = ()
+    """Further repetitions of a coded value, in their order: each is as much a value as `coded`."""
 
 
 class LabReport(Phi, frozen=True, array_like=True, gc=False):

@@ -19,8 +19,12 @@ from ops.kit import INSTALL, TRIES
 
 from .tree import ROOT, text_of, tracked
 
-KITS: Final = {"kafka": "ops/kafka", "hapi": "tests/support/hapi"}
-MODULES: Final = {"kafka": "ops.kafka.resolve", "hapi": "tests.support.hapi.resolve"}
+KITS: Final = {"kafka": "ops/kafka", "hapi": "tests/support/hapi", "fhir": "tests/support/fhir"}
+MODULES: Final = {
+    "kafka": "ops.kafka.resolve",
+    "hapi": "tests.support.hapi.resolve",
+    "fhir": "tests.support.fhir.resolve",
+}
 JAVA_17: Final = "echo 'openjdk version \"17.0.2\" 2022-01-18' >&2"
 JAVA_11: Final = "echo 'openjdk version \"11.0.20\" 2023-07-18' >&2"
 JAVA_8: Final = "echo 'java version \"1.8.0_392\"' >&2"
@@ -99,7 +103,7 @@ def test_make_fails_and_prints_the_command(tree: Path, target: str) -> None:
     assert "dnf install" in done.stderr and "brew install" in done.stderr
 
 
-def test_the_tests_stand_behind_both_kits_and_none_is_skipped() -> None:
+def test_the_tests_stand_behind_every_kit_and_none_is_skipped() -> None:
     (test,) = re.findall(r"^test:(.*)$", text_of("Makefile"), re.MULTILINE)
     assert set(KITS) <= set(test.partition("##")[0].split())
     skips = re.compile(r"pytest[.]skip|mark[.](?:skip|xfail)|import[o]rskip")

@@ -129,6 +129,14 @@ def test_content_is_what_is_said_and_about_whom_not_where_it_stood() -> None:
     assert same != content_digest(SECRET, report(), dominique(identity_status="PROV"))
 
 
+def test_another_further_repetition_is_another_content() -> None:
+    digests = {
+        content_digest(SECRET, report(observations=(observation(others=others),)), dominique())
+        for others in ((), (Coded(code="A"),), (Coded(code="B"),), (Coded(code="A"), Coded("B")))
+    }
+    assert len(digests) == 4
+
+
 LOCAL_FIRST = Coded(
     code="COVPCR", text="PCR COVID", system="L", alternate_code="94500-6", alternate_system="LN"
 )

@@ -510,6 +510,21 @@ def test_coded_values_and_their_alternates(kind: str) -> None:
     assert observed(f"OBX|1|{kind}|1^x^LN||POS||||||F").value == "POS"
 
 
+def test_further_repetitions_of_a_coded_value_are_kept() -> None:
+    found = observed("OBX|1|CWE|1^x^LN||A^Un^L~B^Deux^L~~^Trois||||||F")
+    assert found.coded == Coded("A", "Un", "L")
+    assert found.others == (Coded("B", "Deux", "L"), Coded("", "Trois"))
+    assert found.value == "Un"
+    late = observed("OBX|1|CWE|1^x^LN||~B^Deux^L||||||F")
+    assert (late.coded, late.others) == (None, (Coded("B", "Deux", "L"),))
+    assert observed("OBX|1|ST|1^x^LN||A~B||||||F").others == ()
+
+
+def test_a_novel_in_a_further_repetition_is_text() -> None:
+    found = observed(f"OBX|1|CWE|1^x^LN||A~{'w' * 300}||||||F")
+    assert found.others == (Coded(text="w" * 300),)
+
+
 def test_a_coded_value_with_a_novel_in_its_code_is_text() -> None:
     found = observed(f"OBX|1|CWE|1^x^LN||{'w' * 300}||||||F")
     assert found.coded is None and found.value == "w" * 300

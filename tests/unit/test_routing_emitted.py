@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,18 @@ def test_the_life_of_a_report_in_a_stream() -> None:
     assert said(held.apply(wish(None))) == [("withdrawn", "no_longer_due", 5)]
     assert held.apply(wish(None)) == []
     assert said(held.apply(wish(b"2", "b"))) == [("published", "new", 6)]
+
+
+def test_what_is_said_of_the_making_alone_is_no_revision() -> None:
+    def told(body: bytes, compared: bytes) -> Wanted:
+        projection = Projection(body=body, addressee="a", compared=compared)
+        return msgspec.structs.replace(wish(body), projection=projection)
+
+    held = Held()
+    (first,) = held.apply(told(b"1 by rules 1", b"1"))
+    assert first.body == b"1 by rules 1"
+    assert held.apply(told(b"1 by rules 2", b"1")) == []
+    assert said(held.apply(told(b"1 by rules 2", b"2"))) == [("revised", "new_version", 2)]
 
 
 def test_never_due_is_nothing() -> None:

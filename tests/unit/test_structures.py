@@ -13,7 +13,7 @@ from ingest.header import Header, read_header
 from ingest.judge import Judgement, LabProfile, Ruling, judge
 from ingest.mapping import map_message, map_raw
 from ingest.structures import STRUCTURES
-from routing.fhir import value_of
+from routing.fhir_values import attachment_of
 from schemas.decision import Realm
 from schemas.envelope import AcceptedMessage
 from schemas.finding import Finding
@@ -179,7 +179,7 @@ def test_another_document_under_the_same_number_is_another_content() -> None:
         held = report.observations[0].document
         assert held is not None
         digests.add(held.digest)
-        bodies.add(str(value_of(report.observations[0])))
+        bodies.add(str(attachment_of(report.observations[0].code, held)))
     # Else the dossier would never hear of a corrected document.
     assert len(digests) == 2 and len(bodies) == 2
 

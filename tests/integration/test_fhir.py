@@ -1,0 +1,108 @@
+"""HAPI's validator finds no fault in a Bundle: a sample here, all of it in `make proof-fhir`.
+
+One Java for the module. Missing Java fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from schemas.patient import Traits
+from schemas.report import LabReport, Organisation
+from tests.support.fhir import reports as drawn
+from tests.support.fhir.bundles import body_of, of_corpus, simulated
+from tests.support.fhir.judge import Judge
+from tests.unit.test_dossier import GOLDENS, golden_body
+from tests.unit.test_routing_cases import case
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge() as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_golden_bundles_have_no_fault(judge: Judge, name: str) -> None:
+    assert judge.faults(golden_body(name)) == []
+
+
+def test_bundles_of_real_messages_have_no_fault(judge: Judge) -> None:
+    for each in islice(of_corpus(), 0, None, 12):
+        assert judge.faults(body_of(each)) == []
+
+
+def test_bundles_of_simulated_messages_have_no_fault(judge: Judge) -> None:
+    for each in islice(simulated(60), 0, None, 4):
+        assert judge.faults(body_of(each)) == []
+
+
+def test_bundles_of_odd_reports_have_no_fault(judge: Judge) -> None:
+    bodies = []
+
+    @given(drawn.reports, drawn.traits, drawn.organisations)
+    @settings(
+        max_examples=20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def collect(of: LabReport, about: Traits, laboratory: Organisation) -> None:
+        bodies.append(body_of(case(of=of, about=about, laboratory=laboratory)))
+
+    collect()
+    assert len(bodies) == 20
+    for body in bodies:
+        assert judge.faults(body) == []
+
+
+def swap(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    def change(body: bytes) -> bytes:
+        assert old in body
+        return body.replace(old, new)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            swap(b"/fr-core-identity-reliability", b"/nobody-knows"),
+            "(?i)unknown extension|extension",
+        ),
+        (swap(b"/fr-core-patient-ins", b"/fr-core-patient-none"), "(?i)profile"),
+        (swap(b"mmol/L", b"bogus/L"), "bogus"),
+        (swap(b'"code":"VALI"', b'"code":"VALIDE"'), "VALIDE"),
+        (swap(b'"use":"official","value"', b'"use":"usual","value"'), "(?i)official|identifier"),
+        (swap(b'"resourceType":"Specimen"', b'"resourceType":"Specimen","colour":"red"'), "colour"),
+        (swap(b'"status":"final"', b'"status":"done"'), "done"),
+    ],
+)
+def test_the_judge_finds_what_is_wrong(
+    judge: Judge, spoil: Callable[[bytes], bytes], said: str
+) -> None:
+    body = golden_body("rich-final").replace(
+        b'"unit":"mmol/L"', b'"code":"mmol/L","system":"http://unitsofmeasure.org","unit":"mmol/L"'
+    )
+    assert judge.faults(body) == []
+    found = judge.faults(spoil(body))
+    assert [each for each in found if each.severity in {"error", "fatal"}], found
+    assert any(re.search(said, each.message) for each in found), found
+
+
+def test_a_reference_to_no_entry_is_an_error(judge: Judge) -> None:
+    bundle = msgspec.json.decode(golden_body("rich-final"))
+    bundle["entry"] = [
+        entry for entry in bundle["entry"] if entry["resource"]["resourceType"] != "Specimen"
+    ]
+    found = judge.faults(msgspec.json.encode(bundle))
+    assert "judge-dangling" in {each.id for each in found}

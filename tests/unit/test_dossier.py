@@ -1,0 +1,562 @@
+"""The dossier's Bundle: its shape, its values, its life, and what it never holds."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from routing import fhir, fhir_actors, fhir_units
+from routing.case import Case, Projection
+from routing.fhir import ENCODER
+from routing.fhir_units import WRITTEN, ucum_of, unit_of
+from routing.grouping import members_of
+from routing.router import Router, load_own_rules
+from schemas.decision import Realm
+from schemas.patient import Traits
+from schemas.report import (
+    Coded,
+    Document,
+    LabReport,
+    Observation,
+    Organisation,
+    Practitioner,
+    ResultStatus,
+    Specimen,
+)
+from schemas.topics import Stream
+from tests.support.fhir import reports as drawn
+from tests.unit.test_routing_cases import (
+    CANARIES,
+    DETECTED,
+    LABORATORY,
+    NOT_DETECTED,
+    PCR,
+    case,
+    observation,
+    report,
+    rich_report,
+    traits,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "routing"
+SECRET = bytes(range(32))
+ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
+SHAPE = frozenset((GOLDEN / "dossier-shape.txt").read_text().split())
+DECODER = msgspec.json.Decoder(float_hook=Decimal)
+CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40, digest="0a" * 16)
+
+
+def projected(of: Case) -> Projection:
+    return ROUTER.project(Stream.DOSSIER, of, ROUTER.route(of))
+
+
+def told(**about: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(projected(case(**about)).body)
+    return found
+
+
+def parts(kind: str, **about: Any) -> list[dict[str, Any]]:
+    resources = [entry["resource"] for entry in told(**about)["entry"]]
+    return [each for each in resources if each["resourceType"] == kind]
+
+
+def seen(**changes: Any) -> dict[str, Any]:
+    """Return the Observation of one OBX."""
+    changes = {"coded": None, "code": PCR} | changes
+    return parts("Observation", of=report(observation(**changes)))[0]
+
+
+def asked(code: str, answer: str = "Y") -> Observation:
+    flag = Coded(code=answer, system="expandedYes-NoIndicator")
+    return observation(Coded(code=code, system="MetaDMPMSS"), flag, value_type="CE")
+
+
+def with_status(letter: str, **changes: Any) -> LabReport:
+    status = ResultStatus(letter)
+    measured = observation(
+        Coded(code="94745-7", text="Ct ARN SARS-CoV-2", system="LN"), None, position=2,
+        value_type="NM", value="24.60", number="24.60", unit=Coded(code="{Ct}", system="UCUM"),
+        reference_range="< 40", status=status,
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "status": status, "notes": ("Hémolysé",), "performer": LABORATORY,
+        "specimen": Specimen(identifier="S1", type=Coded(code="BLD", system="HL70487")),
+    }  # fmt: skip
+    found = observation(status=status, interpretations=("POS",), performer=LABORATORY)
+    return report(found, measured, **(values | changes))
+
+
+def microbiology() -> LabReport:
+    def grown(position: int, sub_id: str, code: str, name: str, **about: Any) -> Observation:
+        coded = Coded(code=code, text=name, system="LN")
+        return observation(
+            coded, about.pop("coded", None), position=position, sub_id=sub_id, **about
+        )
+
+    bug = {"coded": Coded(code="112283007", text="Escherichia coli", system="SCT")}
+    other = {"coded": Coded(code="3092008", text="Staphylococcus aureus", system="SCT")}
+    measured = {"value_type": "NM", "value": "0.5", "number": "0.5", "comparator": "<="}
+    return report(
+        grown(1, "1", "600-7", "Hémoculture", **bug),
+        grown(2, "1", "18864-9", "Ampicilline", interpretations=("R",), **measured),
+        grown(3, "1.1", "18900-1", "Céfotaxime", interpretations=("S",), **measured),
+        grown(4, "2", "600-7", "Hémoculture", **other),
+        grown(5, "2", "18961-3", "Oxacilline", interpretations=("S",), **measured),
+        code=Coded(code="600-7", text="Hémoculture", system="LN"),
+    )
+
+
+def document_report() -> LabReport:
+    held = observation(
+        Coded(code="11502-2", text="CR d'examens biologiques", system="LN"), None, value_type="ED",
+        document=CDA,
+    )  # fmt: skip
+    return report(
+        held, asked("DESTMSSANTEPAT"), asked("INVISIBLE_PATIENT", "N"), asked("MASQUE_PS"),
+        code=Coded(code="11502-2", text="CR d'examens biologiques", system="LN"),
+    )  # fmt: skip
+
+
+GOLDENS: dict[str, dict[str, Any]] = {
+    "rich-final": {"of": rich_report()},
+    "wrong-incomplete-identity": {
+        "of": report(
+            observation(coded=NOT_DETECTED, status=ResultStatus.WRONG),
+            status=ResultStatus.WRONG,
+            collected_at="2026-03-06",
+            reported_at="",
+            prescriber=None,
+        ),
+        "about": traits(birth_given="", birth_place="", birth_date="1979", sex="O"),
+        "laboratory": Organisation(),
+    },
+    **{f"status-{letter}": {"of": with_status(letter)} for letter in "PFCXDW"},
+    "microbiology": {"of": microbiology()},
+    "document": {"of": document_report()},
+}
+
+
+def golden_body(name: str) -> bytes:
+    return projected(case(**GOLDENS[name])).body
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_golden_dossiers(name: str) -> None:
+    golden = (GOLDEN / f"dossier-{name}.json").read_bytes()
+    assert msgspec.json.format(golden_body(name), indent=2) + b"\n" == golden
+
+
+# ------------------------------------------------------------------ shape
+
+
+def paths_of(element: Any, path: str) -> Iterator[str]:
+    if isinstance(element, dict):
+        for key, value in element.items():
+            yield from paths_of(value, f"{path}.{key}")
+    elif isinstance(element, list):
+        for value in element:
+            yield from paths_of(value, path)
+    else:
+        yield path
+
+
+def check_shape(body: bytes) -> None:
+    """Only allowed paths; nothing empty; each reference has its entry; the bytes are canonical."""
+    bundle = msgspec.json.decode(body)
+    assert ENCODER.encode(DECODER.decode(body)) == body
+    resources = [entry["resource"] for entry in bundle.pop("entry")]
+    urls = [entry["fullUrl"] for entry in msgspec.json.decode(body)["entry"]]
+    found = set(paths_of(bundle, "Bundle"))
+    for resource in resources:
+        found |= set(paths_of(resource, resource["resourceType"]))
+    assert found <= SHAPE
+    assert len(set(urls)) == len(urls)
+    text = body.decode()
+    references = {part.split('"')[0] for part in text.split('"reference":"')[1:]}
+    assert references - {"#hub"} <= set(urls)
+    assert not [
+        empty for empty in ('""', "[]", "{}", "null", '" ', "\\u0000") if f":{empty}" in text
+    ]
+    kinds = [each["resourceType"] for each in resources]
+    assert (kinds[:2], kinds[-1]) == (["Patient", "DiagnosticReport"], "Provenance")
+    for one in ("Patient", "DiagnosticReport", "Provenance"):
+        assert kinds.count(one) == 1
+
+
+@given(drawn.reports, drawn.traits, drawn.organisations)
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_report_holds_its_bundle_has_the_allowed_shape(
+    of: LabReport, about: Traits, laboratory: Organisation
+) -> None:
+    one = projected(case(of=of, about=about, laboratory=laboratory))
+    check_shape(one.body)
+    for each in msgspec.json.decode(one.body)["entry"]:
+        resource = each["resource"]
+        if resource["resourceType"] == "Observation":
+            values = [key for key in resource if key.startswith("value")]
+            assert len(values) + ("dataAbsentReason" in resource) == 1
+
+
+@pytest.mark.proof
+@given(drawn.reports, drawn.traits, drawn.organisations)
+@settings(max_examples=5_000, deadline=None)
+def test_many_reports_have_the_allowed_shape(
+    of: LabReport, about: Traits, laboratory: Organisation
+) -> None:
+    check_shape(projected(case(of=of, about=about, laboratory=laboratory)).body)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_golden_bundles_have_the_allowed_shape(name: str) -> None:
+    check_shape(golden_body(name))
+
+
+# ------------------------------------------------------------------ provenance
+
+
+def test_the_body_is_what_is_compared_and_a_provenance() -> None:
+    given_case = msgspec.structs.replace(case(), model_version="fr-3", mapping_version="2")
+    one = projected(given_case)
+    assert one.compared is not None
+    body, compared = msgspec.json.decode(one.body), msgspec.json.decode(one.compared)
+    provenance = body["entry"].pop()["resource"]
+    assert body == compared
+    assert provenance["resourceType"] == "Provenance"
+    (hub,) = provenance["contained"]
+    versions = {each["type"]["text"]: each["value"] for each in hub["version"]}
+    assert versions == {"rules": load_own_rules().version, "matcher": "fr-3", "mapping": "2"}
+    assert provenance["recorded"] == "2026-03-06T09:15:02.000+00:00"
+    rule = ROUTER.route(given_case).rules[Stream.DOSSIER]
+    assert provenance["policy"] == [f"urn:labdispatch:rule:{rule}"]
+
+
+def test_another_version_of_rules_model_or_mapping_is_no_other_content() -> None:
+    first = case()
+    second = msgspec.structs.replace(first, model_version="fr-9", mapping_version="9")
+    decision = msgspec.structs.replace(ROUTER.route(second), rule_version="another")
+    later = ROUTER.project(Stream.DOSSIER, second, decision)
+    assert later.compared == projected(first).compared
+    assert later.body != projected(first).body
+
+
+# ------------------------------------------------------------------ what is taken back
+
+
+@pytest.mark.parametrize(
+    ("letter", "status"),
+    [("X", "cancelled"), ("D", "entered-in-error"), ("W", "entered-in-error")],
+)
+def test_what_is_taken_back_keeps_its_numbers_and_no_value(letter: str, status: str) -> None:
+    of = with_status(letter)
+    (whole,) = parts("DiagnosticReport", of=of)
+    assert whole["status"] == status
+    assert len(whole["result"]) == 2
+    for each in parts("Observation", of=of):
+        assert each["status"] == status
+        gone = {"resourceType", "status", "category", "code", "subject", "effectiveDateTime"}
+        assert set(each) == gone | {"performer", "dataAbsentReason"}
+    assert not parts("Specimen", of=of)
+    assert not {"telecom", "address"} & parts("Patient", of=of)[0].keys()
+    body = projected(case(of=of)).body
+    assert b"24.60" not in body and DETECTED.code.encode() not in body
+    assert ("Hémolysé" in body.decode()) is (letter == "X")
+
+
+def test_a_result_that_is_wrong_within_a_report_has_no_value() -> None:
+    def gone(status: ResultStatus) -> dict[str, Any]:
+        return seen(
+            value_type="NM", value="5", number="5", status=status, notes=("Hémolysé",),
+            interpretations=("H",), reference_range="1-2",
+        )  # fmt: skip
+
+    wrong, cancelled = gone(ResultStatus.WRONG), gone(ResultStatus.CANCELLED)
+    assert (wrong["status"], cancelled["status"]) == ("entered-in-error", "cancelled")
+    assert wrong["dataAbsentReason"]["coding"][0]["code"] == "error"
+    assert cancelled["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert "note" not in wrong and cancelled["note"] == [{"text": "Hémolysé"}]
+    for each in (wrong, cancelled):
+        assert not {"interpretation", "referenceRange", "valueQuantity"} & each.keys()
+
+
+# ------------------------------------------------------------------ MetaDMPMSS and documents
+
+
+def test_what_a_sender_asks_of_the_national_services_is_a_tag_of_the_report() -> None:
+    of = report(
+        observation(), asked("INVISIBLE_PATIENT"), asked("DESTMSSANTEPAT", "N"), asked("ELSE"),
+        asked("DESTDMP"),
+    )  # fmt: skip
+    (whole,) = parts("DiagnosticReport", of=of)
+    system = "urn:labdispatch:dmp-mss"
+    assert whole["meta"]["tag"] == [
+        {"system": system, "code": code} for code in ("DESTDMP", "INVISIBLE_PATIENT")
+    ]
+    assert len(parts("Observation", of=of)) == 1
+    assert "meta" not in parts("DiagnosticReport", of=report(observation()))[0]
+
+
+def test_a_document_is_named_and_not_sent() -> None:
+    (whole,) = parts("DiagnosticReport", of=document_report())
+    title = f"CR d'examens biologiques ({CDA.digest}) : dans le message reçu"
+    assert whole["presentedForm"] == [{"contentType": "text/xml", "title": title}]
+    assert "result" not in whole
+
+
+def test_another_document_under_the_same_number_is_another_content() -> None:
+    bodies = set()
+    for digest in ("0a" * 16, "0b" * 16):
+        held = msgspec.structs.replace(CDA, digest=digest)
+        of = report(observation(PCR, None, value_type="ED", document=held))
+        bodies.add(projected(case(of=of)).compared)
+    assert len(bodies) == 2
+
+
+# ------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize(
+    ("value_type", "value", "expected"),
+    [
+        ("ST", "Négatif", {"valueString": "Négatif"}),
+        ("FT", "ligne 1\nligne 2", {"valueString": "ligne 1\nligne 2"}),
+        ("DT", "20260306", {"valueDateTime": "2026-03-06"}),
+        ("DT", "202603", {"valueDateTime": "2026-03"}),
+        ("DT", "20260231", {"valueString": "20260231"}),
+        ("DTM", "202603061015+0100", {"valueDateTime": "2026-03-06T10:15:00+01:00"}),
+        ("TS", "20260306101502.5+0100", {"valueDateTime": "2026-03-06T10:15:02.5+01:00"}),
+        ("TS", "20260306101502", {"valueString": "20260306101502"}),
+        ("TM", "1015", {"valueTime": "10:15:00"}),
+        ("TM", "101559.5", {"valueTime": "10:15:59.5"}),
+        ("TM", "2515", {"valueString": "2515"}),
+        ("SN", "100-200", {"valueRange": {"low": {"value": 100}, "high": {"value": 200}}}),
+        ("SN", "200-100", {"valueString": "200-100"}),
+        ("SN", "1:128", {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}}),
+        ("SN", "2+", {"valueString": "2+"}),
+        ("ST", "1:128", {"valueString": "1:128"}),
+    ],
+)
+def test_values_by_type(value_type: str, value: str, expected: dict[str, Any]) -> None:
+    found = seen(value_type=value_type, value=value)
+    assert {key: part for key, part in found.items() if key.startswith("value")} == expected
+
+
+def test_of_several_coded_values_none_hides_the_others() -> None:
+    several = observation(others=(NOT_DETECTED, Coded(code="X", system="L")))
+    (found,) = parts("Observation", of=report(several))
+    assert found["valueCodeableConcept"] == {"text": "Détecté\nNon détecté\nX"}
+
+
+def test_a_text_of_more_than_a_megabyte_is_cut_and_says_so() -> None:
+    text = seen(value_type="TX", value="x" * 1_100_000)["valueString"]
+    assert len(text) == 1_048_576
+    assert text.endswith(" [...]")
+
+
+@pytest.mark.parametrize(
+    ("written", "limits"),
+    [
+        ("2.5-7.5", {"low": 2.5, "high": 7.5}),
+        ("3,5 - 5,0", {"low": 3.5, "high": 5.0}),
+        ("-2 à 2", {"low": -2, "high": 2}),
+        ("< 40", {"high": 40}),
+        ("≥ 3", {"low": 3}),
+        ("7-2", {}),
+        ("négatif", {}),
+        ("1-2-3", {}),
+    ],
+)
+def test_reference_ranges(written: str, limits: dict[str, float]) -> None:
+    found = seen(
+        value_type="NM", value="5", number="5", reference_range=written,
+        unit=Coded(code="mmol/L", system="UCUM"),
+    )["referenceRange"]  # fmt: skip
+    unit = {"unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}
+    expected = {end: {"value": number, **unit} for end, number in limits.items()}
+    assert found == [{"text": written, **expected}]
+
+
+def test_a_range_beside_a_text_stays_a_text() -> None:
+    found = seen(value_type="ST", value="Négatif", reference_range="0-1")
+    assert found["referenceRange"] == [{"text": "0-1"}]
+
+
+@pytest.mark.parametrize(
+    ("flag", "system"),
+    [("POS", "v3-ObservationInterpretation"), ("h", "v3-ObservationInterpretation"), ("**", "")],
+)
+def test_interpretations(flag: str, system: str) -> None:
+    (found,) = seen(value_type="NM", value="5", number="5", interpretations=(flag,))[
+        "interpretation"
+    ]
+    if system:
+        coding = {"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": flag.upper()}
+        assert found == {"coding": [coding]}
+    else:
+        assert found == {"text": flag}
+
+
+@pytest.mark.parametrize(
+    ("unit", "code"),
+    [
+        (Coded(code="mmol/L", system="UCUM"), "mmol/L"),
+        (Coded(code="mmol/L"), "mmol/L"),
+        (Coded(code="µmol/L"), "umol/L"),
+        (Coded(code="G/L"), "10*9/L"),
+        (Coded(code="g/L"), "g/L"),
+        (Coded(code="UI/L", text="UI par litre"), "[IU]/L"),
+        (Coded(code="mmol/L", system="L"), None),
+        (Coded(code="gouttes"), None),
+        (Coded(code="bogus/L", system="UCUM"), None),
+        (Coded(code="x", system="L", alternate_code="%", alternate_system="UCUM"), "%"),
+        (Coded(text="mmol par litre"), None),
+    ],
+)
+def test_only_a_code_of_ucum_has_its_system(unit: Coded, code: str | None) -> None:
+    found = unit_of(unit)
+    assert found.get("code") == code
+    assert ("system" in found) is (code is not None)
+    assert found["unit"] == (unit.text or unit.code)
+
+
+def test_what_laboratories_write_for_units_leads_to_codes_of_ucum() -> None:
+    assert {ucum_of(written) for written in WRITTEN} == set(WRITTEN.values())
+
+
+def test_an_unknown_code_of_a_known_table_is_a_local_one() -> None:
+    def kind(code: str, system: str) -> dict[str, Any]:
+        specimen = Specimen(identifier="", type=Coded(code=code, text="Sang", system=system))
+        (found,) = parts("Specimen", of=report(observation(), specimen=specimen))
+        (coding,) = found["type"]["coding"]
+        assert isinstance(coding, dict)
+        return coding
+
+    table = "http://terminology.hl7.org/CodeSystem/v2-0487"
+    assert kind("BLD", "HL70487") == {"system": table, "code": "BLD", "display": "Sang"}
+    assert kind("SANG1", "HL70487") == {"code": "SANG1", "display": "Sang"}
+    assert kind("BLD", "HL79999") == {"code": "BLD", "display": "Sang"}
+
+
+# ------------------------------------------------------------------ what belongs together
+
+
+def test_an_antibiogram_belongs_to_its_isolate() -> None:
+    found = parts("Observation", of=microbiology())
+    (whole,) = parts("DiagnosticReport", of=microbiology())
+    urls = [each["reference"] for each in whole["result"]]
+    members = [[urls.index(m["reference"]) for m in each.get("hasMember", [])] for each in found]
+    assert members == [[1, 2], [], [], [4], []]
+
+
+@pytest.mark.parametrize(
+    ("sub_ids", "coded", "expected"),
+    [
+        (["", "", ""], [1, 0, 0], {}),
+        (["1", "1", "1"], [0, 0, 0], {}),
+        (["1", "2", "3"], [1, 1, 1], {}),
+        (["1", "1.1", "1.2"], [0, 0, 0], {0: [1, 2]}),
+        (["1.1", "1", "1.1"], [0, 0, 0], {1: [2]}),
+        (["1", "1.1", "1.1.1"], [0, 0, 0], {0: [1], 1: [2]}),
+    ],
+)
+def test_members(sub_ids: list[str], coded: list[int], expected: dict[int, list[int]]) -> None:
+    rows = [
+        observation(Coded(code=f"c{n}"), DETECTED if is_coded else None, sub_id=sub_id)
+        for n, (sub_id, is_coded) in enumerate(zip(sub_ids, coded, strict=True))
+    ]
+    assert members_of(rows) == expected
+
+
+# ------------------------------------------------------------------ who
+
+
+def test_performers_are_entries_once_each() -> None:
+    other = Organisation(name="LABORATOIRE Y", identifier="33D1234567", identifier_type="CLIA")
+    of = report(
+        observation(performer=LABORATORY),
+        observation(performer=other),
+        observation(performer=other),
+    )
+    found = parts("Organization", of=of)
+    assert [each["name"] for each in found] == ["LABORATOIRE X", "LABORATOIRE Y"]
+    assert found[0]["identifier"][0]["value"] == "1990000017"
+    assert found[1]["identifier"] == [{"value": "33D1234567"}]
+    asked_of = [each["performer"][0]["reference"] for each in parts("Observation", of=of)]
+    assert len(set(asked_of)) == 2 and asked_of[1] == asked_of[2]
+
+
+def test_the_order_has_its_number_its_prescriber_and_no_guessed_status() -> None:
+    (order,) = parts("ServiceRequest", of=report(observation()))
+    (prescriber,) = parts("Practitioner", of=report(observation()))
+    assert order["identifier"][0]["value"] == "ORD-889"
+    assert order["status"] == "unknown"
+    assert prescriber["identifier"][0]["value"] == "810000023084"
+    assert prescriber["name"] == [{"family": "TEST", "given": ["MEDECIN"]}]
+    bare = report(observation(), prescriber=None, placer_order_number="")
+    assert not parts("ServiceRequest", of=bare) and not parts("Practitioner", of=bare)
+
+
+# ------------------------------------------------------------------ caches
+
+
+def kept_by_caches() -> str:
+    """Return everything that the caches of the dossier hold, as text."""
+    caches = [
+        value
+        for module in (fhir, fhir_actors, fhir_units)
+        for value in vars(module).values()
+        if hasattr(value, "cache_info")
+    ]
+    assert len(caches) == 4
+    found: list[str] = []
+    todo: list[Any] = [each for cache in caches for each in gc.get_referents(cache)]
+    known: set[int] = set()
+    while todo:
+        each = todo.pop()
+        if id(each) in known or isinstance(each, type) or callable(each):
+            continue
+        known.add(id(each))
+        if isinstance(each, str | bytes | msgspec.Raw):
+            found.append(bytes(each).decode() if not isinstance(each, str) else each)
+        elif isinstance(each, msgspec.Struct):
+            todo += [getattr(each, name) for name in each.__struct_fields__]
+        elif isinstance(each, dict):
+            todo += [*each.keys(), *each.values()]
+        elif isinstance(each, list | tuple):
+            todo += each
+    return "\n".join(found)
+
+
+def test_no_cache_ever_holds_anything_of_a_patient() -> None:
+    secrets = [
+        "ZZVALUE", "ZZNOTE", "ZZCODED", "ZZRANGE", "ZZORDER", "ZZSPEC", "ZZDOCTOR", "ZZTYPED",
+        "4242.4242",
+    ]  # fmt: skip
+    of = report(
+        observation(
+            Coded(code="c1", text="Catalogue", system="LABX"),
+            Coded(code="ZZCODED", text="ZZVALUE"),
+            notes=("ZZNOTE",), reference_range="ZZRANGE", interpretations=("ZZNOTE",),
+        ),
+        observation(Coded(text="ZZTYPED"), None, value_type="ST", value="ZZVALUE"),
+        observation(
+            PCR, None, value_type="NM", value="4242.4242", number="4242.4242",
+            unit=Coded(code="mmol/L"),
+        ),
+        filler_order_number="ZZORDER",
+        placer_order_number="ZZORDER",
+        notes=("ZZNOTE",),
+        prescriber=Practitioner(identifier="ZZDOCTOR", family="ZZDOCTOR", given="ZZDOCTOR"),
+        specimen=Specimen(identifier="ZZSPEC", type=Coded(text="ZZTYPED")),
+    )  # fmt: skip
+    body = projected(case(of=of)).body.decode()
+    assert all(secret in body for secret in [*secrets, *CANARIES])
+    held = kept_by_caches()
+    assert "Catalogue" in held, "the caches are looked into"
+    assert not [each for each in [*secrets, *CANARIES, "279035121518989"] if each in held]
