@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
+from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from routing.transaction import parts_of, transaction_of, withdrawal_of
 from schemas.patient import Traits
 from schemas.report import LabReport, Organisation
 from tests.support.fhir import reports as drawn
@@ -62,6 +64,21 @@ def test_bundles_of_odd_reports_have_no_fault(judge: Judge) -> None:
     assert len(bodies) == 20
     for body in bodies:
         assert judge.faults(body) == []
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_transactions_for_a_fhir_server_have_no_fault(judge: Judge, name: str) -> None:
+    """What receivers of kind fhir get: the Bundle, one that takes something back, a withdrawal."""
+    bundle, base = msgspec.json.decode(golden_body(name)), "https://dossier.example.org/fhir"
+    stale = [("Observation", str(UUID(int=1))), ("Specimen", str(UUID(int=2)))]
+    made = (
+        transaction_of(bundle, base, stale),
+        withdrawal_of(UUID(int=3), [*parts_of(bundle), *stale], base),
+    )
+    for each in made:
+        faults = judge.faults(msgspec.json.encode(each))
+        # What was taken back has no subject, date and performer: that is what taking back means.
+        assert [f for f in faults if not f.id.startswith("All_observations_should_have_a")] == []
 
 
 def swap(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
