@@ -139,8 +139,8 @@ def transaction_for(delivery: Delivery, base: str) -> dict[str, Any]:
     """Return the transaction of an event, with what earlier versions left behind taken back."""
     stale: set[Part] = set()
     for earlier in delivery.earlier:
-        assert earlier.body is not None, "an earlier version without a body left nothing"
-        stale |= parts_of(msgspec.json.decode(earlier.body))
+        if earlier.body is not None:
+            stale |= parts_of(msgspec.json.decode(earlier.body))
     if delivery.event.body is None:
         return withdrawal_of(delivery.event.report_id, stale, base)
     return transaction_of(msgspec.json.decode(delivery.event.body), base, stale)
