@@ -11,12 +11,16 @@ import click
 
 from ops import (
     cli_batches,
+    cli_holds,
     cli_identity,
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_pseudonyms,
     cli_receivers,
     cli_review,
+    cli_route,
+    cli_streams,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -498,10 +502,14 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
+cli_streams.add_to(main, data_dir_option, json_option, _run)
+cli_route.add_to(main, data_dir_option, json_option, _run)
+cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
+cli_holds.add_to(main, data_dir_option, json_option, _run)
 cli_identity_keys.add_to(_identity, data_dir_option, json_option, _run)
 
 

@@ -29,7 +29,7 @@ _TABLE: Final = re.compile(r"HL7(\d{4})", re.ASCII)
 TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 # Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
 ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
-_HL7_TABLES: Final = {
+HL7_TABLES: Final = {
     table: frozenset(codes.split())
     for table, codes in msgspec.json.decode(
         Path(__file__).with_name("fhir_tables.json").read_bytes(), type=dict[str, str]
@@ -177,7 +177,7 @@ def system_of(name: str, code: str) -> str | None:
         return "http://snomed.info/sct"
     table = _TABLE.fullmatch(name.upper())
     if table is not None:
-        is_known = code in _HL7_TABLES.get(table[1], ())
+        is_known = code in HL7_TABLES.get(table[1], ())
         return f"{TERMINOLOGY}/v2-{table[1]}" if is_known else None
     return oid_of(name)
 

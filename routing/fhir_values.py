@@ -39,14 +39,12 @@ _TEXT_CHARACTERS: Final = 1_048_576
 _CUT: Final = " [...]"
 _UNREADABLE: Final = "Valeurs illisibles"
 
-_V3_CODES: Final = (
+FLAGS: Final = (
     "A", "AA", "N", "H", "HH", "HU", "L", "LL", "LU", "<", ">", "AC", "IE", "QCF", "TOX", "B",
     "D", "U", "W", "I", "MS", "NS", "R", "S", "SDD", "SYN-R", "SYN-S", "VS", "POS", "NEG", "IND",
     "E", "DET", "ND", "NR", "RR", "WR", "CAR", "EXP", "UNE",
 )  # fmt: skip
-_INTERPRETATIONS: Final = {
-    code: concept(code, "v3-ObservationInterpretation") for code in _V3_CODES
-}
+_INTERPRETATIONS: Final = {code: concept(code, "v3-ObservationInterpretation") for code in FLAGS}
 _ABSENT: Final = {
     status: concept(code, "data-absent-reason")
     for status, code in {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from tests.support.fhir.judge import fhir_judge
 from tests.support.kafka import (
     kafka_bootstrap,
     kafka_cluster1,
@@ -20,6 +21,7 @@ from tests.support.postgres import (
 
 __all__ = [
     "database",
+    "fhir_judge",
     "kafka_bootstrap",
     "kafka_cluster1",
     "kafka_cluster3",

@@ -38,6 +38,7 @@ ALLOWED_KEYS: Final = frozenset(
         "message_id",
         "lab_id",
         "stream",
+        "topic",
         "seq",
         "count",
         "events",

@@ -363,6 +363,48 @@ class Metrics:
             "Persons whose reports are still to be held against the streams again",
             multiprocess_mode="livemostrecent",
         )
+        self.holds = Labelled(
+            Gauge(
+                f"{name}_holds",
+                "Reports for which a stream waits, by stream and reason; up to"
+                " LABDISPATCH_HOLD_COUNTED",
+                ["stream", "reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_age = Labelled(
+            Gauge(
+                f"{name}_hold_oldest_seconds",
+                "Age of the oldest hold, by stream and reason; 0 where nothing waits",
+                ["stream", "reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_limit = Labelled(
+            Gauge(
+                f"{name}_hold_limit_seconds",
+                "How old a hold may grow before it alerts, by reason",
+                ["reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_releases = Labelled(
+            Counter(
+                f"{name}_hold_releases",
+                "Holds that a person released, by stream and reason",
+                ["stream", "reason"],
+            )
+        )
+        self.opposition_lines = Labelled(
+            Counter(
+                f"{name}_opposition_lines",
+                "Lines of batches of oppositions, by what became of them",
+                ["result"],
+            )
+        )
+        self.hold_retries = Counter(
+            f"{name}_hold_retries", "Replays asked for because a report waits"
+        )
         self.review_open = Labelled(
             Gauge(
                 f"{name}_review_open_items",
@@ -495,6 +537,14 @@ class Metrics:
         self.unread_companions = Counter(
             f"{name}_unread_companions",
             "Reports whose case changed and that could be read no more: their streams stayed",
+        )
+        self.rule_changes = Counter(
+            f"{name}_rule_changes", "Times a process went over to another set of routing rules"
+        )
+        self.rules_since = Gauge(
+            f"{name}_rules_since_timestamp_seconds",
+            "From when the set of routing rules is in effect; 0 where none was ever loaded",
+            multiprocess_mode="livemostrecent",
         )
 
 

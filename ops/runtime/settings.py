@@ -14,11 +14,13 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.days import Reading
 from schemas.decision import Realm
 from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
 
 from .kafka_security import KafkaProtocol, KafkaSecurity, SaslMechanism
+from .topic import Compression
 
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -436,9 +438,28 @@ class Settings(BaseSettings):
         0.02, description="How long a worker waits for more when a batch is small."
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_workers: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="How many batches a dispatch process has in hand at a time, each of partitions"
+        " of its own: while one waits for the database, another is computed.",
+    )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."
+    )
+    case_window_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="A positive within so many days of another is no new case. Fixed at first"
+        " start; unset: 60 for a new instance, else what it has.",
+    )
+    case_window_reading: Reading | None = Field(
+        None,
+        description="From when these days run: the last positive, or the last one that was a new"
+        " case. Fixed at first start; unset: last_positive for a new instance, else what it has.",
     )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."
@@ -448,6 +469,26 @@ class Settings(BaseSettings):
     )
     relay_batch_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
+    )
+    relay_compression: Compression = Field(
+        Compression.ZSTD,
+        description="How batches in the streams' topics are compressed: `none`, `lz4`, `zstd`.",
+    )
+    relay_note_seconds: Seconds = Field(
+        30.0, description="How often the relay notes what it published, for emptied topics."
+    )
+    topic_names_seconds: int = Field(
+        7 * 86_400,
+        ge=3_600,
+        le=30 * 86_400,
+        description="How long the topics that hold names (dossier, contact tracing) keep an event;"
+        " an existing topic that keeps longer stops the relay.",
+    )
+    topic_public_health_seconds: int = Field(
+        30 * 86_400,
+        ge=3_600,
+        le=366 * 86_400,
+        description="How long the topic of public health keeps an event, at least.",
     )
 
     # -- push receivers
@@ -529,6 +570,35 @@ class Settings(BaseSettings):
     )
     review_four_eyes: bool = Field(
         False, description="Whether `same` needs a second steward before two persons are merged."
+    )
+    opposition_lines: Count = Field(100_000, description="The most lines of a file of oppositions.")
+    opposition_records: Count = Field(
+        100_000,
+        description="Records of a laboratory's line that are read back, the newest first, to find"
+        " persons by its own patient numbers.",
+    )
+
+    # -- holds
+    hold_doubt_seconds: float = Field(
+        86_400,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a report may wait for a person (a doubt) before it alerts.",
+    )
+    hold_first_line_seconds: float = Field(
+        7 * 86_400.0,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a second line may wait for its first before it alerts.",
+    )
+    hold_counted: Count = Field(
+        100_000, description="Up to how many holds of a stream and reason the metric counts."
+    )
+    hold_retry_page: Count = Field(
+        50, description="Waiting reports that a new mapping asks again at a time."
+    )
+    hold_retry_seconds: Seconds = Field(
+        1.0, description="How often it is looked whether a new mapping asks reports again."
     )
 
     # -- persons

@@ -10,10 +10,11 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Final, Self
 
 import msgspec
+import pytest
 
 from ops.kit import java
 
@@ -149,6 +150,13 @@ ACCEPTED: Final = (
         "a slice of another profile takes it: FR Core describes a name twice",
     ),
 )
+
+
+@pytest.fixture(scope="session")
+def fhir_judge() -> Iterator[Judge]:
+    """A judge for all tests of a session."""
+    with Judge() as found:
+        yield found
 
 
 def faults(issues: Iterable[Issue]) -> list[Issue]:
