@@ -55,6 +55,9 @@ def _reached_by(command: Any) -> Any:
             click.option("--ca", type=_FILE, help="Authority of its certificate (PEM)."),
             click.option("--client-cert", type=_FILE, help="Our certificate (PEM)."),
             click.option("--client-key", type=_FILE, help="Its key (PEM), if apart."),
+            click.option(
+                "--purpose", help="webhook of public-health: ids and pseudonyms of its own."
+            ),
             click.option("--sender", help="mssante: the address that letters come from."),
             click.option(
                 "--to", type=click.Choice(["patient", "professional"]), help="mssante: to whom."

@@ -57,6 +57,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_cert: str = ""
     client_key: str = ""
     """Empty: it stands in the file of the certificate."""
+    purpose: str = ""
+    """webhook of public-health: ids and pseudonyms of a purpose of its own."""
     sender: str = ""
     """mssante: the address that letters come from."""
     to: str = ""
@@ -110,6 +112,20 @@ def checked_name(name: str) -> str:
             "bad_receiver_name", "1 to 40 of a-z, 0-9 and -, a letter first: it is shown in figures"
         )
     return name
+
+
+def check_purpose(kind: Kind, stream: Stream, purpose: str) -> None:
+    """Refuse a purpose that is none, or where there is no pseudonym.
+
+    Raises:
+        PermanentError: `bad_purpose`.
+    """
+    if not purpose:
+        return
+    if kind is not Kind.WEBHOOK or stream is not Stream.PUBLIC_HEALTH:
+        raise PermanentError("bad_purpose", "--purpose is for a webhook of public-health")
+    if not _NAME.fullmatch(purpose):
+        raise PermanentError("bad_purpose", "1 to 40 of a-z, 0-9 and -, a letter first")
 
 
 def check_mail(options: Options) -> None:

@@ -181,6 +181,28 @@ class Server:
         return sorted(each["status"] for each in self.resources[kind].values())
 
 
+async def test_a_webhook_of_another_purpose_gets_ids_of_its_own(
+    hub: Hub, database: Database, target: Target
+) -> None:
+    road = Road(hub)
+    await added(hub, "plain", target.url)
+    await added(hub, "other", f"{target.url}/other", options=Options(purpose="research"))
+    async with serving(hub, database.connect_kwargs):
+        await road.put(message())
+        await road.dispatch()
+        for name in ("plain", "other"):
+            await until_states(hub, name, lambda f: list(f.values()) == ["accepted"])
+    plain, other = sorted(target.asked, key=lambda asked: asked.path)
+    for name in ("event_id", "report_id"):
+        assert plain.json[name] != other.json[name]
+    assert other.headers["webhook-id"] == other.headers["idempotency-key"] == other.json["event_id"]
+    assert plain.json["body"]["pseudonym"] != other.json["body"]["pseudonym"]
+    assert plain.json["body"]["condition"] == other.json["body"]["condition"]
+    known = (plain.json["report_id"], plain.json["event_id"], plain.json["body"]["pseudonym"])
+    told = other.body.decode() + repr(other.headers)
+    assert not [each for each in known if each in told]
+
+
 async def test_over_tls_both_sides_prove_themselves(
     hub: Hub, database: Database, tmp_path: Path
 ) -> None:
