@@ -32,6 +32,7 @@ from ops.stewards.script import Script
 from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
+from routing.positions import Positions
 from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
 from routing.router import Router
@@ -50,13 +51,22 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def dispatcher_of(hub: Hub) -> Dispatcher:
-    """Return what handles a batch."""
+def budget_of(settings: Settings) -> ReviewBudget:
+    """Return how many review items a process may open."""
+    return ReviewBudget(settings.review_share, settings.review_burst)
+
+
+def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
+    """Return what handles one batch at a time.
+
+    Args:
+        hub: The instance.
+        budget: Of the process, where it has several.
+    """
     vault = hub.vault
     settings = hub.settings
     keys = KeyFunction(hub.realm, vault.secret("person"))
-    budget = ReviewBudget(settings.review_share, settings.review_burst)
-    store = DedupStore(vault, bounds_of(settings), budget)
+    store = DedupStore(vault, bounds_of(settings), budget or budget_of(settings))
     preparer = Preparer(vault, keys)
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
@@ -167,7 +177,7 @@ def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
 
 
 def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
-    """Return the dispatch worker."""
+    """Return a dispatch worker, with a batch in hand at a time."""
     settings = hub.settings
     return Worker(
         hub.pool,
@@ -192,10 +202,13 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+        kafka_settings(settings, f"relay-{stream.value}"),
+        f"{prefix}relay-{stream.value}",
+        compression=settings.relay_compression,
     )
     return Relay(
         reader_of(hub),
+        Positions(hub.pool),
         publisher,
         stream=stream,
         topic=topic_of(stream, prefix),
@@ -203,4 +216,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_events=settings.relay_batch_events,
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
+        note_seconds=settings.relay_note_seconds,
     )

@@ -143,8 +143,13 @@ class _Bundle:
         known = self._performers
         if organisation not in known:
             resource = organisation_of(organisation)
-            number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
-            known[organisation] = None if resource is None else self._add(number, resource)
+            # Where it lies is told beside some observations only: still one organisation.
+            same = next((each for each in known if organisation_of(each) == resource), None)
+            if same is not None:
+                known[organisation] = known[same]
+            else:
+                number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
+                known[organisation] = None if resource is None else self._add(number, resource)
         return known[organisation]
 
     def _order(self) -> Clean | None:

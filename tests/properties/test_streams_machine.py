@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -32,7 +32,8 @@ from hypothesis.stateful import (
 )
 
 from dedup.keys import FIRST_KEY_VERSION
-from ops.behind_the_door import verifier_of
+from ops.behind_the_door import dispatcher_of, verifier_of
+from ops.dispatch import Dispatcher
 from ops.holding.releasing import Releasing
 from ops.rekeying import rekeying_of
 from ops.ruling.loading import Order, put_into_effect
@@ -112,6 +113,8 @@ class StreamsMachine(RuleBasedStateMachine):
         held = hub.settings.model_copy(update=narrow if few else {})
         self.road = Road(msgspec.structs.replace(hub, settings=held))
         self.stewards: Stewards = self.road.dispatcher.stewards
+        self.dispatchers = [self.road.dispatcher]
+        self.dispatchers += [dispatcher_of(self.road.hub) for _ in range(1, LABORATORIES)]
         self.verifier = verifier_of(self.road.hub, self.road.dispatcher)
         if elder_keys:
             self.do(
@@ -125,6 +128,12 @@ class StreamsMachine(RuleBasedStateMachine):
         self.send(lab, letter)
         if not waits:
             self.do(self.dispatched())
+
+    @rule(letters=st.lists(LETTERS, min_size=3, max_size=8))
+    def many_results_come(self, letters: list[Letter]) -> None:
+        for n, letter in enumerate(letters):
+            self.send(n % LABORATORIES, letter)
+        self.do(self.dispatched())
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data(), status=st.sampled_from(STATUSES), answer=st.integers(0, 3))
@@ -314,10 +323,20 @@ class StreamsMachine(RuleBasedStateMachine):
         self.offsets.append((lab, offset))
 
     async def dispatched(self) -> None:
-        """Handle all there is; where the world is at fault try again, as the worker does."""
-        for _ in range(20):
-            if await self.tried():
+        """Handle all there is, each laboratory by a worker of its own, at one time."""
+        async with asyncio.TaskGroup() as workers:
+            for partition, dispatcher in enumerate(self.dispatchers):
+                workers.create_task(self.worked(partition, dispatcher))
+
+    async def worked(self, partition: int, dispatcher: Dispatcher) -> None:
+        """Handle all of a partition; where the world is at fault try again, as the worker does."""
+        for _ in range(60):
+            positions = {partition: (await self.road.positions())[partition]}
+            batch = await self.road.hub.log.read(positions, 3)
+            if not batch.records:
                 return
+            with suppress(TransientError):
+                await dispatcher.handle(positions, batch.records, batch.next_offsets)
         raise AssertionError("the world is at fault for ever")
 
     async def tried(self) -> bool:
