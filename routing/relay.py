@@ -142,6 +142,7 @@ class Relay:
                     self._notes[partition] = Noted(seq=position, log_offset=tail.offset)
             if note is not None and note.seq > position:
                 # Where the topic lost its end, or was made anew: it gets the same events again.
+                METRICS.relay_again.labels(self._stream.value).inc(note.seq - position)
                 _log.error(
                     "relay_topic_lost_events",
                     stream=self._stream.value,

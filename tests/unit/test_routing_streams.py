@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ops.runtime.failpoints import FailpointError, arm
+from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool
 from ops.runtime.topic import Tail
 from routing import relay, streams
@@ -474,7 +475,9 @@ async def test_a_topic_that_lost_its_end_gets_the_same_events_again() -> None:
     outbox, topic = filled(5), FakeTopic()
     await run(outbox, topic)
     del topic.lanes[0][3:]
+    before = METRICS.relay_again.labels(STREAM.value)._value.get()
     await run(outbox, topic)
+    assert METRICS.relay_again.labels(STREAM.value)._value.get() == before + 2
     assert topic.places() == whole(5)
     assert topic.notes.held == {0: Noted(seq=5, log_offset=8)}
 
