@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-fhir proof-relay bench-relay proof-identity proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-fhir proof-relay bench-relay proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -126,6 +126,9 @@ bench-relay: setup-dev kafka ## events a second from the outbox into one broker,
 
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)
+
+proof-streams: setup-dev ## corrections, identities, oppositions and replays in any order, EXAMPLES times (300 by default): each stream equals a computation from scratch
+	$(BIN)/python -m tests.properties.streams_proof --examples $(or $(EXAMPLES),300) $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

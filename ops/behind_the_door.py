@@ -108,20 +108,12 @@ def stewards_of(
 ) -> Stewards:
     """Return what changes identities, on the same parts as dispatch."""
     settings = hub.settings
-    secret = hub.vault.secret("pseudonym")
-    replacer = Replacer(
-        Pseudonyms(secret, hub.vault),
-        secret=secret,
-        body_secret=hub.vault.secret("body"),
-        realm=hub.realm,
-        partitions=hub.instance.partitions,
-    )
     reemitter = Reemitter(
         store,
         sources,
         publisher,
         casework,
-        replacer,
+        replacer_of(hub),
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -141,6 +133,18 @@ def stewards_of(
     )
 
 
+def replacer_of(hub: Hub) -> Replacer:
+    """Return what tells public health which pseudonym stands for which."""
+    secret = hub.vault.secret("pseudonym")
+    return Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
+
+
 def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
     """Return what holds the streams against what they should hold, on the parts of dispatch."""
     stewards, settings = dispatcher.stewards, hub.settings
@@ -156,6 +160,7 @@ def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
         Parts(
             scratch=scratch,
             publisher=dispatcher.publisher,
+            replacer=replacer_of(hub),
             vault=hub.vault,
             page=settings.steward_page,
         ),

@@ -121,9 +121,9 @@ def _reports(route: click.Group, data_dir: Option, as_json: Option, run: Run) ->
     ) -> None:  # fmt: skip
         """Show rule by rule why the reports of MESSAGE go where they go, or do not.
 
-        MESSAGE is a file of HL7 messages, looked at without a hub; or a message id or control id,
-        whose reports are read back from the hub as they stand now. No value of a patient is shown.
-        Exits 1 where there is no report to route.
+        MESSAGE is a file of HL7 messages, looked at without a hub; or a message id, control id or
+        report id, whose reports are read back from the hub as they stand now. No value of a patient
+        is shown. Exits 1 where there is no report to route.
         """
         if not Path(message).is_file():
             from ops.ruling.commands import explain_messages

@@ -15,6 +15,7 @@ from schemas.codes import ANALYSES, CONDITIONS, OWN_SYSTEM, Analysis, Condition,
 from schemas.codes.conditions import TABLE
 from schemas.codes.organisms import TABLE as ORGANISMS
 from schemas.codes.organisms import Says
+from schemas.codes.specimens import TABLE as SPECIMENS
 from schemas.codes.variants import MUTATIONS
 from schemas.topics import Stream
 
@@ -36,7 +37,8 @@ them only if it says something of a condition below. The tables are `schemas/cod
    (`labdispatch labs codes`; [register.md](register.md)). Where an order (OBR-4) has such a code,
    and exactly one observation under it answers in a local code, the order's code speaks for it.
 3. **By the organism** that a culture names (OBX-5), as a SNOMED CT code or as its whole name.
-   `Absence de Vibrio cholerae` names none: no word is ever searched inside a text.
+   No name is ever searched inside a text; only `Absence de` before a whole name is known, and says
+   to an analysis that looks for it that it is not there.
 
 A code that stands in no table is of nothing tracked: the report reaches the dossier, and only that.
 
@@ -64,7 +66,7 @@ _LEFT_OUT: Final = """## What is left out, and why
 
 The French list of codes for SARS-CoV-2, and a map from LOINC to the notifiable diseases, were not
 found in public. The list of diseases is that of the Code de la santé publique (D3113-6, D3113-7) as
-of 2023: look it up before you rely on it. Which specimen was taken is not looked at.
+of 2023: look it up before you rely on it.
 """
 
 
@@ -73,7 +75,7 @@ def page() -> str:
     rules = load_own_rules()
     parts = [_HEAD, _overview(rules)]
     parts += [_condition(each) for each in CONDITIONS.values()]
-    parts += [_identifications(), _organisms(), _variants(), _LEFT_OUT, _sources()]
+    parts += [_identifications(), _organisms(), _specimens(), _variants(), _LEFT_OUT, _sources()]
     return "\n".join(parts)
 
 
@@ -201,6 +203,16 @@ def _organisms() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _specimens() -> str:
+    return f"""## Where a germ is carried
+
+Of a specimen of these places a germ that many carry (`invasive` in the table: meningococci) says
+nothing. Where nobody says what was sampled, it counts.
+
+SNOMED CT: {", ".join(SPECIMENS.carried)}. Names, compared whole: {", ".join(SPECIMENS.names)}.
+"""
+
+
 def _variants() -> str:
     own = ", ".join(f"`{row.loinc}`" for row in ANALYSES.values() if row.source == "own")
     letters = ", ".join(f"{letter} is {mutation}" for mutation, letter in MUTATIONS.items())
@@ -227,7 +239,7 @@ positive, whether the mutation is there or not.
 def _sources() -> str:
     lines = ["## Sources\n", "| Source | What |", "|---|---|"]
     lines += [_row((name, what)) for name, what in TABLE.sources.items()]
-    lines += [_row(("organisms", ORGANISMS.source))]
+    lines += [_row(("organisms", ORGANISMS.source)), _row(("specimens", SPECIMENS.source))]
     return "\n".join(lines) + "\n"
 
 

@@ -216,7 +216,8 @@ class Dispatcher:
         ]
         subjects = [subject_of(item) for item in fresh]
         resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
-        opposed = await note_and_ask(connection, resolutions, at)
+        keys = [subject.keys for subject in subjects]
+        opposed = await note_and_ask(connection, resolutions, keys, at)
         placed = await self._place(connection, fresh, resolutions, at)
         due = [
             due

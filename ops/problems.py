@@ -33,6 +33,8 @@ _STATUS: Final = {
     "isolated_person": 409,
     "opposes_already": 409,
     "opposes_not": 409,
+    "not_on_hold": 409,
+    "not_releasable": 409,
     "steward_exists": 409,
     "too_many_persons": 409,
     "too_many_reports": 409,

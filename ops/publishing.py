@@ -266,9 +266,15 @@ def _wanted(
                 ),
                 projection=router.project(stream, case, decision) if is_due else None,
                 reason="on_hold" if is_doubted and not is_due else reason,
+                moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
             )
         )
     return found
+
+
+def _is_another_s(due: Due) -> bool:
+    """Say whether this version is about another patient: whoever was called must be told so."""
+    return due.placed.held_person not in {None, due.person.person_id}
 
 
 def _case(due: Due, realm: Realm, registry_id: str) -> Case:

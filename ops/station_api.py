@@ -20,11 +20,13 @@ from ops.proofs import Proofs
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
+from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
+from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
@@ -65,8 +67,10 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
+                *rule_routes(hub.pool, hub.clock, gate),
                 *review_routes(review),
                 *hold_routes(hub, review),
+                *opposition_routes(hub, review),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

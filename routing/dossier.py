@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from schemas.patient import Ins
 from schemas.report import Coded, LabReport, Observation, Organisation, ResultStatus, Specimen
+from schemas.topics import Stream
 
 from .case import Case
 from .fhir import (
@@ -82,6 +85,21 @@ def bundle_of(case: Case, ins: Ins, making: Making) -> tuple[bytes, bytes]:
     tail = _TAIL % str(case.report_id).encode()
     body = b'{"entry":%s,%s%s' % (entries[:-1], entry, tail)
     return body, b'{"entry":%s%s' % (entries[:-1], tail)
+
+
+class _Sent(msgspec.Struct):
+    entry: list[msgspec.Raw]
+
+
+def compared_of(stream: Stream, body: bytes) -> bytes:
+    """Return what of a body that was sent is compared: of a Bundle all but its Provenance."""
+    if stream is not Stream.DOSSIER:
+        return body
+    *_, last = msgspec.json.decode(body, type=_Sent).entry
+    if b'"resourceType":"Provenance"' not in bytes(last):
+        return body  # of before Bundles said how they were made
+    before, _, after = body.rpartition(b"," + bytes(last))
+    return before + after
 
 
 class _Bundle:
@@ -267,7 +285,7 @@ def _documents_of(report: LabReport) -> list[Clean]:
     return [
         attachment_of(each.code, each.document)
         for each in report.observations
-        if each.document is not None and not each.status.is_retraction
+        if each.document is not None and not each.status.is_retraction and not _is_meta(each)
     ]
 
 

@@ -11,9 +11,16 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
-from schemas.codes import Kind, analysis_in, analysis_of, is_pending, looked_for, unit_fits
+from schemas.codes import (
+    analysis_in,
+    analysis_of,
+    answer_of,
+    is_pending,
+    looked_for,
+    unit_fits,
+)
 from schemas.patient import Traits
-from schemas.report import LabReport, Observation
+from schemas.report import LabReport
 from schemas.statuses import status_contradicts
 
 from .findings import SPEAKING, ConditionFinding, answer_missing
@@ -67,13 +74,11 @@ def _unanswered(
 ) -> Iterator[tuple[str, Doubt]]:
     """Yield the conditions that the report looks for without an answer that can be taken."""
     if any(looked_for(each.code) is not None for each in report.observations):
-        missing = set(answer_missing(report))
-        odd = set(map(_number_in_odd_unit, report.observations)) - {""}
-        for each in report.observations:
-            # A quantity is answered by its number alone, which its unit has just made nonsense of.
-            if _is_quantity(each) and _number_in_odd_unit(each):
-                missing.add(_number_in_odd_unit(each))
-        for condition in missing:
+        missing = answer_missing(report)
+        odd = _odd_numbers(report)
+        # A quantity is answered by its number alone, which its unit has just made nonsense of.
+        nonsense = odd - {each.analysis.condition.code for each in findings}
+        for condition in missing | nonsense:
             is_odd = condition in odd
             yield condition, Doubt.UNIT_UNEXPECTED if is_odd else Doubt.RESULT_NOT_UNDERSTOOD
     elif not findings:
@@ -88,19 +93,19 @@ def _leaves_order_open(report: LabReport) -> bool:
     return bool(speaking) and not any(map(is_pending, speaking))
 
 
-def _number_in_odd_unit(observation: Observation) -> str:
-    """Return the condition of a number whose unit makes no sense; empty where it is none."""
-    if not observation.number or observation.status not in SPEAKING:
-        return ""
-    analysis = analysis_of(observation.code)
-    if analysis is None or unit_fits(analysis.loinc, observation.unit):
-        return ""
-    return analysis.condition.code
-
-
-def _is_quantity(observation: Observation) -> bool:
-    analysis = analysis_of(observation.code)
-    return analysis is not None and analysis.kind is Kind.VIRAL_LOAD
+def _odd_numbers(report: LabReport) -> set[str]:
+    """Return the conditions of numbers that would decide, in a unit that makes no sense."""
+    found = set()
+    for each in report.observations:
+        if each.number and each.status in SPEAKING:
+            analysis = analysis_of(each.code)
+            if (
+                analysis is not None
+                and not unit_fits(analysis.loinc, each.unit)
+                and answer_of(analysis, each) is None
+            ):
+                found.add(analysis.condition.code)
+    return found
 
 
 def _looked_for(report: LabReport) -> set[str]:

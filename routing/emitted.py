@@ -91,6 +91,8 @@ class Wanted(Phi, frozen=True, kw_only=True):
     projection: Projection | None = None
     reason: str = ""
     """Why it is asked: new_version, cancelled, identity_changed or replayed."""
+    moves: bool = False
+    """It is about another patient than before: withdrawn of the one, published of the other."""
 
 
 class EmittedRow(Phi, frozen=True, kw_only=True):
@@ -142,9 +144,9 @@ def diff(
 ) -> Changes:
     """Return the events that lead from what is held to what is wanted; pure.
 
-    Same body (or what of it is compared) and addressee: nothing. Another addressee: withdrawn from
-    the old, published to the new (two versions). No longer due: withdrawn. Wishes for one report
-    are met in order.
+    Same body (or what of it is compared) and addressee: nothing. Another addressee, or another
+    patient: withdrawn from the old, published to the new (two versions). No longer due: withdrawn.
+    Wishes for one report are met in order.
 
     Args:
         held: What `load` gave for these reports.
@@ -173,6 +175,8 @@ def _steps(
         if row is None or not standing:
             return [], None
         reason = wish.reason if wish.reason in WITHDRAWAL_REASONS else "no_longer_due"
+        if wish.reason == "new_version":
+            reason = "corrected"
         gone = _event(wish, version + 1, EventKind.WITHDRAWN, reason, realm)
         return [gone], _row(wish, version + 1, row.addressee, None)
     projection = wish.projection
@@ -181,7 +185,7 @@ def _steps(
     digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
-    elif row.addressee != projection.addressee:
+    elif row.addressee != projection.addressee or (wish.moves and row.body_digest != digest):
         moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm)
         new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm)
         return [moved, new], _row(wish, version + 2, projection.addressee, digest)

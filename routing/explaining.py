@@ -56,6 +56,7 @@ class StreamExplained(msgspec.Struct, frozen=True, kw_only=True):
     projection: ProjectionName | None
     rule: str
     hold: str
+    """Why it waits; where it is due all the same, why the rest of it waits."""
     because: Because
     rules: tuple[RuleWeighed, ...]
 
@@ -96,6 +97,9 @@ def _weighed(rule: Rule, facts: Facts, chosen: Ruling) -> RuleWeighed:
     if rule.id == chosen.rule:
         return RuleWeighed(rule=rule.id, decides=True, because=said.because, hold=said.hold)
     because = said.because
+    if because is Because.DOUBT and chosen.hold and chosen.because is not Because.OPPOSED:
+        # It keeps back its own part of a stream that is due by another rule.
+        return RuleWeighed(rule=rule.id, decides=False, because=because, hold=said.hold)
     if said.rule != NO_RULE:
         opposed = chosen.because is Because.OPPOSED
         because = Because.OPPOSED if opposed else Because.EARLIER_RULE

@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from schemas.codes import (
+    CONDITIONS,
     Analysis,
     Result,
     Says,
     analysis_in,
     analysis_of,
     answer_of,
+    is_carried,
     is_loinc,
     is_understood,
     looked_for,
@@ -49,11 +51,16 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
 
     What can make an index case comes before what cannot (a positive antibody never hides a PCR),
     then positive, negative, indeterminate, unusable, then the laboratory's order. Genes of a PCR
-    count only where their report gives no whole result for the condition.
+    count only where their report gives no whole result for the condition. A germ that many carry
+    says nothing where it was sampled where they carry it.
     """
     found = [each for each in map(_finding, report.observations) if each is not None]
     if not found:
         found = _by_order_code(report)
+    for each in found:
+        if each.analysis.condition.invasive and is_carried(report.specimen):
+            found = [one for one in found if not one.analysis.condition.invasive]
+            break
     if len(found) < 2:  # nothing to weigh: most reports say one thing or none
         return tuple(found)
     whole = {each.analysis.condition.code for each in found if not each.analysis.target}
@@ -68,12 +75,15 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
 def answer_missing(report: LabReport) -> frozenset[str]:
     """Return the conditions that a speaking observation looks for and whose answer no table knows.
 
-    An answer of the same worth answers for it: a PCR for the document beside it, never an antibody
-    for a PCR. An organism that is named too broadly leaves its condition open, too.
+    An answer of the same worth answers for it, or a better one: a PCR for the document beside it
+    and for a lineage that nobody reads, never an antibody for a PCR. An organism that is named too
+    broadly leaves its condition open, too.
     """
     if report.status not in SPEAKING:
         return frozenset()
     open_ = [each for each in map(_left_open, report.observations) if each is not None]
+    if open_ and is_carried(report.specimen):
+        open_ = [each for each in open_ if not CONDITIONS[each[0]].invasive]
     if not open_:
         return frozenset()
     answered = {
@@ -82,7 +92,7 @@ def answer_missing(report: LabReport) -> frozenset[str]:
     return frozenset(
         condition
         for condition, worth in open_
-        if not any((condition, each) in answered for each in _at_least(worth))
+        if not any((condition, each) in answered for each in range(worth, _CASE + 1))
     )
 
 
@@ -107,10 +117,6 @@ _CASE = 2
 def _worth(analysis: Analysis) -> int:
     """Say whose answer may stand for whose: 2 makes a case, 1 does not, 0 only follows one."""
     return _CASE if analysis.makes_index_case else 0 if analysis.is_second_line else 1
-
-
-def _at_least(worth: int) -> tuple[int, ...]:
-    return (0,) if worth == 0 else tuple(range(worth, _CASE + 1))
 
 
 def _finding(observation: Observation) -> ConditionFinding | None:

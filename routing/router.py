@@ -137,10 +137,14 @@ class Router:
 
     def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
         """Judge facts once: they are of small closed sets and say nothing of a person."""
+        held: tuple[Router, Mapping[Stream, Ruling]] | None = case.__dict__.get("_ruled")
+        if held is not None and held[0] is self:
+            return held[1]
         facts = case.facts_in(self._rules.sight)
         rulings = self._known.get(facts)
         if rulings is None:
             if len(self._known) >= _KNOWN_FACTS:
                 self._known.clear()
             rulings = self._known[facts] = self._rules.judge(facts)
+        case.__dict__["_ruled"] = (self, rulings)
         return rulings

@@ -36,8 +36,10 @@ class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     event_version: int
     kind: EventKind
     reason: str
-    """Stable code: new, new_version, cancelled, no_longer_due, moved, case_changed (another report
-    of the same episode changed what this one says), and others."""
+    """Stable code: new, new_version, corrected (it is not due any more by what it says now),
+    cancelled, no_longer_due (by other rules), moved (to another addressee, or it is another
+    patient's), case_changed (another report of the same episode changed what this one says), and
+    others."""
     realm: str
     rule: str
     rule_version: str

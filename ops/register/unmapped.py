@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from ingest.codes import CodeKind, fold_local
-from schemas.codes import analysis_in, is_loinc, is_understood, organism_of, result_of
+from schemas.codes import (
+    analysis_in,
+    is_loinc,
+    is_understood,
+    looked_for,
+    organism_of,
+    result_of,
+)
 from schemas.patient import Phi
 from schemas.report import Coded, LabReport, MappedMessage, Observation, Practitioner
 
@@ -108,8 +115,10 @@ def _candidates(mapped: MappedMessage) -> Iterator[tuple[LocalValue, bool]]:
 
 
 def _is_local(code: Coded) -> bool:
-    return not (is_loinc(code.system) or is_loinc(code.alternate_system)) and bool(
-        code.code or code.text
+    return (
+        bool(code.code or code.text)
+        and not (is_loinc(code.system) or is_loinc(code.alternate_system))
+        and looked_for(code) is None
     )
 
 

@@ -23,10 +23,10 @@ from routing.case import Case
 from routing.rule_file import load_rules
 from routing.rules import Rules
 from schemas.envelope import control_key_of
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, pure_step
 
 from . import loading
-from .differing import Differing, difference_as_text
+from .differing import Difference, Differing, difference_as_text
 from .explained import Held, MessageExplained, ReportExplained, as_text, explain_case
 from .files import read_source, rules_of
 from .loading import SHIPPED_BY, Order
@@ -109,21 +109,32 @@ async def explain_messages(
     """Print rule by rule why the reports of a message go where they go; 1 where there is none."""
     tried = None if rules_name is None else rules_of(rules_name, read_source(rules_name))
     async with _connection_at(data_dir) as (hub, connection):
-        found = await _explain(hub, connection, wanted, tried)
+        found = await explain_held(hub, connection, wanted, tried)
     if as_json:
         print_json(found)
     elif found:
         sys.stdout.write(as_text(found))
     else:
-        sys.stdout.write("no message has this message id or control id, or it is not handled yet\n")
+        sys.stdout.write(
+            "nothing has this message id, control id or report id, or it is not handled yet\n"
+        )
     return 0 if any(each.reports for each in found) else 1
 
 
-async def _explain(
-    hub: Hub, connection: Connection, wanted: str, tried: Rules | None
+async def explain_held(
+    hub: Hub, connection: Connection, wanted: str, tried: Rules | None = None
 ) -> list[MessageExplained]:
-    rows = await connection.fetch(RECORDS, _ids(wanted), control_key_of(wanted), _MESSAGES)
-    ids = sorted({each for row in rows for each in row["report_ids"]})
+    """Return why the reports of a message go where they go, as they stand now.
+
+    Args:
+        hub: The instance.
+        connection: Any.
+        wanted: A message id, control id or report id.
+        tried: By these rules; None: by those in effect.
+    """
+    named = _ids(wanted)
+    rows = await connection.fetch(RECORDS, named, control_key_of(wanted), _MESSAGES)
+    ids = sorted({each for row in rows for each in row["report_ids"]}) or named
     rules = tried or load_rules(await loading.source_of(connection, "", hub.clock.now()))
     cases = {
         case.report_id: case
@@ -135,7 +146,14 @@ async def _explain(
     for row in await connection.fetch(LAST_EVENTS, ids):
         fields = {name: row[name] for name in Held.__struct_fields__}
         held.setdefault(row["report_id"], []).append(Held(**fields))
-    return [_message(row, rules, cases, held) for row in rows]
+    if rows:
+        return [_message(row, rules, cases, held) for row in rows]
+    return [
+        MessageExplained(
+            where=f"report {each}", reports=(_report(rules, case, held.get(each, ())),)
+        )
+        for each, case in cases.items()
+    ]
 
 
 def _message(
@@ -175,22 +193,30 @@ async def print_difference(
         now = hub.clock.now()
         first = moment(since, now)
         last = now if until is None else moment(until, now)
-        before = load_rules(await loading.source_of(connection, "", now))
-        differing = Differing(router_of(hub, before), router_of(hub, tried))
-        past = past_of(hub, dispatcher_of(hub))
-        unreadable = 0
-        named = bool(before.sight.laboratories | tried.sight.laboratories)
-        async for page in past.since(connection, first, last, laboratories=named):
-            differing.look(page.cases)
-            unreadable += page.unreadable
-            _progress(differing.found.reports)
-        found = differing.finish(unreadable)
+        found = await difference(hub, connection, tried, first, last)
     _progress(None)
     if as_json:
         print_json(found)
     else:
         sys.stdout.write(difference_as_text(found))
     return 1 if found.moved else 0
+
+
+async def difference(
+    hub: Hub, connection: Connection, tried: Rules, since: datetime, until: datetime
+) -> Difference:
+    """Return which reports that came in [since, until) other rules would send elsewhere."""
+    before = load_rules(await loading.source_of(connection, "", hub.clock.now()))
+    differing = Differing(router_of(hub, before), router_of(hub, tried))
+    past = past_of(hub, dispatcher_of(hub))
+    unreadable = 0
+    named = bool(before.sight.laboratories | tried.sight.laboratories)
+    async for page in past.since(connection, since, until, laboratories=named):
+        with pure_step():
+            differing.look(page.cases)
+        unreadable += page.unreadable
+        _progress(differing.found.reports)
+    return differing.finish(unreadable)
 
 
 def _from(text: str, now: datetime) -> datetime:

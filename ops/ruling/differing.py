@@ -30,6 +30,8 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     """The projection, where it is due; the reason, where it waits."""
     condition: str = ""
     """Of the finding that decides, where the rule asks for one."""
+    rest: str = ""
+    """Why the rest waits of what is due."""
 
 
 class Change(msgspec.Struct, kw_only=True):
@@ -116,17 +118,16 @@ class Differing:
 
 
 def _place(router: Router, case: Case, decision: RouteDecision, stream: Stream) -> Place:
-    rule = decision.rules.get(stream, "")
+    rule, hold = decision.rules.get(stream, ""), decision.holds.get(stream, "")
     if stream in decision.due:
         finding = router.decisive(stream, case)
         condition = "" if finding is None else finding.analysis.condition.code
-        return Place("due", rule, decision.projections[stream].value, condition)
-    hold = decision.holds.get(stream, "")
+        return Place("due", rule, decision.projections[stream].value, condition, hold)
     return Place("hold", rule, hold) if hold else Place("no", rule, "")
 
 
-def _holds(place: Place) -> tuple[str, str, str]:
-    return place.state, place.what, place.condition
+def _holds(place: Place) -> tuple[str, ...]:
+    return place.state, place.what, place.condition, place.rest
 
 
 def difference_as_text(found: Difference) -> str:
@@ -151,5 +152,6 @@ def _said(place: Place) -> str:
     by = "" if place.rule in {"", NO_RULE} else f" by {place.rule}"
     if place.state == "due":
         of = f" ({place.condition})" if place.condition else ""
-        return f"due as {place.what}{of}{by}"
+        rest = f", the rest waits for {place.rest}" if place.rest else ""
+        return f"due as {place.what}{of}{by}{rest}"
     return f"waits for {place.what}{by}" if place.state == "hold" else f"not due{by}"

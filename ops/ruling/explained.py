@@ -91,7 +91,8 @@ def _message(message: MessageExplained) -> Iterator[str]:
 
 def _stream(stream: StreamExplained) -> Iterator[str]:
     if stream.due:
-        yield f"  {stream.stream}: DUE as {stream.projection}, by {stream.rule}"
+        rest = f"; the rest WAITS for {stream.hold}" if stream.hold else ""
+        yield f"  {stream.stream}: DUE as {stream.projection}, by {stream.rule}{rest}"
     elif stream.hold:
         yield f"  {stream.stream}: WAITS for {stream.hold}, by {stream.rule}"
     else:

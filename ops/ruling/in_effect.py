@@ -63,10 +63,12 @@ class RulesInEffect:
                 self._routers.clear()
             router = self._routers[version] = self._make(rules)
         if version != self._version:
+            if self._version is not None:
+                # A process that goes over; a command that only begins has nothing to tell.
+                METRICS.rule_changes.inc()
+                _log.info("rules_in_effect", version=router.version)
             self._version = version
-            METRICS.rule_changes.inc()
             METRICS.rules_since.set(0 if row is None else row["effective_at"].timestamp())
-            _log.info("rules_in_effect", version=router.version)
         return router
 
     async def load(self, connection: Connection, version: str) -> Rules:

@@ -402,6 +402,13 @@ class Metrics:
                 ["stream", "reason"],
             )
         )
+        self.opposition_lines = Labelled(
+            Counter(
+                f"{name}_opposition_lines",
+                "Lines of batches of oppositions, by what became of them",
+                ["result"],
+            )
+        )
         self.hold_retries = Counter(
             f"{name}_hold_retries", "Replays asked for because a report waits"
         )
@@ -473,7 +480,7 @@ class Metrics:
             "Reports whose case changed and that could be read no more: their streams stayed",
         )
         self.rule_changes = Counter(
-            f"{name}_rule_changes", "Times a process began to judge by another set of routing rules"
+            f"{name}_rule_changes", "Times a process went over to another set of routing rules"
         )
         self.rules_since = Gauge(
             f"{name}_rules_since_timestamp_seconds",

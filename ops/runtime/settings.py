@@ -512,6 +512,12 @@ class Settings(BaseSettings):
     review_four_eyes: bool = Field(
         False, description="Whether `same` needs a second steward before two persons are merged."
     )
+    opposition_lines: Count = Field(100_000, description="The most lines of a file of oppositions.")
+    opposition_records: Count = Field(
+        100_000,
+        description="Records of a laboratory's line that are read back, the newest first, to find"
+        " persons by its own patient numbers.",
+    )
 
     # -- holds
     hold_doubt_seconds: float = Field(

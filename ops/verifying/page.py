@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from dedup.case_reports import CaseReport
 from dedup.deciding import Known
-from ops.publishing import Asked, Publisher
+from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import Vault
 from ops.sources import ReportRow, Told
 from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
-from routing.emitted import EmittedRow, Wanted
-from schemas.errors import PermanentError
-from schemas.events import EventKind
+from ops.stewards.replacing import Replacer
+from routing.dossier import compared_of
+from routing.emitted import Wanted
 from schemas.patient import Phi
 from schemas.topics import Stream
 
@@ -24,7 +23,6 @@ from . import queries
 from .differences import (
     STREAMLESS,
     Difference,
-    Folded,
     Verified,
     What,
     by_hold,
@@ -32,9 +30,10 @@ from .differences import (
     by_table,
     name_of,
 )
+from .held import Holding, Key, holding_of
+from .older import older_of
+from .renamed import renamed
 from .scratch import Cases, Scratch, due_of, rows_of, view_of
-
-Key = tuple[UUID, Stream]
 
 
 class Parts(Phi, frozen=True, kw_only=True):
@@ -44,6 +43,8 @@ class Parts(Phi, frozen=True, kw_only=True):
     """Computes what should be."""
     publisher: Publisher
     """Says what the streams should hold of a report."""
+    replacer: Replacer
+    """Says what public health should hold of replaced pseudonyms."""
     vault: Vault
     """Opens the bodies of events."""
     page: int
@@ -98,6 +99,7 @@ class Page:
         for rows, once in kept:
             told = once or await scratch.sources.read(self._connection, rows)
             await self._compare(rows, told, known, opposed, cases)
+        await self._replaced(known)
 
     async def _rows(self, persons: list[int]) -> AsyncIterator[list[ReportRow]]:
         after = NOTHING_YET
@@ -131,68 +133,99 @@ class Page:
             for row in rows
             if row.report_id in told
         ]
-        asked = await self._parts.publisher.ask(self._connection, due)
+        publisher = self._parts.publisher
+        asked = await publisher.ask(self._connection, due)
         wanted = {(each.report_id, each.stream): each for each in asked.wanted}
-        ids = [row.report_id for row in rows]
-        table = await self._table(ids)
-        holds = {
-            (row["report_id"], row["stream"]): row["reason"]
-            for row in await self._connection.fetch(queries.HOLDS, ids)
-        }
-        folds = await self._folds(ids)
+        held = await holding_of(self._connection, self._parts.vault, [r.report_id for r in rows])
         self._found.reports += len(rows)
         self._found.unreadable += len(rows) - len(due)
+        by_rules: list[tuple[Key, What]] = []
         for row in rows:
-            end = known.ends[row.person_id]
-            is_pending = end in self._pending
-            if end != row.person_id:
-                self._differs(row.report_id, STREAMLESS, What.OWNER, is_pending=is_pending)
-            is_capped = row.person_id in cases.capped
-            if row.report_id in cases.differ and not is_capped:
-                self._differs(row.report_id, STREAMLESS, What.CASE, is_pending=is_pending)
+            self._by_report(row, known, cases)
             for stream in self._streams:
                 key = (row.report_id, stream)
-                wish = wanted.get(key)
-                if is_capped and stream is not Stream.DOSSIER:
-                    wish = None
-                self._stream(key, wish, table, folds, is_pending=is_pending)
+                is_capped = row.person_id in cases.capped and stream is not Stream.DOSSIER
+                wish = None if is_capped else wanted.get(key)
+                self._by_outbox(key, held)
                 if wish is not None:
-                    self._hold(key, holds, asked, is_pending=is_pending)
+                    self._found.compared[stream] += 1
+                    by_rules += [(key, what) for what in self._by_rules(wish, asked.holds, held)]
+        waited_for = {r.report_id for r in rows if known.ends[r.person_id] in self._pending}
+        settled = [each for each in by_rules if each[0][0] not in waited_for]
+        self._found.pending += len(by_rules) - len(settled)
+        if settled:
+            await self._tell(settled, due, wanted, held)
 
-    def _stream(
-        self,
-        key: Key,
-        wish: Wanted | None,
-        table: Mapping[Key, EmittedRow],
-        folds: Mapping[Key, Folded],
-        *,
-        is_pending: bool,
-    ) -> None:
-        row, fold = table.get(key), folds.get(key)
-        digest_of = self._parts.publisher.digest_of
-        self._found.published[key[1]] += row is not None and row.published
-        if wish is not None:
-            self._found.compared[key[1]] += 1
-            due = wish.projection
-            what = by_table(row, wish, None if due is None else digest_of(due.body))
+    def _by_report(self, row: ReportRow, known: Known, cases: Cases) -> None:
+        is_pending = known.ends[row.person_id] in self._pending
+        if known.ends[row.person_id] != row.person_id:
+            self._differs(row.report_id, STREAMLESS, What.OWNER, is_pending=is_pending)
+        if row.report_id in cases.differ and row.person_id not in cases.capped:
+            self._differs(row.report_id, STREAMLESS, What.CASE, is_pending=is_pending)
+
+    def _by_rules(self, wish: Wanted, holds: Mapping[Key, str], held: Holding) -> Iterator[What]:
+        """Give how a stream differs from what rules want of a report."""
+        key = (wish.report_id, wish.stream)
+        due = wish.projection
+        digest = None
+        if due is not None:
+            compared = due.body if due.compared is None else due.compared
+            digest = self._parts.publisher.digest_of(compared)
+        for what in (
+            by_table(held.table.get(key), wish, digest),
+            by_hold(held.holds.get(key, ""), holds.get(key, "")),
+        ):
             if what is not None:
-                is_older = fold is not None and fold.rule_version != wish.decision.rule_version
-                self._differs(*key, what, is_pending=is_pending, is_older=is_older)
+                yield what
+
+    async def _tell(
+        self,
+        by_rules: list[tuple[Key, What]],
+        due: list[Due],
+        wanted: Mapping[Key, Wanted],
+        held: Holding,
+    ) -> None:
+        """Count what differs; what rules of before would have wanted so is told apart."""
+        publisher = self._parts.publisher
+        older = await older_of(self._connection, publisher, due, {k[0] for k, _ in by_rules})
+        for key, what in by_rules:
+            fold, now = held.folds.get(key), wanted[key].decision.rule_version
+            is_unknown = fold is not None and fold.rule_version not in {now, *older.known}
+            is_older = is_unknown or any(
+                key[0] in one.reports
+                and next(self._by_rules(one.wanted[key], one.holds, held), None) is None
+                for one in older.judged
+            )
+            self._differs(*key, what, is_older=is_older)
+
+    def _by_outbox(self, key: Key, held: Holding) -> None:
+        """Hold the table against the fold of the events."""
+        row, fold = held.table.get(key), held.folds.get(key)
+        self._found.published[key[1]] += row is not None and row.published
+        self._found.waiting[key[1]] += key in held.holds
         if fold is None and row is not None and key[1] in self._taken:
             self._found.expired += 1
             return
-        body = None if fold is None else fold.body
         self._found.expired += fold is not None and fold.is_destroyed
-        what = by_outbox(row, fold, None if body is None else digest_of(body))
+        body = None if fold is None else fold.body
+        digest = None
+        if body is not None:
+            digest = self._parts.publisher.digest_of(compared_of(key[1], body))
+        what = by_outbox(row, fold, digest)
         if what is not None:
             self._differs(*key, what)
 
-    def _hold(self, key: Key, holds: Mapping[Key, str], asked: Asked, *, is_pending: bool) -> None:
-        held = holds.get(key, "")
-        self._found.waiting[key[1]] += bool(held)
-        what = by_hold(held, asked.holds.get(key, ""))
-        if what is not None:
-            self._differs(*key, what, is_pending=is_pending)
+    async def _replaced(self, known: Known) -> None:
+        """Hold what public health was told of replaced pseudonyms against the pointers of now."""
+        if Stream.PUBLIC_HEALTH not in self._streams:
+            return
+        wishes = await renamed(self._connection, self._parts.replacer, known)
+        held = await holding_of(self._connection, self._parts.vault, wishes)
+        for number, wish in wishes.items():
+            key = (number, Stream.PUBLIC_HEALTH)
+            for what in self._by_rules(wish, {}, held):
+                self._differs(*key, what)
+            self._by_outbox(key, held)
 
     def _differs(
         self,
@@ -212,40 +245,3 @@ class Page:
         self._found.differ[name_of(stream, what)] += 1
         if len(self._found.listed) < self._parts.listed:
             self._found.listed.append(Difference(report_id=report_id, stream=stream, what=what))
-
-    async def _table(self, ids: list[UUID]) -> dict[Key, EmittedRow]:
-        rows = await self._connection.fetch(queries.HELD, ids)
-        return {
-            (row["report_id"], Stream(row["stream"])): EmittedRow(
-                **{**row, "stream": Stream(row["stream"])}
-            )
-            for row in rows
-        }
-
-    async def _folds(self, ids: list[UUID]) -> dict[Key, Folded]:
-        found: dict[Key, Folded] = {}
-        for row in await self._connection.fetch(queries.FOLD, ids):
-            found[row["report_id"], Stream(row["stream"])] = self._folded(row)
-        return found
-
-    def _folded(self, row: Any) -> Folded:
-        body = None
-        if row["payload"] is not None:
-            body = _opened(self._parts.vault, row["payload"], row["event_id"])
-        return Folded(
-            event_version=row["event_version"],
-            kind=EventKind(row["kind"]),
-            rule_version=row["rule_version"],
-            body=body,
-            is_destroyed=row["payload"] is not None and body is None,
-        )
-
-
-def _opened(vault: Vault, payload: bytes, event_id: UUID) -> bytes | None:
-    """Return the body of an event; None where its key was destroyed."""
-    try:
-        return vault.open(payload, event_id.bytes)
-    except PermanentError as error:
-        if error.reason != "key_destroyed":
-            raise
-        return None

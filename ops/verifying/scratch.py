@@ -184,6 +184,7 @@ def due_of(
             routes=True,
             is_new=False,
             report_key=told.row.report_key,
+            content_digest=told.row.content_digest,
         ),
         findings=findings_of(told.report),
         standings=standings or {},

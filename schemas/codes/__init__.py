@@ -19,6 +19,7 @@ from .conditions import (
 )
 from .organisms import Organism, Says, analysis_in, organism_of
 from .results import Result, is_pending, line_of, result_of
+from .specimens import is_carried
 from .systems import fold, is_loinc, is_snomed
 from .units import unit_fits
 from .variants import together, variant_of
@@ -40,6 +41,7 @@ __all__ = [
     "answer_of",
     "condition_of",
     "fold",
+    "is_carried",
     "is_loinc",
     "is_pending",
     "is_snomed",

@@ -51,6 +51,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """On the French list of notifiable diseases (Code de la santé publique, D3113-6 and -7)."""
     anonymous: bool = False
     """Of special anonymity: no recipient of public health may join it with anything else."""
+    invasive: bool = False
+    """A germ that many carry: only of a place that is sterile by nature is it the disease."""
     part_of: str = ""
     """The condition that tests look for which do not tell this one apart."""
     note: str = ""

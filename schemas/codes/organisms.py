@@ -1,6 +1,7 @@
 """Which condition an organism is of that a culture names: organisms.json.
 
-By its SNOMED CT code, else by its whole name, folded: `absence de Vibrio cholerae` names nothing.
+By its SNOMED CT code, else by its whole name, folded. `Absence de Vibrio cholerae` says that it is
+not there, to an analysis that looks for it; no other text that holds a name names anything.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ def _read() -> tuple[dict[str, Organism], dict[str, Organism]]:
             for each in given:
                 assert each not in known, "an organism stands twice in organisms.json"
                 known[each] = organism
+        if row.says is not Says.NEGATIVE:
+            # The one sentence that is known: that this whole name is absent.
+            absent = Organism(condition=CONDITIONS[row.condition], says=Says.NEGATIVE)
+            names |= {f"absence de {fold(name)}": absent for name in row.names}
     return codes, names
 
 

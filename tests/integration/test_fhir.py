@@ -21,8 +21,8 @@ from schemas.patient import Traits
 from schemas.report import Coded, LabReport, Organisation
 from tests.support.fhir import reports as drawn
 from tests.support.fhir.bundles import body_of, of_corpus, simulated
+from tests.support.fhir.goldens import GOLDENS, golden_body
 from tests.support.fhir.judge import Judge
-from tests.unit.test_dossier import GOLDENS, golden_body
 from tests.unit.test_routing_cases import case, observation, report
 
 PLAIN_UNITS = (

@@ -123,7 +123,7 @@ async def test_a_late_positive_re_emits_just_those_it_changes(road: Road) -> Non
     [
         (sampled("2026-01-20", status=ResultStatus.WRONG), "cancelled"),
         (sampled("2026-01-20", status=ResultStatus.CANCELLED), "cancelled"),
-        (negative("2026-01-20", status=ResultStatus.CORRECTED), "no_longer_due"),
+        (negative("2026-01-20", status=ResultStatus.CORRECTED), "corrected"),
     ],
 )
 async def test_when_the_first_is_withdrawn_the_next_one_opens_the_episode(

@@ -51,13 +51,7 @@ def sequencing(**changes: str) -> LabReport:
 
 def verifier(road: Road, page: int = 200) -> Verifier:
     made = verifier_of(road.hub, road.dispatcher)
-    made._parts = type(made._parts)(
-        scratch=made._parts.scratch,
-        publisher=made._parts.publisher,
-        vault=made._parts.vault,
-        page=page,
-        listed=3,
-    )
+    made._parts = msgspec.structs.replace(made._parts, page=page, listed=3)
     return made
 
 

@@ -47,6 +47,7 @@ def check_conservation(
     4. Each stream is gapless from 1, each event is there once, versions of a report follow each
        other, and each event belongs to a report of a message that was sent, or tells of a replaced
        pseudonym.
+    5. The fold of each stream equals a computation from scratch, and no report was left out of it.
 
     Raises:
         AssertionError: One of these does not hold.
@@ -71,6 +72,9 @@ def check_conservation(
         strangers = {event["report_id"] for event in events} - known - _replaced(events)
         assert not strangers, f"{name}: events without a message: {sorted(strangers)[:3]}"
         assert account["events"][name] == len(events), f"{name}: the account counts otherwise"
+    fold = instance.verified(seconds)
+    assert fold["reports"] == len(known), "reports that no message told, or that are not there"
+    assert not fold["unreadable"]
     return Ledger(account, traces, streams)
 
 

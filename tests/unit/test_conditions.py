@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from ops.register.code_rows import loinc_key_is_right
+from routing.findings import findings_of
 from routing.rule_file import load_own_rules
 from routing.rules import Facts, Rule
 from schemas.codes import ANALYSES, CONDITIONS, Kind, analysis_in, answer_of, unit_fits
 from schemas.codes.conditions import TABLE
 from schemas.codes.organisms import TABLE as ORGANISMS
 from schemas.codes.variants import lineage_of
-from schemas.report import Coded
+from schemas.report import Coded, Specimen
 from schemas.topics import STREAMS, Stream
-from tests.unit.test_routing_cases import observation
+from tests.unit.test_routing_cases import observation, report
 
 RULES = load_own_rules().rules
 TRACED = frozenset().union(
@@ -168,6 +169,30 @@ def test_a_culture_finds_only_what_it_grows() -> None:
     assert organism("14357-8", "Mycobacterium tuberculosis") is None
     known = set(CONDITIONS)
     assert all(row.only and row.only <= known - {"hiv"} for row in TABLE.identifications)
+
+
+def test_absence_of_a_whole_name_is_an_answer_to_who_looked_for_it() -> None:
+    assert organism("543-9", "Absence de Mycobacterium") == ("tuberculosis", "negative", "")
+    assert organism("6579-7", "Absence de Vibrio cholerae") == ("cholera", "negative", "")
+    assert organism("543-9", "Absence de Vibrio cholerae") == ("tuberculosis", "", "")
+    assert organism("543-9", "Pas d'absence de Mycobacterium") == ("tuberculosis", "", "")
+
+
+def test_what_is_carried_is_no_invasive_disease() -> None:
+    order = Coded(code="16134-9", system="LN")
+
+    def found(specimen: Specimen | None) -> list[str]:
+        told = report(observation(order), code=order, specimen=specimen)
+        return [each.analysis.condition.code for each in findings_of(told)]
+
+    def of(code: str = "", text: str = "") -> Specimen:
+        return Specimen(type=Coded(code=code, text=text, system="SCT" if code else "L"))
+
+    assert found(of("258450006", "Cerebrospinal fluid")) == ["meningococcus"]
+    assert found(None) == ["meningococcus"], "nobody says what was sampled"
+    assert found(of("119389009")) == []
+    assert found(of(text="Prélèvement de gorge")) == []
+    assert findings_of(report(observation(), specimen=of("119389009"))), "other germs: anywhere"
 
 
 def test_an_interpretation_stands_over_the_name_of_the_organism() -> None:

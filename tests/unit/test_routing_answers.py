@@ -36,6 +36,25 @@ def test_an_antibody_never_answers_for_a_pcr() -> None:
     assert missing(observation(PCR), observation(IGG, **NO_WORD)) == frozenset()
 
 
+def test_a_positive_pcr_never_waits_for_a_lineage_that_nobody_reads() -> None:
+    lineage = observation(Coded(code="96895-8", system="LN"), coded=None, value="proche de BA.2")
+    assert missing(observation(PCR), lineage) == frozenset()
+    assert missing(lineage) == {"sars-cov-2"}
+
+
+def test_a_germ_that_is_named_too_broadly_leaves_its_condition_open() -> None:
+    def culture(code: str, value: str) -> frozenset[str]:
+        order = Coded(code=code, system="LN")
+        return missing(observation(order, coded=None, value=value), code=order)
+
+    assert culture("6579-7", "Vibrio cholerae") == {"cholera"}
+    assert culture("600-7", "Listeria sp") == {"listeriosis"}
+    assert culture("600-7", "Escherichia coli") == frozenset()
+    assert culture("543-9", "Mycobacterium avium") == frozenset()
+    assert culture("543-9", "Bacille acido-alcoolo-résistant") == {"tuberculosis"}
+    assert culture("543-9", "Culture en cours") == frozenset()
+
+
 @pytest.mark.parametrize("value", ["En cours", "Résultat à suivre", "PENDING"])
 def test_what_comes_later_is_not_missing(value: str) -> None:
     assert missing(observation(coded=None, value=value)) == frozenset()

@@ -177,6 +177,15 @@ def test_a_number_in_an_odd_unit_is_doubted_where_it_would_decide() -> None:
     assert doubted(fits) == {(Doubt.RESULT_NOT_UNDERSTOOD, "sars-cov-2")}
 
 
+def test_a_quantity_is_answered_by_its_number_unless_its_unit_makes_no_sense() -> None:
+    load = Coded(code="62469-2", text="HIV RNA", system="LN")
+    number: dict[str, Any] = {"code": load, "value_type": "NM", "value": "40", "number": "40"}
+    fits = report(code=load, observations=(pcr(unit=Coded(code="{copies}/mL"), **number),))
+    odd = report(code=load, observations=(pcr(unit=Coded(code="kg"), **number),))
+    assert doubted(fits) == set()
+    assert doubted(odd) == {(Doubt.UNIT_UNEXPECTED, "hiv")}
+
+
 def test_an_unknown_analysis_is_no_doubt_whatever_it_says() -> None:
     unknown = Coded(code="00000-0", text="?", system="LN")
     held = report(code=unknown, observations=(pcr(code=unknown, value="xyz"),))

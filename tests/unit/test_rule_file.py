@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,10 +15,11 @@ from routing.rule_file import MAX_FILE_BYTES, load_own_rules, load_rules, own_so
 from routing.rule_lines import locate
 from routing.rules import Because, Facts, rule_on
 from schemas.codes import CONDITIONS, Kind, Result
-from schemas.decision import ProjectionName
+from schemas.decision import Line, ProjectionName, Standing
 from schemas.errors import FatalError
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS
+from tests.unit.test_routing_cases import case, traits
 
 POSITIVE = {"status": "F", "findings": [["sars-cov-2", "rna", "positive"]]}
 NEGATIVE = {"status": "F", "findings": [["sars-cov-2", "rna", "negative"]]}
@@ -59,7 +63,7 @@ def test_a_whole_file_loads() -> None:
     ("change", "key", "said"),
     [
         ({"projection": "public-health"}, '"projection"', "belongs to the stream public-health"),
-        ({"conditions": ["plague"]}, '"conditions"', "plague is no condition"),
+        ({"conditions": ["gout"]}, '"conditions"', "gout is no condition"),
         ({"departments": ["75", "7"]}, '"departments"', "7 is no department"),
         ({"laboratories": [""]}, '"laboratories"', "number in the register"),
         ({"ages": [18, 5]}, '"ages"', "completed years"),
@@ -254,27 +258,69 @@ def test_a_doubt_about_what_nobody_understood_holds_without_a_finding() -> None:
     )
 
 
-def test_a_doubt_holds_its_stream_though_another_rule_is_due() -> None:
-    """However the rules are cut, what is not understood is never dropped."""
+def test_what_is_understood_flows_and_the_rest_waits_however_the_rules_are_cut() -> None:
+    """A doubt about one condition neither drops that one nor keeps back another."""
     other = rule(
         id="tracing-rsv",
         conditions=["rsv"],
         must=[{"status": "F", "findings": [["rsv", "rna", "positive"]]}],
         holds_on=["result_not_understood"],
     )
-    for order in ([rule(), other], [other, rule()]):
-        rules = load_rules(file(*order))
-        facts = Facts(
-            status=ResultStatus.FINAL,
-            findings=SIGNS,
-            doubts=frozenset({("result_not_understood", "rsv")}),
-        )
+    both = rule(conditions=["sars-cov-2", "rsv"], holds_on=["result_not_understood"])
+    doubts = frozenset({("result_not_understood", "rsv")})
+    for cut in ([rule(), other], [other, rule()], [both]):
+        rules = load_rules(file(*cut))
+        facts = Facts(status=ResultStatus.FINAL, findings=SIGNS, doubts=doubts)
         ruling = rules.judge_stream(STREAMS[1], facts)
         assert (ruling.due, ruling.hold, ruling.rule) == (
-            False,
+            True,
             "result_not_understood",
-            "tracing-rsv",
+            "tracing-covid",
         )
+        alone = msgspec.structs.replace(facts, findings=())
+        ruling = rules.judge_stream(STREAMS[1], alone)
+        assert (ruling.due, ruling.hold) == (False, "result_not_understood")
+
+
+def test_the_first_rule_that_applies_decides() -> None:
+    first, second = rule(), rule(id="second")
+    for order in ([first, second], [second, first]):
+        facts = Facts(status=ResultStatus.FINAL, findings=SIGNS)
+        assert load_rules(file(*order)).judge_stream(STREAMS[1], facts).rule == order[0]["id"]
+
+
+def due(change: dict[str, Any], example: dict[str, Any], **about: Any) -> bool:
+    """As a router sees a case: only what the rules look at."""
+    rules = load_rules(file(rule(**change, must=[POSITIVE | example])))
+    fields = {"registry_id": about.pop("registry_id", "")}
+    found = case(**about)
+    whole = {name: getattr(found, name) for name in type(found).__struct_fields__} | fields
+    return rules.judge(type(found)(**whole).facts_in(rules.sight))[STREAMS[1]].due
+
+
+def test_an_age_is_known_to_the_year_at_both_ends_of_a_rule() -> None:
+    change: dict[str, Any] = {"ages": [5, 17]}
+    for years in range(20):
+        about = traits(birth_date=f"{2026 - years}-03-06")
+        assert due(change, {"age": 5}, about=about) is (5 <= years <= 17)
+        eve = traits(birth_date=f"{2026 - years}-03-07")
+        assert due(change, {"age": 5}, about=eve) is (5 <= years - 1 <= 17)
+    assert not due(change, {"age": 5}, about=traits(birth_date=""))
+
+
+def test_place_laboratory_and_realm_are_known_where_a_rule_looks() -> None:
+    assert due({"departments": ["75"]}, {"department": "75"})
+    assert not due({"departments": ["2A"]}, {"department": "2A"})
+    assert due({"laboratories": ["L1"]}, {"laboratory": "L1"}, registry_id="L1")
+    assert not due({"laboratories": ["L1"]}, {"laboratory": "L1"}, registry_id="L2")
+    assert due({"realms": ["test"]}, {"realm": "test"})
+    assert not due({"realms": ["production"]}, {})
+    again = {"sars-cov-2": Standing(UUID(int=1), Line.FIRST, again=True)}
+    assert not due({"once_an_episode": True}, {}, standings=again)
+    assert due({}, {}, standings=again)
+    child = traits(birth_date="2027-01-01")
+    assert not due({"holds_on": ["birth_date_after_sampling"]}, {}, about=child)
+    assert due({}, {}, about=child)
 
 
 def test_a_condition_of_special_anonymity_goes_as_its_own_projection_only(
@@ -288,3 +334,13 @@ def test_a_condition_of_special_anonymity_goes_as_its_own_projection_only(
     row["projection"] = "public-health-anonymous"
     (found,) = load_rules(file(row)).rules
     assert found.projection is ProjectionName.PUBLIC_HEALTH_ANONYMOUS
+
+
+def test_the_example_of_the_page_loads() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (found,) = load_rules(example.encode()).rules
+    assert len(found.must_not) == 5
+    named = set(re.findall(r"^\| `([a-z_`, ]+)` \|", page, re.MULTILINE))
+    told = {key for each in named for key in re.findall(r"[a-z_]+", each)}
+    assert set(type(found).__struct_fields__) <= told, "each key of a rule has a line"

@@ -23,3 +23,11 @@ CREATE TABLE hold_recheck (
     after_report  uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     changed_at    timestamptz NOT NULL
 );
+
+-- Oppositions of people who are not known yet, by the keyed digest of their INS. Each becomes that of
+-- a person with the first record that bears the INS, in that record's own transaction.
+CREATE TABLE opposition_ahead (
+    ins_digest  uuid PRIMARY KEY,
+    began_at    timestamptz NOT NULL,
+    actor       text NOT NULL CHECK (octet_length(actor) BETWEEN 1 AND 800)
+);
