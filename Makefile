@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-fhir proof-relay bench-relay proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-relay proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -56,8 +56,8 @@ fhir: setup-dev ## resolve HAPI FHIR's validator from Maven, the judge of the do
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka
-	$(BIN)/pytest $(ARGS)
+test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
 	$(BIN)/ruff check .

@@ -51,13 +51,22 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def dispatcher_of(hub: Hub) -> Dispatcher:
-    """Return what handles a batch."""
+def budget_of(settings: Settings) -> ReviewBudget:
+    """Return how many review items a process may open."""
+    return ReviewBudget(settings.review_share, settings.review_burst)
+
+
+def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
+    """Return what handles one batch at a time.
+
+    Args:
+        hub: The instance.
+        budget: Of the process, where it has several.
+    """
     vault = hub.vault
     settings = hub.settings
     keys = KeyFunction(hub.realm, vault.secret("person"))
-    budget = ReviewBudget(settings.review_share, settings.review_burst)
-    store = DedupStore(vault, bounds_of(settings), budget)
+    store = DedupStore(vault, bounds_of(settings), budget or budget_of(settings))
     preparer = Preparer(vault, keys)
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
@@ -168,7 +177,7 @@ def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
 
 
 def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
-    """Return the dispatch worker."""
+    """Return a dispatch worker, with a batch in hand at a time."""
     settings = hub.settings
     return Worker(
         hub.pool,

@@ -24,6 +24,7 @@ _STATUS: Final = {
     "no_such_event": 404,
     "no_such_report": 404,
     "no_such_steward": 404,
+    "no_such_receiver": 404,
     "one_person_already": 409,
     "not_merged": 409,
     "not_standing": 409,

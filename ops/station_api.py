@@ -17,6 +17,7 @@ from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
+from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
@@ -71,6 +72,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *review_routes(review),
                 *hold_routes(hub, review),
                 *opposition_routes(hub, review),
+                *receiver_routes(hub.pool),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -46,6 +46,15 @@ CROSS JOIN LATERAL (
     ORDER BY e.seq
 ) AS e
 ORDER BY e.partition, e.seq
+"""
+
+# Events by their places.
+PLACES: Final = """
+SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
+       e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload
+FROM unnest($2::integer[], $3::bigint[]) AS asked (partition, seq)
+JOIN stream_event e
+  ON e.stream = $1 AND e.partition = asked.partition AND e.seq = asked.seq
 """
 
 # One event by its place.
@@ -187,6 +196,24 @@ class StreamReader:
             OutboxEvent(event=self._event(row), message_id=row["message_id"])
             for row in _in_turns(found, positions)
         ]
+
+    async def read_at(
+        self, stream: Stream, places: Collection[tuple[int, int]]
+    ) -> dict[tuple[int, int], StreamEvent]:
+        """Return the events at these places (partition, seq); those retention took are absent."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(
+                    PLACES, stream.value, [each[0] for each in places], [e[1] for e in places]
+                )
+        found = {}
+        for row in rows:
+            try:
+                found[row["partition"], row["seq"]] = self._event(row)
+            except PermanentError as error:
+                if error.reason != _EXPIRED:
+                    raise
+        return found
 
     def _page(
         self,

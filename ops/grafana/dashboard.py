@@ -468,6 +468,53 @@ HOLDS: Final = (
     ),
 )
 
+RECEIVERS: Final = (
+    Drawn(
+        title="Answers of receivers, by what they mean",
+        queries=_rate("push_deliveries", "receiver", "outcome"),
+        unit="ops",
+        advice="transient: it is tried again. permanent: a dead letter. A receiver without a line"
+        " takes nothing: see the panels beside. Runbook: docs/runbooks/receiver-dead.md.",
+    ),
+    Drawn(
+        title="What waits for a receiver",
+        queries=(("max by (receiver) (labdispatch_push_waiting_events)", "{{receiver}}"),),
+        unit="short",
+        advice="Grows with a receiver that is away or too slow; nothing is lost while the outbox"
+        " keeps it, and no other receiver waits for it.",
+    ),
+    Drawn(
+        title="For how long: the oldest that waits, and no good answer",
+        queries=(
+            ("max by (receiver) (labdispatch_push_oldest_seconds)", "{{receiver}} oldest"),
+            ("max by (receiver) (labdispatch_push_failing_seconds)", "{{receiver}} failing"),
+        ),
+        unit="s",
+        limit=900,
+        advice="Failing: ask the receiver's operator; labdispatch receivers show NAME has the last"
+        " code. Oldest without failing: one event fails by itself, or the receiver is slow.",
+    ),
+    Drawn(
+        title="Dead letters, and receivers that are not served",
+        queries=(
+            ("max by (receiver) (labdispatch_push_dead_letters)", "{{receiver}} dead letters"),
+            ("max by (receiver, why) (labdispatch_push_receiver_stopped)", "{{receiver}} {{why}}"),
+        ),
+        unit="short",
+        limit=1,
+        advice="labdispatch receivers dead list NAME says why; retry or discard them."
+        " Runbook: docs/runbooks/receiver-dead.md.",
+    ),
+    Drawn(
+        title="From sending to the answer",
+        queries=_quantiles("push_seconds"),
+        unit="s",
+        limit=5.0,
+        advice="The receivers' own time. Near push_timeout_seconds answers are given up and the"
+        " event is sent again: raise the setting, or ask for a quicker answer.",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
     ("Files and inbound topics", FILES_AND_TOPICS),
@@ -476,6 +523,7 @@ ROWS: Final = (
     ("Stewards: who is one person", STEWARDS),
     ("Holds: what waits, and for whom", HOLDS),
     ("Streams: what leaves", STREAMS),
+    ("Receivers: what is pushed", RECEIVERS),
 )
 
 

@@ -438,6 +438,13 @@ class Settings(BaseSettings):
         0.02, description="How long a worker waits for more when a batch is small."
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_workers: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="How many batches a dispatch process has in hand at a time, each of partitions"
+        " of its own: while one waits for the database, another is computed.",
+    )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."
@@ -482,6 +489,58 @@ class Settings(BaseSettings):
         ge=3_600,
         le=366 * 86_400,
         description="How long the topic of public health keeps an event, at least.",
+    )
+
+    # -- push receivers
+    push_receivers: int = Field(
+        50, ge=1, le=500, description="The most receivers: each name is a label of figures."
+    )
+    push_poll_seconds: Seconds = Field(
+        0.1, description="How often push looks for new events of the streams it carries."
+    )
+    push_waiting: Count = Field(
+        1_000, description="The most deliveries of a receiver that wait; more stay in the outbox."
+    )
+    push_in_flight: int = Field(
+        8, ge=1, le=256, description="The most events under way to one receiver at a time."
+    )
+    push_in_flight_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1024,
+        description="The most sealed bytes of these, unless one event alone has more.",
+    )
+    push_timeout_seconds: Seconds = Field(
+        15.0, description="How long one event may take to be sent and answered."
+    )
+    push_answer_bytes: int = Field(
+        64 * 1024, ge=1024, description="The most bytes that are read of an answer."
+    )
+    push_failures: int = Field(
+        8, ge=1, le=1_000, description="Failures of its own that make an event a dead letter."
+    )
+    push_retry_seconds: Seconds = Field(
+        1.0, description="The first wait before another try; it doubles, with full jitter."
+    )
+    push_retry_cap_seconds: Seconds = Field(
+        3_600.0, description="The longest wait of an event before another try."
+    )
+    push_rest_cap_seconds: Seconds = Field(
+        300.0, description="The longest a receiver that is away is left alone."
+    )
+    push_retry_after_cap_seconds: Seconds = Field(
+        3_600.0, description="The longest Retry-After of a receiver that is honoured."
+    )
+    push_dead_letters: Count = Field(
+        10_000, description="Dead letters at which a receiver is paused by itself."
+    )
+    push_keep_seconds: int = Field(
+        90 * 86_400,
+        ge=86_400,
+        le=3_660 * 86_400,
+        description="How long is kept what became of an event at a receiver.",
+    )
+    push_secret_overlap_seconds: int = Field(
+        86_400, ge=0, le=30 * 86_400, description="How long an old key of a webhook signs too."
     )
 
     # -- stewards
@@ -579,8 +638,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=19,
-        description="How far inbound, dispatch and relay stand back (nice) where processors are"
-        " short.",
+        description="How far inbound, dispatch, relay and push stand back (nice) where processors"
+        " are short.",
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."

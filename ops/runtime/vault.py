@@ -1,5 +1,8 @@
 """Sealing of payloads: AES-256-GCM under a key per day and class, kept outside the database.
 
+Payloads of messages and events are made small first (`compression.py`): what is sealed can be made
+small no more, and nine tenths of them is what every payload says.
+
 A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
 day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
 not rotate (a person's digest must mean the same tomorrow). Keys of pseudonyms, one a purpose and
@@ -22,9 +25,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.errors import FatalError, PermanentError
 
 from .clock import Clock
+from .compression import SMALLEST_BYTES, Compressor, Decompressor
 from .data_folder import fsync_folder, make_folder
 
-_VERSION: Final = 1
+_PLAIN: Final = 1
+_COMPRESSED: Final = 2
+"""First byte of what is sealed: how the plaintext lies in it."""
 _HEADER: Final = struct.Struct(">BBH")  # version, class, days since 2020-01-01
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -45,6 +51,10 @@ class SealClass(IntEnum):
     """Local codes and short texts of laboratories that no table knows."""
 
 
+_MADE_SMALL: Final = (SealClass.INTAKE, SealClass.STREAM)
+_FORMS: Final = (_PLAIN, _COMPRESSED)
+
+
 class PseudonymKey(NamedTuple):
     """Of which purpose and period a key of pseudonyms is; never the key."""
 
@@ -62,6 +72,10 @@ class KeyStore(Protocol):
 
     def load_or_make(self, name: str) -> bytes:
         """Return the key of this name, made now if there is none; two callers get the same."""
+        ...
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside under a new name."""
         ...
 
     def destroy(self, name: str) -> None:
@@ -115,9 +129,17 @@ class FolderKeyStore:
         found = self.load(name)
         if found is not None:
             return found
-        nonce = os.urandom(_NONCE_BYTES)
-        wrapped = nonce + self._master.encrypt(nonce, os.urandom(_KEY_BYTES), name.encode())
+        wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
         return self._unwrap(name, self._create(f"{name}.key", wrapped))
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Wrap and keep a secret; a name is used once.
+
+        Raises:
+            FatalError: Another secret has this name (`keys_damaged`).
+        """
+        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
+            raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
 
     def destroy(self, name: str) -> None:
         """Overwrite and remove the file, and make that durable."""
@@ -145,6 +167,10 @@ class FolderKeyStore:
         """Return the names of the files."""
         kept = (each for each in self._folder.iterdir() if each.suffix in {".key", ".gone"})
         return {each.stem for each in kept}
+
+    def _wrap(self, name: str, secret: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, secret, name.encode())
 
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         try:
@@ -194,6 +220,8 @@ class Vault:
         self._keys = keys
         self._clock = clock
         self._ciphers: dict[tuple[int, int], AESGCM] = {}
+        self._compressors = {each: Compressor(each.name.lower()) for each in _MADE_SMALL}
+        self._decompressor = Decompressor()
         self._pseudonym_keys: dict[tuple[str, str], bytes | None] = {}
 
     def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
@@ -202,7 +230,11 @@ class Vault:
         cipher = self._ciphers.get((seal_class, day))
         if cipher is None:
             cipher = self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)))
-        header = _HEADER.pack(_VERSION, seal_class, day)
+        compressor = self._compressors.get(seal_class)
+        form = _PLAIN
+        if compressor is not None and len(plaintext) >= SMALLEST_BYTES:
+            form, plaintext = _COMPRESSED, compressor.compress(plaintext)
+        header = _HEADER.pack(form, seal_class, day)
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + cipher.encrypt(nonce, plaintext, header + associated)
 
@@ -214,7 +246,7 @@ class Vault:
                 what was sealed with `associated` (`unreadable_payload`).
         """
         header, start = sealed[: _HEADER.size], _HEADER.size + _NONCE_BYTES
-        if len(sealed) <= start or sealed[0] != _VERSION:
+        if len(sealed) <= start or sealed[0] not in _FORMS:
             raise _unreadable()
         _, seal_class, day = _HEADER.unpack(header)
         cipher = self._ciphers.get((seal_class, day))
@@ -228,8 +260,9 @@ class Vault:
                 raise PermanentError("key_destroyed", "its retention has passed")
             cipher = self._keep((seal_class, day), key)
         try:
-            return cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
-        except InvalidTag:
+            held = cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
+            return held if sealed[0] == _PLAIN else self._decompressor.decompress(held)
+        except (InvalidTag, ValueError):
             raise _unreadable() from None
 
     def secret(self, name: str) -> bytes:
@@ -280,6 +313,18 @@ class Vault:
         """
         self._pseudonym_keys.pop((purpose, period), None)
         self._keys.retire(_pseudonym_name(purpose, period))
+
+    def keep_secret(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside, durably, under a name that is new."""
+        self._keys.keep(f"given-{name}", secret)
+
+    def kept_secret(self, name: str) -> bytes | None:
+        """Return a secret that came from outside, None where it is not there (any more)."""
+        return self._keys.load(f"given-{name}")
+
+    def forget_secret(self, name: str) -> None:
+        """Make a secret that came from outside unreadable for ever."""
+        self._keys.destroy(f"given-{name}")
 
     def destroy(self, seal_class: SealClass, day: date) -> None:
         """Destroy the key of a day and class: what it sealed is gone for everybody."""

