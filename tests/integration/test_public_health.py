@@ -17,6 +17,7 @@ from routing.pseudonym import pseudonym_of
 from routing.public_health import PURPOSE
 from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.report import Coded, LabReport, ResultStatus, Specimen
+from schemas.statuses import status_contradicts
 from schemas.topics import Stream
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD, identity_state, person_of_offset, stream_fold
@@ -140,6 +141,34 @@ async def test_when_the_first_is_withdrawn_the_next_one_opens_the_episode(
         ("published", "new"),
         ("withdrawn", reason),
         ("published", "new"),
+    ]
+
+
+async def test_a_positive_in_doubt_keeps_no_other_from_being_told(road: Road) -> None:
+    """It waits for a person; nobody else's case may wait with it, of its own day neither."""
+    doubted = sampled(
+        "2026-01-20",
+        filler_order_number="ODD",
+        status=ResultStatus.PRELIMINARY,
+        observations=(observation(status=ResultStatus.CORRECTED),),
+    )
+    assert status_contradicts(doubted)
+    late = msgspec.structs.replace(
+        sampled("2026-01-20"), collected_at="2026-01-20T19:00:00+01:00", filler_order_number="F-1"
+    )
+    await road.put(message(None, doubted), message(None, late))
+    await road.put(message(None, sampled("2026-02-10")))
+    await road.dispatch()
+    assert await traced(road) == ["2026-01-20"] == await new_days(road)
+    mended = sampled("2026-01-20", filler_order_number="ODD", status=ResultStatus.CORRECTED)
+    await road.put(message(None, mended))
+    await road.dispatch()
+    assert await traced(road) == ["2026-01-20"]
+    held = (await stream_fold(road))["public-health"].values()
+    assert sorted((b["line"], b["sampled_on"]) for b in held) == [
+        ("first", "2026-01-20"),
+        ("first", "2026-02-10"),
+        ("second", "2026-01-20"),
     ]
 
 
