@@ -67,6 +67,11 @@ HOLDS: Final = """
 SELECT report_id, stream, reason, since FROM hold WHERE report_id = ANY ($1::uuid[])
 ORDER BY report_id, stream
 """
+# Words of people that a stream need not wait: by whom and when, for what was seen then.
+RELEASES: Final = """
+SELECT report_id, stream, reason, actor, why, at FROM hold_release
+WHERE report_id = ANY ($1::uuid[]) ORDER BY at, report_id, stream
+"""
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +150,8 @@ async def _from_outcome(
     stations += [{"station": "receiver", **_plain(each)} for each in said]
     holds = await connection.fetch(HOLDS, row["report_ids"])
     stations += [{"station": "hold", **_plain(hold)} for hold in holds]
+    releases = await connection.fetch(RELEASES, row["report_ids"])
+    stations += [{"station": "released", **_plain(release)} for release in releases]
     return Trace(
         message_id=row["message_id"],
         control_id=asked.get(row["control_key"], ""),

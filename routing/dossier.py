@@ -285,7 +285,7 @@ def _documents_of(report: LabReport) -> list[Clean]:
     return [
         attachment_of(each.code, each.document)
         for each in report.observations
-        if each.document is not None and not each.status.is_retraction
+        if each.document is not None and not each.status.is_retraction and not _is_meta(each)
     ]
 
 

@@ -206,6 +206,8 @@ def rule_on(rule: Rule, facts: Facts) -> Ruling:
     if rule.results:
         finding, because = _decisive(rule, facts)
     doubt, rest = _doubts(rule, facts, finding, found=because is Because.DUE)
+    if because is Because.DUE and rule.statuses and facts.status not in rule.statuses:
+        because = Because.STATUS  # it came this far by a doubt alone
     if because is not Because.DUE and not doubt:
         return _NOT[because]
     if not facts.ins_realm_ok:

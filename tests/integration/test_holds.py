@@ -22,12 +22,14 @@ from ops.register.code_rows import row_of
 from ops.runtime.metrics import METRICS
 from ops.simulate.sample import sample_message
 from ops.stewards.script import Asker
+from ops.trace import trace
 from routing.doubts import Doubt
 from routing.rules import NOT_QUALIFIED
 from schemas.decision import Realm
 from schemas.errors import PermanentError
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import Stream
+from tests.support.fold import verified
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import stream_fold
 from tests.support.people import dominique, message, observation, report
@@ -129,6 +131,7 @@ async def test_what_is_known_of_another_condition_flows_beside_the_hold(road: Ro
     assert await held(road) == dict.fromkeys((TRACING, HEALTH), Doubt.RESULT_NOT_UNDERSTOOD)
     negative = Coded(code="260415000", text="Not detected", system="SCT")
     known = observation(position=2, code=rsv.code, coded=negative)
+    await verified(road)
     await road.put(
         message(None, report(status=ResultStatus.CORRECTED, observations=(observation(), known)))
     )
@@ -161,6 +164,7 @@ async def test_a_correction_that_contradicts_itself_is_taken_back_until_it_is_me
     for stream in Stream:
         last = (await road.events(stream))[-1]
         assert (last["kind"], last["reason"]) == ("withdrawn", "on_hold")
+    await verified(road)
     await road.put(message(None, report(status=ResultStatus.CORRECTED)))
     await road.dispatch()
     assert await held(road) == {}
@@ -275,6 +279,13 @@ async def test_a_person_lets_one_stream_go_and_it_counts_for_what_was_seen(road:
     assert (done.reason, done.stream_events, done.still) == (Doubt.STATUS_CONTRADICTS, 1, "")
     assert await streams(road) == {DOSSIER}
     assert await held(road) == dict.fromkeys((TRACING, HEALTH), Doubt.STATUS_CONTRADICTS)
+    await verified(road)
+    (message_id,) = await road.rows("SELECT message_id FROM outcome")
+    (found,) = await trace(
+        road.hub.pool, road.hub.log, road.hub.vault, [str(message_id["message_id"])]
+    )
+    (released,) = [each for each in found.stations if each["station"] == "released"]
+    assert (released["actor"], released["why"]) == (ASKER.actor, ASKER.reason)
     (audit,) = await road.rows("SELECT actor, reason FROM audit WHERE action = 'hold_release'")
     assert audit["actor"] == ASKER.actor
     assert str(which) in audit["reason"]

@@ -330,6 +330,27 @@ async def test_only_reports_of_the_asked_time_are_looked_at(road: Road) -> None:
             assert found.reports == reports, (since, until, page)
 
 
+async def test_what_waits_for_a_doubt_would_go_where_no_rule_waits_for_it(road: Road) -> None:
+    await send(road, report(collected_at="1970-01-01T09:00:00+01:00"))
+    rules = msgspec.json.decode(own_source())
+    rules["version"] = "t-1"
+    for rule in rules["rules"]:
+        if rule["stream"] == "dossier":
+            rule["holds_on"] = []
+            rule["must_not"] = [each for each in rule["must_not"] if not each.get("doubts")]
+    found = await differ(road, msgspec.json.encode(rules), -HOUR, HOUR)
+    (change,) = found.changes
+    assert (change.stream, change.before.state, change.before.what, change.after.state) == (
+        Stream.DOSSIER,
+        "hold",
+        "birth_date_after_sampling",
+        "due",
+    )
+    assert change.moves and change.reports == 1
+    text = difference_as_text(found)
+    assert "waits for birth_date_after_sampling by dossier-every-report -> due as dossier" in text
+
+
 async def test_a_report_is_looked_at_where_its_current_version_came(road: Road) -> None:
     await send(road)
     pass_time(road, 7_200)

@@ -27,7 +27,7 @@ from schemas.decision import Realm
 from schemas.events import EventKind
 from schemas.topics import STREAMS, Stream
 from tests.support.cluster import MIGRATE, STATIONS, read_unit
-from tests.support.product import LABDISPATCH
+from tests.support.kafka import free_ports
 
 PATIENCE_SECONDS = 120.0
 Place = tuple[int, int, str]
@@ -59,11 +59,13 @@ class Relaying:
         self.bootstrap = bootstrap
         self.prefix = prefix
         self.partitions = partitions
-        self._folder = folder
+        self.folder = self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
         self._random = random.Random(20261127)
         user, password, name = (connect[each] for each in ("user", "password", "database"))
+        (self.http_port,) = free_ports(1)
         self.env = {
+            "LABDISPATCH_HTTP_PORT": str(self.http_port),
             "LABDISPATCH_ENGINE": "cluster",
             "LABDISPATCH_DATA_DIR": str(folder),
             "LABDISPATCH_POSTGRES_DSN": f"postgresql://{user}:{password}@/{name}"
@@ -91,11 +93,10 @@ class Relaying:
         assert await done.wait() == 0
         self._pool = await open_pool(self._connect, "dispatch", max_size=2)
 
-    def start(self, **extra: str) -> subprocess.Popen[bytes]:
-        """Start a relay; several may run, of which the last one started is the one."""
-        command, environment = read_unit(STATIONS["relay"])
-        assert command[: len(LABDISPATCH)] == LABDISPATCH
-        with (self._folder / "relay.log").open("ab") as log:
+    def start(self, role: str = "relay", **extra: str) -> subprocess.Popen[bytes]:
+        """Start a relay; several may run, of which the last one started is the one. Or the API."""
+        command, environment = read_unit(STATIONS[role])
+        with (self._folder / f"{role}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 env={**os.environ, **environment, **self.env, **extra},

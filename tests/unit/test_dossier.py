@@ -13,18 +13,13 @@ import pytest
 from hypothesis import given, settings
 
 from routing import fhir, fhir_actors, fhir_units
-from routing.case import Case, Projection
 from routing.fhir import ENCODER
-from routing.fhir_units import WRITTEN, ucum_of, unit_of
 from routing.grouping import members_of
-from routing.router import Router, load_own_rules
-from schemas.decision import Realm
+from routing.router import load_own_rules
 from schemas.patient import Traits
 from schemas.report import (
     Coded,
-    Document,
     LabReport,
-    Observation,
     Organisation,
     Practitioner,
     ResultStatus,
@@ -32,150 +27,32 @@ from schemas.report import (
 )
 from schemas.topics import Stream
 from tests.support.fhir import reports as drawn
+from tests.support.fhir.goldens import (
+    CDA,
+    GOLDENS,
+    ROUTER,
+    asked,
+    document_report,
+    golden_body,
+    microbiology,
+    parts,
+    projected,
+    seen,
+    with_status,
+)
 from tests.unit.test_routing_cases import (
     CANARIES,
     DETECTED,
     LABORATORY,
-    NOT_DETECTED,
     PCR,
     case,
     observation,
     report,
-    rich_report,
-    traits,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "routing"
-SECRET = bytes(range(32))
-ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
 SHAPE = frozenset((GOLDEN / "dossier-shape.txt").read_text().split())
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
-CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40, digest="0a" * 16)
-
-
-def projected(of: Case) -> Projection:
-    return ROUTER.project(Stream.DOSSIER, of, ROUTER.route(of))
-
-
-def told(**about: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(projected(case(**about)).body)
-    return found
-
-
-def parts(kind: str, **about: Any) -> list[dict[str, Any]]:
-    resources = [entry["resource"] for entry in told(**about)["entry"]]
-    return [each for each in resources if each["resourceType"] == kind]
-
-
-def seen(**changes: Any) -> dict[str, Any]:
-    """Return the Observation of one OBX."""
-    changes = {"coded": None, "code": PCR} | changes
-    return parts("Observation", of=report(observation(**changes)))[0]
-
-
-def asked(code: str, answer: str = "Y") -> Observation:
-    flag = Coded(code=answer, system="expandedYes-NoIndicator")
-    return observation(Coded(code=code, system="MetaDMPMSS"), flag, value_type="CE")
-
-
-def with_status(letter: str, **changes: Any) -> LabReport:
-    status = ResultStatus(letter)
-    measured = observation(
-        Coded(code="94745-7", text="Ct ARN SARS-CoV-2", system="LN"), None, position=2,
-        value_type="NM", value="24.60", number="24.60", unit=Coded(code="{Ct}", system="UCUM"),
-        reference_range="< 40", status=status,
-    )  # fmt: skip
-    values: dict[str, Any] = {
-        "status": status, "notes": ("Hémolysé",), "performer": LABORATORY,
-        "specimen": Specimen(identifier="S1", type=Coded(code="BLD", system="HL70487")),
-    }  # fmt: skip
-    found = observation(status=status, interpretations=("POS",), performer=LABORATORY)
-    return report(found, measured, **(values | changes))
-
-
-def microbiology() -> LabReport:
-    def grown(position: int, sub_id: str, code: str, name: str, **about: Any) -> Observation:
-        coded = Coded(code=code, text=name, system="LN")
-        return observation(
-            coded, about.pop("coded", None), position=position, sub_id=sub_id, **about
-        )
-
-    bug = {"coded": Coded(code="112283007", text="Escherichia coli", system="SCT")}
-    other = {"coded": Coded(code="3092008", text="Staphylococcus aureus", system="SCT")}
-    measured = {"value_type": "NM", "value": "0.5", "number": "0.5", "comparator": "<="}
-    return report(
-        grown(1, "1", "600-7", "Hémoculture", **bug),
-        grown(2, "1", "18864-9", "Ampicilline", interpretations=("R",), **measured),
-        grown(3, "1.1", "18900-1", "Céfotaxime", interpretations=("S",), **measured),
-        grown(4, "2", "600-7", "Hémoculture", **other),
-        grown(5, "2", "18961-3", "Oxacilline", interpretations=("S",), **measured),
-        code=Coded(code="600-7", text="Hémoculture", system="LN"),
-    )
-
-
-def document_report() -> LabReport:
-    held = observation(
-        Coded(code="11502-2", text="CR d'examens biologiques", system="LN"), None, value_type="ED",
-        document=CDA,
-    )  # fmt: skip
-    return report(
-        held, asked("DESTMSSANTEPAT"), asked("INVISIBLE_PATIENT", "N"), asked("MASQUE_PS"),
-        code=Coded(code="11502-2", text="CR d'examens biologiques", system="LN"),
-    )  # fmt: skip
-
-
-def every_value() -> LabReport:
-    """A report with a value of each kind, and the limits that stand beside numbers."""
-    litre = {"unit": Coded(code="g/L", system="UCUM")}
-    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("NM", "24.60", {"number": "24.60", "reference_range": "20-30", **litre}),
-        ("SN", "<2.5", {"number": "2.5", "comparator": "<", "reference_range": "> 3", **litre}),
-        ("SN", "100-200", litre),
-        ("SN", "1:128", {}),
-        ("SN", "2+", {}),
-        ("DT", "20260306", {}),
-        ("DTM", "202603061015+0100", {}),
-        ("TM", "1015", {}),
-        ("TS", "20260306101502", {}),
-        ("FT", "ligne 1\nligne 2", {"notes": ("une note", "une autre")}),
-        ("CWE", "Détecté", {"coded": DETECTED, "interpretations": ("POS", "A", "**")}),
-        ("CE", "Un", {"coded": Coded(code="1", text="Un", system="L"), "others": (DETECTED,)}),
-        ("ST", "", {}),
-        ("NM", "", {"status": ResultStatus.NOT_ASKED}),
-    )
-    return report(
-        *(
-            observation(
-                **{"coded": None, "position": number, **about}, value_type=kind, value=value
-            )
-            for number, (kind, value, about) in enumerate(kinds, 1)
-        ),
-        specimen=Specimen(identifier="S1", type=Coded(code="BLD", text="Sang", system="HL70487")),
-    )
-
-
-GOLDENS: dict[str, dict[str, Any]] = {
-    "rich-final": {"of": rich_report()},
-    "wrong-incomplete-identity": {
-        "of": report(
-            observation(coded=NOT_DETECTED, status=ResultStatus.WRONG),
-            status=ResultStatus.WRONG,
-            collected_at="2026-03-06",
-            reported_at="",
-            prescriber=None,
-        ),
-        "about": traits(birth_given="", birth_place="", birth_date="1979", sex="O"),
-        "laboratory": Organisation(),
-    },
-    **{f"status-{letter}": {"of": with_status(letter)} for letter in "PFCXDW"},
-    "microbiology": {"of": microbiology()},
-    "document": {"of": document_report()},
-    "every-value": {"of": every_value()},
-}
-
-
-def golden_body(name: str) -> bytes:
-    return projected(case(**GOLDENS[name])).body
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -323,6 +200,9 @@ def test_what_a_sender_asks_of_the_national_services_is_a_tag_of_the_report() ->
     of = report(
         observation(), asked("INVISIBLE_PATIENT"), asked("DESTMSSANTEPAT", "N"), asked("ELSE"),
         asked("DESTDMP"),
+        observation(
+            Coded(code="CORPSMAIL_PS", system="MetaDMPMSS"), None, value_type="ED", document=CDA
+        ),
     )  # fmt: skip
     (whole,) = parts("DiagnosticReport", of=of)
     system = "urn:labdispatch:dmp-mss"
@@ -330,6 +210,7 @@ def test_what_a_sender_asks_of_the_national_services_is_a_tag_of_the_report() ->
         {"system": system, "code": code} for code in ("DESTDMP", "INVISIBLE_PATIENT")
     ]
     assert len(parts("Observation", of=of)) == 1
+    assert "presentedForm" not in whole, "what a mail is to say is no document of the patient"
     assert "meta" not in parts("DiagnosticReport", of=report(observation()))[0]
 
 
@@ -347,131 +228,6 @@ def test_another_document_under_the_same_number_is_another_content() -> None:
         of = report(observation(PCR, None, value_type="ED", document=held))
         bodies.add(projected(case(of=of)).compared)
     assert len(bodies) == 2
-
-
-# ------------------------------------------------------------------ values
-
-
-@pytest.mark.parametrize(
-    ("value_type", "value", "expected"),
-    [
-        ("ST", "Négatif", {"valueString": "Négatif"}),
-        ("FT", "ligne 1\nligne 2", {"valueString": "ligne 1\nligne 2"}),
-        ("DT", "20260306", {"valueDateTime": "2026-03-06"}),
-        ("DT", "202603", {"valueDateTime": "2026-03"}),
-        ("DT", "20260231", {"valueString": "20260231"}),
-        ("DTM", "202603061015+0100", {"valueDateTime": "2026-03-06T10:15:00+01:00"}),
-        ("TS", "20260306101502.5+0100", {"valueDateTime": "2026-03-06T10:15:02.5+01:00"}),
-        ("TS", "20260306101502", {"valueString": "20260306101502"}),
-        ("TM", "1015", {"valueTime": "10:15:00"}),
-        ("TM", "101559.5", {"valueTime": "10:15:59.5"}),
-        ("TM", "2515", {"valueString": "2515"}),
-        ("SN", "100-200", {"valueRange": {"low": {"value": 100}, "high": {"value": 200}}}),
-        ("SN", "200-100", {"valueString": "200-100"}),
-        ("SN", "1:128", {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}}),
-        ("SN", "2+", {"valueString": "2+"}),
-        ("ST", "1:128", {"valueString": "1:128"}),
-    ],
-)
-def test_values_by_type(value_type: str, value: str, expected: dict[str, Any]) -> None:
-    found = seen(value_type=value_type, value=value)
-    assert {key: part for key, part in found.items() if key.startswith("value")} == expected
-
-
-def test_of_several_coded_values_none_hides_the_others() -> None:
-    several = observation(others=(NOT_DETECTED, Coded(code="X", system="L")))
-    (found,) = parts("Observation", of=report(several))
-    assert found["valueCodeableConcept"] == {"text": "Détecté\nNon détecté\nX"}
-
-
-def test_a_text_of_more_than_a_megabyte_is_cut_and_says_so() -> None:
-    text = seen(value_type="TX", value="x" * 1_100_000)["valueString"]
-    assert len(text) == 1_048_576
-    assert text.endswith(" [...]")
-
-
-@pytest.mark.parametrize(
-    ("written", "limits"),
-    [
-        ("2.5-7.5", {"low": 2.5, "high": 7.5}),
-        ("3,5 - 5,0", {"low": 3.5, "high": 5.0}),
-        ("-2 à 2", {"low": -2, "high": 2}),
-        ("< 40", {"high": 40}),
-        ("≥ 3", {"low": 3}),
-        ("7-2", {}),
-        ("négatif", {}),
-        ("1-2-3", {}),
-    ],
-)
-def test_reference_ranges(written: str, limits: dict[str, float]) -> None:
-    found = seen(
-        value_type="NM", value="5", number="5", reference_range=written,
-        unit=Coded(code="mmol/L", system="UCUM"),
-    )["referenceRange"]  # fmt: skip
-    unit = {"unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}
-    expected = {end: {"value": number, **unit} for end, number in limits.items()}
-    assert found == [{"text": written, **expected}]
-
-
-def test_a_range_beside_a_text_stays_a_text() -> None:
-    found = seen(value_type="ST", value="Négatif", reference_range="0-1")
-    assert found["referenceRange"] == [{"text": "0-1"}]
-
-
-@pytest.mark.parametrize(
-    ("flag", "system"),
-    [("POS", "v3-ObservationInterpretation"), ("h", "v3-ObservationInterpretation"), ("**", "")],
-)
-def test_interpretations(flag: str, system: str) -> None:
-    (found,) = seen(value_type="NM", value="5", number="5", interpretations=(flag,))[
-        "interpretation"
-    ]
-    if system:
-        coding = {"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": flag.upper()}
-        assert found == {"coding": [coding]}
-    else:
-        assert found == {"text": flag}
-
-
-@pytest.mark.parametrize(
-    ("unit", "code"),
-    [
-        (Coded(code="mmol/L", system="UCUM"), "mmol/L"),
-        (Coded(code="mmol/L"), "mmol/L"),
-        (Coded(code="µmol/L"), "umol/L"),
-        (Coded(code="G/L"), "10*9/L"),
-        (Coded(code="g/L"), "g/L"),
-        (Coded(code="UI/L", text="UI par litre"), "[IU]/L"),
-        (Coded(code="mmol/L", system="L"), None),
-        (Coded(code="gouttes"), None),
-        (Coded(code="bogus/L", system="UCUM"), None),
-        (Coded(code="x", system="L", alternate_code="%", alternate_system="UCUM"), "%"),
-        (Coded(text="mmol par litre"), None),
-    ],
-)
-def test_only_a_code_of_ucum_has_its_system(unit: Coded, code: str | None) -> None:
-    found = unit_of(unit)
-    assert found.get("code") == code
-    assert ("system" in found) is (code is not None)
-    assert found["unit"] == (unit.text or unit.code)
-
-
-def test_what_laboratories_write_for_units_leads_to_codes_of_ucum() -> None:
-    assert {ucum_of(written) for written in WRITTEN} == set(WRITTEN.values())
-
-
-def test_an_unknown_code_of_a_known_table_is_a_local_one() -> None:
-    def kind(code: str, system: str) -> dict[str, Any]:
-        specimen = Specimen(identifier="", type=Coded(code=code, text="Sang", system=system))
-        (found,) = parts("Specimen", of=report(observation(), specimen=specimen))
-        (coding,) = found["type"]["coding"]
-        assert isinstance(coding, dict)
-        return coding
-
-    table = "http://terminology.hl7.org/CodeSystem/v2-0487"
-    assert kind("BLD", "HL70487") == {"system": table, "code": "BLD", "display": "Sang"}
-    assert kind("SANG1", "HL70487") == {"code": "SANG1", "display": "Sang"}
-    assert kind("BLD", "HL79999") == {"code": "BLD", "display": "Sang"}
 
 
 # ------------------------------------------------------------------ what belongs together

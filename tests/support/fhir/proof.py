@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final
 
 from benchmarks.results import Row, append, show
-from tests.unit.test_dossier import GOLDENS, golden_body
+from tests.support.fhir.goldens import GOLDENS, golden_body
 
 from .bundles import body_of, of_corpus, simulated
 from .judge import ACCEPTED, Accepted, Judge, faults
