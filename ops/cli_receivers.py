@@ -57,9 +57,9 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
     )  # fmt: skip
     @click.option("--url", required=True, help="https://..., or smtps://HOST:PORT for mssante.")
     @_SECRET
-    @click.option("--ca", type=_FILE, default="", help="Authority of its certificate (PEM).")
-    @click.option("--client-cert", type=_FILE, default="", help="Our certificate (PEM).")
-    @click.option("--client-key", type=_FILE, default="", help="Its key (PEM), if apart.")
+    @click.option("--ca", type=_FILE, help="Authority of its certificate (PEM).")
+    @click.option("--client-cert", type=_FILE, help="Our certificate (PEM).")
+    @click.option("--client-key", type=_FILE, help="Its key (PEM), if apart.")
     @click.option(
         "--from", "where", type=_FROM, default="now", show_default=True,
         help="start: all that the outbox still holds.",
@@ -68,8 +68,8 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
     @data_dir
     @as_json
     def add(
-        name: str, kind: str, stream: str, url: str, secret_file: Path | None, ca: str,
-        client_cert: str, client_key: str, where: str, actor: str | None, reason: str,
+        name: str, kind: str, stream: str, url: str, secret_file: Path | None, ca: str | None,
+        client_cert: str | None, client_key: str | None, where: str, actor: str | None, reason: str,
         data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
         """Add the receiver NAME, and print its token (and a webhook's key): shown this once.
@@ -79,7 +79,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
         from ops.receivers import commands
         from ops.receivers.receiver import Options
 
-        options = Options(ca=ca, client_cert=client_cert, client_key=client_key)
+        options = Options(ca=ca or "", client_cert=client_cert or "", client_key=client_key or "")
         wish = commands.wish_of(name, kind, stream, url, options, from_start=where == "start")
         run(commands.add(data_dir, wish, secret_file, _asker(actor, reason), as_json=as_json))
 
