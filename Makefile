@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-fhir proof-identity proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-relay proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -56,8 +56,8 @@ fhir: setup-dev ## resolve HAPI FHIR's validator from Maven, the judge of the do
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka
-	$(BIN)/pytest $(ARGS)
+test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
 	$(BIN)/ruff check .
@@ -118,8 +118,17 @@ proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers:
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
 
+proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
+	$(BIN)/pytest tests/crash/test_relay.py -m "proof or not proof" $(ARGS)
+
+bench-relay: setup-dev kafka ## events a second from the outbox into one broker, against a bare producer; codecs
+	$(BIN)/python -m benchmarks.relay $(ARGS)
+
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)
+
+proof-streams: setup-dev ## corrections, identities, oppositions and replays in any order, EXAMPLES times (300 by default): each stream equals a computation from scratch
+	$(BIN)/python -m tests.properties.streams_proof --examples $(or $(EXAMPLES),300) $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

@@ -7,48 +7,55 @@ keeps two laboratories' results of one person from making two cases.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
+from schemas.days import counted_day
 from schemas.decision import Line, Standing
 
-from .cases import CaseReport, Key, Numbers
+from .case_reports import CaseReport, Key, Numbers
 
 # The newest reports of each person: of a person with more, the elder stay where they are.
 LOAD: Final = """
 SELECT found.person_id, found.condition, found.report_id, found.mark, found.precedence, found.line,
        found.waits, found.sampled_on, found.sampled_at, found.specimen_key, found.filler_key,
-       found.placer_key, found.tie, found.first_at, found.case_id
+       found.placer_key, found.tie, found.first_at, found.case_id, found.received_on, found.variant,
+       found.again, found.case_variant
 FROM unnest($1::bigint[]) AS asked (person_id)
 CROSS JOIN LATERAL (
     SELECT c.person_id, c.condition, c.report_id, c.mark, c.precedence, c.line, c.waits,
            c.sampled_on, c.sampled_at, c.specimen_key, c.filler_key, c.placer_key, c.tie,
-           c.first_at, c.case_id
+           c.first_at, c.case_id, c.received_on, c.variant, c.again, c.case_variant
     FROM case_report c WHERE c.person_id = asked.person_id
     ORDER BY c.first_at DESC, c.report_id LIMIT $2
 ) AS found
 """
 STANDINGS: Final = """
-SELECT c.report_id, c.condition, c.case_id, c.line, c.waits
+SELECT c.report_id, c.condition, c.case_id, c.line, c.waits, c.again, c.case_variant, c.sampled_on,
+       c.received_on, c.first_at
 FROM case_report c
 WHERE c.person_id = ANY ($1::bigint[]) AND c.report_id = ANY ($2::uuid[])
 """
 WRITE: Final = """
 INSERT INTO case_report (person_id, condition, report_id, mark, precedence, line, waits, sampled_on,
-                         sampled_at, specimen_key, filler_key, placer_key, tie, first_at, case_id)
-SELECT w.p, w.c, w.r, w.m, w.v, w.l, w.w, w.d, w.s, w.k, w.f, w.o, w.t, w.a, w.i
+                         sampled_at, specimen_key, filler_key, placer_key, tie, first_at, case_id,
+                         received_on, variant, again, case_variant)
+SELECT w.p, w.c, w.r, w.m, w.v, w.l, w.w, w.d, w.s, w.k, w.f, w.o, w.t, w.a, w.i, w.e, w.n, w.g, w.h
 FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[],
             $7::boolean[], $8::date[], $9::timestamptz[], $10::bigint[], $11::bigint[],
-            $12::bigint[], $13::bigint[], $14::timestamptz[], $15::uuid[])
-     AS w (p, c, r, m, v, l, w, d, s, k, f, o, t, a, i)
+            $12::bigint[], $13::bigint[], $14::timestamptz[], $15::uuid[], $16::date[],
+            $17::text[], $18::boolean[], $19::text[])
+     AS w (p, c, r, m, v, l, w, d, s, k, f, o, t, a, i, e, n, g, h)
 ON CONFLICT (person_id, condition, report_id) DO UPDATE
 SET mark = EXCLUDED.mark, precedence = EXCLUDED.precedence, line = EXCLUDED.line,
     waits = EXCLUDED.waits, sampled_on = EXCLUDED.sampled_on, sampled_at = EXCLUDED.sampled_at,
     specimen_key = EXCLUDED.specimen_key, filler_key = EXCLUDED.filler_key,
     placer_key = EXCLUDED.placer_key, tie = EXCLUDED.tie, first_at = EXCLUDED.first_at,
-    case_id = EXCLUDED.case_id
+    case_id = EXCLUDED.case_id, received_on = EXCLUDED.received_on, variant = EXCLUDED.variant,
+    again = EXCLUDED.again, case_variant = EXCLUDED.case_variant
 """
 DELETE: Final = """
 DELETE FROM case_report AS c
@@ -139,6 +146,10 @@ class CaseStore:
             [r.tie for r in changed],
             [r.first_at for r in changed],
             [s.case_id for s in standings],
+            [r.received_on for r in changed],
+            [r.variant for r in changed],
+            [s.again for s in standings],
+            [s.variant for s in standings],
         )
 
 
@@ -150,7 +161,20 @@ def _stands(row: CaseReport) -> Standing:
 def _standing(row: Any) -> Standing:
     line = _LINES[row["line"]]
     assert line is not None, "a row stands somewhere"
-    return Standing(row["case_id"], line, row["waits"])
+    return Standing(
+        row["case_id"],
+        line,
+        row["waits"],
+        row["again"],
+        row["case_variant"],
+        counted_day(row["sampled_on"], _received(row)),
+    )
+
+
+def _received(row: Any) -> date:
+    """Return the day of reception; of a row of before it was kept, that of its first handling."""
+    day: date = row["received_on"] or row["first_at"].date()
+    return day
 
 
 def _row(row: Any) -> CaseReport:
@@ -167,5 +191,7 @@ def _row(row: Any) -> CaseReport:
         ),
         tie=row["tie"],
         first_at=row["first_at"],
+        received_on=_received(row),
+        variant=row["variant"],
         standing=_standing(row),
     )

@@ -3,7 +3,8 @@
 Pure: the cases of a person are a function of the person's reports as they stand, never of the order
 in which they came. Cases are made of first-line reports: of the same day of sampling, or of one
 specimen. A second line (screening, confirmation, sequencing) makes none: it hangs on the case of
-its first line, or waits for it. Sources: french-profile 3.2; docs/cases.md.
+its first line, or waits for it. Whether a case goes on with an earlier one says `episodes.py`.
+Sources: french-profile 3.2; docs/cases.md.
 """
 
 from __future__ import annotations
@@ -17,64 +18,15 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.codes import analysis_of, line_of
 from schemas.decision import Line, Standing
 from schemas.ids import id_of
-from schemas.report import LabReport
+
+from .case_reports import DEAD, POSITIVE, CaseReport, Key
+from .episodes import SIXTY_DAYS, Episode, Window, are_again
 
 SPECIMEN_DAYS: Final = 30
 """A specimen number of so many days later is another specimen's: laboratories begin anew."""
-DEAD: Final = -1
-"""Precedence of a report that says nothing (any more): taken back, or not answered yet."""
-_SHORTEST_NUMBER: Final = 3
 _CASE: Final = b"case-id-v1"
-_TIE: Final = b"case-tie"
-_NUMBER: Final = b"case-number-v1"
-
-Key = tuple[int, str, UUID]
-"""Person, condition, report."""
-
-
-class Numbers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Digests of the numbers by which two laboratories speak of one specimen or one request."""
-
-    specimen: int | None = None
-    filler: int | None = None
-    placer: int | None = None
-
-    @property
-    def given(self) -> frozenset[int]:
-        """All of them: what is one laboratory's request is another's specimen."""
-        return frozenset(n for n in (self.specimen, self.filler, self.placer) if n is not None)
-
-
-class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report says of one condition, and where it stands: a row of `case_report`."""
-
-    person_id: int
-    condition: str
-    report_id: UUID
-    mark: Line | None
-    """What the report itself says of its line; a second line never counts."""
-    precedence: int
-    """0 positive, 1 negative, 2 indeterminate, 3 unusable, 4 no answer of these; or `DEAD`."""
-    sampled_on: date | None
-    sampled_at: datetime | None
-    numbers: Numbers
-    tie: int
-    """Decides between equals, whatever came first (`tie_of`)."""
-    first_at: datetime
-    standing: Standing | None = None
-
-    @property
-    def key(self) -> Key:
-        """The row's key."""
-        return self.person_id, self.condition, self.report_id
-
-    @property
-    def is_alive(self) -> bool:
-        """Say whether it says anything now."""
-        return self.precedence != DEAD
 
 
 class Rearranged(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,51 +38,13 @@ class Rearranged(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[Key, CaseReport]
 
 
-def numbers_of(secret: bytes, report: LabReport) -> Numbers:
-    """Return the digests of a report's numbers; of very short ones none, for they say nothing."""
-    specimen = report.specimen.identifier if report.specimen is not None else ""
-    return Numbers(
-        specimen=_digest(secret, specimen),
-        filler=_digest(secret, report.filler_order_number),
-        placer=_digest(secret, report.placer_order_number),
-    )
-
-
-def is_tracked(report: LabReport) -> bool:
-    """Say whether a report can belong to a case at all; cheap, for most reports cannot."""
-    return analysis_of(report.code) is not None or any(
-        analysis_of(each.code) is not None for each in report.observations
-    )
-
-
-def mark_of(report: LabReport, *, is_sequence: bool) -> Line | None:
-    """Return what a report says of its own line: by its analyses, else by its notes (NTE).
-
-    Args:
-        report: With its notes.
-        is_sequence: It holds nothing but sequences of the condition.
-    """
-    if is_sequence:
-        return Line.SECOND
-    said = line_of(report.notes)
-    if said is None:
-        said = line_of(note for each in report.observations for note in each.notes)
-    return said
-
-
-def moment_of(text: str) -> datetime | None:
-    """Return a moment in UTC; a whole day is its beginning, None where there is no whole day."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def rearrange(
     held: Iterable[CaseReport],
     said: Mapping[UUID, Mapping[str, CaseReport]],
     owners: Mapping[UUID, int] | None = None,
+    window: Window = SIXTY_DAYS,
+    *,
+    is_whole: bool = False,
 ) -> Rearranged:
     """Put what reports say now beside what is held, and group anew where something changes.
 
@@ -139,6 +53,8 @@ def rearrange(
         said: Report -> condition -> what it says now. A report that says nothing of a condition it
             spoke of before stays in its case as a dead one, unless it is about another person now.
         owners: Report -> person, where it is another than the row's.
+        window: How long a positive keeps the next from being a new case.
+        is_whole: Group all anew, also where nothing is said: rows of before know less.
     """
     before = {row.key: row for row in held}
     known = {(row.report_id, row.condition): row for row in before.values()}
@@ -155,12 +71,14 @@ def rearrange(
             elder = known.get((row.report_id, row.condition))
             after[row.key] = row if elder is None else _as_old_as(row, elder)
             touched.add((row.person_id, row.condition))
+    if is_whole:
+        touched = {(row.person_id, row.condition) for row in after.values()}
     groups: dict[tuple[int, str], list[CaseReport]] = {group: [] for group in touched}
     for row in after.values():
         if (row.person_id, row.condition) in groups:
             groups[row.person_id, row.condition].append(row)
     for group in groups.values():
-        standings = regroup(group)
+        standings = regroup(group, window)
         for row in group:
             after[row.key] = msgspec.structs.replace(row, standing=standings[row.report_id])
     return Rearranged(
@@ -171,28 +89,48 @@ def rearrange(
     )
 
 
-def regroup(rows: Sequence[CaseReport]) -> dict[UUID, Standing]:
+def regroup(rows: Sequence[CaseReport], window: Window = SIXTY_DAYS) -> dict[UUID, Standing]:
     """Return where each report of one person and condition stands."""
     if len(rows) == 1:
         (only,) = rows
         is_second = only.mark is Line.SECOND
         line = Line.SECOND if is_second else Line.FIRST
-        return {only.report_id: Standing(_case_id(only), line, waits=is_second)}
+        variant = only.variant if only.precedence == POSITIVE and not is_second else ""
+        name = _case_id(only)
+        return {only.report_id: Standing(name, line, is_second, False, variant, only.day)}
     cases = _Cases([row for row in rows if row.mark is not Line.SECOND])
     found: dict[UUID, Standing] = {}
     for row in rows:
         if row.mark is Line.SECOND:
             case = cases.of(row)
-            if case is None:
-                found[row.report_id] = Standing(_case_id(row), Line.SECOND, waits=True)
-            else:
-                found[row.report_id] = Standing(case.case_id, Line.SECOND, waits=case.lead is None)
-    for case in cases.all:
+            waits = case is None or case.lead is None
+            name = _case_id(row) if case is None else case.case_id
+            found[row.report_id] = Standing(name, Line.SECOND, waits, day=row.day)
+            if case is not None and row.is_alive:
+                case.seconds.append(row)
+    told = list(cases.all)
+    for case, again in zip(told, _again(told, window), strict=True):
         for row in case.firsts:
-            counts = case.lead is None or row.report_id == case.lead.report_id
-            line = Line.FIRST if counts else Line.SECOND
-            found[row.report_id] = Standing(case.case_id, line)
+            if case.lead is None:
+                found[row.report_id] = Standing(case.case_id, Line.FIRST, day=row.day)
+            elif row is case.lead:
+                found[row.report_id] = Standing(
+                    case.case_id, Line.FIRST, again=again, variant=case.variant, day=row.day
+                )
+            else:
+                found[row.report_id] = Standing(case.case_id, Line.SECOND, day=row.day)
     return found
+
+
+def _again(cases: Sequence[_CaseOf], window: Window) -> list[bool]:
+    """Say of each case whether it goes on with an earlier one; a case of nothing but dead does not.
+
+    Those have no part in it: what was taken back keeps nobody else from being a new case.
+    """
+    standing = [case for case in cases if case.lead is not None]
+    again = are_again([case.as_episode() for case in standing], window)
+    goes_on = {case.case_id for case, says in zip(standing, again, strict=True) if says}
+    return [case.case_id in goes_on for case in cases]
 
 
 class _CaseOf:
@@ -203,6 +141,28 @@ class _CaseOf:
         self.eldest = min(firsts, key=lambda row: (row.first_at, row.report_id))
         self.case_id = _case_id(self.eldest)
         self.lead = min((row for row in firsts if row.is_alive), key=_weight, default=None)
+        self.seconds: list[CaseReport] = []
+        """Second lines that stand, put here as they are found."""
+
+    @property
+    def variant(self) -> str:
+        """What its lines have found: a lineage before mutations, then what was sampled first.
+
+        Of a positive alone: a lineage of what another laboratory found negative says nothing.
+        """
+        if self.lead is None or self.lead.precedence != POSITIVE:
+            return ""
+        told = [row for row in (*self.firsts, *self.seconds) if row.is_alive and row.variant]
+        return min(told, key=_telling).variant if told else ""
+
+    def as_episode(self) -> Episode:
+        """Return the case as the 60-day rule sees it; only of one that stands."""
+        assert self.lead is not None, "what was taken back has no part in the rule"
+        return Episode(
+            day=self.lead.day,
+            is_positive=self.lead.precedence == POSITIVE,
+            order=_weight(self.lead),
+        )
 
 
 class _Cases:
@@ -289,7 +249,8 @@ def _kept(
 
 
 def _as_old_as(row: CaseReport, elder: CaseReport) -> CaseReport:
-    return msgspec.structs.replace(row, first_at=elder.first_at)
+    received = min(row.received_on, elder.received_on)
+    return msgspec.structs.replace(row, first_at=elder.first_at, received_on=received)
 
 
 def _days(row: CaseReport, other: CaseReport) -> int:
@@ -305,21 +266,13 @@ def _weight(row: CaseReport) -> tuple[int, datetime, int, int]:
     return row.precedence, sampled, row.tie, row.report_id.int
 
 
-def tie_of(report: LabReport, report_key: UUID) -> int:
-    """Return what decides between equals: the same analysis everywhere, then the report's key."""
-    codes = "\x1f".join([report.code.code, *sorted(o.code.code for o in report.observations)])
-    first = blake2b(codes.encode("utf-8", "surrogatepass"), digest_size=4, person=_TIE).digest()
-    return int.from_bytes(first + report_key.bytes[:4], "big", signed=True)
+def _telling(row: CaseReport) -> tuple[bool, datetime, int, int]:
+    """Order by which one variant speaks for a case: a lineage before mutations (`A0B0C1`)."""
+    _, sampled, tie, number = _weight(row)
+    is_screened = row.variant[0].isalpha() and row.variant[1:2] in {"0", "1"}
+    return is_screened, sampled, tie, number
 
 
 def _case_id(row: CaseReport) -> UUID:
     told = row.report_id.bytes + row.condition.encode()
     return id_of(blake2b(told, digest_size=16, person=_CASE).digest())
-
-
-def _digest(secret: bytes, number: str) -> int | None:
-    if len(number) < _SHORTEST_NUMBER:
-        return None
-    told = number.encode("utf-8", "surrogatepass")
-    digest = blake2b(told, digest_size=8, key=secret, person=_NUMBER).digest()
-    return int.from_bytes(digest, "big", signed=True)

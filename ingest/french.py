@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+from schemas.codes import unit_fits
 from schemas.decision import Realm
 from schemas.finding import Finding
 from schemas.patient import Traits
@@ -239,6 +240,8 @@ def _observations(found: list[Finding], report: LabReport, sequence: int) -> Non
             found.append(finding("observation_without_loinc", Place("OBX", sequence, 3)))
         if seen.number and seen.unit is None and code.code not in _UNITLESS:
             found.append(finding("unit_missing", Place("OBX", sequence, 6)))
+        elif seen.number and not unit_fits(code.code, seen.unit):
+            found.append(finding("unit_unexpected", Place("OBX", sequence, 6)))
         if seen.interpretations and not _INTERPRETATIONS.issuperset(seen.interpretations):
             found.append(finding("interpretation_unknown", Place("OBX", sequence, 8)))
         performer = seen.performer

@@ -9,7 +9,7 @@ import re
 from hashlib import sha256
 from typing import Final, TypeAlias
 
-from schemas.report import Coded, Document, Observation, ResultStatus
+from schemas.report import Coded, Document, Observation, Organisation, ResultStatus
 
 from .bounds import KEY_BYTES, TooLong, key_of
 from .er7 import Segment
@@ -80,7 +80,7 @@ def observation_of(
         reading.time_of(at, segment, 14) if at else "",
         reading.coded(method, segment, 17) if method else None,
         reading.comments(notes) if notes else (),
-        reading.performer(performer, producer) if performer or producer else None,
+        _performer(reading, fields, performer, producer) if performer or producer else None,
         document,
         _others(reading, segment, raw)
         if reading.repetition in raw and value_type in _CODED_TYPES
@@ -101,6 +101,14 @@ def _others(reading: Reading, segment: Segment, raw: str) -> tuple[Coded, ...]:
         if coded != NOTHING:
             found.append(coded)
     return tuple(found)
+
+
+def _performer(
+    reading: Reading, fields: list[str], performer: str, producer: str
+) -> Organisation | None:
+    """Return who made an observation, and where (OBX-24) if that was written."""
+    address = fields[24] if len(fields) > 24 else ""
+    return reading.performer(performer, producer, address)
 
 
 _PLAIN_TYPES: Final = (

@@ -15,6 +15,7 @@ from schemas.report import (
     ResultStatus,
     Specimen,
 )
+from schemas.statuses import status_contradicts
 
 from .bounds import key_of
 from .catalogue import fault
@@ -49,7 +50,7 @@ def report_of(reading: Reading, group: Group, position: int) -> LabReport:
     specimen = _specimen(reading, group)
     collected = reading.time_of(fields[7], obr, 7) if fields[7] else ""
     received = specimen.received_at if specimen is not None else ""
-    return LabReport(
+    report = LabReport(
         position,
         code,
         sent or _status_of(reading, group),
@@ -66,6 +67,9 @@ def report_of(reading: Reading, group: Group, position: int) -> LabReport:
         or (reading.practitioner(orc, 12) if orc is not None else None),
         performer or reading.facility,
     )
+    if status_contradicts(report):
+        reading.note("status_contradicts", obr.place(25))
+    return report
 
 
 def order_number(reading: Reading, orc: Segment | None, obr: Segment | None, field: int) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, TypeVar
 
+import msgspec
+
 from schemas.finding import Finding
 from schemas.place import Place
 from schemas.report import Coded, Organisation, Practitioner
@@ -15,7 +17,7 @@ from schemas.report import Coded, Organisation, Practitioner
 from .bounds import KEY_BYTES, MAX_FINDINGS, key_of
 from .catalogue import RULES, finding
 from .er7 import Message, Segment, is_delete
-from .numbers import finess_of, rpps_of
+from .numbers import commune_of, finess_of, rpps_of
 from .profile import Conventions
 from .separators import Separators
 from .structures import Sender
@@ -24,6 +26,7 @@ from .times import TIME_CHARACTERS, timestamp
 NOTHING: Final = Coded()
 """A coded element that says nothing."""
 _ENTRY_CHARACTERS: Final = 4 * KEY_BYTES
+_POSTCODE_DIGITS: Final = 5
 _KEPT_CHARACTERS: Final = 4_000_000
 """Of all catalogues together: some 50,000 entries. Whoever sends ever new texts costs no memory."""
 _V = TypeVar("_V")
@@ -48,7 +51,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.codes: dict[str, Coded] = {}
         self.organisations: dict[str, Organisation] = {}
-        """By OBX-23."""
+        """By OBX-23, with OBX-24 where that is written."""
         self.producers: dict[str, Organisation] = {}
         """By OBX-15."""
         self.practitioners: dict[str, Practitioner] = {}
@@ -245,13 +248,14 @@ class Reading:
                 self.note("rpps_key_wrong", segment.place(field))
         return Practitioner(identifier, kind, family, given)
 
-    def performer(self, raw: str, older: str) -> Organisation | None:
-        """Return who made an observation: of OBX-23, else of OBX-15."""
-        found = self.known.organisations.get(raw)
+    def performer(self, raw: str, older: str, address: str = "") -> Organisation | None:
+        """Return who made an observation: of OBX-23 with OBX-24, else of OBX-15."""
+        key = f"{raw}\r{address}" if address else raw  # no field holds the end of a segment
+        found = self.known.organisations.get(key)
         if found is None and raw:
-            found = self._organisation(raw)
+            found = self._organisation(raw, address)
             if found is not None:
-                keep(self.known.organisations, raw, found)
+                keep(self.known.organisations, key, found)
         if found is None and older:
             found = self.known.producers.get(older)
             if found is None:
@@ -260,11 +264,20 @@ class Reading:
                     keep(self.known.producers, older, found)
         return found
 
-    def _organisation(self, raw: str) -> Organisation | None:
+    def _organisation(self, raw: str, address: str) -> Organisation | None:
         parts = self._components(raw, 10)
         name, kind = self.text(parts[0]), self.text(parts[6]).upper()
         identifier = self.text(parts[9]) or self.text(parts[2])
-        return organisation_of(name, identifier, kind)
+        found = organisation_of(name, identifier, kind)
+        if found is None or not address:
+            return found
+        where = self._components(address, 10)
+        commune = next(filter(None, (commune_of(self.text(p).upper()) for p in where[8:10])), "")
+        postcode = self.text(where[4]).replace(" ", "")
+        is_french = postcode.isdecimal() and len(postcode) == _POSTCODE_DIGITS
+        return msgspec.structs.replace(
+            found, commune=commune, postcode=postcode if is_french else ""
+        )
 
     def _producer(self, raw: str) -> Organisation | None:
         parts = self._components(raw, 2)

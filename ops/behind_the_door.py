@@ -6,6 +6,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 from __future__ import annotations
 
 from dedup.case_store import CaseStore
+from dedup.episodes import Window
 from dedup.key_function import KeyFunction
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
@@ -18,15 +19,25 @@ from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
 from ops.publishing import Publisher
 from ops.register.tally import Tally
+from ops.ruling.in_effect import RulesInEffect
+from ops.ruling.past import Past
 from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
 from ops.stewards.acts import Stewards
 from ops.stewards.reemitting import Reemitter
+from ops.stewards.replacing import Replacer
 from ops.stewards.script import Script
+from ops.verifying.page import Parts
+from ops.verifying.scratch import Scratch
+from ops.verifying.verifier import Verifier
+from routing.positions import Positions
+from routing.pseudonym import Pseudonyms
 from routing.relay import Relay
-from routing.router import Router, load_own_rules
+from routing.router import Router
+from routing.rules import Rules
+from schemas.days import Reading
 from schemas.topics import STREAMS, Stream, topic_of
 
 
@@ -40,21 +51,32 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def dispatcher_of(hub: Hub) -> Dispatcher:
-    """Return what handles a batch."""
+def budget_of(settings: Settings) -> ReviewBudget:
+    """Return how many review items a process may open."""
+    return ReviewBudget(settings.review_share, settings.review_burst)
+
+
+def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
+    """Return what handles one batch at a time.
+
+    Args:
+        hub: The instance.
+        budget: Of the process, where it has several.
+    """
     vault = hub.vault
     settings = hub.settings
     keys = KeyFunction(hub.realm, vault.secret("person"))
-    budget = ReviewBudget(settings.review_share, settings.review_burst)
-    store = DedupStore(vault, bounds_of(settings), budget)
+    store = DedupStore(vault, bounds_of(settings), budget or budget_of(settings))
     preparer = Preparer(vault, keys)
     labs = PostgresLabStore(hub.pool)
     cases = CaseStore(settings.dispatch_case_reports)
     secret = vault.secret("report")
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
-    casework = Casework(cases, store, sources, secret=secret)
+    instance = hub.instance
+    window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
+    casework = Casework(cases, store, sources, secret=secret, window=window)
     publisher = Publisher(
-        router=Router(load_own_rules(), vault.secret("pseudonym"), hub.realm),
+        rules=RulesInEffect(lambda rules: router_of(hub, rules)),
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
@@ -78,6 +100,18 @@ def dispatcher_of(hub: Hub) -> Dispatcher:
     )
 
 
+def router_of(hub: Hub, rules: Rules) -> Router:
+    """Return what routes by a set of rules."""
+    return Router(rules, hub.vault.secret("pseudonym"), hub.realm, hub.vault)
+
+
+def past_of(hub: Hub, dispatcher: Dispatcher) -> Past:
+    """Return what reads past reports as rules are given them, on the parts of dispatch."""
+    stewards = dispatcher.stewards
+    page = hub.settings.steward_page
+    return Past(stewards.store, stewards.sources, dispatcher.publisher, page=page)
+
+
 def stewards_of(
     hub: Hub, store: DedupStore, sources: Sources, publisher: Publisher, casework: Casework
 ) -> Stewards:
@@ -88,6 +122,7 @@ def stewards_of(
         sources,
         publisher,
         casework,
+        replacer_of(hub),
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -107,8 +142,42 @@ def stewards_of(
     )
 
 
+def replacer_of(hub: Hub) -> Replacer:
+    """Return what tells public health which pseudonym stands for which."""
+    secret = hub.vault.secret("pseudonym")
+    return Replacer(
+        Pseudonyms(secret, hub.vault),
+        secret=secret,
+        body_secret=hub.vault.secret("body"),
+        realm=hub.realm,
+        partitions=hub.instance.partitions,
+    )
+
+
+def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
+    """Return what holds the streams against what they should hold, on the parts of dispatch."""
+    stewards, settings = dispatcher.stewards, hub.settings
+    scratch = Scratch(
+        stewards.store,
+        CaseStore(settings.dispatch_case_reports),
+        dispatcher.casework,
+        stewards.sources,
+        most=settings.dispatch_case_reports,
+    )
+    return Verifier(
+        hub.pool,
+        Parts(
+            scratch=scratch,
+            publisher=dispatcher.publisher,
+            replacer=replacer_of(hub),
+            vault=hub.vault,
+            page=settings.steward_page,
+        ),
+    )
+
+
 def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
-    """Return the dispatch worker."""
+    """Return a dispatch worker, with a batch in hand at a time."""
     settings = hub.settings
     return Worker(
         hub.pool,
@@ -133,10 +202,13 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"), f"{prefix}relay-{stream.value}"
+        kafka_settings(settings, f"relay-{stream.value}"),
+        f"{prefix}relay-{stream.value}",
+        compression=settings.relay_compression,
     )
     return Relay(
         reader_of(hub),
+        Positions(hub.pool),
         publisher,
         stream=stream,
         topic=topic_of(stream, prefix),
@@ -144,4 +216,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_events=settings.relay_batch_events,
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
+        note_seconds=settings.relay_note_seconds,
     )

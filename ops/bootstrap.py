@@ -92,6 +92,9 @@ async def migrate_instance(settings: Settings) -> int:
         FatalError: The database is unsafe, newer, or another instance's.
         TransientError: The database is away.
     """
+    # A door opens an instance by this module too, and knows no rules.
+    from ops.ruling.loading import take_shipped
+
     connect = connection_of(settings)
     async with connected(connect, "migrate") as connection:
         with translated():
@@ -100,6 +103,8 @@ async def migrate_instance(settings: Settings) -> int:
     async with connected(connect, "migrate") as connection:
         with translated():
             await init_instance(connection, settings)
+            async with connection.transaction():
+                await take_shipped(connection, SystemClock().now())
     Vault(FolderKeyStore(settings.keys_folder), SystemClock())
     return applied
 

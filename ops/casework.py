@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from dedup.case_store import CaseStore
-from dedup.cases import (
-    DEAD,
+from dedup.case_reports import (
     CaseReport,
-    Rearranged,
     is_tracked,
     mark_of,
     moment_of,
     numbers_of,
-    rearrange,
     tie_of,
 )
+from dedup.case_store import CaseStore
+from dedup.cases import Rearranged, rearrange
+from dedup.episodes import SIXTY_DAYS, Window
 from dedup.store import DedupStore
+from ops.case_answers import answers_of
 from ops.placing import Placed
 from ops.publishing import Due
 from ops.runtime.failpoints import hit
@@ -34,20 +34,16 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.sources import Sources, Told
 from routing.case import PersonView
-from routing.findings import SPEAKING, ConditionFinding, findings_of
+from routing.findings import findings_of
 from routing.places import day_of, sampled_at
-from schemas.codes import Analysis, analysis_of
 from schemas.decision import Line, Standing
 from schemas.errors import pure_step
 from schemas.patient import Phi
-from schemas.report import LabReport, Observation
 from schemas.topics import Stream
 
 REASON: Final = "case_changed"
 STREAMS: Final = (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH)
 """What a stream says of a report's case; the dossier says nothing of it."""
-_NO_ANSWER: Final = 4
-"""Precedence of what is no answer of the tables: behind all of them."""
 
 
 class Worked(Phi, frozen=True, kw_only=True):
@@ -73,6 +69,7 @@ class Casework:
         persons: Locks persons.
         sources: Reads reports back.
         secret: Keys the digests of numbers.
+        window: How long a positive keeps the next from being a new case; the instance's.
     """
 
     def __init__(
@@ -82,11 +79,13 @@ class Casework:
         sources: Sources,
         *,
         secret: bytes,
+        window: Window = SIXTY_DAYS,
     ) -> None:
         self._store = store
         self._persons = persons
         self._sources = sources
         self._secret = secret
+        self.window = window
 
     async def settle(self, connection: Connection, due: Sequence[Due], at: datetime) -> Worked:
         """Put a batch's reports into their cases; return them with where they stand.
@@ -101,7 +100,7 @@ class Casework:
             due = [_found(each) for each in due]
             concerned = [each for each in due if each.findings is not None]
             owners = {each.placed.report_id: each.person.person_id for each in concerned}
-            said = {each.placed.report_id: self._said(each, at) for each in concerned}
+            said = {each.placed.report_id: self.said(each, at) for each in concerned}
         if not concerned:
             return Worked(due=list(due))
         left = {p for p in (each.placed.held_person for each in concerned) if p is not None}
@@ -111,20 +110,21 @@ class Casework:
         held = await self._store.load(connection, known | left)
         hit("dispatch.after_cases")
         with pure_step():
-            change = rearrange(held, said, owners)
+            change = rearrange(held, said, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
         return await self._worked(connection, due, change, owners, versions)
 
     async def reassign(self, connection: Connection, persons: Collection[int]) -> set[UUID]:
         """Group the cases of persons anew whose reports have changed hands; return what changed.
 
-        For merges and unmerges, inside their transaction: every person concerned is locked, and the
-        reports say already whose they are (of a merged person: by its pointer).
+        For merges, unmerges and whatever is emitted again, inside their transaction: every person
+        concerned is locked, and the reports say already whose they are (of a merged person: by its
+        pointer).
         """
         held = await self._store.load(connection, persons)
         owners = await self._store.owners(connection, {row.report_id for row in held})
         with pure_step():
-            change = rearrange(held, {}, owners)
+            change = rearrange(held, {}, owners, self.window, is_whole=True)
         await self._store.write(connection, change.changed, change.gone)
         return {row.report_id for row in change.changed}
 
@@ -161,26 +161,32 @@ class Casework:
             moves=_moves(change),
         )
 
-    def _said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
-        """Return what a report says of each condition that it looks for."""
+    def said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
+        """Return what a report says of each condition that it looks for; pure.
+
+        Args:
+            due: With its findings, if it can belong to a case, and its report key.
+            at: Since when it says so.
+        """
         report, placed = due.placed.report, due.placed
         numbers = numbers_of(self._secret, report)
+        received = due.source.received_at.astimezone(UTC).date()
         said = {}
-        answers = _answers(report, due.findings or ())
-        for condition, (precedence, is_sequence, observed_at) in answers.items():
-            moment = sampled_at(report, observed_at)
-            mark = mark_of(report, is_sequence=is_sequence)
+        for condition, answer in answers_of(report, due.findings or ()).items():
+            moment = sampled_at(report, answer.observed_at)
             said[condition] = CaseReport(
                 person_id=due.person.person_id,
                 condition=condition,
                 report_id=placed.report_id,
-                mark=mark,
-                precedence=precedence,
+                mark=mark_of(report, is_sequence=answer.is_second_line),
+                precedence=answer.precedence,
                 sampled_on=day_of(moment),
                 sampled_at=moment_of(moment),
                 numbers=numbers,
                 tie=tie_of(report, placed.report_key),
                 first_at=at,
+                received_on=received,
+                variant=answer.variant,
             )
         return said
 
@@ -190,44 +196,6 @@ def _found(due: Due) -> Due:
     if due.placed.held_person is None and not is_tracked(due.placed.report):
         return due
     return msgspec.structs.replace(due, findings=findings_of(due.placed.report))
-
-
-def _answers(
-    report: LabReport, findings: Sequence[ConditionFinding]
-) -> dict[str, tuple[int, bool, str]]:
-    """Return condition -> precedence of the answer, whether all is sequence, when it was observed.
-
-    Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
-    """
-    found: dict[tuple[str, bool], tuple[int, str]] = {}
-    speaks = report.status in SPEAKING
-
-    def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
-        if analysis.makes_index_case or analysis.is_second_line:
-            key = (analysis.condition.code, analysis.is_second_line)
-            if found.get(key, (DEAD, ""))[0] == DEAD:
-                found[key] = (precedence if speaks else DEAD, observed_at)
-
-    for each in findings:
-        note(each.analysis, each.result.precedence, each.observation.observed_at)
-    for observation in report.observations:
-        analysis = analysis_of(observation.code)
-        if analysis is not None:
-            note(analysis, _unanswered(analysis, observation), observation.observed_at)
-    ordered = analysis_of(report.code)
-    if ordered is not None and not any(c == ordered.condition.code for c, _ in found):
-        said = (_unanswered(ordered, observation) for observation in report.observations)
-        note(ordered, max(said, default=DEAD), "")
-    return {
-        condition: (precedence, is_sequence, observed_at)
-        for (condition, is_sequence), (precedence, observed_at) in found.items()
-        if not (is_sequence and (condition, False) in found)
-    }
-
-
-def _unanswered(analysis: Analysis, observation: Observation) -> int:
-    """A lineage is no answer of the tables, and says something all the same."""
-    return _NO_ANSWER if analysis.is_second_line and observation.status in SPEAKING else DEAD
 
 
 def _due(
@@ -247,6 +215,7 @@ def _due(
             version=None,
             routes=True,
             is_new=False,
+            content_digest=told.row.content_digest,
         ),
         reason=REASON,
         standings=standings,

@@ -11,11 +11,16 @@ import click
 
 from ops import (
     cli_batches,
+    cli_holds,
     cli_identity,
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_pseudonyms,
+    cli_receivers,
     cli_review,
+    cli_route,
+    cli_streams,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -132,9 +137,9 @@ def run(
 ) -> None:
     """Start everything on this machine, on the embedded engine.
 
-    Makes or opens the data folder, starts PostgreSQL, migrates, starts ingest, dispatch, relay and
-    api, sends simulated results, prints the addresses and what to try, then a live status. Ctrl-C
-    stops all in order; the next start goes on where this one stopped.
+    Makes or opens the data folder, starts PostgreSQL, migrates, starts ingest, dispatch, relay,
+    push and api, sends simulated results, prints the addresses and what to try, then a live
+    status. Ctrl-C stops all in order; the next start goes on where this one stopped.
     """
     from ops.run import RunOptions, run_everything
 
@@ -196,6 +201,7 @@ def _service(role: str, help_text: str) -> None:
 _service("ingest", "The doors: take HL7 v2 over MLLP, make it durable, acknowledge it.")
 _service("dispatch", "The worker: who is it about, where does it go; many may run at once.")
 _service("relay", "Outbox to Kafka, each event exactly once (idle on the embedded engine).")
+_service("push", "Streams to the receivers that are pushed to; another one stands by.")
 _service("api", "HTTP: messages in, streams out, health and figures.")
 
 
@@ -496,9 +502,14 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
+cli_streams.add_to(main, data_dir_option, json_option, _run)
+cli_route.add_to(main, data_dir_option, json_option, _run)
+cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
+cli_receivers.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
+cli_holds.add_to(main, data_dir_option, json_option, _run)
 cli_identity_keys.add_to(_identity, data_dir_option, json_option, _run)
 
 

@@ -12,6 +12,8 @@ import click
 from ops.cli_labs import Option, audited
 from ops.cli_review import Run, asker_of
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 def add_to(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     """Add the commands to the group `identity`.
@@ -85,16 +87,32 @@ def _joining(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
 
 def _opposing(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
     @group.command()
-    @click.argument("person", type=int)
+    @click.argument("person", type=int, required=False)
+    @click.option("--batch", type=_FILE, help="Instead: a CSV of act,ins,oid,laboratory,"
+                  "patient_number.")  # fmt: skip
+    @click.option("--from-line", type=click.IntRange(2), default=2, help="Of the CSV: go on there.")
     @common
     def oppose(
-        person: int, actor: str | None, reason: str, data_dir: Path, as_json: bool  # noqa: FBT001
+        person: int | None, batch: Path | None, from_line: int, actor: str | None, reason: str,
+        data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
-        """Keep that PERSON opposes the dossier: all is withdrawn there; other streams go on."""
-        from ops.stewards.commands import run_act
+        """Keep that PERSON opposes the dossier: all is withdrawn there; other streams go on.
 
+        With --batch each line is an act (oppose or allow) of a person, by INS or by laboratory and
+        patient number; the answer names lines by their numbers. Given again it changes nothing.
+        """
         asker = asker_of(actor, reason)
-        run(run_act(data_dir, lambda s: s.oppose(person, asker), as_json=as_json))
+        if (person is None) == (batch is None):
+            raise click.UsageError("give PERSON, or --batch FILE")
+        if batch is not None:
+            from ops.stewards.opposition_commands import run_batch
+
+            work = run_batch(data_dir, batch, asker, from_line=from_line, as_json=as_json)
+            run(work)
+        elif person is not None:
+            from ops.stewards.commands import run_act
+
+            run(run_act(data_dir, lambda s: s.oppose(person, asker), as_json=as_json))
 
     @group.command()
     @click.argument("person", type=int)

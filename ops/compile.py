@@ -57,6 +57,15 @@ MODULES: Final = {
         "weighed",
         "decide",
     ),
+    "routing": (
+        "places",
+        "fhir",
+        "fhir_patient",
+        "dossier",
+        "public_health",
+        "tracing",
+        "pseudonym",
+    ),
 }
 """Modules by package; all of them pure."""
 

@@ -118,8 +118,8 @@ class Dispatcher:
         self._preparer = preparer
         self._store = store
         self._resolver = resolver
-        self._publisher = publisher
-        self._casework = casework
+        self.publisher = publisher
+        self.casework = casework
         self._clock = clock
         self._secrets = secrets
         self._max_keys = max_keys
@@ -199,7 +199,7 @@ class Dispatcher:
                     hit("dispatch.after_fence")
                     rows, published, worked = await self._work(connection, unit, at)
                     hit("dispatch.before_outbox")
-                    await self._publisher.write_events(connection, published, at)
+                    await self.publisher.write_events(connection, published, at)
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
         count(rows, published, self._clock.now(), time.perf_counter() - started)
@@ -216,15 +216,16 @@ class Dispatcher:
         ]
         subjects = [subject_of(item) for item in fresh]
         resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
-        opposed = await note_and_ask(connection, resolutions, at)
+        keys = [subject.keys for subject in subjects]
+        opposed = await note_and_ask(connection, resolutions, keys, at)
         placed = await self._place(connection, fresh, resolutions, at)
         due = [
             due
             for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
             for due in due_of(item, resolution, reports, opposed)
         ]
-        worked = await self._casework.settle(connection, due, at)
-        published = await self._publisher.prepare(connection, worked.due, at)
+        worked = await self.casework.settle(connection, due, at)
+        published = await self.publisher.prepare(connection, worked.due, at)
         rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
         await self._tally.write(connection, unit.items, rows, at)

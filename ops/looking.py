@@ -14,6 +14,7 @@ from ops.account import as_text, take_account
 from ops.bootstrap import Hub, open_hub, reader_of
 from ops.printing import print_json
 from ops.replay import append_replay
+from ops.runtime import logs
 from ops.runtime.settings import Engine, load_settings
 from ops.trace import Trace, trace
 from routing.streams import encode_line
@@ -34,6 +35,8 @@ async def instance_at(
         TransientError: No instance runs there (`not_running`).
     """
     settings = load_settings(data_dir=data_dir)
+    # To standard error: what a command prints is read by programs.
+    logs.configure(settings, "command")
     try:
         async with open_hub(settings, role, connections=2, appends=appends) as hub:
             yield hub

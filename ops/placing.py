@@ -57,6 +57,8 @@ class Placed(Phi, frozen=True, kw_only=True):
     routes: bool
     is_new: bool
     report_key: UUID = NO_KEY
+    content_digest: UUID = NO_KEY
+    """Of what it says; what a person has released is released for this alone."""
     held_person: int | None = None
     """About whom it was before this version; None where it is new."""
     finding: Finding | None = None
@@ -126,6 +128,7 @@ class Shelf:
             routes=_routes(found, row, keyed.digest, is_replay=is_replay),
             is_new=found.held is None,
             report_key=keyed.key,
+            content_digest=keyed.digest,
             held_person=None if found.held is None else found.held.person_id,
             finding=_finding(found, keyed.report),
         )

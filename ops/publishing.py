@@ -11,13 +11,17 @@ from uuid import UUID
 import msgspec
 
 from dedup.case_store import CaseStore
+from ops.holding.releases import released_of
 from ops.placing import Placed
+from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
+from routing.doubts import DOUBTS
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
+from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
 from schemas.decision import Realm, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
@@ -48,6 +52,8 @@ class Due(Phi, frozen=True, kw_only=True):
     """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts about the report that a person has let go, by stream and reason."""
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +64,14 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
     person_version: int
     message_id: UUID
     reason: str
+
+
+class Asked(Phi, frozen=True, kw_only=True):
+    """What the streams should hold of some reports."""
+
+    wanted: list[Wanted]
+    holds: dict[tuple[UUID, Stream], str]
+    """Report and stream -> why it waits; empty where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +89,7 @@ class Publisher:
     """Routes a batch's reports and writes the difference against what the streams hold.
 
     Args:
-        router: Rules and projections.
+        rules: The rules in effect, and the projections.
         vault: Seals the bodies of events.
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
@@ -85,13 +99,13 @@ class Publisher:
     def __init__(
         self,
         *,
-        router: Router,
+        rules: RulesInEffect,
         vault: Vault,
         body_secret: bytes,
         realm: Realm,
         cases: CaseStore,
     ) -> None:
-        self._router = router
+        self._rules = rules
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
@@ -101,22 +115,75 @@ class Publisher:
         """Write what the streams will hold; return the events that say so."""
         if not due:
             return Published(events=[])
-        due = await self._standing(connection, due)
+        asked = await self.ask(connection, due, at)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
-        holds: dict[tuple[UUID, Stream], str] = {}
-        wanted: list[Wanted] = []
         with pure_step():
-            for one in due:
-                wanted += self._wanted(one, holds)
-            changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         await emitted.write_holds(
             connection,
-            [(report, stream, reason) for (report, stream), reason in holds.items() if reason],
-            [place for place, reason in holds.items() if not reason],
+            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
+            [place for place, why in asked.holds.items() if not why],
             at,
         )
         return Published(events=changes.events)
+
+    async def ask(
+        self, connection: Connection, due: Sequence[Due], at: datetime | None = None
+    ) -> Asked:
+        """Return what the streams should hold of these reports; writes and locks nothing.
+
+        The one place that says it: for what is dispatched, for what is emitted again, and for who
+        verifies what the streams hold.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports.
+            at: By the rules in effect then; None: now.
+        """
+        router = await self._rules.at(connection, at)
+        named = bool(router.sight.laboratories)
+        cases = await self.cases_of(connection, due, laboratories=named)
+        asked = Asked(wanted=[], holds={})
+        with pure_step():
+            for one, case in zip(due, cases, strict=True):
+                asked.wanted.extend(_wanted(router, one, case, asked.holds))
+        return asked
+
+    async def cases_of(
+        self, connection: Connection, due: Sequence[Due], *, laboratories: bool
+    ) -> list[Case]:
+        """Return the reports as a router is given them.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports.
+            laboratories: Whether the numbers of their laboratories in the register are wanted.
+        """
+        due = await self._standing(connection, due)
+        names: Mapping[int, str] = {}
+        if laboratories:
+            ids = {each.source.lab_id for each in due}
+            names = await self._rules.laboratories(connection, ids)
+        cases = [_case(one, self._realm, names.get(one.source.lab_id, "")) for one in due]
+        with pure_step():
+            doubted = {
+                one.placed.report_id: one.placed.content_digest
+                for one, case in zip(due, cases, strict=True)
+                if case.doubts
+            }
+        # Asked for what is doubted alone: of most batches nothing is.
+        released = await released_of(connection, doubted)
+        return [
+            case
+            if case.report_id not in released
+            else msgspec.structs.replace(case, released=case.released | released[case.report_id])
+            for case in cases
+        ]
+
+    def digest_of(self, body: bytes) -> UUID:
+        """Return the digest by which bodies are compared."""
+        return body_digest(self._body_secret, body)
 
     async def withdraw(
         self, connection: Connection, gone: Sequence[Withdrawn], stream: Stream
@@ -169,39 +236,48 @@ class Publisher:
             for d in due
         ]
 
-    def _wanted(self, due: Due, holds: dict[tuple[UUID, Stream], str]) -> list[Wanted]:
-        """Say for each stream what it should hold of this report; note what waits."""
-        case = _case(due, self._realm)
-        decision = self._router.route(case)
-        reason = due.reason or reason_of(case)
-        found = []
-        for stream in due.streams:
-            is_due = stream in decision.due
-            if stream in decision.holds or not due.placed.is_new:
-                holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
-            found.append(
-                Wanted(
-                    report_id=due.placed.report_id,
-                    stream=stream,
-                    partition=due.source.partition,
-                    person_version=due.person.person_version,
-                    message_id=due.source.message_id,
-                    decision=emitted.Due(
-                        due=is_due,
-                        rule=decision.rules.get(stream, ""),
-                        rule_version=decision.rule_version,
-                    ),
-                    projection=self._router.project(stream, case, decision) if is_due else None,
-                    reason=reason,
-                )
-            )
-        return found
-
     def _seal(self, body: bytes, associated: bytes) -> bytes:
         return self._vault.seal(SealClass.STREAM, body, associated)
 
 
-def _case(due: Due, realm: Realm) -> Case:
+def _wanted(
+    router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
+) -> list[Wanted]:
+    """Say for each stream what it should hold of this report; note what waits."""
+    decision = router.route(case)
+    reason = due.reason or reason_of(case)
+    found = []
+    for stream in due.streams:
+        is_due = stream in decision.due
+        is_doubted = decision.holds.get(stream) in DOUBTS
+        if stream in decision.holds or not due.placed.is_new:
+            holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
+        found.append(
+            Wanted(
+                report_id=due.placed.report_id,
+                stream=stream,
+                partition=due.source.partition,
+                person_version=due.person.person_version,
+                message_id=due.source.message_id,
+                decision=emitted.Due(
+                    due=is_due,
+                    rule=decision.rules.get(stream, ""),
+                    rule_version=decision.rule_version,
+                ),
+                projection=router.project(stream, case, decision) if is_due else None,
+                reason="on_hold" if is_doubted and not is_due else reason,
+                moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
+            )
+        )
+    return found
+
+
+def _is_another_s(due: Due) -> bool:
+    """Say whether this version is about another patient: whoever was called must be told so."""
+    return due.placed.held_person not in {None, due.person.person_id}
+
+
+def _case(due: Due, realm: Realm, registry_id: str) -> Case:
     report: LabReport = due.placed.report
     return Case(
         report=report,
@@ -214,6 +290,8 @@ def _case(due: Due, realm: Realm) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        registry_id=registry_id,
+        released=due.released,
         model_version=due.model_version,
         mapping_version=_MAPPING,
     )

@@ -11,18 +11,23 @@ from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
 from ops.bootstrap import open_door, reader_of
 from ops.closed_http import refusing_meanwhile
+from ops.holding.rechecking import keep_rechecking
+from ops.holding.routes import hold_routes
 from ops.idempotency import IdempotencyKeys
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
+from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
+from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
+from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
@@ -49,6 +54,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
         proofs = Proofs(door.register, certificates)
         files = open_batch_door(hub, door)
+        review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
         parts = ApiParts(
             messages=MessageDoor(
                 acceptor=door.acceptor,
@@ -62,7 +68,11 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
                 *routes_of(files, proofs),
-                *review_routes(ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)),
+                *rule_routes(hub.pool, hub.clock, gate),
+                *review_routes(review),
+                *hold_routes(hub, review),
+                *opposition_routes(hub, review),
+                *receiver_routes(hub.pool),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
@@ -88,6 +98,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             serving,
             in_doubt(door),
             *upkeep(hub, door, material),
+            keep_rechecking(hub),
             *(work() for work in files.works),
         )
         await door.appender.stop()

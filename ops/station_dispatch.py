@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
-from ops.behind_the_door import dispatcher_of, worker_of
+from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
+from ops.holding.watch import watch_holds
 from ops.opened import opened
 from ops.runtime.lifecycle import until_first
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
 from ops.runtime.settings import Settings
+from ops.runtime.worker import Worker
 from ops.stewards.queue_watch import watch_queue
 from ops.stewards.standing import keep_emitting
 from ops.supervise import say_ready
@@ -32,12 +35,26 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened("dispatch", settings, stopping) as hub:
         if hub is None:
             return
-        dispatcher = dispatcher_of(hub)
-        worker = worker_of(hub, dispatcher)
+        # They share the partitions as workers of two processes would: by membership, and apart by
+        # the fence. Each has a matcher of its own; what may be opened for review is the process's.
+        budget = budget_of(settings)
+        dispatchers = [dispatcher_of(hub, budget) for _ in range(settings.dispatch_workers)]
+        workers = [worker_of(hub, dispatcher) for dispatcher in dispatchers]
         say_ready(settings, "dispatch")
-        again = keep_emitting(dispatcher.stewards, settings.reemission_seconds)
+        again = keep_emitting(dispatchers[0].stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
-        await until_first(worker.run(stopping), _gauges(hub), again, queue)
+        holds = watch_holds(hub)
+        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds)
+
+
+async def _run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:
+    """Run workers until all have finished the batch in hand; raise what one of them raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run(stopping))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 async def _gauges(hub: Hub) -> None:

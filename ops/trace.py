@@ -50,9 +50,27 @@ SELECT stream, partition, seq, event_id, report_id, event_version, kind, reason,
 FROM stream_event WHERE report_id = ANY ($1::uuid[]) AND message_id = $2
 ORDER BY stream, partition, seq
 """
+PUSHED: Final = """
+SELECT r.name AS receiver, r.kind AS receiver_kind, d.event_id, d.report_id, d.event_version,
+       d.state, d.attempts, d.protocol, d.code, d.detail,
+       coalesce(d.ended_at, d.tried_at, d.taken_at) AS at
+FROM delivery d JOIN receiver r ON r.receiver_id = d.receiver_id
+WHERE d.report_id = ANY ($1::uuid[]) AND d.event_id = ANY ($2::uuid[])
+ORDER BY r.name, d.report_id, d.event_version
+"""
+SAID: Final = """
+SELECT r.name AS receiver, w.event_id, w.word, w.code, w.said_at AS at
+FROM receiver_word w JOIN receiver r ON r.receiver_id = w.receiver_id
+WHERE w.event_id = ANY ($1::uuid[]) ORDER BY w.said_at, w.word
+"""
 HOLDS: Final = """
 SELECT report_id, stream, reason, since FROM hold WHERE report_id = ANY ($1::uuid[])
 ORDER BY report_id, stream
+"""
+# Words of people that a stream need not wait: by whom and when, for what was seen then.
+RELEASES: Final = """
+SELECT report_id, stream, reason, actor, why, at FROM hold_release
+WHERE report_id = ANY ($1::uuid[]) ORDER BY at, report_id, stream
 """
 
 
@@ -125,8 +143,15 @@ async def _from_outcome(
     )
     events = await connection.fetch(EVENTS, row["report_ids"], row["message_id"])
     stations += [{"station": "event", **_plain(event)} for event in events]
+    event_ids = [event["event_id"] for event in events]
+    pushed = await connection.fetch(PUSHED, row["report_ids"], event_ids) if event_ids else []
+    stations += [{"station": "receiver", **_plain(each)} for each in pushed]
+    said = await connection.fetch(SAID, event_ids) if pushed else []
+    stations += [{"station": "receiver", **_plain(each)} for each in said]
     holds = await connection.fetch(HOLDS, row["report_ids"])
     stations += [{"station": "hold", **_plain(hold)} for hold in holds]
+    releases = await connection.fetch(RELEASES, row["report_ids"])
+    stations += [{"station": "released", **_plain(release)} for release in releases]
     return Trace(
         message_id=row["message_id"],
         control_id=asked.get(row["control_key"], ""),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
+from schemas.days import counted_day
 from schemas.decision import Line, Realm, Standing
 from schemas.patient import INS_PRODUCTION_OIDS, INS_TEST_OIDS, Ins, Phi, Traits
 from schemas.report import LabReport, Organisation
+from schemas.topics import Stream
 
+from .ages import age_at
+from .doubts import NO_DOUBTS, Doubts, doubts_of
 from .findings import ConditionFinding, findings_of
-from .rules import Facts
+from .places import day_of, department_of, sampled_at
+from .rules import Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -42,6 +47,10 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """Condition -> where the report stands among those of the person."""
     known_findings: tuple[ConditionFinding, ...] | None = None
     """What it says, where somebody has found it already."""
+    registry_id: str = ""
+    """The laboratory's number in the register; set where rules look at laboratories."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts about it that a person has let go, by stream and reason."""
     model_version: str = ""
     """Of the matcher that said about whom it is; empty where a person said it, or nobody knows."""
     mapping_version: str = ""
@@ -69,8 +78,22 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
         return findings_of(self.report) if known is None else known
 
     @cached_property
-    def facts(self) -> Facts:
-        """What rules may look at."""
+    def doubts(self) -> Doubts:
+        """What is doubted of the report, by reason and condition."""
+        return doubts_of(self.report, self.traits, self.findings)
+
+    def facts_in(self, sight: Sight) -> Facts:
+        """Return what rules may look at, as far as `sight` goes; made once for each sight."""
+        held: tuple[Sight, Facts] | None = self.__dict__.get("_seen")
+        if held is not None and held[0] is sight:
+            return held[1]
+        facts = self._facts(sight)
+        self.__dict__["_seen"] = (sight, facts)
+        return facts
+
+    def _facts(self, sight: Sight) -> Facts:
+        department = department_of(self.traits.address) if sight.departments else ""
+        doubts = self.doubts if sight.doubts else NO_DOUBTS
         return Facts(
             status=self.report.status,
             findings=tuple(
@@ -81,7 +104,24 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
             ins_realm_ok=self.ins_realm_ok,
             beside=self._where(waits=False),
             waiting=self._where(waits=True),
+            again=self._again() if sight.again else frozenset(),
+            doubts=frozenset(each for each in doubts if each[0] in sight.doubts),
+            released=frozenset(each for each in self.released if each[1] in sight.doubts),
+            laboratory=self.registry_id if self.registry_id in sight.laboratories else "",
+            department=department if department in sight.departments else "",
+            age=sight.age(self._age()) if sight.cuts else None,
+            realm=self.realm if sight.realms else Realm.PRODUCTION,
         )
+
+    def _again(self) -> frozenset[str]:
+        return frozenset(code for code, standing in self.standings.items() if standing.again)
+
+    def _age(self) -> int | None:
+        """Years on the day that counts, as public health counts them."""
+        observed = self.findings[0].observation.observed_at if self.findings else ""
+        sampled = day_of(sampled_at(self.report, observed))
+        received = self.received_at.astimezone(UTC).date()
+        return age_at(self.traits.birth_date, counted_day(sampled, received))
 
     def _where(self, *, waits: bool) -> frozenset[str]:
         return frozenset(
@@ -100,3 +140,5 @@ class Projection(Phi, frozen=True, kw_only=True):
     compared: bytes | None = None
     """What is compared with what the stream holds, where that is not the whole body: without what
     is said of the making alone, so that another version of a rule is no revision."""
+    pseudonym_periods: str = ""
+    """Of public health: the periods whose pseudonyms it holds, with a space between."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from schemas.patient import Ins
 from schemas.report import Coded, LabReport, Observation, Organisation, ResultStatus, Specimen
+from schemas.topics import Stream
 
 from .case import Case
 from .fhir import (
@@ -84,6 +87,21 @@ def bundle_of(case: Case, ins: Ins, making: Making) -> tuple[bytes, bytes]:
     return body, b'{"entry":%s%s' % (entries[:-1], tail)
 
 
+class _Sent(msgspec.Struct):
+    entry: list[msgspec.Raw]
+
+
+def compared_of(stream: Stream, body: bytes) -> bytes:
+    """Return what of a body that was sent is compared: of a Bundle all but its Provenance."""
+    if stream is not Stream.DOSSIER:
+        return body
+    *_, last = msgspec.json.decode(body, type=_Sent).entry
+    if b'"resourceType":"Provenance"' not in bytes(last):
+        return body  # of before Bundles said how they were made
+    before, _, after = body.rpartition(b"," + bytes(last))
+    return before + after
+
+
 class _Bundle:
     """The entries of a report's bundle, and what they have in common."""
 
@@ -125,8 +143,13 @@ class _Bundle:
         known = self._performers
         if organisation not in known:
             resource = organisation_of(organisation)
-            number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
-            known[organisation] = None if resource is None else self._add(number, resource)
+            # Where it lies is told beside some observations only: still one organisation.
+            same = next((each for each in known if organisation_of(each) == resource), None)
+            if same is not None:
+                known[organisation] = known[same]
+            else:
+                number = Parts.PERFORMERS + len(known) if known else Parts.LABORATORY
+                known[organisation] = None if resource is None else self._add(number, resource)
         return known[organisation]
 
     def _order(self) -> Clean | None:

@@ -26,7 +26,7 @@ NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
 WITHDRAWAL_REASONS: Final = frozenset(
-    {"cancelled", "identity_changed", "opposition", "case_changed"}
+    {"cancelled", "identity_changed", "opposition", "case_changed", "on_hold"}
 )
 REVISION_REASONS: Final = frozenset(
     {"new_version", "cancelled", "identity_changed", "replayed", "case_changed"}
@@ -36,19 +36,22 @@ Key = tuple[UUID, Stream]
 
 # Locks what the streams hold of these reports, always in the same order.
 LOAD: Final = """
-SELECT report_id, stream, event_version, published, addressee, body_digest
+SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
 FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream FOR UPDATE
 """
 
 # Writes what the streams hold from now on.
 STORE: Final = """
-INSERT INTO emitted (report_id, stream, event_version, published, addressee, body_digest)
-SELECT report_id, stream, event_version, published, addressee, body_digest
-FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::text[], $6::uuid[])
-     AS new (report_id, stream, event_version, published, addressee, body_digest)
+INSERT INTO emitted (report_id, stream, event_version, published, addressee, body_digest,
+                     pseudonym_periods)
+SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
+FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::text[], $6::uuid[],
+            $7::text[])
+     AS new (report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods)
 ON CONFLICT (report_id, stream) DO UPDATE SET
     event_version = EXCLUDED.event_version, published = EXCLUDED.published,
-    addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest
+    addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest,
+    pseudonym_periods = EXCLUDED.pseudonym_periods
 """
 
 # Puts streams on hold; one that waits already for the same reason keeps its time.
@@ -88,6 +91,8 @@ class Wanted(Phi, frozen=True, kw_only=True):
     projection: Projection | None = None
     reason: str = ""
     """Why it is asked: new_version, cancelled, identity_changed or replayed."""
+    moves: bool = False
+    """It is about another patient than before: withdrawn of the one, published of the other."""
 
 
 class EmittedRow(Phi, frozen=True, kw_only=True):
@@ -99,6 +104,8 @@ class EmittedRow(Phi, frozen=True, kw_only=True):
     published: bool
     addressee: str
     body_digest: UUID
+    pseudonym_periods: str = ""
+    """Of public health: the periods whose pseudonyms it holds, with a space between."""
 
 
 class PendingEvent(Phi, frozen=True, kw_only=True):
@@ -137,9 +144,9 @@ def diff(
 ) -> Changes:
     """Return the events that lead from what is held to what is wanted; pure.
 
-    Same body (or what of it is compared) and addressee: nothing. Another addressee: withdrawn from
-    the old, published to the new (two versions). No longer due: withdrawn. Wishes for one report
-    are met in order.
+    Same body (or what of it is compared) and addressee: nothing. Another addressee, or another
+    patient: withdrawn from the old, published to the new (two versions). No longer due: withdrawn.
+    Wishes for one report are met in order.
 
     Args:
         held: What `load` gave for these reports.
@@ -168,6 +175,8 @@ def _steps(
         if row is None or not standing:
             return [], None
         reason = wish.reason if wish.reason in WITHDRAWAL_REASONS else "no_longer_due"
+        if wish.reason == "new_version":
+            reason = "corrected"
         gone = _event(wish, version + 1, EventKind.WITHDRAWN, reason, realm)
         return [gone], _row(wish, version + 1, row.addressee, None)
     projection = wish.projection
@@ -176,7 +185,7 @@ def _steps(
     digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
-    elif row.addressee != projection.addressee:
+    elif row.addressee != projection.addressee or (wish.moves and row.body_digest != digest):
         moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm)
         new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm)
         return [moved, new], _row(wish, version + 2, projection.addressee, digest)
@@ -218,6 +227,7 @@ def _row(wish: Wanted, version: int, addressee: str, digest: UUID | None) -> Emi
         published=digest is not None,
         addressee=addressee,
         body_digest=NOTHING if digest is None else digest,
+        pseudonym_periods="" if wish.projection is None else wish.projection.pseudonym_periods,
     )
 
 
@@ -234,6 +244,7 @@ async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, Emitte
             published=row["published"],
             addressee=row["addressee"],
             body_digest=row["body_digest"],
+            pseudonym_periods=row["pseudonym_periods"],
         )
         for row in await conn.fetch(LOAD, wanted)
     ]
@@ -253,6 +264,7 @@ async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
         [row.published for row in ordered],
         [row.addressee for row in ordered],
         [row.body_digest for row in ordered],
+        [row.pseudonym_periods for row in ordered],
     )
 
 

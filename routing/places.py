@@ -14,6 +14,7 @@ _POSTCODE: Final = re.compile(r"\d{5}")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FRANCE: Final = frozenset({"", "FRA", "FR", "FRANCE", "99100"})
 _FINESS: Final = re.compile(r"(?:\d{2}|2[AB])\d{7}")
+_METROPOLITAN: Final = re.compile(r"0[1-9]|1\d|2[1-9AB]|[3-8]\d|9[0-5]")
 _RPPS: Final = re.compile(r"\d{11}")
 
 
@@ -32,9 +33,34 @@ def department_of(address: Address | None) -> str:
         return ""
     commune = commune_of(address)
     if commune:
-        return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
-    postcode = address.postcode.replace(" ", "")
-    if address.country.strip().upper() not in _FRANCE or not _POSTCODE.fullmatch(postcode):
+        return _department_of_commune(commune)
+    if address.country.strip().upper() not in _FRANCE:
+        return ""
+    return _department_of_postcode(address.postcode.replace(" ", ""))
+
+
+def place_of(laboratory: Organisation) -> tuple[str, str]:
+    """Return department and commune of a laboratory, empty where nothing tells.
+
+    By the address it wrote (OBX-24), else by its FINESS number, whose first two digits are the
+    department of a metropolitan one. Overseas they are 97 or 98 for several: not guessed apart.
+    """
+    commune = laboratory.commune
+    if _COMMUNE.fullmatch(commune) and not commune.startswith("99"):  # 99 is another country
+        return _department_of_commune(commune), commune
+    department = _department_of_postcode(laboratory.postcode)
+    if not department:
+        digits = finess_of(laboratory)[:2]
+        department = digits if _METROPOLITAN.fullmatch(digits) else ""
+    return department, ""
+
+
+def _department_of_commune(commune: str) -> str:
+    return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
+
+
+def _department_of_postcode(postcode: str) -> str:
+    if not _POSTCODE.fullmatch(postcode):
         return ""
     if postcode.startswith(("97", "98")):
         return postcode[:3]

@@ -1,21 +1,78 @@
-"""Keyed stand-ins for persons: keyed BLAKE2b of the resolved person, never of a name.
+"""Keyed stand-ins for persons and cases: of the resolved person, never of a name.
 
-Hashing raw names is how SI-DEP overstated incidence until May 2021 (accents made new persons).
+Hashing raw names is how SI-DEP overstated incidence until May 2021 (accents made new persons). A
+pseudonym is an HMAC-SHA256 (RFC 2104), cut to 128 bits, under a key of its own for each purpose and
+half-year: without that key nobody can tell that two recipients, or two half-years, speak of one
+person, and once it is destroyed nobody can ever again (docs/pseudonyms.md).
 """
 
 from __future__ import annotations
 
-from datetime import date
+import hmac
+from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
+import msgspec
+
 from schemas.errors import FatalError
+from schemas.events import PublicHealthRow
 from schemas.ids import id_of
 from schemas.patient import Ins
 
+NEXT_DAYS: Final = 90
+"""So many days before a period ends, rows carry the pseudonym of the next one too."""
+_FIRST_DAY: Final = date(2000, 1, 1)
+"""What was sampled before counts as of that day: a wrong date must not make keys without end."""
 _SEPARATOR: Final = b"\x1f"
 _SECRET_BYTES: Final = range(16, 65)
+_HEX_DIGITS: Final = 32
+
+
+class PeriodKeys(Protocol):
+    """Where the keys of pseudonyms are: the vault, which makes one when it is first asked for."""
+
+    def pseudonym_key(self, purpose: str, period: str) -> bytes | None:
+        """Return the key of a purpose and period; None once it was destroyed."""
+        ...
+
+
+class DerivedKeys:
+    """Keys made of one secret: for tests and for tools that keep nothing. They never rotate apart.
+
+    Args:
+        secret: 16 to 64 bytes.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = check_secret(secret)
+
+    def pseudonym_key(self, purpose: str, period: str) -> bytes | None:
+        """Return the key of a purpose and period."""
+        return hmac.digest(self._secret, f"{purpose} {period}".encode(), "sha256")
+
+
+class Pseudonyms:
+    """Gives the stand-ins of an instance.
+
+    Args:
+        secret: Keys the names of cases; it must never change.
+        keys: Of pseudonyms.
+    """
+
+    def __init__(self, secret: bytes, keys: PeriodKeys) -> None:
+        self._secret = check_secret(secret)
+        self._keys = keys
+
+    def person(self, person_id: int, purpose: str, period: str) -> str:
+        """Return 32 hex digits for a person; empty where the period's key was destroyed."""
+        key = self._keys.pseudonym_key(purpose, period)
+        return "" if key is None else pseudonym_of(key, person_id, purpose, period)
+
+    def case(self, case_id: UUID, purpose: str) -> str:
+        """Return 32 hex digits for a case within one purpose."""
+        return case_of(self._secret, case_id, purpose)
 
 
 def check_secret(secret: bytes) -> bytes:
@@ -29,14 +86,40 @@ def check_secret(secret: bytes) -> bytes:
     return secret
 
 
-def pseudonym_of(secret: bytes, person_id: int, purpose: str, period: str) -> str:
+def pseudonym_of(key: bytes, person_id: int, purpose: str, period: str) -> str:
     """Return the 32 hex digits that stand for a person within one purpose and one period."""
-    return _digest(secret, b"pseudonym", str(person_id), purpose, period)
+    return _stand_in(key, "person", str(person_id), purpose, period)
+
+
+def repseudonymised(row: PublicHealthRow, keys: PeriodKeys, purpose: str) -> PublicHealthRow:
+    """Return a row for a recipient of another purpose: pseudonyms and case of its own.
+
+    Made of the row alone, so whoever hands rows on needs no person. What the other recipient holds
+    cannot be joined with the first one's without the key of this purpose; it can be counted, for
+    equal stays equal. The header's `report_id` is not the recipient's: leave it out.
+    """
+
+    def again(told: str, period: str) -> str:
+        key = keys.pseudonym_key(purpose, period) if told else None
+        return "" if key is None else _stand_in(key, "recipient", told, purpose, period)
+
+    return msgspec.structs.replace(
+        row,
+        pseudonym=again(row.pseudonym, row.pseudonym_period),
+        pseudonym_next=again(row.pseudonym_next, row.pseudonym_next_period),
+        case_id=again(row.case_id, row.pseudonym_period),
+    )
 
 
 def case_of(secret: bytes, case_id: UUID, purpose: str) -> str:
     """Return the 32 hex digits that stand for a case within one purpose and stream."""
     return _digest(secret, b"case", case_id.hex, purpose)
+
+
+def replaced_id(secret: bytes, person_id: int, period: str) -> UUID:
+    """Return the id under which a replaced pseudonym is told of; no report ever has it."""
+    told = _SEPARATOR.join([str(person_id).encode(), period.encode()])
+    return id_of(blake2b(told, digest_size=16, key=secret, person=b"replaced").digest())
 
 
 def addressee_of(secret: bytes, ins: Ins) -> str:
@@ -50,8 +133,20 @@ def body_digest(secret: bytes, body: bytes) -> UUID:
 
 
 def period_of(day: date) -> str:
-    """Return the quarter of a day, as `2026-Q1`: the period of a pseudonym."""
-    return f"{day.year:04d}-Q{(day.month + 2) // 3}"
+    """Return the half-year of a day, as `2026-H1`: the period of a pseudonym."""
+    day = max(day, _FIRST_DAY)
+    return f"{day.year:04d}-H{1 if day.month <= 6 else 2}"
+
+
+def next_period_of(day: date) -> str:
+    """Return the half-year that follows within `NEXT_DAYS`; empty where none does."""
+    now, soon = period_of(day), period_of(day + timedelta(days=NEXT_DAYS))
+    return soon if soon != now else ""
+
+
+def _stand_in(key: bytes, use: str, *parts: str) -> str:
+    told = _SEPARATOR.join(part.encode() for part in (use, *parts))
+    return hmac.digest(key, told, "sha256").hex()[:_HEX_DIGITS]
 
 
 def _digest(secret: bytes, use: bytes, *parts: str) -> str:

@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from datetime import UTC, date
 from typing import Final
 
+import msgspec
+
+from schemas.codes import Result
+from schemas.days import counted_day
 from schemas.decision import Line
 from schemas.events import PublicHealthRow
 
+from .ages import age_at
 from .case import Case
 from .findings import ConditionFinding
-from .places import commune_of, day_of, department_of, finess_of, sampled_at
-from .pseudonym import case_of, period_of, pseudonym_of
+from .places import (
+    commune_of,
+    day_of,
+    department_of,
+    finess_of,
+    place_of,
+    sampled_at,
+)
+from .pseudonym import Pseudonyms, next_period_of, period_of
 
 PURPOSE: Final = "public-health"
-_OLDEST: Final = 130
 
 
-def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealthRow:
-    """Return the row of a finding, under the person's pseudonym of the quarter of sampling.
+def row_of(case: Case, finding: ConditionFinding, pseudonyms: Pseudonyms) -> PublicHealthRow:
+    """Return the row of a finding, under the person's pseudonym of the half-year of sampling.
 
     `result` is the answer of the report that counts in its case; any other's answer stands in
     `second_line_result`, so that whoever counts results never counts an episode twice.
     """
+    return _row(case, finding, pseudonyms, PURPOSE)
+
+
+def anonymous_row_of(
+    case: Case, finding: ConditionFinding, pseudonyms: Pseudonyms
+) -> PublicHealthRow:
+    """Return the row of a condition that is declared anonymously (HIV: french-profile 3.4).
+
+    Its pseudonym and case are of a purpose of the condition alone, and what would let the row be
+    laid beside the same person's other rows (age, commune, laboratory, days) is coarser or gone.
+    """
+    row = _row(case, finding, pseudonyms, anonymous_purpose(finding.analysis.condition.code))
+    return msgspec.structs.replace(
+        row,
+        age=None,
+        residence_commune="",
+        laboratory_finess="",
+        laboratory_commune="",
+        sampled_on=_month(row.sampled_on),
+        reported_on=_month(row.reported_on),
+        received_on=_month(row.received_on),
+        dates="month",
+    )
+
+
+def anonymous_purpose(condition: str) -> str:
+    """Return the purpose of the pseudonyms of a condition that is declared anonymously."""
+    return f"{PURPOSE}.{condition}"
+
+
+def _row(
+    case: Case, finding: ConditionFinding, pseudonyms: Pseudonyms, purpose: str
+) -> PublicHealthRow:
     report, traits = case.report, case.traits
     received = case.received_at.astimezone(UTC).date()
     sampled = day_of(sampled_at(report, finding.observation.observed_at))
-    reported = day_of(report.reported_at)
-    reference = sampled or reported or received
-    age = age_at(traits.birth_date, reference)
-    period = period_of(reference)
-    condition = finding.analysis.condition.code
-    standing = case.standings.get(condition)
+    analysis = finding.analysis
+    standing = case.standings.get(analysis.condition.code)
+    day = standing.day if standing is not None else None
+    if day is None:
+        day = counted_day(sampled, received)
+    age = age_at(traits.birth_date, day)
+    period = period_of(day)
+    following = next_period_of(day)
     counts = standing is None or standing.line is Line.FIRST
+    leads = standing is not None and counts
+    person = case.person.person_id
+    department, commune = place_of(case.laboratory)
     return PublicHealthRow(
-        pseudonym=pseudonym_of(secret, case.person.person_id, PURPOSE, period),
+        pseudonym=pseudonyms.person(person, purpose, period),
         pseudonym_period=period,
         age=age,
         age_class=age_class(age),
@@ -44,30 +92,37 @@ def row_of(case: Case, finding: ConditionFinding, secret: bytes) -> PublicHealth
         residence_department=department_of(traits.address),
         residence_imputed=False,
         laboratory_finess=finess_of(case.laboratory),
-        condition=condition,
-        case_id="" if standing is None else case_of(secret, standing.case_id, PURPOSE),
+        condition=analysis.condition.code,
+        case_id="" if standing is None else pseudonyms.case(standing.case_id, purpose),
         line="" if standing is None else standing.line.value,
-        test_code=finding.analysis.loinc,
-        method=finding.analysis.kind.value,
+        test_code=analysis.loinc,
+        method=analysis.kind.value,
         result=finding.result.value if counts else "",
         second_line_result="" if counts else finding.result.value,
         status=report.status.value,
-        sampled_on=_text(sampled),
-        reported_on=_text(reported),
+        sampled_on=day.isoformat(),
+        reported_on=_text(day_of(report.reported_at)),
         received_on=received.isoformat(),
+        sampled_on_imputed=day != sampled,
+        new_case=_new_case(case, finding) if leads else None,
+        recent_positive=standing.again if standing is not None and counts else None,
+        variant=standing.variant if standing is not None and counts else "",
+        laboratory_department=department,
+        laboratory_commune=commune,
+        pseudonym_next=pseudonyms.person(person, purpose, following) if following else "",
+        pseudonym_next_period=following,
     )
 
 
-def age_at(birth_date: str, day: date) -> int | None:
-    """Return completed years; None where the birth date is unknown, after `day` or implausible.
-
-    A shortened birth date (`1979`, `1979-03`) gives an age only where it leaves no doubt.
-    """
-    born = _born_between(birth_date)
-    if born is None or born[0] > day:
+def _new_case(case: Case, finding: ConditionFinding) -> bool | None:
+    """Say whether a first line is a new case; None where it is no positive that makes one."""
+    if finding.result is not Result.POSITIVE or not finding.analysis.makes_index_case:
         return None
-    oldest, youngest = (_completed_years(each, day) for each in born)
-    return oldest if oldest == youngest and 0 <= oldest <= _OLDEST else None
+    return not case.standings[finding.analysis.condition.code].again
+
+
+def _month(day: str) -> str:
+    return f"{day[:7]}-01" if day else ""
 
 
 def age_class(age: int | None) -> str:
@@ -75,23 +130,6 @@ def age_class(age: int | None) -> str:
     if age is None:
         return ""
     return "90" if age >= 90 else f"{age // 10}9"
-
-
-def _born_between(birth_date: str) -> tuple[date, date] | None:
-    year, _, rest = birth_date.partition("-")
-    if not year.isdecimal() or not 1 <= int(year) <= 9999:
-        return None
-    if not rest:
-        return date(int(year), 1, 1), date(int(year), 12, 31)
-    if len(rest) == len("03") and rest.isdecimal() and 1 <= int(rest) <= 12:
-        last = monthrange(int(year), int(rest))[1]
-        return date(int(year), int(rest), 1), date(int(year), int(rest), last)
-    born = day_of(birth_date)
-    return None if born is None else (born, born)
-
-
-def _completed_years(born: date, day: date) -> int:
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def _text(day: date | None) -> str:

@@ -1,14 +1,17 @@
 """Publishes the outbox of one stream to its Kafka topic, each event exactly once.
 
 One relay a stream: starting it fences the one before. Where it stands is read from the topic
-itself, from the last event of each partition, and compared with the outbox. Any doubt ends the
-process; the next start finds out by the tail.
+itself, from the last event of each partition, and compared with the outbox; only where retention
+has emptied a partition, from what was noted of it. Any doubt ends the process; the next start
+finds out by the tail.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
@@ -16,27 +19,24 @@ import msgspec
 from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
+from ops.runtime.topic import Tail
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
-from schemas.topics import Stream
+from schemas.topics import NOMINATIVE_STREAMS, STREAMS, Stream, schema_of
 
-from .streams import Lane, StreamReader, encode_line, share_out
+from .positions import Noted, Positions
+from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
 
 _log = get_logger(__name__)
 
 _REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
 
+_FIRST_MEAN_BYTES: Final = 8_192.0
+"""Of an event, before any was seen."""
+_SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
+
 Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
 """Topic, partition, key, value, headers."""
-
-
-class Tail(Protocol):
-    """A record as read from a topic."""
-
-    @property
-    def value(self) -> bytes:
-        """The event's JSON."""
-        ...
 
 
 class Publisher(Protocol):
@@ -46,12 +46,15 @@ class Publisher(Protocol):
         """Fence the predecessor and end its open transaction."""
         ...
 
-    async def publish(self, events: Sequence[Event]) -> None:
-        """Return once all are committed; in doubt, raise and never work again."""
+    async def publish(self, events: Sequence[Event]) -> Mapping[int, int]:
+        """Return the last offset in each partition, once all are committed.
+
+        In doubt, raise and never work again.
+        """
         ...
 
-    async def read_last_data_record(self, topic: str, partition: int) -> Tail | None:
-        """Return the last committed record of a partition."""
+    async def read_tails(self, topic: str, partitions: int) -> Mapping[int, Tail]:
+        """Return how each partition ends."""
         ...
 
     async def close(self) -> None:
@@ -59,22 +62,48 @@ class Publisher(Protocol):
         ...
 
 
+def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
+    """Return what a consumer can read of a record without opening its value.
+
+    `traceparent` is W3C Trace Context (2021), section 3.2.2: the trace is the message, by whose
+    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled. In public
+    health it is a digest of message and report, for two reports of one message are not to be laid
+    side by side there.
+    """
+    event = outgoing.event
+    if event.stream in NOMINATIVE_STREAMS:
+        trace = outgoing.message_id.hex
+    else:
+        told = outgoing.message_id.bytes + event.report_id.bytes
+        trace = blake2b(told, digest_size=16, person=b"trace").hexdigest()
+    return (
+        ("event_id", str(event.event_id).encode()),
+        ("seq", b"%d" % event.seq),
+        ("event_version", b"%d" % event.event_version),
+        ("schema", _SCHEMAS[event.stream]),
+        ("traceparent", f"00-{trace}-{event.event_id.hex[:16]}-00".encode()),
+    )
+
+
 class Relay:
     """Moves one stream from the outbox to its topic.
 
     Args:
         reader: Reads the outbox.
+        positions: Keeps notes of what was published.
         publisher: Has a transactional id of its own, stable over restarts.
         stream: The stream to publish.
         topic: Its topic, with as many partitions as the stream.
         max_events: The most events of one transaction.
         max_bytes: The most bytes of one transaction, unless one event alone has more.
         poll_seconds: How long to wait when there is nothing to publish.
+        note_seconds: How old notes may be while events are published.
     """
 
     def __init__(
         self,
         reader: StreamReader,
+        positions: Positions,
         publisher: Publisher,
         *,
         stream: Stream,
@@ -83,8 +112,10 @@ class Relay:
         max_events: int = 5_000,
         max_bytes: int = 4 * 1024 * 1024,
         poll_seconds: float = 0.02,
+        note_seconds: float = 30.0,
     ) -> None:
         self._reader = reader
+        self._noting = positions
         self._publisher = publisher
         self._stream = stream
         self._topic = topic
@@ -92,7 +123,11 @@ class Relay:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._poll_seconds = poll_seconds
+        self._note_seconds = note_seconds
         self._positions: dict[int, int] = {}
+        self._notes: dict[int, Noted] = {}
+        self._noted_at = 0.0
+        self._mean_bytes = _FIRST_MEAN_BYTES
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set; a transaction under way is ended first.
@@ -110,23 +145,52 @@ class Relay:
             while not stopping.is_set():
                 if not await self._move():
                     await self._wait(stopping)
+                if time.monotonic() - self._noted_at >= self._note_seconds:
+                    await self._note(seen=False)
+            await self._note(seen=False)
         finally:
             await self._publisher.close()
 
     async def _find_positions(self) -> None:
         lanes = await self._lanes()
+        noted = await self._noting.load(self._stream)
+        tails = await self._publisher.read_tails(self._topic, self._partitions)
         for partition in range(self._partitions):
-            tail = await self._publisher.read_last_data_record(self._topic, partition)
-            self._positions[partition] = await self._position(partition, lanes[partition], tail)
+            tail, note = tails[partition], noted.get(partition)
+            if tail.value is None:
+                position = self._emptied(partition, lanes[partition], tail, note)
+            else:
+                position = await self._position(partition, lanes[partition], tail.value)
+                if note is None or (note.seq, note.log_offset) != (position, tail.offset):
+                    self._notes[partition] = Noted(seq=position, log_offset=tail.offset)
+            if note is not None and note.seq > position:
+                # Where the topic lost its end, or was made anew: it gets the same events again.
+                _log.error(
+                    "relay_topic_lost_events",
+                    stream=self._stream.value,
+                    partition=partition,
+                    events=note.seq - position,
+                )
+            self._positions[partition] = position
+        await self._note(seen=True)
 
-    async def _position(self, partition: int, lane: Lane, tail: Tail | None) -> int:
-        """Return the last seq the topic has, once outbox and topic tell the same of it."""
-        if tail is None:
+    def _emptied(self, partition: int, lane: Lane, tail: Tail, note: Noted | None) -> int:
+        """Return the last seq published to a partition that holds no event."""
+        if tail.begin == 0:  # nothing was ever taken from it, so nothing was ever published
             if lane.begins > 1:
                 raise self._diverged(partition, "the topic is empty, the outbox begins later")
             return 0
+        # A transaction is its records and one mark: behind the noted event no other fits.
+        if note is None or tail.end > note.log_offset + 2:
+            raise self._diverged(partition, "the topic was emptied of what nobody has noted")
+        if not lane.begins - 1 <= note.seq <= lane.last_seq:
+            raise self._diverged(partition, "the topic was emptied, and the outbox has another end")
+        return note.seq
+
+    async def _position(self, partition: int, lane: Lane, value: bytes) -> int:
+        """Return the last seq the topic has, once outbox and topic tell the same of it."""
         try:
-            last = msgspec.json.decode(tail.value, type=EventHeader)
+            last = msgspec.json.decode(value, type=EventHeader)
         except msgspec.MsgspecError:
             raise self._diverged(partition, "the topic's last record is no event") from None
         if last.stream is not self._stream or last.partition != partition:
@@ -141,12 +205,18 @@ class Relay:
                 raise self._diverged(partition, "another event stands at the topic's last place")
         return last.seq
 
+    async def _note(self, *, seen: bool) -> None:
+        """Write down what was published since the last time."""
+        await self._noting.note(self._stream, self._notes, seen=seen)
+        self._notes.clear()
+        self._noted_at = time.monotonic()
+
     async def _move(self) -> bool:
         """Publish one transaction; False where there was nothing to publish."""
         lanes = await self._lanes()
         lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
         METRICS.relay_lag.labels(self._stream.value).set(lag)
-        shares = share_out(self._positions, lanes, self._max_events)
+        shares = share_out(self._positions, lanes, self._most())
         if not shares:
             return False
         try:
@@ -157,9 +227,11 @@ class Relay:
             ) from None
         hit("relay.read")
         batch = self._cut(events)
-        await self._publish([packed for _, packed in batch])
+        offsets = await self._publish([packed for _, packed in batch])
         for event, _ in batch:
             self._positions[event.partition] = event.seq
+        for partition, offset in offsets.items():
+            self._notes[partition] = Noted(seq=self._positions[partition], log_offset=offset)
         hit("relay.after_commit")
         METRICS.relay_events.labels(self._stream.value).inc(len(batch))
         METRICS.relay_lag.labels(self._stream.value).set(lag - len(batch))
@@ -167,31 +239,36 @@ class Relay:
             _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
         return True
 
-    async def _publish(self, events: Sequence[Event]) -> None:
+    def _most(self) -> int:
+        """Return how many events to read: about what fits into one transaction, as things go.
+
+        What is read beyond it is read again, and opened again, for the next one.
+        """
+        return max(1, min(self._max_events, int(self._max_bytes / self._mean_bytes)))
+
+    async def _publish(self, events: Sequence[Event]) -> Mapping[int, int]:
         publishing = asyncio.ensure_future(self._publisher.publish(events))
         try:
             await asyncio.sleep(0)  # the transaction is open from here on
             hit("relay.in_transaction")
-            await publishing
+            return await publishing
         finally:
             publishing.cancel()
 
-    def _cut(self, events: Sequence[StreamEvent]) -> list[tuple[StreamEvent, Event]]:
+    def _cut(self, events: Sequence[OutboxEvent]) -> list[tuple[StreamEvent, Event]]:
         """Return the first events that fit into one transaction; at least one."""
         batch: list[tuple[StreamEvent, Event]] = []
         size = 0
-        for event in events:
+        for each in events:
+            event = each.event
             value = encode_line(event).rstrip(b"\n")
             size += len(value)
             if batch and size > self._max_bytes:
                 break
-            headers = (
-                ("event_id", str(event.event_id).encode()),
-                ("seq", str(event.seq).encode()),
-                ("event_version", str(event.event_version).encode()),
-            )
             key = str(event.report_id).encode()
+            headers = headers_of(each)
             batch.append((event, (self._topic, event.partition, key, value, headers)))
+        self._mean_bytes = max(1.0, size / max(1, len(batch)))
         return batch
 
     async def _lanes(self) -> dict[int, Lane]:

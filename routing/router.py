@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from typing import Final, Literal, assert_type
 
 import msgspec
 
-from schemas.decision import Realm, RouteDecision
+from schemas.decision import ProjectionName, Realm, RouteDecision
 from schemas.topics import Stream
 
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
+from .explaining import OPPOSED_RULE
 from .fhir_actors import Making
 from .findings import ConditionFinding
 from .places import department_of
-from .pseudonym import addressee_of, check_secret
-from .public_health import row_of
-from .rules import Facts, Rules, Ruling, load_rules
+from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
+from .public_health import anonymous_row_of, row_of
+from .rule_file import load_own_rules
+from .rules import Because, Facts, Rules, Ruling, Sight
 from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]
@@ -27,16 +28,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
-_OPPOSED: Final = Ruling(due=False, rule="patient_opposes")
-
-
-def load_own_rules() -> Rules:
-    """Return the rules that this version ships, once their examples hold.
-
-    Raises:
-        FatalError: `rules_invalid`.
-    """
-    return load_rules(Path(__file__).with_name("rules.json").read_bytes())
+_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule=OPPOSED_RULE)
 
 
 def reason_of(case: Case) -> str:
@@ -49,21 +41,45 @@ class Router:
 
     Args:
         rules: Checked rules, see `load_own_rules`.
-        pseudonym_secret: Keys pseudonyms and addressees; it must never change.
+        pseudonym_secret: Keys addressees and the names of cases; it must never change.
         realm: The instance's; a case of another one is a fault of the caller.
+        keys: Of pseudonyms: the vault, for whoever emits. Without it they are made of the secret,
+            which suits tools that keep nothing.
     """
 
-    def __init__(self, rules: Rules, pseudonym_secret: bytes, realm: Realm) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        pseudonym_secret: bytes,
+        realm: Realm,
+        keys: PeriodKeys | None = None,
+    ) -> None:
         self._rules = rules
         self._secret = check_secret(pseudonym_secret)
         self._realm = realm
+        self._pseudonyms = Pseudonyms(self._secret, keys or DerivedKeys(self._secret))
         self._known: dict[Facts, Mapping[Stream, Ruling]] = {}
+
+    @property
+    def version(self) -> str:
+        """The version of its rules."""
+        return self._rules.version
+
+    @property
+    def rules(self) -> Rules:
+        """Its rules."""
+        return self._rules
+
+    @property
+    def sight(self) -> Sight:
+        """Which facts its rules look at."""
+        return self._rules.sight
 
     def route(self, case: Case) -> RouteDecision:
         """Return the streams the report is due in, and those that wait with a reason."""
         assert case.realm is self._realm, "a case of another realm"
         findings = case.findings
-        rulings = self._judge(case.facts)
+        rulings = self._judge(case)
         if case.person.opposes_dossier:
             rulings = {**rulings, Stream.DOSSIER: _OPPOSED}
         return RouteDecision(
@@ -72,13 +88,19 @@ class Router:
             due=frozenset(stream for stream, ruling in rulings.items() if ruling.due),
             holds={stream: ruling.hold for stream, ruling in rulings.items() if ruling.hold},
             rules={stream: ruling.rule for stream, ruling in rulings.items()},
+            projections={
+                stream: ruling.projection
+                for stream, ruling in rulings.items()
+                if ruling.projection is not None
+            },
             rule_version=self._rules.version,
         )
 
     def project(self, stream: Stream, case: Case, decision: RouteDecision) -> Projection:
         """Return the body of a stream the report is due in, and who it is for."""
         assert stream in decision.due, "only what is due has a body"
-        if stream is Stream.DOSSIER:
+        name = decision.projections[stream]
+        if name is ProjectionName.DOSSIER:
             ins = case.dossier_ins
             assert ins is not None, "the dossier's rule asks for a qualified INS"
             making = Making(
@@ -90,25 +112,39 @@ class Router:
             told, compared = bundle_of(case, ins, making)
             addressee = addressee_of(self._secret, ins)
             return Projection(body=told, addressee=addressee, compared=compared)
-        finding = self._decisive(stream, case)
-        if stream is Stream.CONTACT_TRACING:
-            body: object = case_of(case, finding, self._secret)
+        finding = self.decisive(stream, case)
+        assert finding is not None, "the rules of this projection ask for a finding"
+        if name is ProjectionName.TRACING:
+            body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
-        else:
-            body = row_of(case, finding, self._secret)
-            addressee = ""
-        return Projection(body=_ENCODER.encode(body), addressee=addressee)
+            return Projection(body=_ENCODER.encode(body), addressee=addressee)
+        if name is ProjectionName.PUBLIC_HEALTH:
+            row = row_of(case, finding, self._pseudonyms)
+            return Projection(
+                body=_ENCODER.encode(row),
+                addressee="",
+                pseudonym_periods=f"{row.pseudonym_period} {row.pseudonym_next_period}".rstrip(),
+            )
+        assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
+        # No periods: what names its pseudonyms beside the person's others would join the two.
+        hidden = anonymous_row_of(case, finding, self._pseudonyms)
+        return Projection(body=_ENCODER.encode(hidden), addressee="")
 
-    def _decisive(self, stream: Stream, case: Case) -> ConditionFinding:
-        index = self._judge(case.facts)[stream].finding
-        assert index is not None, "the rules of this stream ask for a finding"
-        return case.findings[index]
+    def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
+        """Return the finding that made a report due in a stream; None where its rule asks none."""
+        index = self._judge(case)[stream].finding
+        return None if index is None else case.findings[index]
 
-    def _judge(self, facts: Facts) -> Mapping[Stream, Ruling]:
+    def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
         """Judge facts once: they are of small closed sets and say nothing of a person."""
+        held: tuple[Router, Mapping[Stream, Ruling]] | None = case.__dict__.get("_ruled")
+        if held is not None and held[0] is self:
+            return held[1]
+        facts = case.facts_in(self._rules.sight)
         rulings = self._known.get(facts)
         if rulings is None:
             if len(self._known) >= _KNOWN_FACTS:
                 self._known.clear()
             rulings = self._known[facts] = self._rules.judge(facts)
+        case.__dict__["_ruled"] = (self, rulings)
         return rulings

@@ -1,16 +1,26 @@
-"""Which reports are due in which stream: rules as data, each with examples checked at load."""
+"""Which reports are due in which stream, and as which projection: rules as data.
+
+Deny by default: what no rule says is due goes nowhere. A rule is a list of closed sets that must
+all fit; there is no text to evaluate, no `or`, no negation. Pure: the same facts give the same
+rulings. The file form and its checks are in rule_file.py.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 import msgspec
 
-from schemas.codes import CONDITIONS, Kind, Result
-from schemas.errors import FatalError
+from schemas.codes import Kind, Result
+from schemas.decision import ProjectionName, Realm
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
+
+from .doubts import Doubt
 
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
@@ -19,6 +29,31 @@ NO_RULE: Final = "none"
 
 Sign = tuple[str, Kind, Result]
 """A finding as rules see it: condition, kind of analysis, result."""
+Doubted = tuple[str, str]
+"""Why a result is doubted, and the condition that is concerned; an empty one concerns them all."""
+
+
+class Because(StrEnum):
+    """Why a rule says what it says: it is due, waits, or which of its sets does not fit."""
+
+    DUE = "due"
+    STATUS = "status"
+    REALM = "realm"
+    LABORATORY = "laboratory"
+    DEPARTMENT = "department"
+    AGE = "age"
+    CONDITION = "condition"
+    KIND = "kind"
+    RESULT = "result"
+    SECOND_LINE = "second_line"
+    AGAIN = "again"
+    OTHER_REALM = "other_realm"
+    QUALIFIED = "qualified"
+    DOUBT = "doubt"
+    FIRST_LINE = "first_line"
+    EARLIER_RULE = "earlier_rule"
+    NO_RULE = "no_rule"
+    OPPOSED = "opposed"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,13 +70,34 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Conditions of whose case another report counts."""
     waiting: frozenset[str] = frozenset()
     """Conditions whose case is not known: this is a second line, and its first has not come."""
+    again: frozenset[str] = frozenset()
+    """Conditions whose episode another case of the person opened, in the 60 days before."""
+    doubts: frozenset[Doubted] = frozenset()
+    """What is doubted of the report (routing/doubts.py)."""
+    released: frozenset[tuple[Stream, str]] = frozenset()
+    """Doubts that a person has let go, by stream and reason."""
+    laboratory: str = ""
+    """Its registry id: whose connection the message came over."""
+    department: str = ""
+    """Of residence; empty where it is not known."""
+    age: int | None = None
+    """Completed years at sampling; None where it is not known."""
+    realm: Realm = Realm.PRODUCTION
+
+
+class Ages(msgspec.Struct, frozen=True, array_like=True):
+    """Completed years, both ends included."""
+
+    first: int
+    last: int
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a report is due in a stream. No `statuses`: any; no `results`: with or without one."""
+    """When a report is due in a stream, and as what. An empty set asks for nothing."""
 
     id: str
     stream: Stream
+    projection: ProjectionName
     why: str
     must: tuple[Facts, ...]
     must_not: tuple[Facts, ...]
@@ -49,110 +105,208 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     conditions: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
     results: frozenset[Result] = frozenset()
+    laboratories: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
+    ages: Ages | None = None
+    realms: frozenset[Realm] = frozenset()
+    holds_on: frozenset[str] = frozenset()
+    """Doubts for which the stream waits, where they concern this rule's conditions."""
     needs_qualified: bool = False
     counts_only: bool = False
     """Only the report of a case that counts; else every one of a known case."""
+    once_an_episode: bool = False
+    """Not for a condition that the person had already, in another case of the same episode."""
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules say of one report in one stream."""
 
+    because: Because
     due: bool = False
     rule: str = NO_RULE
     hold: str = ""
+    """Why it waits; where it is due all the same, why the rest of it waits."""
     finding: int | None = None
     """Index of the finding that made it due; None where the rule asks for none."""
+    projection: ProjectionName | None = None
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A version of all rules; within a stream the first that applies decides."""
+NO_RULING: Final = Ruling(because=Because.NO_RULE)
+_NOT: Final = {because: Ruling(because=because) for because in Because}
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Which facts a set of rules looks at; every other is left out, so that few facts differ."""
+
+    laboratories: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
+    cuts: tuple[int, ...] = ()
+    """Ages at which what rules say may change, in order."""
+    realms: bool = False
+    again: bool = False
+    doubts: frozenset[str] = frozenset()
+
+    def age(self, years: int | None) -> int | None:
+        """Return the youngest age that all rules take for the same."""
+        if years is None or not self.cuts:
+            return None
+        place = bisect_right(self.cuts, years)
+        return self.cuts[place - 1] if place else 0
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """A version of all rules; within a stream the first that applies decides, doubts before all."""
 
     version: str
     rules: tuple[Rule, ...]
+
+    @cached_property
+    def sight(self) -> Sight:
+        """What these rules look at."""
+        bands = [rule.ages for rule in self.rules if rule.ages is not None]
+        return Sight(
+            laboratories=frozenset().union(*(rule.laboratories for rule in self.rules)),
+            departments=frozenset().union(*(rule.departments for rule in self.rules)),
+            cuts=tuple(sorted({cut for band in bands for cut in (band.first, band.last + 1)})),
+            realms=any(rule.realms for rule in self.rules),
+            again=any(rule.once_an_episode for rule in self.rules),
+            doubts=frozenset().union(*(rule.holds_on for rule in self.rules)),
+        )
 
     def judge(self, facts: Facts) -> Mapping[Stream, Ruling]:
         """Return a ruling for every stream; pure, the same for the same facts."""
         return {stream: self.judge_stream(stream, facts) for stream in STREAMS}
 
     def judge_stream(self, stream: Stream, facts: Facts) -> Ruling:
-        """Return the ruling for one stream."""
+        """Return the ruling for one stream: the first rule that applies, or a doubt in its place.
+
+        A doubt about one condition never keeps back what is known of another: the stream is then
+        due and waits for the rest, and both are said. Else it holds the stream, however the rules
+        are cut: what is not understood is neither dropped nor guessed.
+        """
+        chosen = doubted = NO_RULING
         for rule in self.rules:
             if rule.stream is stream:
                 ruling = rule_on(rule, facts)
-                if ruling.rule != NO_RULE:
-                    return ruling
-        return Ruling()
+                if ruling.because is Because.DOUBT:
+                    doubted = ruling if doubted is NO_RULING else doubted
+                elif ruling.rule != NO_RULE and chosen.rule == NO_RULE:
+                    chosen = ruling
+        if doubted is NO_RULING:
+            return chosen
+        return msgspec.structs.replace(chosen, hold=doubted.hold) if chosen.due else doubted
 
 
 def rule_on(rule: Rule, facts: Facts) -> Ruling:
-    """Return what one rule says: due, on hold, or nothing (`NO_RULE`)."""
-    if rule.statuses and facts.status not in rule.statuses:
-        return Ruling()
-    finding = None
+    """Return what one rule says: due, on hold, or nothing (`NO_RULE`), and because of what."""
+    unfit = _unfit(rule, facts)
+    if unfit is not None:
+        return _NOT[unfit]
+    finding, because = None, Because.DUE
     if rule.results:
-        finding = _first(rule, facts)
-        if finding is None:
-            return Ruling()
+        finding, because = _decisive(rule, facts)
+    doubt, rest = _doubts(rule, facts, finding, found=because is Because.DUE)
+    if because is Because.DUE and rule.statuses and facts.status not in rule.statuses:
+        because = Because.STATUS  # it came this far by a doubt alone
+    if because is not Because.DUE and not doubt:
+        return _NOT[because]
     if not facts.ins_realm_ok:
-        return Ruling(rule=rule.id, hold=WRONG_REALM)
+        return Ruling(because=Because.OTHER_REALM, rule=rule.id, hold=WRONG_REALM)
     if rule.needs_qualified and not facts.qualified:
-        return Ruling(rule=rule.id, hold=NOT_QUALIFIED)
+        return Ruling(because=Because.QUALIFIED, rule=rule.id, hold=NOT_QUALIFIED)
+    if doubt:
+        return Ruling(because=Because.DOUBT, rule=rule.id, hold=doubt)
     if finding is not None and facts.findings[finding][0] in facts.waiting:
-        return Ruling(rule=rule.id, hold=FIRST_LINE_AWAITED)
-    return Ruling(due=True, rule=rule.id, finding=finding)
+        return Ruling(because=Because.FIRST_LINE, rule=rule.id, hold=FIRST_LINE_AWAITED)
+    return Ruling(
+        because=Because.DUE,
+        due=True,
+        rule=rule.id,
+        hold=rest,
+        finding=finding,
+        projection=rule.projection,
+    )
 
 
-def load_rules(source: bytes) -> Rules:
-    """Return the rules of a JSON text once every example of every rule holds.
+def _unfit(rule: Rule, facts: Facts) -> Because | None:
+    """Return the first set that does not fit; what is not known fits no set."""
+    if rule.statuses and facts.status not in rule.statuses and not _status_doubted(rule, facts):
+        return Because.STATUS
+    if rule.realms and facts.realm not in rule.realms:
+        return Because.REALM
+    if rule.laboratories and facts.laboratory not in rule.laboratories:
+        return Because.LABORATORY
+    if rule.departments and facts.department not in rule.departments:
+        return Because.DEPARTMENT
+    ages = rule.ages
+    if ages is not None and (facts.age is None or not ages.first <= facts.age <= ages.last):
+        return Because.AGE
+    return None
 
-    Raises:
-        FatalError: `rules_invalid`: unreadable, incomplete, or an example that fails.
+
+def _decisive(rule: Rule, facts: Facts) -> tuple[int | None, Because]:
+    """Return the decisive finding, or why there is none.
+
+    One that counts comes first, else one of a known case, else one that waits.
     """
-    try:
-        rules = msgspec.json.decode(source, type=Rules)
-    except msgspec.MsgspecError as error:
-        raise _invalid(f"the file does not hold rules ({error})") from None
-    names = [rule.id for rule in rules.rules]
-    if not rules.version or not names or len(set(names)) != len(names) or NO_RULE in names:
-        raise _invalid("a version and rules with ids of their own are needed")
-    for rule in rules.rules:
-        _check(rule)
-    return rules
+    missing = Because.CONDITION
+    best: int | None = None
+    lowest = 3
+    for index, (condition, kind, result) in enumerate(facts.findings):
+        if condition not in rule.conditions:
+            continue
+        if kind not in rule.kinds:
+            missing = _later(missing, Because.KIND)
+        elif result not in rule.results:
+            missing = _later(missing, Because.RESULT)
+        elif rule.once_an_episode and condition in facts.again:
+            missing = _later(missing, Because.AGAIN)
+        else:
+            rank = 2 if condition in facts.waiting else 1 if condition in facts.beside else 0
+            if rule.counts_only and rank:
+                missing = _later(missing, Because.SECOND_LINE)
+            elif rank < lowest:
+                best, lowest = index, rank
+    return (best, Because.DUE) if best is not None else (None, missing)
 
 
-def _check(rule: Rule) -> None:
-    if not rule.must or not rule.must_not:
-        raise _invalid(f"{rule.id} needs examples under must and must_not")
-    asked = (rule.conditions, rule.kinds, rule.results)
-    if any(asked) and not all(asked):
-        raise _invalid(f"{rule.id}: conditions, kinds and results go together")
-    if rule.conditions - CONDITIONS.keys():
-        raise _invalid(f"{rule.id} names a condition that schemas/codes does not hold")
-    for name, wanted, examples in (("must", True, rule.must), ("must_not", False, rule.must_not)):
-        for number, example in enumerate(examples, start=1):
-            if any(condition not in CONDITIONS for condition, _, _ in example.findings):
-                raise _invalid(f"{rule.id}: {name} {number} names an unknown condition")
-            if rule_on(rule, example).due is not wanted:
-                raise _invalid(f"{rule.id}: {name} {number} does not hold")
+_ORDER: Final = {each: place for place, each in enumerate(Because)}
 
 
-def _first(rule: Rule, facts: Facts) -> int | None:
-    """Return the decisive finding: one that counts, else of a known case, else one that waits."""
-    fitting = [
-        index
-        for index, (condition, kind, result) in enumerate(facts.findings)
-        if condition in rule.conditions and kind in rule.kinds and result in rule.results
-    ]
-    if not (facts.beside or facts.waiting):
-        return fitting[0] if fitting else None
-
-    def rank(index: int) -> int:
-        condition = facts.findings[index][0]
-        return 2 if condition in facts.waiting else 1 if condition in facts.beside else 0
-
-    best = min(fitting, key=rank, default=None)
-    return None if best is None or (rule.counts_only and rank(best) > 0) else best
+def _later(one: Because, other: Because) -> Because:
+    """Return what a finding came to last: of several, the one that came nearest is told of."""
+    return max(one, other, key=_ORDER.__getitem__)
 
 
-def _invalid(what: str) -> FatalError:
-    return FatalError("rules_invalid", f"{what}: correct routing/rules.json")
+def _doubts(rule: Rule, facts: Facts, finding: int | None, *, found: bool) -> tuple[str, str]:
+    """Return the doubt for which the stream waits, and one for which the rest of it waits.
+
+    Of several the first by name; empty where there is none. A doubt that names no condition
+    concerns all of what is due otherwise; one that names another than the finding's, only the rest.
+    """
+    if not facts.doubts or not rule.holds_on:
+        return "", ""
+    about = "" if finding is None else facts.findings[finding][0]
+    whole, rest = [], []
+    for reason, condition in facts.doubts:
+        if reason not in rule.holds_on or (rule.stream, reason) in facts.released:
+            continue
+        if not condition:
+            whole += [reason] if found else []
+        elif not rule.conditions or (condition in rule.conditions and about in {"", condition}):
+            whole.append(reason)
+        elif condition in rule.conditions:
+            rest.append(reason)
+    return min(whole, default=""), min(rest, default="")
+
+
+def _status_doubted(rule: Rule, facts: Facts) -> bool:
+    """Say whether it waits because nobody can say which status is the true one."""
+    return (
+        Doubt.STATUS_CONTRADICTS in rule.holds_on
+        and (rule.stream, Doubt.STATUS_CONTRADICTS.value) not in facts.released
+        and any(
+            reason == Doubt.STATUS_CONTRADICTS and condition in rule.conditions
+            for reason, condition in facts.doubts
+        )
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -32,17 +33,28 @@ WHERE h.stream = $1 ORDER BY h.partition
 # The events behind a position, a share from each partition.
 AFTER: Final = """
 SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
-       e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload
+       e.realm, e.rule, e.rule_version, e.person_version, e.message_id, e.emitted_at,
+       e.payload
 FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) AS asked (partition, after, share)
 CROSS JOIN LATERAL (
     SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind,
-           e.reason, e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload
+           e.reason, e.realm, e.rule, e.rule_version, e.person_version, e.message_id,
+           e.emitted_at, e.payload
     FROM stream_event e
     WHERE e.stream = $1 AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
     ORDER BY e.seq
 ) AS e
 ORDER BY e.partition, e.seq
+"""
+
+# Events by their places.
+PLACES: Final = """
+SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
+       e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload
+FROM unnest($2::integer[], $3::bigint[]) AS asked (partition, seq)
+JOIN stream_event e
+  ON e.stream = $1 AND e.partition = asked.partition AND e.seq = asked.seq
 """
 
 # One event by its place.
@@ -64,6 +76,13 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
     begins: int
     last_seq: int
+
+
+class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event and the message it came of, which is no part of the event."""
+
+    event: StreamEvent
+    message_id: UUID
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -162,7 +181,7 @@ class StreamReader:
 
     async def read_after(
         self, stream: Stream, positions: Mapping[int, int], shares: Mapping[int, int]
-    ) -> list[StreamEvent]:
+    ) -> list[OutboxEvent]:
         """Return the next `shares` events behind the positions; partitions take turns.
 
         Raises:
@@ -173,7 +192,28 @@ class StreamReader:
                 found = await connection.fetch(AFTER, stream.value, *_asked(positions, shares))
         if len(found) != sum(shares.values()):
             raise _expired()
-        return [self._event(row) for row in _in_turns(found, positions)]
+        return [
+            OutboxEvent(event=self._event(row), message_id=row["message_id"])
+            for row in _in_turns(found, positions)
+        ]
+
+    async def read_at(
+        self, stream: Stream, places: Collection[tuple[int, int]]
+    ) -> dict[tuple[int, int], StreamEvent]:
+        """Return the events at these places (partition, seq); those retention took are absent."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(
+                    PLACES, stream.value, [each[0] for each in places], [e[1] for e in places]
+                )
+        found = {}
+        for row in rows:
+            try:
+                found[row["partition"], row["seq"]] = self._event(row)
+            except PermanentError as error:
+                if error.reason != _EXPIRED:
+                    raise
+        return found
 
     def _page(
         self,

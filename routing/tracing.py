@@ -10,12 +10,12 @@ from schemas.patient import Address
 from .case import Case
 from .findings import ConditionFinding
 from .places import finess_of, rpps_of, sampled_at
-from .pseudonym import case_of as case_pseudonym
+from .pseudonym import Pseudonyms
 
 PURPOSE: Final = "contact-tracing"
 
 
-def case_of(case: Case, finding: ConditionFinding, secret: bytes) -> TracingCase:
+def case_of(case: Case, finding: ConditionFinding, pseudonyms: Pseudonyms) -> TracingCase:
     """Return the index case of a finding.
 
     `case_id` is that of the episode: of all reports of one specimen or one day of sampling only the
@@ -29,7 +29,7 @@ def case_of(case: Case, finding: ConditionFinding, secret: bytes) -> TracingCase
     prescriber = report.prescriber
     names = () if prescriber is None else (prescriber.given, prescriber.family)
     return TracingCase(
-        case_id=case_pseudonym(secret, case_id, PURPOSE),
+        case_id=pseudonyms.case(case_id, PURPOSE),
         condition=condition,
         result=finding.result.value,
         status=report.status.value,
@@ -51,4 +51,5 @@ def case_of(case: Case, finding: ConditionFinding, secret: bytes) -> TracingCase
         prescriber_name=" ".join(filter(None, names)),
         test_code=finding.analysis.loinc,
         method=finding.analysis.kind.value,
+        variant="" if standing is None else standing.variant,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -15,6 +17,29 @@ class Realm(StrEnum):
 
     TEST = "test"
     PRODUCTION = "production"
+
+
+class ProjectionName(StrEnum):
+    """The closed set of what a stream can be given of a report; each belongs to one stream."""
+
+    DOSSIER = "dossier"
+    TRACING = "tracing"
+    PUBLIC_HEALTH = "public-health"
+    PUBLIC_HEALTH_ANONYMOUS = "public-health-anonymous"
+    """For conditions that are declared anonymously: joined to nothing, days and places coarse."""
+
+    @property
+    def stream(self) -> Stream:
+        """The stream whose events hold it."""
+        return _STREAM_OF[self]
+
+
+_STREAM_OF: Final = {
+    ProjectionName.DOSSIER: Stream.DOSSIER,
+    ProjectionName.TRACING: Stream.CONTACT_TRACING,
+    ProjectionName.PUBLIC_HEALTH: Stream.PUBLIC_HEALTH,
+    ProjectionName.PUBLIC_HEALTH_ANONYMOUS: Stream.PUBLIC_HEALTH,
+}
 
 
 class Verdict(StrEnum):
@@ -82,6 +107,8 @@ class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Stream -> stable reason for which it waits."""
     rules: dict[Stream, str] = {}
     """Stream -> id of the rule that decided."""
+    projections: dict[Stream, ProjectionName] = {}
+    """Stream that it is due in -> what the stream is given of it."""
     rule_version: str = ""
 
 
@@ -101,3 +128,11 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     line: Line
     waits: bool = False
     """A second line whose first line has not come, or was taken back: it counts nowhere."""
+    again: bool = False
+    """Of a first line: the person was positive in another case of the condition in the days of the
+    window (60) before this one, so this is no new case."""
+    variant: str = ""
+    """Of a first line: what the lines of its case have found, in a closed vocabulary."""
+    day: date | None = None
+    """The day it counts on: of sampling, or of first reception where that is not known or lies
+    after it."""

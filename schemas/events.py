@@ -36,8 +36,10 @@ class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     event_version: int
     kind: EventKind
     reason: str
-    """Stable code: new, new_version, cancelled, no_longer_due, moved, case_changed (another report
-    of the same episode changed what this one says), and others."""
+    """Stable code: new, new_version, corrected (it is not due any more by what it says now),
+    cancelled, no_longer_due (by other rules), moved (to another addressee, or it is another
+    patient's), case_changed (another report of the same episode changed what this one says), and
+    others."""
     realm: str
     rule: str
     rule_version: str
@@ -83,6 +85,8 @@ class TracingCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
     prescriber_name: str
     test_code: str
     method: str
+    variant: str = ""
+    """What the lines of the case have found of its variant; empty while nobody has."""
 
     def __repr__(self) -> str:
         """Return the type's name alone: a case is personal data."""
@@ -90,10 +94,15 @@ class TracingCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False
 
 
 class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Body of `public-health`: no identity; the pseudonym stands for the resolved person."""
+    """Body of `public-health`: no identity; the pseudonym stands for the resolved person.
+
+    The stream holds one other body, which `record` tells from this one: `PseudonymReplaced`.
+    """
 
     pseudonym: str
+    """Empty where the key of its period was destroyed."""
     pseudonym_period: str
+    """The half-year of sampling, as `2026-H1`: a person has another pseudonym in each."""
     age: int | None
     """Completed years at sampling; None where the birth date is unknown or after sampling."""
     age_class: str
@@ -118,8 +127,43 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     """What a second line has found; empty in every other row."""
     status: str
     sampled_on: str
+    """The day that counts: of sampling, or of first reception where that is not known."""
     reported_on: str
     received_on: str
+    record: str = "result"
+    """What this body is: `result`."""
+    sampled_on_imputed: bool = False
+    """`sampled_on` is the day of reception: nobody gave one of sampling, or one after reception."""
+    new_case: bool | None = None
+    """Of a positive first line: no other case of the person was positive in the 60 days before.
+    None of everything else."""
+    recent_positive: bool | None = None
+    """Of a first line, whatever it found: the person was positive in another case of the condition
+    in the 60 days before. None where there is no case."""
+    variant: str = ""
+    """What the lines of the case have found of its variant; on the first line alone."""
+    laboratory_department: str = ""
+    laboratory_commune: str = ""
+    pseudonym_next: str = ""
+    """In the last 90 days of a period: the person's pseudonym of the next one."""
+    pseudonym_next_period: str = ""
+    dates: str = "day"
+    """How exact the dates are: `day`, or `month` (the first day of it stands for all) where the
+    condition is declared anonymously."""
+
+
+class PseudonymReplaced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Body of `public-health`: two persons were found to be one, so one pseudonym replaces another.
+
+    Published by a merge, withdrawn when it is undone. Read it as: whatever is still held under
+    `old` in `period` is about `new`.
+    """
+
+    old: str
+    new: str
+    period: str
+    record: str = "pseudonym_replaced"
+    """What this body is: `pseudonym_replaced`."""
 
 
 JsonObject = dict[str, Any]

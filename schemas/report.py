@@ -84,11 +84,14 @@ class Practitioner(Phi, frozen=True, array_like=True, gc=False):
 
 
 class Organisation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An organisation (XON or HD): name and number (FINESS without its leading `1`)."""
+    """An organisation (XON or HD): name and number (FINESS without its leading `1`), and where."""
 
     name: str = ""
     identifier: str = ""
     identifier_type: str = ""
+    commune: str = ""
+    """INSEE code, where the sender gave a plausible one (OBX-24)."""
+    postcode: str = ""
 
 
 class Specimen(Phi, frozen=True, array_like=True, gc=False):

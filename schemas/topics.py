@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 INTAKE_TOPIC = "intake"
 
@@ -17,6 +19,19 @@ class Stream(StrEnum):
 
 STREAMS: tuple[Stream, ...] = tuple(Stream)
 NOMINATIVE_STREAMS = frozenset({Stream.DOSSIER, Stream.CONTACT_TRACING})
+
+
+SCHEMA_VERSIONS: Final[Mapping[Stream, int]] = {
+    Stream.DOSSIER: 1,
+    Stream.CONTACT_TRACING: 1,
+    Stream.PUBLIC_HEALTH: 1,
+}
+"""Version of what a stream's events hold (schemas/json): one more whenever something is added."""
+
+
+def schema_of(stream: Stream) -> str:
+    """Return name and version of a stream's schema, as the header `schema` of each event says."""
+    return f"{stream.value}/{SCHEMA_VERSIONS[stream]}"
 
 
 def topic_of(stream: Stream, prefix: str = "") -> str:

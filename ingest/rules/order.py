@@ -49,6 +49,18 @@ RULES: Final = (
         bad="OBR-25 empty",
     ),
     Rule(
+        code="status_contradicts",
+        level=Level.WARNING,
+        hl7_code=103,
+        place=_STATUS,
+        en="OBR-25, OBX-11 and ORC-1 cannot be true together: the streams wait; mend and resend.",
+        fr="OBR-25, OBX-11 et ORC-1 se contredisent : les flux attendent ; renvoyez corrigé.",
+        why="Nobody can say whether such a result stands, and it is not guessed.",
+        source="HL7 v2.5.1 tables 0123, 0085, 0119; docs/holds.md",
+        good="OBR-25 = F, OBX-11 = F",
+        bad="OBR-25 = F, every OBX-11 = X",
+    ),
+    Rule(
         code="time_unreadable",
         level=Level.WARNING,
         hl7_code=102,

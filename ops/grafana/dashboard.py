@@ -285,6 +285,20 @@ STREAMS: Final = (
         advice="Down: read the last line of its log, event station_ended, with reason and remedy."
         " Runbook: docs/runbooks/process-down.md.",
     ),
+    Drawn(
+        title="Age of the rules in effect",
+        queries=(("time() - max(labdispatch_rules_since_timestamp_seconds > 0)", "age"),),
+        unit="s",
+        advice="Falls to nothing when another set of rules takes effect: `labdispatch route list`"
+        " says who asked for it and why. Nobody asked: take it back, docs/rules.md.",
+    ),
+    Drawn(
+        title="Processes that went over to other rules",
+        queries=_rate("rule_changes"),
+        unit="ops",
+        advice="Once for each worker when a set takes effect. Again and again: clocks of machines"
+        " differ, or two sets take turns; `labdispatch route list`.",
+    ),
 )
 
 REGISTER: Final = (
@@ -409,13 +423,103 @@ STEWARDS: Final = (
     ),
 )
 
+HOLDS: Final = (
+    Drawn(
+        title="Reports that wait, by stream and reason",
+        queries=(("max by (stream, reason) (labdispatch_holds) > 0", "{{stream}}: {{reason}}"),),
+        unit="short",
+        advice="Nothing is lost: the message is dispatched, and its other streams have it."
+        " identity_not_qualified is the share without an INS, and goes by itself. A jump of another"
+        " reason: one laboratory's software has changed; labdispatch holds list --reason names it."
+        " Runbook: docs/runbooks/holds.md.",
+    ),
+    Drawn(
+        title="Age of the oldest, of reasons that somebody owns",
+        queries=(
+            (
+                (
+                    "max by (stream, reason) (labdispatch_hold_oldest_seconds)"
+                    " and on (reason) max by (reason) (labdispatch_hold_limit_seconds)"
+                ),
+                "{{stream}}: {{reason}}",
+            ),
+            ("max by (reason) (labdispatch_hold_limit_seconds)", "limit of {{reason}}"),
+        ),
+        unit="s",
+        advice="Above its limit: nobody asked the laboratory. labdispatch holds show REPORT says"
+        " what to do. Runbook: docs/runbooks/holds.md.",
+    ),
+    Drawn(
+        title="Released by a person, and asked again",
+        queries=(
+            (
+                "sum by (stream, reason) (increase(labdispatch_hold_releases_total[1h]))",
+                "released in an hour: {{stream}} {{reason}}",
+            ),
+            ("sum(increase(labdispatch_hold_retries_total[1h]))", "asked again in an hour"),
+        ),
+        unit="short",
+        advice="Many releases of one reason: mend the cause at the laboratory instead. Asked again:"
+        " a mapping has changed; what it answers goes by itself.",
+    ),
+)
+
+RECEIVERS: Final = (
+    Drawn(
+        title="Answers of receivers, by what they mean",
+        queries=_rate("push_deliveries", "receiver", "outcome"),
+        unit="ops",
+        advice="transient: it is tried again. permanent: a dead letter. A receiver without a line"
+        " takes nothing: see the panels beside. Runbook: docs/runbooks/receiver-dead.md.",
+    ),
+    Drawn(
+        title="What waits for a receiver",
+        queries=(("max by (receiver) (labdispatch_push_waiting_events)", "{{receiver}}"),),
+        unit="short",
+        advice="Grows with a receiver that is away or too slow; nothing is lost while the outbox"
+        " keeps it, and no other receiver waits for it.",
+    ),
+    Drawn(
+        title="For how long: the oldest that waits, and no good answer",
+        queries=(
+            ("max by (receiver) (labdispatch_push_oldest_seconds)", "{{receiver}} oldest"),
+            ("max by (receiver) (labdispatch_push_failing_seconds)", "{{receiver}} failing"),
+        ),
+        unit="s",
+        limit=900,
+        advice="Failing: ask the receiver's operator; labdispatch receivers show NAME has the last"
+        " code. Oldest without failing: one event fails by itself, or the receiver is slow.",
+    ),
+    Drawn(
+        title="Dead letters, and receivers that are not served",
+        queries=(
+            ("max by (receiver) (labdispatch_push_dead_letters)", "{{receiver}} dead letters"),
+            ("max by (receiver, why) (labdispatch_push_receiver_stopped)", "{{receiver}} {{why}}"),
+        ),
+        unit="short",
+        limit=1,
+        advice="labdispatch receivers dead list NAME says why; retry or discard them."
+        " Runbook: docs/runbooks/receiver-dead.md.",
+    ),
+    Drawn(
+        title="From sending to the answer",
+        queries=_quantiles("push_seconds"),
+        unit="s",
+        limit=5.0,
+        advice="The receivers' own time. Near push_timeout_seconds answers are given up and the"
+        " event is sent again: raise the setting, or ask for a quicker answer.",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
     ("Files and inbound topics", FILES_AND_TOPICS),
     ("The register: who may send", REGISTER),
     ("Dispatch: once, and to one person", DISPATCH),
     ("Stewards: who is one person", STEWARDS),
+    ("Holds: what waits, and for whom", HOLDS),
     ("Streams: what leaves", STREAMS),
+    ("Receivers: what is pushed", RECEIVERS),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ingest.codes import CodeKind, LocalCode, fold_local
-from schemas.codes import Result, analysis_of, is_loinc, result_of
+from schemas.codes import Result, is_loinc, looked_for, organism_of, result_of
 from schemas.errors import PermanentError
 from schemas.report import Coded, Observation
 
@@ -84,12 +84,14 @@ def doubt_about(row: LocalCode) -> str:
     """Say why a row will have less effect than its author may think; empty where it will not."""
     target = Coded(row.code, row.text, row.system)
     if row.kind is CodeKind.TEST:
-        if analysis_of(target) is None:
+        if looked_for(target) is None:
             return "no tracked condition is tested by this code: it reaches the dossier only"
         return ""
     seen = Observation(position=1, code=Coded(), value_type="CWE", value=row.text, coded=target)
-    if result_of(seen) is None:
-        return f"this code is none of {_WORDS} for us: it reaches the dossier only"
+    if result_of(seen) is None and organism_of(seen) is None:
+        return (
+            f"this code is no organism of ours, and none of {_WORDS}: it reaches the dossier only"
+        )
     return ""
 
 

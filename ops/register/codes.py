@@ -51,6 +51,12 @@ WHERE held.lab_id = $1 AND held.kind = r.k AND held.folded = r.f AND held.folded
 BUMP: Final = """
 UPDATE lab SET profile_version = profile_version + 1 WHERE lab_id = $1 RETURNING profile_version
 """
+# What waits for an answer that this change may bring is asked again (ops/holding/rechecking.py).
+RECHECK: Final = """
+INSERT INTO hold_recheck (lab_id, changed_at) VALUES ($1, now())
+ON CONFLICT (lab_id) DO UPDATE
+SET changed_at = EXCLUDED.changed_at, after_report = '00000000-0000-0000-0000-000000000000'
+"""
 UNMAPPED: Final = """
 SELECT kind, digest, payload, n, first_seen_at, last_seen_at FROM lab_unmapped
 WHERE lab_id = $1 ORDER BY n DESC, last_seen_at DESC
@@ -157,6 +163,7 @@ async def change_rows(
         if changes and not dry_run:
             await _write(connection, lab["lab_id"], [*fresh, *other], gone)
             version = await connection.fetchval(BUMP, lab["lab_id"])
+            await connection.execute(RECHECK, lab["lab_id"])
             why = (
                 f"{len(fresh)} added, {len(other)} changed, {len(gone)} removed:"
                 f" profile version {version}" + (f": {reason}" if reason else "")

@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from ingest.codes import CodeKind, fold_local
-from schemas.codes import analysis_of, is_loinc, result_of
+from schemas.codes import (
+    analysis_in,
+    is_loinc,
+    is_understood,
+    looked_for,
+    organism_of,
+    result_of,
+)
 from schemas.patient import Phi
 from schemas.report import Coded, LabReport, MappedMessage, Observation, Practitioner
 
@@ -99,14 +106,19 @@ def _candidates(mapped: MappedMessage) -> Iterator[tuple[LocalValue, bool]]:
                 yield _value(CodeKind.TEST, seen.code), True
             if seen.number or seen.value_type in _NO_VALUE_TYPES or not seen.value:
                 continue
-            is_tracked = analysis_of(seen.code) is not None
-            if (is_tracked or is_local) and result_of(seen) is None:
-                yield _result(seen), is_tracked
+            analysis = analysis_in(seen)
+            if analysis is not None:
+                if not is_understood(analysis, seen):
+                    yield _result(seen), True
+            elif is_local and result_of(seen) is None and organism_of(seen) is None:
+                yield _result(seen), False
 
 
 def _is_local(code: Coded) -> bool:
-    return not (is_loinc(code.system) or is_loinc(code.alternate_system)) and bool(
-        code.code or code.text
+    return (
+        bool(code.code or code.text)
+        and not (is_loinc(code.system) or is_loinc(code.alternate_system))
+        and looked_for(code) is None
     )
 
 

@@ -45,6 +45,10 @@ FAILPOINTS: Final = frozenset(
         "relay.read",
         "relay.in_transaction",
         "relay.after_commit",
+        "push.after_take",
+        "push.before_send",
+        "push.after_send",
+        "push.after_note",
     }
 )
 _ACTIONS: Final = frozenset({"kill", "stop", "raise", "transient"})

@@ -11,15 +11,9 @@ from typing import Final
 from schemas.envelope import IntakeRecord, StoredRecord
 
 from .intake_log import Kept, ReadBatch, decode_record, encode_record
-from .kafka import (
-    AppendProducer,
-    KafkaSettings,
-    PartitionReader,
-    TopicLimits,
-    TopicSpec,
-    ensure_topics,
-    topic_limits,
-)
+from .kafka import AppendProducer, KafkaSettings, PartitionReader
+from .kafka_topics import ensure_topics, topic_limits
+from .topic import TopicLimits, TopicSpec
 
 _READ_SECONDS: Final = 0.02
 _FETCH_SECONDS: Final = 5.0

@@ -17,12 +17,9 @@ from typing import Any, Final
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as client
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.errors import (
     FatalError,
-    Fenced,
     HubError,
     OffsetGone,
     PermanentError,
@@ -30,7 +27,9 @@ from schemas.errors import (
     UnknownResult,
 )
 
+from .kafka_errors import ANY, FENCED, after_sending, away, doubt, fenced, translate
 from .kafka_security import KafkaSecurity
+from .topic import Compression, Tail
 
 Headers = Sequence[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes, Headers]
@@ -49,27 +48,6 @@ _FETCH_WAIT_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 _FIRST_WINDOW: Final = 16
-
-# Said by the broker about a batch of which it stored nothing.
-_REFUSED: Final = (
-    client.MessageSizeTooLargeError,
-    client.RecordListTooLargeError,
-    client.InvalidTopicError,
-    client.TopicAuthorizationFailedError,
-    client.ClusterAuthorizationFailedError,
-    client.InvalidTimestampError,
-    client.PolicyViolationError,
-)
-_FENCED: Final = (client.ProducerFenced, client.InvalidProducerEpoch)
-# AssertionError: the client's state machine asserts its transitions, also after a failure.
-_ANY: Final = (
-    client.KafkaError,
-    client.IllegalOperation,
-    client.ConsumerStoppedError,
-    AssertionError,
-    OSError,
-    TimeoutError,
-)
 
 # The client's own DEBUG lines hold keys and values; nothing below WARNING is ever wanted.
 logging.getLogger("aiokafka").setLevel(logging.WARNING)
@@ -99,21 +77,6 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a topic must be: the number of partitions is checked, the rest used at creation."""
-
-    partitions: int
-    replication_factor: int
-    configs: Mapping[str, str] = {}
-
-
-class TopicLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """When the brokers drop records of a topic; None: not for that reason."""
-
-    seconds: float | None
-    bytes_of_a_partition: int | None
-
-
 class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record as read. `timestamp_ms` is the writer's or the broker's, by the topic's setting."""
 
@@ -125,110 +88,6 @@ class RawRecord(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, bytes], ...] = ()
     is_tombstone: bool = False
     """It has no value at all, which is not an empty one."""
-
-
-async def ensure_topics(
-    settings: KafkaSettings, topics: Mapping[str, TopicSpec], deadline_seconds: float
-) -> None:
-    """Return once every topic is there with its number of partitions and a leader for each.
-
-    Missing ones are created; existing ones are never changed.
-
-    Raises:
-        FatalError: Another number of partitions, or the cluster refuses to create a topic.
-        TransientError: Not there within the deadline (brokers away, or too few of them).
-    """
-    try:
-        async with asyncio.timeout(deadline_seconds):
-            # Brokers tell nobody when a topic is ready: ask again.
-            while not await _topics_ready(settings, topics):  # noqa: ASYNC110
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        raise _away("topics are made ready") from None
-
-
-async def topic_limits(settings: KafkaSettings, topic: str) -> TopicLimits:
-    """Return the limits that hold for a topic now, its own or the brokers' defaults.
-
-    Raises:
-        TransientError: The brokers are away.
-        FatalError: They do not tell us (`kafka_error`), or there is no such topic.
-    """
-    admin = AIOKafkaAdminClient(**settings.client_options())
-    wanted = {"retention.ms": "", "retention.bytes": ""}
-    try:
-        async with asyncio.timeout(settings.deadline_seconds):
-            await admin.start()
-            answers = await admin.describe_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic, wanted)]
-            )
-        ((code, _, _, _, entries),) = (each for answer in answers for each in answer.resources)
-        if code != 0:
-            raise client.for_code(code)
-        found = {entry[0]: int(entry[1]) for entry in entries}
-    except _ANY as error:
-        raise _translate(error, "a topic's limits are asked for") from None
-    finally:
-        with contextlib.suppress(*_ANY):
-            await admin.close()
-    age, size = found["retention.ms"], found["retention.bytes"]
-    return TopicLimits(
-        seconds=age / 1_000 if age >= 0 else None, bytes_of_a_partition=size if size >= 0 else None
-    )
-
-
-async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:
-    admin = AIOKafkaAdminClient(**settings.client_options())
-    try:
-        await admin.start()
-        found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
-        missing = [name for name in topics if name not in found]
-        if missing:
-            await _create(admin, {name: topics[name] for name in missing})
-            return False
-        for name, wanted in topics.items():
-            _check_partitions(name, len(found[name]), wanted.partitions)
-        return all(part["leader"] >= 0 for name in topics for part in found[name])
-    except _ANY as error:
-        fault = _translate(error, "topics are made ready")
-        if isinstance(fault, TransientError):
-            return False
-        raise fault from None
-    finally:
-        with contextlib.suppress(*_ANY):
-            await admin.close()
-
-
-async def _create(admin: Any, topics: Mapping[str, TopicSpec]) -> None:
-    answer = await admin.create_topics(
-        [
-            NewTopic(
-                name, spec.partitions, spec.replication_factor, topic_configs=dict(spec.configs)
-            )
-            for name, spec in topics.items()
-        ]
-    )
-    for name, code, *_ in answer.topic_errors:
-        error = client.for_code(code)
-        # Another process may be creating it in this moment, or the metadata is not out yet.
-        if error in {client.NoError, client.TopicAlreadyExistsError} or error.retriable:
-            continue
-        if error is client.InvalidReplicationFactorError:
-            # Brokers of a cluster that is starting register one after the other.
-            continue
-        raise FatalError(
-            "kafka_topic_refused",
-            f"the cluster refuses to create topic {name} ({error.__name__}): check its settings",
-        )
-
-
-def _check_partitions(topic: str, found: int, wanted: int) -> None:
-    if found not in {0, wanted}:
-        raise FatalError(
-            "kafka_partitions_differ",
-            f"topic {topic} has {found} partitions and the instance {wanted}: the number is fixed"
-            " at init; point the settings at the right cluster or prefix",
-        )
 
 
 class AppendProducer:
@@ -279,7 +138,7 @@ class AppendProducer:
             return dict(zip(batches, results, strict=True))  # type: ignore[arg-type]
         worst = next((each for each in faults if not isinstance(each, TransientError)), faults[0])
         if isinstance(worst, HubError) and len(faults) < len(results):
-            worst = self._break(_doubt("one partition was confirmed and another was not"))
+            worst = self._break(doubt("one partition was confirmed and another was not"))
         raise worst
 
     async def append_batch(
@@ -315,12 +174,12 @@ class AppendProducer:
                         offsets.extend(range(first, first + batch.record_count()))
         except asyncio.CancelledError:
             if sent:
-                self._break(_doubt("an append was cancelled"))
+                self._break(doubt("an append was cancelled"))
             raise
-        except _ANY as error:
+        except ANY as error:
             if not sent:
-                raise _translate(error, "a batch is handed over") from None
-            raise self._break(_after_sending(error)) from None
+                raise translate(error, "a batch is handed over") from None
+            raise self._break(after_sending(error)) from None
         except UnknownResult as unknown:
             raise self._break(unknown) from None
         return offsets
@@ -523,15 +382,15 @@ class PartitionReader:
         if latest != self._heard[0]:
             self._heard = (latest, now)
         elif now - self._heard[1] > self._settings.deadline_seconds:
-            raise _away("records are read")
+            raise away("records are read")
 
     @contextlib.asynccontextmanager
     async def _deadline(self, doing: str, more_seconds: float = 0.0) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._settings.deadline_seconds + more_seconds):
                 yield
-        except _ANY as error:
-            raise _translate(error, doing) from None
+        except ANY as error:
+            raise translate(error, doing) from None
 
     def _usable(self) -> Any:
         if self._consumer is None:
@@ -548,11 +407,19 @@ class TransactionalPublisher:
     Args:
         settings: Where the brokers are; `deadline_seconds` bounds each call.
         transactional_id: Stable over restarts; whoever starts with it last is the only one.
+        compression: Of each batch.
     """
 
-    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        transactional_id: str,
+        *,
+        compression: Compression = Compression.NONE,
+    ) -> None:
         self._settings = settings
         self._transactional_id = transactional_id
+        self._compression = compression
         self._producer: Any = None
         self._broken: HubError | None = None
 
@@ -563,12 +430,15 @@ class TransactionalPublisher:
             TransientError: The brokers are away.
             FatalError: They refuse us.
         """
-        producer = _new_producer(self._settings, transactional_id=self._transactional_id)
+        producer = _new_producer(self._settings, self._transactional_id, self._compression)
         await _started(producer, self._settings, "a publisher starts")
         self._producer = producer
 
-    async def publish(self, events: Sequence[Event]) -> None:
+    async def publish(self, events: Sequence[Event]) -> dict[int, int]:
         """Return once all events are committed; those of one partition in the order given.
+
+        Returns:
+            The offset of the last event of each partition, where the broker told it.
 
         Raises:
             Fenced: A newer process has this transactional id. Nothing was published.
@@ -580,33 +450,43 @@ class TransactionalPublisher:
         if self._producer is None:
             raise FatalError("kafka_not_started", "call start() before publish()")
         if not events:
-            return
+            return {}
         lanes: dict[tuple[str, int], list[Record]] = {}
         for topic, partition, key, value, headers in events:
             lanes.setdefault((topic, partition), []).append((key, value, headers))
         packed = {lane: _pack(self._producer, records) for lane, records in lanes.items()}
         try:
             async with asyncio.timeout(self._settings.deadline_seconds):
-                await self._transact(packed)
+                return await self._transact(packed)
         except asyncio.CancelledError:
-            self._broken = _doubt("a publication was cancelled")
+            self._broken = doubt("a publication was cancelled")
             raise
-        except _FENCED:
-            self._broken = _fenced()
+        except FENCED:
+            self._broken = fenced()
             raise self._broken from None
-        except _ANY as error:
-            self._broken = _after_sending(error)
+        except ANY as error:
+            self._broken = after_sending(error)
             raise self._broken from None
 
-    async def read_last_data_record(self, topic: str, partition: int) -> RawRecord | None:
-        """Return the last committed record of a partition; see `last_data_record`.
+    async def read_tails(self, topic: str, partitions: int) -> dict[int, Tail]:
+        """Return how each partition ends, of committed records; see `last_data_record`.
 
         Ask after `start`: only then no predecessor can add to the tail.
         """
         reader = PartitionReader(self._settings, topic, read_committed=True)
         await reader.start()
         try:
-            return await reader.last_data_record(partition)
+            begins, ends = await reader.begin_offsets(), await reader.end_offsets()
+            tails = {}
+            for partition in range(partitions):
+                last = await reader.last_data_record(partition)
+                tails[partition] = Tail(
+                    begin=begins[partition],
+                    end=ends[partition],
+                    value=None if last is None else last.value,
+                    offset=-1 if last is None else last.offset,
+                )
+            return tails
         finally:
             await reader.close()
 
@@ -616,27 +496,39 @@ class TransactionalPublisher:
         if producer is not None:
             await _close(producer, abandon=self._broken is not None)
 
-    async def _transact(self, packed: Mapping[tuple[str, int], list[Any]]) -> None:
+    async def _transact(self, packed: Mapping[tuple[str, int], list[Any]]) -> dict[int, int]:
         producer = self._producer
         await producer.begin_transaction()
-        confirmed = []
+        confirmed, counts = [], []
         for (topic, partition), batches in packed.items():
             await _known_partition(producer, topic, partition)
-            confirmed += [
-                await producer.send_batch(batch, topic, partition=partition) for batch in batches
-            ]
+            for batch in batches:
+                confirmed.append(await producer.send_batch(batch, topic, partition=partition))
+                counts.append(batch.record_count())
+        lasts: dict[int, int] = {}
         # All are awaited, also behind a failure: an exception nobody fetched would be printed.
-        for result in await asyncio.gather(*confirmed, return_exceptions=True):
+        results = await asyncio.gather(*confirmed, return_exceptions=True)
+        for result, count in zip(results, counts, strict=True):
             if isinstance(result, BaseException):
                 raise result
+            if result is not None and result.offset >= 0:  # else a duplicate, of unknown place
+                lasts[result.partition] = result.offset + count - 1
+            else:
+                lasts.clear()
         await producer.commit_transaction()
+        return lasts
 
 
-def _new_producer(settings: KafkaSettings, transactional_id: str | None = None) -> Any:
+def _new_producer(
+    settings: KafkaSettings,
+    transactional_id: str | None = None,
+    compression: Compression = Compression.NONE,
+) -> Any:
     return AIOKafkaProducer(
         acks="all",
         enable_idempotence=True,
         transactional_id=transactional_id,
+        compression_type=None if compression is Compression.NONE else compression.value,
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_RECORD_BYTES,
         **settings.client_options(),
@@ -649,8 +541,8 @@ async def _started(actor: Any, settings: KafkaSettings, doing: str) -> None:
             await actor.start()
     except BaseException as error:
         await _close(actor, abandon=True)
-        if isinstance(error, _ANY):
-            raise _translate(error, doing) from None
+        if isinstance(error, ANY):
+            raise translate(error, doing) from None
         raise
 
 
@@ -658,7 +550,7 @@ async def _close(actor: Any, *, abandon: bool) -> None:
     """Stop a client within a bound; `abandon` drops what it still tries to send."""
     sender = getattr(actor, "_sender", None)
     if sender is None or not abandon:
-        with contextlib.suppress(*_ANY):
+        with contextlib.suppress(*ANY):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await actor.stop()
     if sender is None:
@@ -673,7 +565,7 @@ async def _close(actor: Any, *, abandon: bool) -> None:
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=_CLOSE_SECONDS / 5)
-    with contextlib.suppress(*_ANY):
+    with contextlib.suppress(*ANY):
         async with asyncio.timeout(_CLOSE_SECONDS):
             await connections.close()
 
@@ -706,7 +598,7 @@ def _pack(producer: Any, records: Sequence[Record]) -> list[Any]:
 def _offset(metadata: Any) -> int:
     # A duplicate of a batch long ago is confirmed with -1: it is in the log, but where?
     if metadata is None or metadata.offset < 0:
-        raise _doubt("a batch was confirmed without its offset")
+        raise doubt("a batch was confirmed without its offset")
     return int(metadata.offset)
 
 
@@ -724,45 +616,6 @@ def _raw(record: Any) -> RawRecord:
 
 def _by_partition(offsets: Mapping[Any, int]) -> dict[int, int]:
     return {place.partition: offset for place, offset in offsets.items()}
-
-
-def _after_sending(error: BaseException) -> HubError:
-    if isinstance(error, _FENCED):
-        return _fenced()
-    if isinstance(error, _REFUSED):
-        return FatalError(
-            "kafka_refused",
-            f"the broker refused a batch ({type(error).__name__}): check the topic's"
-            " max.message.bytes and our permissions",
-        )
-    return _doubt(f"{type(error).__name__} after sending")
-
-
-def _doubt(what: str) -> UnknownResult:
-    return UnknownResult("kafka_in_doubt", f"{what}: exit and start again, senders will resend")
-
-
-def _fenced() -> Fenced:
-    return Fenced("kafka_fenced", "a newer process has our transactional id: only one may run")
-
-
-def _away(doing: str) -> TransientError:
-    return TransientError(
-        "kafka_unavailable",
-        f"no answer in time while {doing}: check the brokers and the address; with TLS or a"
-        " password also these (docs/kafka.md)",
-    )
-
-
-def _translate(error: BaseException, doing: str) -> HubError:
-    """Classify an error of the client by its type alone; its text is never used."""
-    if isinstance(error, _FENCED):
-        return _fenced()
-    if isinstance(error, (TimeoutError, OSError, client.KafkaTimeoutError)) or getattr(
-        error, "retriable", False
-    ):
-        return _away(doing)
-    return FatalError("kafka_error", f"{type(error).__name__} while {doing}: check the brokers")
 
 
 def _milliseconds(seconds: float) -> int:

@@ -38,6 +38,7 @@ ALLOWED_KEYS: Final = frozenset(
         "message_id",
         "lab_id",
         "stream",
+        "topic",
         "seq",
         "count",
         "events",
@@ -53,6 +54,7 @@ ALLOWED_KEYS: Final = frozenset(
         "worker_id",
         "free_bytes",
         "dropped_keys",
+        "receiver",  # its name, which operators choose, never an address
     }
 )
 

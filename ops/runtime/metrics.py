@@ -363,6 +363,48 @@ class Metrics:
             "Persons whose reports are still to be held against the streams again",
             multiprocess_mode="livemostrecent",
         )
+        self.holds = Labelled(
+            Gauge(
+                f"{name}_holds",
+                "Reports for which a stream waits, by stream and reason; up to"
+                " LABDISPATCH_HOLD_COUNTED",
+                ["stream", "reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_age = Labelled(
+            Gauge(
+                f"{name}_hold_oldest_seconds",
+                "Age of the oldest hold, by stream and reason; 0 where nothing waits",
+                ["stream", "reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_limit = Labelled(
+            Gauge(
+                f"{name}_hold_limit_seconds",
+                "How old a hold may grow before it alerts, by reason",
+                ["reason"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.hold_releases = Labelled(
+            Counter(
+                f"{name}_hold_releases",
+                "Holds that a person released, by stream and reason",
+                ["stream", "reason"],
+            )
+        )
+        self.opposition_lines = Labelled(
+            Counter(
+                f"{name}_opposition_lines",
+                "Lines of batches of oppositions, by what became of them",
+                ["result"],
+            )
+        )
+        self.hold_retries = Counter(
+            f"{name}_hold_retries", "Replays asked for because a report waits"
+        )
         self.review_open = Labelled(
             Gauge(
                 f"{name}_review_open_items",
@@ -387,6 +429,7 @@ class Metrics:
     def _declare_persons(self, name: str) -> None:
         self._declare_cases(name)
         self._declare_stewards(name)
+        self._declare_push(name)
         self.capped_lookups = Counter(
             f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
         )
@@ -409,6 +452,71 @@ class Metrics:
             f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
         )
 
+    def _declare_push(self, name: str) -> None:
+        """Receivers that are pushed to; their names are few and chosen by operators."""
+        receiver = ["receiver"]
+        self.push_deliveries = Labelled(
+            Counter(
+                f"{name}_push_deliveries",
+                "Answers of receivers by what they mean: accepted, transient, permanent",
+                ["receiver", "outcome"],
+            )
+        )
+        self.push_ended = Labelled(
+            Counter(
+                f"{name}_push_ended",
+                "Deliveries that ended, by ending: accepted, dead, superseded",
+                ["receiver", "ending"],
+            )
+        )
+        self.push_seconds = Histogram(
+            f"{name}_push_seconds", "From sending an event to its answer", buckets=_FAST
+        )
+        self.push_in_flight = Labelled(
+            Gauge(f"{name}_push_in_flight_events", "Events under way", receiver,
+                  multiprocess_mode="livesum")
+        )  # fmt: skip
+        self.push_waiting = Labelled(
+            Gauge(
+                f"{name}_push_waiting_events",
+                "Events that a receiver has not taken: taken from the outbox, and still in it",
+                receiver,
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.push_oldest = Labelled(
+            Gauge(
+                f"{name}_push_oldest_seconds",
+                "For how long the oldest event taken from the outbox waits for its receiver",
+                receiver,
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.push_failing = Labelled(
+            Gauge(
+                f"{name}_push_failing_seconds",
+                "For how long a receiver has given no good answer to anything",
+                receiver,
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.push_dead = Labelled(
+            Gauge(f"{name}_push_dead_letters", "Dead letters that wait for a person", receiver,
+                  multiprocess_mode="livemostrecent")
+        )  # fmt: skip
+        self.push_state = Labelled(
+            Gauge(
+                f"{name}_push_receiver_stopped",
+                "1 where a receiver is not pushed to: paused, gap, trouble",
+                ["receiver", "why"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.push_receivers = Gauge(
+            f"{name}_push_receivers", "Receivers that this process leads",
+            multiprocess_mode="livesum",
+        )  # fmt: skip
+
     def _declare_cases(self, name: str) -> None:
         """First and second lines (dispatch)."""
         self.capped_cases = Counter(
@@ -429,6 +537,14 @@ class Metrics:
         self.unread_companions = Counter(
             f"{name}_unread_companions",
             "Reports whose case changed and that could be read no more: their streams stayed",
+        )
+        self.rule_changes = Counter(
+            f"{name}_rule_changes", "Times a process went over to another set of routing rules"
+        )
+        self.rules_since = Gauge(
+            f"{name}_rules_since_timestamp_seconds",
+            "From when the set of routing rules is in effect; 0 where none was ever loaded",
+            multiprocess_mode="livemostrecent",
         )
 
 

@@ -29,8 +29,16 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 """
 _APPLIED: Final = "SELECT version, digest FROM schema_migration ORDER BY version"
 _RECORD: Final = "INSERT INTO schema_migration (version, name, digest) VALUES ($1, $2, $3)"
-_INSTANCE: Final = "SELECT instance_id, realm, engine, partitions FROM instance"
+_INSTANCE: Final = """
+SELECT instance_id, realm, engine, partitions, window_days, window_reading FROM instance
+"""
 _INIT: Final = "SELECT instance_init($1, $2, $3, $4)"
+# Once: what stands beside every case was judged by it.
+_FIX_WINDOW: Final = """
+UPDATE instance SET window_days = coalesce($1, window_days),
+    window_reading = coalesce($2, window_reading), window_fixed_at = now()
+WHERE window_fixed_at IS NULL
+"""
 _ENSURE: Final = "SELECT ensure_partitions()"
 
 # Tables, columns, constraints, indexes and functions, without what ensure_partitions makes.
@@ -83,6 +91,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     realm: str
     engine: str
     partitions: int
+    window_days: int = 60
+    """A positive within so many days of another is no new case."""
+    window_reading: str = "last_positive"
 
 
 def migrations() -> list[Migration]:
@@ -172,10 +183,11 @@ async def check_schema(connection: Connection) -> None:
 
 
 async def init_instance(connection: Connection, settings: Settings) -> Instance:
-    """Fix realm, engine and partitions at the first start; check them at every other."""
+    """Fix realm, engine, partitions and the window of cases at the first start, and check them."""
     await connection.execute(
         _INIT, uuid4(), settings.realm.value, settings.engine.value, settings.partition_count
     )
+    await connection.execute(_FIX_WINDOW, settings.case_window_days, settings.case_window_reading)
     await connection.execute(_ENSURE)
     return await load_instance(connection, settings)
 
@@ -184,8 +196,8 @@ async def load_instance(connection: Connection, settings: Settings) -> Instance:
     """Return the instance of this database.
 
     Raises:
-        FatalError: There is none yet, or the settings say another realm, engine or number of
-            partitions (`instance_differs`).
+        FatalError: There is none yet, or the settings say another realm, engine, number of
+            partitions or window of cases (`instance_differs`).
     """
     row = await connection.fetchrow(_INSTANCE)
     if row is None:
@@ -195,11 +207,17 @@ async def load_instance(connection: Connection, settings: Settings) -> Instance:
         realm=row["realm"],
         engine=row["engine"],
         partitions=row["partitions"],
+        window_days=row["window_days"],
+        window_reading=row["window_reading"],
     )
     _same("engine", instance.engine, settings.engine.value)
     _same("realm", instance.realm, settings.realm.value)
     if settings.partitions is not None:
         _same("partitions", instance.partitions, settings.partitions)
+    if settings.case_window_days is not None:
+        _same("case window in days", instance.window_days, settings.case_window_days)
+    if settings.case_window_reading is not None:
+        _same("case window reading", instance.window_reading, settings.case_window_reading)
     return instance
 
 

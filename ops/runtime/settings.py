@@ -14,11 +14,13 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.days import Reading
 from schemas.decision import Realm
 from schemas.errors import FatalError
 from schemas.topics import STREAMS, intake_topic, topic_of
 
 from .kafka_security import KafkaProtocol, KafkaSecurity, SaslMechanism
+from .topic import Compression
 
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -436,9 +438,28 @@ class Settings(BaseSettings):
         0.02, description="How long a worker waits for more when a batch is small."
     )
     dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_workers: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="How many batches a dispatch process has in hand at a time, each of partitions"
+        " of its own: while one waits for the database, another is computed.",
+    )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500, description="The newest reports of one person among which cases are looked for."
+    )
+    case_window_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="A positive within so many days of another is no new case. Fixed at first"
+        " start; unset: 60 for a new instance, else what it has.",
+    )
+    case_window_reading: Reading | None = Field(
+        None,
+        description="From when these days run: the last positive, or the last one that was a new"
+        " case. Fixed at first start; unset: last_positive for a new instance, else what it has.",
     )
     relay_poll_seconds: Seconds = Field(
         0.02, description="How often the relay looks for new events."
@@ -448,6 +469,78 @@ class Settings(BaseSettings):
     )
     relay_batch_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="The most bytes of one Kafka transaction."
+    )
+    relay_compression: Compression = Field(
+        Compression.ZSTD,
+        description="How batches in the streams' topics are compressed: `none`, `lz4`, `zstd`.",
+    )
+    relay_note_seconds: Seconds = Field(
+        30.0, description="How often the relay notes what it published, for emptied topics."
+    )
+    topic_names_seconds: int = Field(
+        7 * 86_400,
+        ge=3_600,
+        le=30 * 86_400,
+        description="How long the topics that hold names (dossier, contact tracing) keep an event;"
+        " an existing topic that keeps longer stops the relay.",
+    )
+    topic_public_health_seconds: int = Field(
+        30 * 86_400,
+        ge=3_600,
+        le=366 * 86_400,
+        description="How long the topic of public health keeps an event, at least.",
+    )
+
+    # -- push receivers
+    push_receivers: int = Field(
+        50, ge=1, le=500, description="The most receivers: each name is a label of figures."
+    )
+    push_poll_seconds: Seconds = Field(
+        0.1, description="How often push looks for new events of the streams it carries."
+    )
+    push_waiting: Count = Field(
+        1_000, description="The most deliveries of a receiver that wait; more stay in the outbox."
+    )
+    push_in_flight: int = Field(
+        8, ge=1, le=256, description="The most events under way to one receiver at a time."
+    )
+    push_in_flight_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1024,
+        description="The most sealed bytes of these, unless one event alone has more.",
+    )
+    push_timeout_seconds: Seconds = Field(
+        15.0, description="How long one event may take to be sent and answered."
+    )
+    push_answer_bytes: int = Field(
+        64 * 1024, ge=1024, description="The most bytes that are read of an answer."
+    )
+    push_failures: int = Field(
+        8, ge=1, le=1_000, description="Failures of its own that make an event a dead letter."
+    )
+    push_retry_seconds: Seconds = Field(
+        1.0, description="The first wait before another try; it doubles, with full jitter."
+    )
+    push_retry_cap_seconds: Seconds = Field(
+        3_600.0, description="The longest wait of an event before another try."
+    )
+    push_rest_cap_seconds: Seconds = Field(
+        300.0, description="The longest a receiver that is away is left alone."
+    )
+    push_retry_after_cap_seconds: Seconds = Field(
+        3_600.0, description="The longest Retry-After of a receiver that is honoured."
+    )
+    push_dead_letters: Count = Field(
+        10_000, description="Dead letters at which a receiver is paused by itself."
+    )
+    push_keep_seconds: int = Field(
+        90 * 86_400,
+        ge=86_400,
+        le=3_660 * 86_400,
+        description="How long is kept what became of an event at a receiver.",
+    )
+    push_secret_overlap_seconds: int = Field(
+        86_400, ge=0, le=30 * 86_400, description="How long an old key of a webhook signs too."
     )
 
     # -- stewards
@@ -477,6 +570,35 @@ class Settings(BaseSettings):
     )
     review_four_eyes: bool = Field(
         False, description="Whether `same` needs a second steward before two persons are merged."
+    )
+    opposition_lines: Count = Field(100_000, description="The most lines of a file of oppositions.")
+    opposition_records: Count = Field(
+        100_000,
+        description="Records of a laboratory's line that are read back, the newest first, to find"
+        " persons by its own patient numbers.",
+    )
+
+    # -- holds
+    hold_doubt_seconds: float = Field(
+        86_400,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a report may wait for a person (a doubt) before it alerts.",
+    )
+    hold_first_line_seconds: float = Field(
+        7 * 86_400.0,
+        ge=60,
+        le=366 * 86_400,
+        description="How long a second line may wait for its first before it alerts.",
+    )
+    hold_counted: Count = Field(
+        100_000, description="Up to how many holds of a stream and reason the metric counts."
+    )
+    hold_retry_page: Count = Field(
+        50, description="Waiting reports that a new mapping asks again at a time."
+    )
+    hold_retry_seconds: Seconds = Field(
+        1.0, description="How often it is looked whether a new mapping asks reports again."
     )
 
     # -- persons
@@ -516,8 +638,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=19,
-        description="How far inbound, dispatch and relay stand back (nice) where processors are"
-        " short.",
+        description="How far inbound, dispatch, relay and push stand back (nice) where processors"
+        " are short.",
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."

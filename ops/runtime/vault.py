@@ -1,18 +1,23 @@
 """Sealing of payloads: AES-256-GCM under a key per day and class, kept outside the database.
 
+Payloads of messages and events are made small first (`compression.py`): what is sealed can be made
+small no more, and nine tenths of them is what every payload says.
+
 A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
 day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
-not rotate (a person's digest must mean the same tomorrow).
+not rotate (a person's digest must mean the same tomorrow). Keys of pseudonyms, one a purpose and
+half-year, do.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,14 +25,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.errors import FatalError, PermanentError
 
 from .clock import Clock
+from .compression import SMALLEST_BYTES, Compressor, Decompressor
 from .data_folder import fsync_folder, make_folder
 
-_VERSION: Final = 1
+_PLAIN: Final = 1
+_COMPRESSED: Final = 2
+"""First byte of what is sealed: how the plaintext lies in it."""
 _HEADER: Final = struct.Struct(">BBH")  # version, class, days since 2020-01-01
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _ORIGIN: Final = date(2020, 1, 1).toordinal()
 _CACHED_KEYS: Final = 512
+_PURPOSE: Final = re.compile(r"[a-z][a-z0-9.-]{0,80}")
+_PERIOD: Final = re.compile(r"[0-9]{4}-H[12]")
+_PSEUDONYM_NAME: Final = re.compile(rf"pseudonym-({_PURPOSE.pattern})-({_PERIOD.pattern})")
 
 
 class SealClass(IntEnum):
@@ -38,6 +49,18 @@ class SealClass(IntEnum):
     STREAM = 3
     CODES = 4
     """Local codes and short texts of laboratories that no table knows."""
+
+
+_MADE_SMALL: Final = (SealClass.INTAKE, SealClass.STREAM)
+_FORMS: Final = (_PLAIN, _COMPRESSED)
+
+
+class PseudonymKey(NamedTuple):
+    """Of which purpose and period a key of pseudonyms is; never the key."""
+
+    purpose: str
+    period: str
+    is_retired: bool
 
 
 class KeyStore(Protocol):
@@ -51,8 +74,24 @@ class KeyStore(Protocol):
         """Return the key of this name, made now if there is none; two callers get the same."""
         ...
 
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside under a new name."""
+        ...
+
     def destroy(self, name: str) -> None:
         """Make the key of this name unreadable for ever."""
+        ...
+
+    def retire(self, name: str) -> None:
+        """Destroy a key, and note that there was one: none of this name is made again."""
+        ...
+
+    def is_retired(self, name: str) -> bool:
+        """Say whether a key of this name was retired."""
+        ...
+
+    def names(self) -> set[str]:
+        """Return the names of all keys there are and of all that were retired."""
         ...
 
 
@@ -90,9 +129,17 @@ class FolderKeyStore:
         found = self.load(name)
         if found is not None:
             return found
-        nonce = os.urandom(_NONCE_BYTES)
-        wrapped = nonce + self._master.encrypt(nonce, os.urandom(_KEY_BYTES), name.encode())
+        wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
         return self._unwrap(name, self._create(f"{name}.key", wrapped))
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Wrap and keep a secret; a name is used once.
+
+        Raises:
+            FatalError: Another secret has this name (`keys_damaged`).
+        """
+        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
+            raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
 
     def destroy(self, name: str) -> None:
         """Overwrite and remove the file, and make that durable."""
@@ -106,6 +153,24 @@ class FolderKeyStore:
         except FileNotFoundError:
             return
         fsync_folder(self._folder)
+
+    def retire(self, name: str) -> None:
+        """Note it first: a crash between the two leaves a key that nobody asks for."""
+        self._create(f"{name}.gone", b"")
+        self.destroy(name)
+
+    def is_retired(self, name: str) -> bool:
+        """Look for the note."""
+        return (self._folder / f"{name}.gone").exists()
+
+    def names(self) -> set[str]:
+        """Return the names of the files."""
+        kept = (each for each in self._folder.iterdir() if each.suffix in {".key", ".gone"})
+        return {each.stem for each in kept}
+
+    def _wrap(self, name: str, secret: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, secret, name.encode())
 
     def _unwrap(self, name: str, wrapped: bytes) -> bytes:
         try:
@@ -155,6 +220,9 @@ class Vault:
         self._keys = keys
         self._clock = clock
         self._ciphers: dict[tuple[int, int], AESGCM] = {}
+        self._compressors = {each: Compressor(each.name.lower()) for each in _MADE_SMALL}
+        self._decompressor = Decompressor()
+        self._pseudonym_keys: dict[tuple[str, str], bytes | None] = {}
 
     def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
         """Return ciphertext that opens only with the same `associated` bytes (its row's id)."""
@@ -162,7 +230,11 @@ class Vault:
         cipher = self._ciphers.get((seal_class, day))
         if cipher is None:
             cipher = self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)))
-        header = _HEADER.pack(_VERSION, seal_class, day)
+        compressor = self._compressors.get(seal_class)
+        form = _PLAIN
+        if compressor is not None and len(plaintext) >= SMALLEST_BYTES:
+            form, plaintext = _COMPRESSED, compressor.compress(plaintext)
+        header = _HEADER.pack(form, seal_class, day)
         nonce = os.urandom(_NONCE_BYTES)
         return header + nonce + cipher.encrypt(nonce, plaintext, header + associated)
 
@@ -174,7 +246,7 @@ class Vault:
                 what was sealed with `associated` (`unreadable_payload`).
         """
         header, start = sealed[: _HEADER.size], _HEADER.size + _NONCE_BYTES
-        if len(sealed) <= start or sealed[0] != _VERSION:
+        if len(sealed) <= start or sealed[0] not in _FORMS:
             raise _unreadable()
         _, seal_class, day = _HEADER.unpack(header)
         cipher = self._ciphers.get((seal_class, day))
@@ -188,13 +260,71 @@ class Vault:
                 raise PermanentError("key_destroyed", "its retention has passed")
             cipher = self._keep((seal_class, day), key)
         try:
-            return cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
-        except InvalidTag:
+            held = cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
+            return held if sealed[0] == _PLAIN else self._decompressor.decompress(held)
+        except (InvalidTag, ValueError):
             raise _unreadable() from None
 
     def secret(self, name: str) -> bytes:
         """Return the lasting secret of this name: 32 bytes, made at first use."""
         return self._keys.load_or_make(f"secret-{name}")
+
+    def pseudonym_key(self, purpose: str, period: str) -> bytes | None:
+        """Return the key of a purpose's pseudonyms of a period, made at first use.
+
+        Two processes that ask at once get the same. None once it was retired: none is made again,
+        for the same period must not get a second set of pseudonyms.
+
+        Raises:
+            FatalError: The folder cannot be read or written (`keys_unreadable`), or is damaged.
+        """
+        place = (purpose, period)
+        if place in self._pseudonym_keys:
+            return self._pseudonym_keys[place]
+        name = _pseudonym_name(purpose, period)
+        try:
+            key = None if self._keys.is_retired(name) else self._keys.load_or_make(name)
+            if key is not None and self._keys.is_retired(name):
+                self._keys.destroy(name)  # retired between the two: what was made goes again
+                key = None
+        except OSError as error:
+            raise FatalError(
+                "keys_unreadable",
+                f"errno {error.errno} in the keys' folder: make it readable and writable again",
+            ) from None
+        while len(self._pseudonym_keys) >= _CACHED_KEYS:
+            del self._pseudonym_keys[next(iter(self._pseudonym_keys))]
+        self._pseudonym_keys[place] = key
+        return key
+
+    def pseudonym_keys(self) -> list[PseudonymKey]:
+        """Return which keys of pseudonyms there are, and which were retired, by period."""
+        found = [
+            PseudonymKey(match[1], match[2], is_retired=self._keys.is_retired(name))
+            for name in self._keys.names()
+            if (match := _PSEUDONYM_NAME.fullmatch(name))
+        ]
+        return sorted(found, key=lambda key: (key.period, key.purpose))
+
+    def retire_pseudonym_key(self, purpose: str, period: str) -> None:
+        """Destroy the key of a purpose's pseudonyms of a period, for ever.
+
+        Other processes that used it hold it in memory until they are started again.
+        """
+        self._pseudonym_keys.pop((purpose, period), None)
+        self._keys.retire(_pseudonym_name(purpose, period))
+
+    def keep_secret(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside, durably, under a name that is new."""
+        self._keys.keep(f"given-{name}", secret)
+
+    def kept_secret(self, name: str) -> bytes | None:
+        """Return a secret that came from outside, None where it is not there (any more)."""
+        return self._keys.load(f"given-{name}")
+
+    def forget_secret(self, name: str) -> None:
+        """Make a secret that came from outside unreadable for ever."""
+        self._keys.destroy(f"given-{name}")
 
     def destroy(self, seal_class: SealClass, day: date) -> None:
         """Destroy the key of a day and class: what it sealed is gone for everybody."""
@@ -211,6 +341,12 @@ class Vault:
 
 def _name(seal_class: SealClass, day: int) -> str:
     return f"{seal_class.name.lower()}-{date.fromordinal(day + _ORIGIN):%Y%m%d}"
+
+
+def _pseudonym_name(purpose: str, period: str) -> str:
+    assert _PURPOSE.fullmatch(purpose), "purposes are a closed set of plain words"
+    assert _PERIOD.fullmatch(period), "periods are half-years"
+    return f"pseudonym-{purpose}-{period}"
 
 
 def day_of(moment: datetime) -> date:

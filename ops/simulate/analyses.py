@@ -30,6 +30,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 SWAB: Final = Sample(code="258500001", text="Écouvillon nasopharyngé")
 BLOOD: Final = Sample(code="119297000", text="Prélèvement sanguin")
+URINE: Final = Sample(code="122575003", text="Urine")
+SPUTUM: Final = Sample(code="119334006", text="Crachat")
+STOOL: Final = Sample(code="119339001", text="Selles")
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,14 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
         return f"{low}-{high}" if self.low else f"<{high}"
 
 
+class Organism(msgspec.Struct, frozen=True, kw_only=True):
+    """What a culture names where it is positive: SNOMED CT code, name, and a vendor's own code."""
+
+    code: str
+    name: str
+    local: str
+
+
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """One analysis, ordered as one OBR group."""
 
@@ -72,6 +83,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """Set for a quantity; a qualitative analysis has none."""
     cycles: bool = False
     """A positive result comes with its Ct in a second OBX."""
+    organism: Organism | None = None
+    """Set for a culture: a positive one names it."""
 
 
 def _germ(
@@ -84,6 +97,7 @@ def _germ(
     sample: Sample = SWAB,
     sensitivity: float = 1.0,
     cycles: bool = False,
+    organism: Organism | None = None,
 ) -> Analysis:
     return Analysis(
         code=code,
@@ -94,6 +108,7 @@ def _germ(
         positive=positive,
         sensitivity=sensitivity,
         cycles=cycles,
+        organism=organism,
     )
 
 
@@ -146,9 +161,63 @@ CRP: Final = Analysis(
     measure=Measure(median=3.0, spread=1.1, unit="mg/L", decimals=1, low=0, high=5.0, limit=1.0),
 )  # fmt: skip
 
+
+# What is rare: a few orders in a hundred, so that every stream shows all that it can hold.
+MEASLES_RNA: Final = _germ(
+    "91077-8", "Rougeole ARN [Présence] Voies respiratoires supérieures ; PCR", "ROUPCR", "measles",
+    positive=0.25,
+)  # fmt: skip
+MEASLES_IGM: Final = _germ(
+    "21503-8", "Rougeole Ac.IgM [Présence] Sérum", "ROUIGM", "measles",
+    sample=BLOOD, positive=0.25, sensitivity=0.85,
+)  # fmt: skip
+ZIKA_RNA: Final = _germ(
+    "85622-9",
+    "Zika ARN [Présence] Sérum/Plasma ; PCR",
+    "ZIKPCR",
+    "zika",
+    sample=BLOOD,
+    positive=0.1,
+)
+HIV: Final = _germ(
+    "56888-1", "VIH 1+2 Ac et Ag p24 [Présence] Sérum/Plasma", "VIHDEP", "hiv",
+    sample=BLOOD, positive=0.03,
+)  # fmt: skip
+HEPATITIS_A: Final = _germ(
+    "22314-9", "Hépatite A Ac.IgM [Présence] Sérum", "VHAIGM", "hepatitis-a",
+    sample=BLOOD, positive=0.08,
+)  # fmt: skip
+LEGIONELLA: Final = _germ(
+    "31870-9", "Legionella pneumophila Ag [Présence] Urine", "LEGAGU", "legionellosis",
+    sample=URINE, positive=0.06,
+)  # fmt: skip
+MYCOBACTERIA: Final = _germ(
+    "543-9", "Mycobactéries [Identification] Échantillon ; Culture", "MYCCUL", "tuberculosis",
+    sample=SPUTUM, positive=0.15,
+    organism=Organism(code="113861009", name="Mycobacterium tuberculosis", local="MYCTUB"),
+)  # fmt: skip
+BLOOD_CULTURE: Final = _germ(
+    "600-7", "Bactéries [Identification] Sang ; Culture", "HEMOC", "meningococcus",
+    sample=BLOOD, positive=0.1,
+    organism=Organism(code="17872004", name="Neisseria meningitidis", local="NEIMEN"),
+)  # fmt: skip
+STOOL_CULTURE: Final = _germ(
+    "17563-8", "Salmonella [Identification] Échantillon ; Culture", "COPRO", "salmonella",
+    sample=STOOL, positive=0.1,
+    organism=Organism(code="50136005", name="Salmonella Typhimurium", local="SALTYM"),
+)  # fmt: skip
+RARE: Final = (
+    (MEASLES_RNA, MEASLES_IGM), (MEASLES_IGM,), (ZIKA_RNA, DENGUE_ANTIGEN), (HIV,), (HEPATITIS_A,),
+    (LEGIONELLA,), (MYCOBACTERIA,), (BLOOD_CULTURE, CRP), (STOOL_CULTURE,),
+)  # fmt: skip
+"""What is ordered instead, now and then (`RARE_ORDERS`)."""
+RARE_ORDERS: Final = 0.03
+
 ANALYSES: Final = (
     SARS_PCR, SARS_ANTIGEN, FLU_A, FLU_B, RSV, DENGUE_ANTIGEN, DENGUE_IGM, CHIK_RNA, CHIK_IGM,
     GLUCOSE, CREATININE, CRP,
+    MEASLES_RNA, MEASLES_IGM, ZIKA_RNA, HIV, HEPATITIS_A, LEGIONELLA, MYCOBACTERIA, BLOOD_CULTURE,
+    STOOL_CULTURE,
 )  # fmt: skip
 
 # Second lines, of what a PCR has found: never ordered by themselves.
@@ -158,6 +227,15 @@ SARS_SCREENING: Final = _germ(
 SARS_GENOME: Final = _germ(
     "94764-8", "SARS-CoV-2 génome complet ; Séquençage", "COVSEQ", "sars-cov-2", positive=1.0
 )
+MUTATIONS: Final = ("96751-3", "SARS-CoV-2 mutation du gène S [Identification]", "LN")
+SCREENED: Final = (
+    ("E484K absente", "E484Q absente", "L452R présente"),
+    ("E484K présente", "E484Q absente", "L452R absente"),
+    ("E484K absente", "E484Q absente", "L452R absente"),
+)
+"""What a screening finds: A0B0C1 and the like."""
+LINEAGE: Final = ("96895-8", "SARS-CoV-2 lignage [Identification]", "LN")
+LINEAGES: Final = ("JN.1", "KP.3.1.1", "BA.2.86", "XBB.1.5", "LF.7")
 
 Battery = tuple[Analysis, ...]
 

@@ -6,7 +6,7 @@ from codecs import BOM_UTF8
 from typing import Final
 
 from . import numbers
-from .analyses import Analysis, Verdict
+from .analyses import LINEAGE, MUTATIONS, SARS_GENOME, Analysis, Organism, Verdict
 from .documents import document_segments
 from .er7 import Pen
 from .laboratories import Laboratory
@@ -200,6 +200,12 @@ class MessageWriter:
             observations.append(self._pen.segment("OBX", {
                 1: "2", 2: "NM", 3: self._pen.composed(*_CT), 5: line.result.cycles, 11: status,
             }))  # fmt: skip
+        typed = LINEAGE if analysis is SARS_GENOME else MUTATIONS
+        for place, text in enumerate(line.result.typed, start=len(observations) + 1):
+            observations.append(self._pen.segment("OBX", {
+                1: str(place), 2: "ST", 3: self._pen.composed(*typed), 5: self._pen.text(text),
+                11: status,
+            }))  # fmt: skip
         return observations
 
     def _value(self, analysis: Analysis, result: Result) -> tuple[str, str]:
@@ -213,9 +219,19 @@ class MessageWriter:
         kind = self._dialect.coded_type if coded else "ST"
         if result.verdict is None:
             return kind, ""
+        if analysis.organism is not None and result.verdict is Verdict.POSITIVE:
+            return kind, self._organism(analysis.organism, coded=coded)
         table = _SNOMED if style in {ResultStyle.SNOMED, ResultStyle.FOUND} else _LOCAL
         row = table[result.verdict]
         return kind, pen.composed(*row) if coded else row[1]
+
+    def _organism(self, organism: Organism, *, coded: bool) -> str:
+        """Return OBX-5 of a culture that grew something."""
+        if not coded:
+            return self._pen.text(organism.name)
+        if self._dialect.results is ResultStyle.LOCAL:
+            return self._pen.composed(organism.local, organism.name, "L")
+        return self._pen.composed(organism.code, organism.name, "SCT")
 
     def _unit(self, unit: str) -> str:
         """Return OBX-6: UCUM, or what French systems print."""

@@ -16,12 +16,17 @@ import msgspec
 
 from .analyses import (
     BATTERIES,
+    LINEAGES,
     OVERSEAS_BATTERIES,
+    RARE,
+    RARE_ORDERS,
     SARS_ANTIGEN,
     SARS_GENOME,
     SARS_PCR,
     SARS_SCREENING,
+    SCREENED,
     Analysis,
+    Battery,
     Verdict,
 )
 from .person import Person
@@ -30,6 +35,8 @@ from .vendors import Dialect
 
 _FORTNIGHT_SECONDS: Final = 14 * 86_400
 _INCONCLUSIVE: Final = 0.008
+_RARE: Final = 0x52415245
+_TYPED: Final = 0x54595045
 _PRELIMINARY_DIFFERS: Final = 0.12
 """Share of preliminary results that the final one does not confirm."""
 
@@ -54,6 +61,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """`number` is the limit of detection, and the quantity lies below it."""
     cycles: str = ""
     """Ct of a positive PCR."""
+    typed: tuple[str, ...] = ()
+    """What a second line has found: mutations that are there or not, or one lineage."""
 
     @property
     def text(self) -> str:
@@ -138,10 +147,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 def plan(seed: int, request: Request, person: Person, dialect: Dialect, cycle: LifeCycle) -> Order:
     """Return the order of a request with its whole life: the same for the same arguments."""
     if request.referral is not None:
-        return _second_line(request, request.referral)
+        return _second_line(seed, request, request.referral)
     rng = generator(seed, Stream.ORDER, request.number, request.lab_index)
     overseas = person.commune.startswith("97")
     battery = (OVERSEAS_BATTERIES if overseas else BATTERIES).draw(rng)
+    battery = _rare(seed, request) or battery
     if request.confirm:
         battery = (SARS_PCR,)
     collected = request.at - 600 - below(rng, 5_400)
@@ -166,9 +176,23 @@ def wants_confirmation(order: Order) -> bool:
     return order.battery == (SARS_ANTIGEN,) and first.verdict is Verdict.POSITIVE
 
 
-def _second_line(request: Request, referral: Referral) -> Order:
-    """Return the order of a specimen that was sent on: what was found is found again."""
-    line = Line(position=0, status="F", result=Result(verdict=Verdict.POSITIVE))
+def _rare(seed: int, request: Request) -> Battery | None:
+    """Return what is ordered now and then; drawn by itself, so that every other order stays."""
+    drawn = mixed(seed, _RARE, request.number, request.lab_index)
+    if drawn >= RARE_ORDERS * 2**32:
+        return None
+    return RARE[mixed(drawn, _RARE) % len(RARE)]
+
+
+def _second_line(seed: int, request: Request, referral: Referral) -> Order:
+    """Return the order of a specimen that was sent on: what was found is found again, and typed."""
+    drawn = mixed(seed, _TYPED, request.number, request.lab_index)
+    typed = (
+        (LINEAGES[drawn % len(LINEAGES)],)
+        if referral.is_sequencing
+        else SCREENED[drawn % len(SCREENED)]
+    )
+    line = Line(position=0, status="F", result=Result(verdict=Verdict.POSITIVE, typed=typed))
     return Order(
         lab_index=request.lab_index,
         person_index=request.person_index,

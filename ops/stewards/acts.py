@@ -51,6 +51,11 @@ class Stewards:
         self._four_eyes = four_eyes
         self._most = most
 
+    @property
+    def script(self) -> Script:
+        """The transaction that all acts are made in; others share it and its locks."""
+        return self._script
+
     async def say(self, one: int, other: int, verdict: PairVerdict, asker: Asker) -> Done:
         """Say of two persons that they are the same, different, or to be looked at later.
 

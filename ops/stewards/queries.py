@@ -80,6 +80,7 @@ RAISE_VERSIONS: Final = """
 UPDATE person SET version = version + 1 WHERE person_id = ANY ($1::bigint[])
 RETURNING person_id, version
 """
+VERSIONS: Final = "SELECT person_id, version FROM person WHERE person_id = ANY ($1::bigint[])"
 JOIN_OPPOSITIONS: Final = """
 UPDATE opposition SET standing_id = $2 WHERE standing_id = $1 AND ended_at IS NULL
 """
@@ -230,6 +231,45 @@ ORDER BY o.opposition_id
 """
 REOPEN_OPPOSITION: Final = """
 UPDATE opposition SET ended_at = NULL, standing_id = $2 WHERE opposition_id = $1
+"""
+
+# Of a batch's persons who opposes, and which of its INS were opposed before anybody was known by
+# them: those rows go in this statement, for they become oppositions of persons now.
+OPPOSED: Final = """
+WITH ahead AS (
+    DELETE FROM opposition_ahead a WHERE a.ins_digest = ANY ($2::uuid[])
+    RETURNING a.ins_digest, a.began_at, a.actor
+)
+SELECT o.standing_id, NULL::uuid AS ins_digest, NULL::timestamptz AS began_at, '' AS actor
+FROM opposition o WHERE o.standing_id = ANY ($1::bigint[]) AND o.ended_at IS NULL
+UNION ALL SELECT NULL, ahead.ins_digest, ahead.began_at, ahead.actor FROM ahead
+"""
+OPPOSE_AHEAD: Final = """
+INSERT INTO opposition_ahead (ins_digest, began_at, actor)
+SELECT d.d, $2, $3 FROM unnest($1::uuid[]) AS d (d)
+ON CONFLICT DO NOTHING RETURNING ins_digest
+"""
+ALLOW_AHEAD: Final = """
+DELETE FROM opposition_ahead a WHERE a.ins_digest = ANY ($1::uuid[]) RETURNING a.ins_digest
+"""
+# By the INS's key, which is indexed, and then by its digest.
+BY_INS: Final = """
+SELECT DISTINCT i.person_id
+FROM unnest($1::bigint[], $2::uuid[]) AS asked (k, d)
+JOIN person_key p ON p.key = asked.k
+JOIN person_ins i ON i.person_id = p.person_id AND i.ins_digest = asked.d
+"""
+LABORATORY: Final = "SELECT l.lab_id FROM lab l WHERE l.registry_id = $1"
+LAST_OUTCOME: Final = """
+SELECT o."offset" FROM outcome o WHERE o.partition = $1 ORDER BY o."offset" DESC LIMIT 1
+"""
+OUTCOMES: Final = """
+SELECT o."offset", o.report_ids FROM outcome o
+WHERE o.partition = $1 AND o."offset" >= $2 AND o."offset" < $3 AND o.lab_id = $4
+  AND o.ending = 'dispatched'
+"""
+OWNERS_OF: Final = """
+SELECT DISTINCT r.person_id FROM report r WHERE r.report_id = ANY ($1::uuid[])
 """
 
 # ---------------------------------------------------------------- emitted again

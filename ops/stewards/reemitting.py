@@ -22,13 +22,14 @@ from ops.placing import Placed
 from ops.publishing import Due, Publisher, Withdrawn
 from ops.runtime.failpoints import hit
 from ops.runtime.postgres import Connection
-from ops.sources import ReportRow, Sources, Told, report_rows
+from ops.sources import REPORTS_OF, ReportRow, Sources, Told, report_rows
 from routing.case import PersonView
 from routing.emitted import PendingEvent
 from schemas.topics import Stream
 
 from . import queries
 from .persons import Held
+from .replacing import Replacer
 
 NOTHING_YET: Final = UUID(int=0)
 
@@ -58,6 +59,7 @@ class Reemitter:
         sources: Reads reports back.
         publisher: Routes, and writes what the streams hold.
         casework: Groups the cases of those whose reports have changed hands anew.
+        replacer: Tells public health which pseudonym stands for which.
         page: Reports read and diffed at a time.
         most: Reports of one transaction; what is beyond is left to later ones.
     """
@@ -68,6 +70,7 @@ class Reemitter:
         sources: Sources,
         publisher: Publisher,
         casework: Casework,
+        replacer: Replacer,
         *,
         page: int,
         most: int,
@@ -76,6 +79,7 @@ class Reemitter:
         self._sources = sources
         self._publisher = publisher
         self._casework = casework
+        self._replacer = replacer
         self._page = page
         self._most = most
 
@@ -103,10 +107,11 @@ class Reemitter:
             moved: Reports whose person is another now: what can be read no more leaves the dossier.
             after: Go on after this report.
         """
+        done = Reemitted()
         if after == NOTHING_YET:
             await self._casework.reassign(connection, held.everybody)
+            done.events += await self._replacer.settle(connection, held, versions)
         persons = await self._persons(connection, held, versions)
-        done = Reemitted()
         while done.reports < self._most:
             limit = min(self._page, self._most - done.reports)
             rows = report_rows(
@@ -119,6 +124,27 @@ class Reemitter:
             hit("stewards.after_page")
         if await connection.fetch(queries.REPORTS_PAGE, sorted(versions), after, 1):
             done.remaining = dict.fromkeys(versions, after)
+        return done
+
+    async def reemit_reports(
+        self,
+        connection: Connection,
+        held: Held,
+        versions: Mapping[int, int],
+        report_ids: Collection[UUID],
+        at: datetime,
+        *,
+        reason: str,
+    ) -> Reemitted:
+        """Bring what the streams hold of some reports to what they should hold; at most a page.
+
+        Nobody's identity has changed: cases stay as they are, and so do the persons' versions.
+        """
+        assert len(report_ids) <= self._page, "a page at most"
+        done = Reemitted()
+        rows = report_rows(await connection.fetch(REPORTS_OF, sorted(report_ids)))
+        persons = await self._persons(connection, held, versions)
+        await self._do_page(connection, rows, persons, done, at, reason=reason, moved=())
         return done
 
     async def _persons(
@@ -207,6 +233,7 @@ def _due(told: Told, person: _Person, reason: str) -> Due:
             version=None,
             routes=True,
             is_new=False,
+            content_digest=told.row.content_digest,
         ),
         reason=reason,
     )

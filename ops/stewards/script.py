@@ -209,6 +209,19 @@ class Script:
             )
         return done
 
+    async def reemit_reports(
+        self, act: Act, reports: Collection[UUID], *, reason: str
+    ) -> Reemitted:
+        """Bring the streams to what they should hold of some reports of persons that are held."""
+        ends = sorted({act.held.pointers.end_of(each) for each in act.held.everybody})
+        rows = await act.connection.fetch(queries.VERSIONS, ends)
+        versions = {row["person_id"]: row["version"] for row in rows}
+        done = await self._reemitter.reemit_reports(
+            act.connection, act.held, versions, reports, act.at, reason=reason
+        )
+        act.events.append(done)
+        return done
+
 
 def check_asker(asker: Asker) -> None:
     """Refuse what cannot stand in the audit chain.

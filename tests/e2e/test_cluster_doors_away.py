@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops.runtime.kafka import LARGE_RECORDS, TopicSpec, ensure_topics
+from ops.runtime.kafka import LARGE_RECORDS
+from ops.runtime.kafka_topics import ensure_topics
+from ops.runtime.topic import TopicSpec
 from ops.simulate.sample import sample_message
 from tests.e2e.test_inbound import key_of
 from tests.support.cluster import Cluster

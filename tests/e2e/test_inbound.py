@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops.runtime.kafka import LARGE_RECORDS, KafkaSettings, TopicSpec, ensure_topics
+from ops.runtime.kafka import LARGE_RECORDS, KafkaSettings
+from ops.runtime.kafka_topics import ensure_topics
+from ops.runtime.topic import TopicSpec
 from schemas.topics import STREAMS
 from tests.support.cluster import Cluster
 from tests.support.conservation import check_conservation

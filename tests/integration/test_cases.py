@@ -128,11 +128,19 @@ async def test_two_laboratories_of_one_day_are_one_case_even_if_neither_says_so(
     assert case["test_code"] == "94558-4", "what was sampled first counts"
 
 
-async def test_another_day_is_another_case(road: Road) -> None:
+async def test_another_day_is_another_case_and_within_60_days_no_new_one(road: Road) -> None:
     later = report(filler_order_number="F-2", collected_at="2026-11-22T09:00:00+01:00")
+    long_ago = report(filler_order_number="F-3", collected_at="2026-03-01T09:00:00+01:00")
     await road.put(message(), message(None, later))
     await road.dispatch()
     assert await positives(road) == 2
+    rows = (await folded(road, Stream.PUBLIC_HEALTH)).values()
+    assert len({each["case_id"] for each in rows}) == 2
+    assert sorted(each["new_case"] for each in rows) == [False, True]
+    (case,) = (await folded(road, Stream.CONTACT_TRACING)).values()
+    assert case["sampled_at"] == "2026-11-20T09:00:00+01:00", "called once an episode"
+    await road.put(message(None, long_ago))
+    await road.dispatch()
     cases = (await folded(road, Stream.CONTACT_TRACING)).values()
     assert len({each["case_id"] for each in cases}) == 2
 
@@ -185,11 +193,20 @@ async def test_a_lineage_alone_is_kept_and_attached(road: Road) -> None:
     await road.put(message(None, sequencing(observations=(lineage,))), partition=1)
     await road.dispatch()
     (row,) = await road.rows("SELECT waits, precedence FROM case_report")
-    assert tuple(row.values()) == (True, 4)
+    assert tuple(row.values()) == (True, 0), "what was typed was found"
     await road.put(message(None, report(specimen=TUBE)))
     await road.dispatch()
     rows = await road.rows("SELECT DISTINCT case_id, waits FROM case_report")
     assert [row["waits"] for row in rows] == [False]
+
+
+async def test_a_genome_whose_lineage_no_table_knows_is_kept_too(road: Road) -> None:
+    lineage = observation(code=GENOME, coded=None, value="proche de BA.2")
+    await road.put(message(None, sequencing(observations=(lineage,))), partition=1)
+    await road.dispatch()
+    (row,) = await road.rows("SELECT waits, precedence FROM case_report")
+    assert tuple(row.values()) == (True, 4)
+    assert ("public-health", "result_not_understood") in await hold(road)
 
 
 # ---------------------------------------------------------------- what is taken back
@@ -401,7 +418,7 @@ async def table(road: Road) -> Sequence[Mapping[str, Any]]:
 
 
 async def reassigned(road: Road, persons: list[int], change: str) -> set[Any]:
-    casework = road.dispatcher._casework
+    casework = road.dispatcher.casework
     async with road.hub.pool.acquire() as connection, connection.transaction():
         await DedupStore(road.hub.vault).lock_persons(connection, persons)
         await connection.execute(f"UPDATE person {change}")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from routing.fhir import HL7_TABLES
 from routing.fhir_units import WRITTEN
 from routing.fhir_values import FLAGS
+from routing.transaction import parts_of, transaction_of, withdrawal_of
 from schemas.patient import Traits
 from schemas.report import Coded, LabReport, Organisation
 from tests.support.fhir import reports as drawn
@@ -82,6 +84,21 @@ def test_every_unit_and_flag_that_we_may_say_is_one_that_the_judge_knows(fhir_ju
     assert body.count(b'"system":"http://unitsofmeasure.org"') == len(units)
     assert body.count(b"CodeSystem/v2-0") >= len(tables)
     assert fhir_judge.faults(body) == []
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_transactions_for_a_fhir_server_have_no_fault(fhir_judge: Judge, name: str) -> None:
+    """What receivers of kind fhir get: the Bundle, one that takes something back, a withdrawal."""
+    bundle, base = msgspec.json.decode(golden_body(name)), "https://dossier.example.org/fhir"
+    stale = [("Observation", str(UUID(int=1))), ("Specimen", str(UUID(int=2)))]
+    made = (
+        transaction_of(bundle, base, stale),
+        withdrawal_of(UUID(int=3), [*parts_of(bundle), *stale], base),
+    )
+    for each in made:
+        faults = fhir_judge.faults(msgspec.json.encode(each))
+        # What was taken back has no subject, date and performer: that is what taking back means.
+        assert [f for f in faults if not f.id.startswith("All_observations_should_have_a")] == []
 
 
 def swap(old: bytes, new: bytes) -> Callable[[bytes], bytes]:

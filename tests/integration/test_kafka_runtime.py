@@ -15,12 +15,10 @@ from ops.runtime.kafka import (
     Event,
     KafkaSettings,
     PartitionReader,
-    TopicLimits,
-    TopicSpec,
     TransactionalPublisher,
-    ensure_topics,
-    topic_limits,
 )
+from ops.runtime.kafka_topics import ensure_topics, topic_limits
+from ops.runtime.topic import Check, Compression, TopicLimits, TopicSpec
 from schemas.errors import (
     FatalError,
     Fenced,
@@ -298,11 +296,11 @@ async def test_the_tail_scan_finds_the_last_event_behind_marks_and_aborted_ones(
     publisher = TransactionalPublisher(settings, topic)
     await publisher.start()
     try:
-        assert await publisher.read_last_data_record(topic, 0) is None
+        tails = await publisher.read_tails(topic, 2)
+        assert (tails[0].begin, tails[0].end, tails[0].value) == (0, 0, None)
         await publisher.publish(_events(topic, [b"1", b"2", b"last"]))
-        found = await publisher.read_last_data_record(topic, 0)
-        assert found is not None
-        assert (found.offset, found.key, found.value) == (2, b"k", b"last")
+        found = (await publisher.read_tails(topic, 2))[0]
+        assert (found.offset, found.value) == (2, b"last")
         # Aborted transactions leave records and marks: more than the first windows hold.
         for _ in range(25):
             producer = publisher._producer
@@ -311,13 +309,11 @@ async def test_the_tail_scan_finds_the_last_event_behind_marks_and_aborted_ones(
             batch.append(timestamp=None, key=None, value=b"aborted", headers=[])
             await (await producer.send_batch(batch, topic, partition=0))
             await producer.abort_transaction()
-        found = await publisher.read_last_data_record(topic, 0)
-        assert found is not None
+        found = (await publisher.read_tails(topic, 2))[0]
         assert (found.offset, found.value) == (2, b"last")
-        assert await publisher.read_last_data_record(topic, 1) is None
+        assert (await publisher.read_tails(topic, 2))[1].value is None
         await publisher.publish(_events(topic, [b"newest"]))
-        found = await publisher.read_last_data_record(topic, 0)
-        assert found is not None
+        found = (await publisher.read_tails(topic, 2))[0]
         assert (found.offset, found.value) == (54, b"newest")
     finally:
         await publisher.close()
@@ -337,12 +333,10 @@ async def test_an_open_transaction_of_a_dead_publisher_is_ended_by_the_next_star
         batch.append(timestamp=None, key=None, value=b"open", headers=[])
         await (await old._producer.send_batch(batch, topic, partition=0))
         await new.start()
-        found = await new.read_last_data_record(topic, 0)
-        assert found is not None
+        found = (await new.read_tails(topic, 2))[0]
         assert found.value == b"1"
         await new.publish(_events(topic, [b"2"]))
-        found = await new.read_last_data_record(topic, 0)
-        assert found is not None
+        found = (await new.read_tails(topic, 2))[0]
         assert found.value == b"2"
     finally:
         await old.close()
@@ -399,3 +393,79 @@ async def test_a_topics_limits_are_what_was_set_last(
         await admin.close()
     with pytest.raises((FatalError, TransientError)):
         await topic_limits(settings, f"{unique_topic_prefix}none")
+
+
+async def _configs_of(bootstrap: str, topic: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        ((_, _, _, _, entries),) = answer.resources
+        return {entry[0]: entry[1] for entry in entries}
+    finally:
+        await admin.close()
+
+
+async def test_an_existing_topic_is_mended_where_that_is_safe_and_refused_where_not(
+    kafka_bootstrap: str, unique_topic_prefix: str
+) -> None:
+    settings = _settings(kafka_bootstrap)
+    topic = f"{unique_topic_prefix}dossier"
+    of_before = {
+        "unclean.leader.election.enable": "true",
+        "retention.ms": "60000",
+        "max.message.bytes": "1000000",
+        "flush.messages": "77",
+    }
+    old = TopicSpec(partitions=1, replication_factor=1, configs=of_before)
+    await ensure_topics(settings, {topic: old}, 60)
+    wanted = {
+        "unclean.leader.election.enable": "false",
+        "retention.ms": "120000",
+        "max.message.bytes": "2000000",
+        "cleanup.policy": "delete",
+    }
+    checks = {
+        "unclean.leader.election.enable": Check.SET,
+        "retention.ms": Check.NOT_LONGER,
+        "max.message.bytes": Check.AT_LEAST,
+        "cleanup.policy": Check.SAME,
+    }
+    spec = TopicSpec(partitions=1, replication_factor=1, configs=wanted, checks=checks)
+    await ensure_topics(settings, {topic: spec}, 60)
+    found = await _configs_of(kafka_bootstrap, topic)
+    assert {name: found[name] for name in wanted} == wanted
+    assert found["flush.messages"] == "77", "what somebody set by hand stays"
+    shorter = TopicSpec(
+        partitions=1,
+        replication_factor=1,
+        configs={**wanted, "retention.ms": "30000"},
+        checks=checks,
+    )
+    with pytest.raises(FatalError, match="kafka_topic_unsafe"):
+        await ensure_topics(settings, {topic: shorter}, 60)
+    assert (await _configs_of(kafka_bootstrap, topic))["retention.ms"] == "120000"
+
+
+@pytest.mark.parametrize("compression", Compression)
+async def test_each_compression_is_read_by_everybody_and_the_offsets_are_told(
+    kafka_bootstrap: str, unique_topic_prefix: str, compression: Compression
+) -> None:
+    settings = _settings(kafka_bootstrap)
+    topic = await _topic(settings, f"{unique_topic_prefix}dossier")
+    publisher = TransactionalPublisher(settings, topic, compression=compression)
+    reader = PartitionReader(settings, topic, read_committed=True)
+    await publisher.start()
+    await reader.start()
+    try:
+        values = [b'{"a":"%d"}' % number * 40 for number in range(50)]
+        told = await publisher.publish([*_events(topic, values), *_events(topic, [b"x"], 1)])
+        assert told == {0: 49, 1: 0}
+        assert await _all(reader, {0: 0}, 50) == values
+        assert (await publisher.publish(_events(topic, [b"y"]))) == {0: 51}
+        tails = await publisher.read_tails(topic, 2)
+        assert (tails[0].value, tails[0].offset, tails[0].begin) == (b"y", 51, 0)
+        assert tails[0].end == 53
+    finally:
+        await publisher.close()
+        await reader.close()

@@ -19,12 +19,12 @@ from ops.runtime.kafka import (
     AppendProducer,
     KafkaSettings,
     PartitionReader,
-    TopicSpec,
     TransactionalPublisher,
-    ensure_topics,
 )
 from ops.runtime.kafka_security import KafkaSecurity
+from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.settings import load_settings
+from ops.runtime.topic import TopicSpec
 from schemas.decision import Realm
 from schemas.errors import FatalError, TransientError
 from tests.contract.test_intake_log import record

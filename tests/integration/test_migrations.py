@@ -6,8 +6,17 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from ops.runtime.migrate import check_schema, migrate, migrations, snapshot
+from ops.runtime.migrate import (
+    check_schema,
+    init_instance,
+    load_instance,
+    migrate,
+    migrations,
+    snapshot,
+)
 from ops.runtime.postgres import check_durability, connected, is_unknown_commit, translated
+from ops.runtime.settings import load_settings
+from schemas.days import Reading
 from schemas.errors import FatalError, PermanentError, TransientError
 from tests.support.postgres import Database
 
@@ -88,3 +97,34 @@ async def test_an_appended_instance_is_fixed(database: Database) -> None:
         await connection.fetchval("SELECT instance_init($1, 'test', 'embedded', 8)", uuid4())
         assert await connection.fetchval("SELECT partitions FROM instance") == 4
         assert await connection.fetchval("SELECT count(*) FROM intake_head") == 4
+
+
+async def test_the_window_of_cases_is_fixed_at_the_first_start(
+    database: Database, tmp_path: Path
+) -> None:
+    """What is stored beside every case was judged by it: another one is refused, not mixed in."""
+    first = load_settings(
+        data_dir=tmp_path, case_window_days=90, case_window_reading=Reading.LAST_COUNTED
+    )
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        for settings in (first, load_settings(data_dir=tmp_path)):
+            made = await init_instance(connection, settings)
+            assert (made.window_days, made.window_reading) == (90, "last_counted")
+        others: list[dict[str, object]] = [
+            {"case_window_days": 60},
+            {"case_window_reading": Reading.LAST_POSITIVE},
+        ]
+        for other in others:
+            with pytest.raises(FatalError, match="instance_differs"):
+                await init_instance(connection, load_settings(data_dir=tmp_path, **other))
+
+
+async def test_an_instance_of_before_has_sixty_days_from_the_last_positive(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = load_settings(data_dir=tmp_path, partitions=4)
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.fetchval("SELECT instance_init($1, 'test', 'embedded', 4)", uuid4())
+        held = await load_instance(connection, settings)
+        assert (held.window_days, held.window_reading) == (60, "last_positive")
+        assert await init_instance(connection, settings) == held

@@ -340,7 +340,7 @@ async def test_counts_are_part_of_the_batch_and_go_with_it(
 
     await road.hub.log.append([record(road, numbered(1))])
     with monkeypatch.context() as patched:
-        patched.setattr(road.dispatcher._publisher, "write_events", broken)
+        patched.setattr(road.dispatcher.publisher, "write_events", broken)
         with pytest.raises(RuntimeError):
             await road.dispatch()
     assert (await conformance(road)).messages == 0

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,6 +45,17 @@ class Told(msgspec.Struct, frozen=True):
     day: int
     tube: str
 
+    def said(self, answer: bool) -> dict[str, Any]:
+        """Say what was found: a germ, or its lineage."""
+        if self.code is GENOME:
+            return {"coded": None, "value_type": "ST", "value": "BA.2.86" if answer else "JN.1"}
+        return {"coded": DETECTED if answer else NOT_DETECTED}
+
+    @property
+    def sampled_on(self) -> str:
+        """Its day of sampling: of one episode, of the next, or beyond the 60 days."""
+        return (date(2026, 5, 20) + timedelta(days=self.day)).isoformat()
+
     def versions(self, name: str, minute: int) -> list[LabReport]:
         """Return its versions, under an order number of their own.
 
@@ -55,15 +67,11 @@ class Told(msgspec.Struct, frozen=True):
                 code=self.code,
                 status=ResultStatus(letter),
                 filler_order_number=name,
-                collected_at=f"2026-11-2{self.day}T0{self.lab}:{minute:02d}:00+01:00",
+                collected_at=f"{self.sampled_on}T0{self.lab}:{minute:02d}:00+01:00",
                 specimen=Specimen(identifier=self.tube) if self.tube else None,
                 notes=("Deuxième intention",) if self.is_second else (),
                 observations=(
-                    observation(
-                        code=self.code,
-                        coded=DETECTED if answer else NOT_DETECTED,
-                        status=ResultStatus(letter),
-                    ),
+                    observation(code=self.code, status=ResultStatus(letter), **self.said(answer)),
                 ),
             )
             for letter, answer in zip(self.life, self.answers, strict=False)
@@ -77,7 +85,7 @@ TOLD = st.builds(
     st.sampled_from([False, False, True]),
     st.sampled_from(LIVES),
     st.tuples(*[st.sampled_from([True, True, False])] * 3),
-    st.sampled_from([0, 0, 0, 1]),
+    st.sampled_from([0, 0, 0, 1, 40, 62, 110]),
     st.sampled_from(["", "", "TUBE-A", "TUBE-B"]),
 )
 SCENES = st.lists(TOLD, min_size=2, max_size=4)
@@ -158,6 +166,10 @@ async def held(road: Road, person: int) -> Counter[tuple[str, ...]]:
             assert len(firsts) == 1, "one report of a case counts"
             case = sorted(signed(b) for b in of_case)
             found[(stream.value, signed(body), *case)] += 1
+    check_new_cases(
+        [b for i, b in (await folded(road, Stream.PUBLIC_HEALTH)).items() if i in ids],
+        [b for i, b in (await folded(road, Stream.CONTACT_TRACING)).items() if i in ids],
+    )
     waiting = await road.rows(
         "SELECT count(*) AS n FROM hold WHERE report_id = ANY ($1::uuid[]) AND stream <> 'dossier'",
         [row["report_id"] for row in reports],
@@ -166,9 +178,25 @@ async def held(road: Road, person: int) -> Counter[tuple[str, ...]]:
     return found
 
 
+def check_new_cases(rows: Sequence[Mapping[str, Any]], traced: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the rows against the rule as it is written, without the hub's code for it."""
+    firsts = [row for row in rows if row["line"] == "first"]
+    positive = [row for row in firsts if row["result"] == "positive"]
+    assert len({row["sampled_on"] for row in positive}) == len(positive), "a day is one case"
+    for row in rows:
+        day = date.fromisoformat(row["sampled_on"])
+        earlier = [day - date.fromisoformat(each["sampled_on"]) for each in positive]
+        lately = any(timedelta(0) < gap <= timedelta(days=60) for gap in earlier)
+        assert row["recent_positive"] == (lately if row["line"] == "first" else None)
+        assert row["new_case"] == (not lately if row in positive else None)
+    new = sorted(row["sampled_on"] for row in positive if row["new_case"])
+    assert sorted(case["sampled_at"][:10] for case in traced) == new, "called once an episode"
+
+
 def signed(body: Mapping[str, Any]) -> str:
     names = ("test_code", "status", "result", "second_line_result", "line", "sampled_on")
-    return "|".join(str(body.get(name, "")) for name in names)
+    more = ("new_case", "recent_positive", "variant")
+    return "|".join(str(body.get(name, "")) for name in names + more)
 
 
 async def folded(road: Road, stream: Stream) -> dict[str, Mapping[str, Any]]:

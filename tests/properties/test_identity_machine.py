@@ -33,6 +33,7 @@ from ops.stewards.acts import Stewards
 from schemas.errors import PermanentError, TransientError
 from schemas.patient import Traits
 from schemas.report import ResultStatus
+from tests.support.fold import verified
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD, identity_state
 from tests.support.people import DOMINIQUE_INS, OTHER_INS, dominique, message, report
@@ -235,6 +236,7 @@ class IdentityMachine(RuleBasedStateMachine):
         await self._look()
         await drained(self.stewards)
         assert (await self.road.account()).closes
+        await verified(self.road)
         for person in sorted(self.persons):
             done = await self.stewards.reemit(person, STEWARD)
             assert done.stream_events == 0, "a stream held something else"

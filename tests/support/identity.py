@@ -27,7 +27,9 @@ async def identity_state(road: Road) -> dict[str, Any]:
         "holds": "SELECT report_id, stream, reason FROM hold",
         "emitted": "SELECT report_id, stream, published, addressee, body_digest FROM emitted"
         " WHERE published",
-        "cases": "SELECT person_id, condition, report_id, line, waits, case_id FROM case_report",
+        "cases": "SELECT person_id, condition, report_id, line, waits, case_id, again, case_variant"
+        " FROM case_report",
+        "replaced": "SELECT person_id, period FROM pseudonym_replaced",
         "oppositions": "SELECT person_id, standing_id FROM opposition WHERE ended_at IS NULL",
     }.items():
         state[name] = sorted(str(tuple(row.values())) for row in await road.rows(query))

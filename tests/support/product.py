@@ -79,6 +79,19 @@ class Instance:
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
 
+    def verified(self, seconds: float = 60) -> dict[str, Any]:
+        """What `streams verify` says once nothing is still to be emitted again: that all agrees."""
+        until = time.monotonic() + seconds
+        while True:
+            done = self.look("streams", "verify", "--json")
+            assert done.returncode in {0, 1}, done.stderr
+            found: dict[str, Any] = json.loads(done.stdout)
+            assert found["agrees"], found
+            if not found["pending"]:
+                return found
+            assert time.monotonic() < until, f"still to be emitted again: {found['pending']}"
+            time.sleep(0.5)
+
     def drained(self, seconds: float = 60) -> dict[str, Any]:
         """Wait until nothing is in flight; return the account then."""
         until = time.monotonic() + seconds

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.cases import (
+from dedup.case_reports import (
     DEAD,
     CaseReport,
     Numbers,
@@ -19,10 +19,9 @@ from dedup.cases import (
     mark_of,
     moment_of,
     numbers_of,
-    rearrange,
-    regroup,
     tie_of,
 )
+from dedup.cases import rearrange, regroup
 from schemas.decision import Line, Standing
 from schemas.report import Coded, LabReport, Specimen
 from tests.support.people import observation, report
@@ -45,6 +44,7 @@ def row(number: int, **changes: Any) -> CaseReport:
         "numbers": Numbers(),
         "tie": number,
         "first_at": AT + timedelta(hours=number),
+        "received_on": DAY,
     }
     return CaseReport(**(values | changes))
 

@@ -42,6 +42,7 @@ def test_standing_back_raises_nice_and_never_takes_priority_again() -> None:
         "labdispatch-inbound.service",
         "labdispatch-dispatch@.service",
         "labdispatch-relay.service",
+        "labdispatch-push.service",
     ],
 )
 def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
@@ -53,7 +54,7 @@ def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
 
 def test_containers_behind_the_door_weigh_less_than_the_door() -> None:
     services = yaml.safe_load((OPS / "compose" / "compose.yaml").read_text())["services"]
-    for name in ("inbound", "dispatch-1", "dispatch-2", "relay"):
+    for name in ("inbound", "dispatch-1", "dispatch-2", "relay", "push"):
         assert services[name]["cpu_shares"] < 1024
     assert "cpu_shares" not in services["ingest"]
 

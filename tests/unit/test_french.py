@@ -178,7 +178,8 @@ def test_namespaces_say_nothing(namespace: str) -> None:
                                  "identity_status_unknown": "PID[1]-32"}),
         ("|||20260306074500+0100|||||||||99", "||||||||||||99", {}),
         ("ORC|NW|", "ORC|RO|", {"order_control_disagrees": "OBX[2]-11"}),
-        ("ORC|NW|", "ORC|CA|", {"order_control_disagrees": "OBX[2]-11"}),
+        ("ORC|NW|", "ORC|CA|",
+         {"order_control_disagrees": "OBX[2]-11", "status_contradicts": "OBR[1]-25"}),
         ("ORC|NW|", "ORC|SC|", {}),
         ("20260306074500+0100", "20270306074500+0100",
          {"collected_in_the_future": "OBR[1]-7", "received_before_collected": "SPM[1]-18"}),
@@ -209,6 +210,13 @@ def test_a_rule(old: str, new: str, expected: dict[str, str]) -> None:
 def test_when_nothing_was_sampled_is_told() -> None:
     bare = RIGHT.replace("|20260306074500+0100", "|")
     assert found(bare) == {"collected_at_missing": "OBR[1]-7"}
+
+
+def test_a_unit_that_makes_no_sense_for_its_analysis_is_told() -> None:
+    number = "OBX|9|NM|94745-7^Ct^LN||24.6|{}|||||F\r"
+    assert found(RIGHT + number.format("mg/L")) == {"unit_unexpected": "OBX[3]-6"}
+    assert found(RIGHT + number.format("{Ct}")) == {}
+    assert found(RIGHT + number.format("mg/L").replace("94745-7", "2345-7")) == {}
 
 
 def test_a_birth_after_the_sampling_is_told() -> None:

@@ -392,6 +392,25 @@ def test_a_report_with_everything() -> None:
     assert (second.number, second.performer, second.notes) == ("24.6", None, ())
 
 
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("1 RUE X^^BORDEAUX^^33000^FRA^B^^33063", ("33063", "33000")),
+        ("1 RUE X^^BORDEAUX^^33 000^FRA", ("", "33000")),
+        ("^^^^SW1A 1AA^GBR^B^^LONDON", ("", "")),
+        ("", ("", "")),
+    ],
+)
+def test_where_the_performer_is_comes_with_it(address: str, place: tuple[str, str]) -> None:
+    """OBX-24; only what names a place is kept. The same number elsewhere is another place."""
+    name = "LABORATOIRE Y^D^^^^ASIP-SANTE-ST^FINEG^^^300017985"
+    for told, expected in ((address, place), ("^^^^69000^^^^69123", ("69123", "69000"))):
+        performer = only(OBR, f"{OBX}||||||||||||{name}|{told}").performer
+        assert performer is not None
+        assert performer.name == "LABORATOIRE Y"
+        assert (performer.commune, performer.postcode) == expected
+
+
 def test_the_sender_performs_where_nobody_else_is_named() -> None:
     performer = only(OBR, OBX).performer
     assert performer is not None

@@ -54,8 +54,20 @@ def test_an_unusable_row_says_which_part(given: tuple[str, ...], says: str) -> N
         row_of(*given)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("test", "CRIB484", "L", "CRIBLAGE-A", "99LABDISPATCH", ""),
+        ("test", "HEMOC", "L", "600-7", "", ""),
+        ("result", "MYCTUB", "L", "113861009", "SCT", ""),
+    ],
+)
+def test_cultures_organisms_and_screening_are_known_targets(given: tuple[str, ...]) -> None:
+    assert doubt_about(row_of(*given)) == ""
+
+
 def test_every_loinc_code_of_ours_has_a_right_check_digit() -> None:
-    assert all(map(loinc_key_is_right, ANALYSES))
+    assert all(loinc_key_is_right(code) for code, row in ANALYSES.items() if row.system == "LN")
     assert not loinc_key_is_right("94500-5")
     assert not loinc_key_is_right("COV2")
 
@@ -159,6 +171,17 @@ def test_what_a_table_knows_and_tests_of_no_tracked_condition_are_not_counted() 
     found = unmapped_of(message(None, report(observations=(observation(), glucose, number))))
     assert found.values == {}
     assert found.withheld == 0
+
+
+def test_what_a_culture_or_a_screening_names_is_known() -> None:
+    def seen(code: Coded, value: str) -> dict[LocalValue, int]:
+        said = observation(code=code, value_type="ST", value=value, coded=None)
+        return unmapped_of(message(None, report(observations=(said,)))).values
+
+    assert seen(Coded("543-9", "", "LN"), "Mycobacterium tuberculosis") == {}
+    assert seen(Coded("600-7", "", "LN"), "Escherichia coli") == {}
+    assert seen(Coded("CRIBLAGE", "", "99LABDISPATCH"), "A0B0C1") == {}
+    assert len(seen(Coded("543-9", "", "LN"), "BAAR à l'examen direct")) == 1
 
 
 def test_a_local_test_is_listed_as_a_test() -> None:

@@ -24,6 +24,7 @@ CANARIES = ("ZZCANARI", "QQPRENOM", "XXUSAGE", "YYRUE", "0639980077", "canari@ex
 TEST_INS = Ins(matricule="279035121518989", oid="1.2.250.1.213.1.4.10")
 PRODUCTION_INS = Ins(matricule="255081416802538", oid="1.2.250.1.213.1.4.8")
 REPORT_ID = UUID("018f2f6e-0000-7000-8000-000000000001")
+RECEIVED_AT = datetime(2026, 3, 6, 9, 15, 2, tzinfo=UTC)
 LABORATORY = Organisation(name="LABORATOIRE X", identifier="990000017", identifier_type="FINEG")
 PCR = Coded(code="94500-6", text="ARN SARS-CoV-2 PCR", system="LN")
 DETECTED = Coded(code="260373001", text="Détecté", system="SCT")
@@ -93,6 +94,7 @@ def case(
     laboratory: Organisation = LABORATORY,
     version: int = 1,
     standings: Mapping[str, Standing] | None = None,
+    received_at: datetime = RECEIVED_AT,
 ) -> Case:
     return Case(
         report=of or report(observation()),
@@ -101,7 +103,7 @@ def case(
         realm=realm,
         laboratory=laboratory,
         report_id=REPORT_ID,
-        received_at=datetime(2026, 3, 6, 9, 15, 2, tzinfo=UTC),
+        received_at=received_at,
         version=version,
         standings=standings or {},
     )

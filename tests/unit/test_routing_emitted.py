@@ -73,7 +73,7 @@ def test_the_life_of_a_report_in_a_stream() -> None:
         ("withdrawn", "moved", 3),
         ("published", "moved", 4),
     ]
-    assert said(held.apply(wish(None))) == [("withdrawn", "no_longer_due", 5)]
+    assert said(held.apply(wish(None))) == [("withdrawn", "corrected", 5)]
     assert held.apply(wish(None)) == []
     assert said(held.apply(wish(b"2", "b"))) == [("published", "new", 6)]
 
@@ -102,6 +102,16 @@ def test_reasons_are_the_askers_where_they_fit() -> None:
     assert said(held.apply(wish(b"2", reason="replayed"))) == [("revised", "replayed", 2)]
     assert said(held.apply(wish(b"3", reason="?"))) == [("revised", "new_version", 3)]
     assert said(held.apply(wish(None, reason="cancelled"))) == [("withdrawn", "cancelled", 4)]
+    held.apply(wish(b"1"))
+    assert said(held.apply(wish(None, reason="replayed"))) == [("withdrawn", "no_longer_due", 6)]
+
+
+def test_another_patient_is_told_as_a_withdrawal_and_a_new_result() -> None:
+    held = Held()
+    held.apply(wish(b"of one"))
+    moved = msgspec.structs.replace(wish(b"of another"), moves=True)
+    assert said(held.apply(moved)) == [("withdrawn", "moved", 2), ("published", "moved", 3)]
+    assert held.apply(wish(b"of another")) == []
 
 
 def test_versions_within_one_batch_build_on_each_other() -> None:
@@ -110,7 +120,7 @@ def test_versions_within_one_batch_build_on_each_other() -> None:
     assert said(events) == [
         ("published", "new", 1),
         ("revised", "new_version", 2),
-        ("withdrawn", "no_longer_due", 3),
+        ("withdrawn", "corrected", 3),
     ]
     assert [row.event_version for row in held.rows.values()] == [3]
 
@@ -195,7 +205,7 @@ def test_a_correction_to_negative_withdraws_the_index_case() -> None:
     assert emit(observation(), status="F") == {}, "a replay says nothing twice"
     assert emit(observation(coded=NOT_DETECTED), status="C") == {
         Stream.DOSSIER: ("revised", "new_version", 2),
-        Stream.CONTACT_TRACING: ("withdrawn", "no_longer_due", 2),
+        Stream.CONTACT_TRACING: ("withdrawn", "corrected", 2),
         Stream.PUBLIC_HEALTH: ("revised", "new_version", 2),
     }
     assert emit(observation(coded=NOT_DETECTED), status="W") == {

@@ -8,19 +8,20 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
+from routing.ages import age_at
 from routing.fhir import Parts
 from routing.places import department_of
-from routing.pseudonym import addressee_of, check_secret, period_of, pseudonym_of
-from routing.public_health import age_at, age_class
+from routing.pseudonym import addressee_of
+from routing.public_health import age_class
 from routing.router import Router, load_own_rules
 from schemas.decision import Line, Realm, Standing
-from schemas.errors import FatalError
-from schemas.events import PublicHealthRow, TracingCase
+from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.patient import Address
-from schemas.report import Coded, ResultStatus
+from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.unit.test_routing_cases import (
     CANARIES,
+    NOT_DETECTED,
     REPORT_ID,
     TEST_INS,
     case,
@@ -191,7 +192,81 @@ def test_one_episode_is_one_case() -> None:
     assert found != row(standings=one).case_id, "no stream can be joined with another"
 
 
+def test_an_index_case_is_what_the_decree_allows_and_no_more() -> None:
+    """Decree 2020-551 art. 2, of a patient zero; a new field needs its ground there."""
+    grounds = {
+        "names": {"birth_family", "birth_given", "used_family"},
+        "birth date and sex": {"birth_date", "sex"},
+        "how to reach them": {"phones", "emails", "address_lines", "postcode", "city"},
+        "prescriber": {"prescriber_rpps", "prescriber_name"},
+        "laboratory": {"laboratory_name", "laboratory_finess"},
+        "what establishes positivity": {
+            "condition", "result", "status", "test_code", "method", "variant", "sampled_at",
+            "reported_at",
+        },
+        "no datum of the person": {"case_id"},
+    }  # fmt: skip
+    assert set(TracingCase.__struct_fields__) == set().union(*grounds.values())
+
+
+def test_the_variant_of_a_case_is_its_episodes() -> None:
+    standing = Standing(UUID(int=1), Line.FIRST, variant="BA.2.86")
+    assert tracing(standings={"sars-cov-2": standing}).variant == "BA.2.86"
+    assert row(standings={"sars-cov-2": standing}).variant == "BA.2.86"
+    assert tracing().variant == row().variant == ""
+
+
 # ------------------------------------------------------------------ public health
+
+
+def test_a_row_of_public_health_is_its_allow_list() -> None:
+    """A new field needs a ground: none may name a person, or be free text of a laboratory."""
+    grounds = {
+        "stands for the person": {
+            "pseudonym", "pseudonym_period", "pseudonym_next", "pseudonym_next_period", "case_id",
+        },
+        "who, coarse": {"age", "age_class", "sex"},
+        "where": {
+            "residence_commune", "residence_department", "residence_imputed",
+            "laboratory_commune", "laboratory_department", "laboratory_finess",
+        },
+        "what was found": {
+            "condition", "line", "test_code", "method", "result", "second_line_result", "status",
+            "variant", "new_case", "recent_positive",
+        },
+        "when": {"sampled_on", "reported_on", "received_on", "sampled_on_imputed", "dates"},
+        "what it is": {"record"},
+    }  # fmt: skip
+    assert set(PublicHealthRow.__struct_fields__) == set().union(*grounds.values())
+    assert set(PseudonymReplaced.__struct_fields__) == {"old", "new", "period", "record"}
+
+
+@pytest.mark.parametrize(
+    ("about", "new_case", "recent_positive"),
+    [
+        ({}, None, None),
+        ({"standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST)}}, True, False),
+        (
+            {"standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST, again=True)}},
+            False,
+            True,
+        ),
+        ({"standings": {"sars-cov-2": Standing(UUID(int=1), Line.SECOND)}}, None, None),
+        (
+            {
+                "of": report(observation(coded=NOT_DETECTED)),
+                "standings": {"sars-cov-2": Standing(UUID(int=1), Line.FIRST, again=True)},
+            },
+            None,
+            True,
+        ),
+    ],
+)
+def test_new_cases_are_said_of_first_lines_alone(
+    about: dict[str, Any], new_case: bool | None, recent_positive: bool | None
+) -> None:
+    found = row(**about)
+    assert (found.new_case, found.recent_positive) == (new_case, recent_positive)
 
 
 @pytest.mark.parametrize(
@@ -216,13 +291,53 @@ def test_public_health_never_sees_an_identity() -> None:
     assert "T07" not in body
 
 
+@pytest.mark.parametrize(
+    ("laboratory", "place"),
+    [
+        (Organisation(identifier="750712184", commune="33063"), ("33", "33063")),
+        (Organisation(commune="97411", postcode="97400"), ("974", "97411")),
+        (Organisation(commune="2B033"), ("2B", "2B033")),
+        (Organisation(identifier="750712184", postcode="20167"), ("2A", "")),
+        (Organisation(identifier="750712184", commune="99352"), ("75", "")),
+        (Organisation(identifier="750712184", postcode="0"), ("75", "")),
+    ],
+)
+def test_a_laboratorys_place_is_its_address_before_its_number(
+    laboratory: Organisation, place: tuple[str, str]
+) -> None:
+    found = row(laboratory=laboratory)
+    assert (found.laboratory_department, found.laboratory_commune) == place
+
+
+@pytest.mark.parametrize(
+    ("finess", "department"),
+    [
+        ("750712184", "75"),
+        ("010000017", "01"),
+        ("2A0000014", "2A"),
+        ("200000018", ""),
+        ("970100228", ""),
+        ("980500003", ""),
+        ("990000017", ""),
+        ("000000000", ""),
+        ("", ""),
+    ],
+)
+def test_a_laboratorys_department_is_its_numbers_where_that_tells(
+    finess: str, department: str
+) -> None:
+    of = Organisation(name="L", identifier=finess)
+    found = row(laboratory=of)
+    assert (found.laboratory_department, found.laboratory_commune) == (department, "")
+
+
 def test_a_row_of_public_health() -> None:
     found = row()
     assert (found.age, found.age_class, found.sex) == (46, "49", "F")
     assert (found.residence_commune, found.residence_department) == ("75107", "75")
     assert found.residence_imputed is False
     assert (found.sampled_on, found.reported_on, found.received_on) == ("2026-03-06",) * 3
-    assert found.pseudonym_period == "2026-Q1"
+    assert found.pseudonym_period == "2026-H1"
     assert (found.test_code, found.method, found.result) == ("94500-6", "rna", "positive")
 
 
@@ -280,36 +395,3 @@ def test_age_classes(age: int | None, expected: str) -> None:
 )
 def test_completed_years(birth_date: str, age: int | None) -> None:
     assert age_at(birth_date, date(2026, 3, 6)) == age
-
-
-def test_a_pseudonym_is_stable_and_cannot_be_linked() -> None:
-    first = pseudonym_of(SECRET, 7, "public-health", "2026-Q1")
-    assert first == row().pseudonym == "f6b2c9d53d79e3de8c7dd8b6e8d1b517"
-    others = {
-        pseudonym_of(SECRET, 8, "public-health", "2026-Q1"),
-        pseudonym_of(SECRET, 7, "research", "2026-Q1"),
-        pseudonym_of(SECRET, 7, "public-health", "2026-Q2"),
-        pseudonym_of(bytes(32), 7, "public-health", "2026-Q1"),
-    }
-    assert len(others | {first}) == 5
-
-
-def test_names_do_not_move_a_pseudonym() -> None:
-    assert row().pseudonym == row(about=traits(birth_family="Zzcanàri", birth_given="")).pseudonym
-
-
-def test_periods_are_quarters_of_sampling() -> None:
-    assert [period_of(date(2026, month, 1)) for month in (1, 3, 4, 12)] == [
-        "2026-Q1",
-        "2026-Q1",
-        "2026-Q2",
-        "2026-Q4",
-    ]
-    late = report(observation(), collected_at="2025-12-31T23:59:00+01:00")
-    assert row(of=late).pseudonym_period == "2025-Q4"
-
-
-def test_a_short_secret_is_refused() -> None:
-    for secret in (b"", b"short", bytes(65)):
-        with pytest.raises(FatalError):
-            check_secret(secret)

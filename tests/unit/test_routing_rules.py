@@ -6,9 +6,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from routing.doubts import Doubt
 from routing.findings import findings_of
 from routing.router import Router, load_own_rules, reason_of
-from routing.rules import FIRST_LINE_AWAITED, NOT_QUALIFIED, WRONG_REALM, load_rules
+from routing.rule_file import load_rules
+from routing.rules import FIRST_LINE_AWAITED, NOT_QUALIFIED, WRONG_REALM
 from schemas.decision import Line, Realm, RouteDecision, Standing
 from schemas.errors import FatalError
 from schemas.report import Coded, LabReport, ResultStatus
@@ -53,11 +55,11 @@ def test_the_rules_we_ship_hold_their_examples() -> None:
         {"must_not": []},
         {"kinds": ["rna", "antigen", "igg"]},
         {"statuses": ["F"]},
-        {"conditions": ["plague"]},
+        {"conditions": ["gout"]},
         {"kinds": []},
         {"id": "dossier-every-report"},
         {"colour": "blue"},
-        {"must": [{"status": "F", "findings": [["plague", "rna", "positive"]]}]},
+        {"must": [{"status": "F", "findings": [["gout", "rna", "positive"]]}]},
     ],
 )
 def test_rules_whose_examples_fail_do_not_load(change: dict[str, Any]) -> None:
@@ -113,7 +115,7 @@ def test_a_positive_antibody_is_no_index_case() -> None:
 
 def test_igm_makes_an_index_case_of_dengue() -> None:
     decision = routed(report(observation(DENGUE_IGM)))
-    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-arbovirus-igm"
+    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-recent-antibody"
     assert Stream.CONTACT_TRACING in decision.due
 
 
@@ -125,14 +127,55 @@ def test_a_positive_antibody_never_hides_a_negative_pcr() -> None:
 
 def test_the_positive_one_of_a_panel_decides() -> None:
     decision = routed(report(observation(coded=NOT_DETECTED), observation(FLU)))
-    assert (decision.condition, decision.result) == ("influenza", "positive")
+    assert (decision.condition, decision.result) == ("influenza-a", "positive")
 
 
 def test_an_observation_taken_back_says_nothing() -> None:
-    for status in ("X", "D", "W", "I", "R", "N"):
-        decision = routed(report(observation(status=ResultStatus(status))))
+    for said, status in (("C", "X"), ("C", "D"), ("C", "W"), ("I", "I"), ("R", "R"), ("F", "N")):
+        of = report(observation(status=ResultStatus(status)), status=ResultStatus(said))
+        decision = routed(of)
         assert decision.due == {Stream.DOSSIER}
         assert decision.condition == ""
+        assert decision.holds == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("F", "X"), ("F", "W"), ("F", "I"), ("F", "R"), ("R", "F"), ("P", "C")]
+)
+def test_where_statuses_contradict_every_stream_waits(said: str, status: str) -> None:
+    of = report(observation(status=ResultStatus(status)), status=ResultStatus(said))
+    decision = routed(of)
+    assert decision.due == frozenset()
+    assert decision.holds == dict.fromkeys(ALL, Doubt.STATUS_CONTRADICTS)
+
+
+def test_of_what_is_not_tracked_no_stream_waits_but_the_dossier() -> None:
+    glucose = Coded(code="2345-7", text="Glucose", system="LN")
+    seen = observation(glucose, status=ResultStatus.CANCELLED, coded=None, value="5.2")
+    decision = routed(report(seen, code=glucose))
+    assert decision.holds == {Stream.DOSSIER: Doubt.STATUS_CONTRADICTS}
+
+
+def test_without_an_answer_tracing_and_public_health_wait_and_the_dossier_flows() -> None:
+    decision = routed(report(observation(coded=None, value="voir commentaire")))
+    assert decision.due == {Stream.DOSSIER}
+    held = {Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH}
+    assert decision.holds == dict.fromkeys(held, Doubt.RESULT_NOT_UNDERSTOOD)
+
+
+def test_what_is_known_of_another_condition_is_not_kept_back() -> None:
+    rsv = Coded(code="92131-2", text="RSV", system="LN")
+    of = report(observation(), observation(rsv, coded=None, value="voir commentaire"))
+    decision = routed(of)
+    assert decision.due == ALL
+    held = {Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH}
+    assert decision.holds == dict.fromkeys(held, Doubt.RESULT_NOT_UNDERSTOOD)
+
+
+def test_who_was_sampled_before_birth_waits_in_the_dossier_alone() -> None:
+    decision = routed(report(observation()), about=traits(birth_date="2030-01-01"))
+    assert decision.due == ALL - {Stream.DOSSIER}
+    assert decision.holds == {Stream.DOSSIER: Doubt.BIRTH_DATE_AFTER_SAMPLING}
 
 
 def test_a_gene_counts_only_where_no_whole_result_is_given() -> None:
@@ -174,7 +217,7 @@ def test_why_a_version_is_sent() -> None:
 def test_findings_keep_the_laboratorys_order_among_equals() -> None:
     first, second = observation(FLU, DETECTED), observation(coded=DETECTED)
     codes = [each.analysis.condition.code for each in findings_of(report(first, second))]
-    assert codes == ["influenza", "sars-cov-2"]
+    assert codes == ["influenza-a", "sars-cov-2"]
 
 
 SARS = "sars-cov-2"
@@ -204,7 +247,7 @@ def test_what_counts_decides_before_what_hangs_on_another() -> None:
     assert decision.due == ALL
     for stream in (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH):
         body = msgspec.json.decode(router.project(stream, given, decision).body)
-        assert (body["condition"], body["result"]) == ("influenza", "positive")
+        assert (body["condition"], body["result"]) == ("influenza-a", "positive")
 
 
 def test_a_sequence_alone_is_no_index_case() -> None:

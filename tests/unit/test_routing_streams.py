@@ -11,16 +11,27 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ops.runtime.failpoints import FailpointError, arm
 from ops.runtime.postgres import Pool
+from ops.runtime.topic import Tail
 from routing import relay, streams
 from routing.emitted import event_id_of
-from routing.relay import Relay
-from routing.streams import Cursor, Lane, StreamReader, decode_cursor, encode_cursor, encode_line
+from routing.positions import Noted, Positions
+from routing.relay import Relay, headers_of
+from routing.streams import (
+    Cursor,
+    Lane,
+    OutboxEvent,
+    StreamReader,
+    decode_cursor,
+    encode_cursor,
+    encode_line,
+)
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
 from schemas.events import StreamEvent
-from schemas.topics import Stream
+from schemas.topics import NOMINATIVE_STREAMS, Stream, schema_of
 
 STREAM = Stream.PUBLIC_HEALTH
 DESTROYED = b"destroyed"
@@ -50,6 +61,7 @@ class FakeOutbox:
                 "rule": "r",
                 "rule_version": "1",
                 "person_version": 1,
+                "message_id": UUID(int=1 << 120 | seq),
                 "emitted_at": datetime(2026, 3, 6, tzinfo=UTC),
                 "payload": payload,
             }
@@ -243,15 +255,34 @@ async def test_an_altered_payload_is_never_passed_over() -> None:
 # ------------------------------------------------------------------ relay
 
 
-class Record(msgspec.Struct):
-    value: bytes
+class FakeNotes:
+    """Notes in memory."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, Noted] = {}
+
+    async def load(self, stream: Stream) -> dict[int, Noted]:
+        assert stream is STREAM
+        return dict(self.held)
+
+    async def note(self, stream: Stream, notes: Mapping[int, Noted], *, seen: bool) -> None:
+        assert stream is STREAM
+        for partition, each in notes.items():
+            if seen or partition not in self.held or self.held[partition].seq < each.seq:
+                self.held[partition] = each
 
 
 class FakeTopic:
-    """A topic and its publisher, which may fail before or after the commit."""
+    """A topic and its publisher, which may fail before or after the commit.
+
+    Each record stands alone in its transaction: a mark follows it.
+    """
 
     def __init__(self) -> None:
         self.lanes: dict[int, list[bytes]] = {}
+        self.taken: dict[int, int] = {}
+        self.marks: dict[int, int] = {}
+        self.notes = FakeNotes()
         self.sizes: list[int] = []
         self.fail_before = self.fail_after = False
         self.closed = 0
@@ -263,7 +294,7 @@ class FakeTopic:
     async def close(self) -> None:
         self.closed += 1
 
-    async def publish(self, events: Sequence[relay.Event]) -> None:
+    async def publish(self, events: Sequence[relay.Event]) -> dict[int, int]:
         await asyncio.sleep(0)
         if self.fail_before:
             raise UnknownResult("kafka_in_doubt")
@@ -275,10 +306,23 @@ class FakeTopic:
             self.lanes.setdefault(partition, []).append(value)
         if self.fail_after:
             raise UnknownResult("kafka_in_doubt")
+        return {partition: self.tail(partition).offset for _, partition, *_ in events}
 
-    async def read_last_data_record(self, topic: str, partition: int) -> Record | None:
-        records = self.lanes.get(partition)
-        return Record(value=records[-1]) if records else None
+    async def read_tails(self, topic: str, partitions: int) -> dict[int, Tail]:
+        assert topic == "t"
+        return {partition: self.tail(partition) for partition in range(partitions)}
+
+    def tail(self, partition: int) -> Tail:
+        records = self.lanes.get(partition, [])
+        taken = self.taken.get(partition, 0)
+        end = 2 * len(records) + self.marks.get(partition, 0)
+        if taken >= len(records):
+            return Tail(begin=end if taken else 0, end=end)
+        return Tail(begin=2 * taken, end=end, value=records[-1], offset=2 * len(records) - 2)
+
+    def empty(self, partition: int) -> None:
+        """What retention does to a partition to which nothing was written for long."""
+        self.taken[partition] = len(self.lanes.get(partition, []))
 
     def places(self) -> list[tuple[int, int]]:
         decoded = [msgspec.json.decode(each) for lane in self.lanes.values() for each in lane]
@@ -290,6 +334,7 @@ async def run(outbox: FakeOutbox, topic: FakeTopic, **settings: Any) -> None:
     stopping = asyncio.Event()
     mover = Relay(
         reader_of(outbox),
+        cast("Positions", topic.notes),
         topic,
         stream=STREAM,
         topic="t",
@@ -323,8 +368,28 @@ async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
         "event_id": first["event_id"].encode(),
         "seq": b"1",
         "event_version": b"1",
+        "schema": schema_of(STREAM).encode(),
+        "traceparent": topic.headers[0]["traceparent"],
     }
     assert "cursor" not in first
+
+
+@pytest.mark.parametrize("stream", Stream)
+async def test_the_trace_is_the_message_but_joins_nothing_in_public_health(stream: Stream) -> None:
+    outbox = filled(2)
+    first, second = [
+        OutboxEvent(event=structs.replace(event, stream=stream), message_id=UUID(int=7 << 120))
+        for event in await read_all(outbox, 10)
+    ]
+    traces = [dict(headers_of(each))["traceparent"].decode() for each in (first, second)]
+    for each, trace in zip((first, second), traces, strict=True):
+        version, trace_id, parent, flags = trace.split("-")
+        assert (version, flags, len(trace_id)) == ("00", "00", 32)
+        assert parent == each.event.event_id.hex[:16]
+        assert (trace_id == each.message_id.hex) is (stream in NOMINATIVE_STREAMS)
+    same = traces[0].split("-")[1] == traces[1].split("-")[1]
+    assert same is (stream in NOMINATIVE_STREAMS)
+    assert headers_of(first) == headers_of(first)
 
 
 async def test_a_doubt_ends_the_relay_and_the_next_one_repairs() -> None:
@@ -362,6 +427,55 @@ async def test_transactions_are_bounded() -> None:
     await run(outbox, big, max_bytes=1)
     assert big.sizes == [1] * 10
     assert big.places() == whole(5, 5)
+
+
+async def test_a_topic_that_retention_emptied_gets_no_event_again() -> None:
+    outbox, topic = filled(3, 2, 0), FakeTopic()
+    await run(outbox, topic)
+    topic.empty(0)
+    topic.empty(1)
+    outbox.add(1, 2)
+    await run(outbox, topic)
+    assert topic.places() == whole(3, 4)
+
+
+async def test_an_emptied_topic_of_which_the_note_is_old_is_fatal() -> None:
+    """A relay that died between its commit and its note: nobody knows what was published."""
+    outbox, topic = filled(3), FakeTopic()
+    await run(outbox, topic)
+    old = dict(topic.notes.held)
+    outbox.add(0, 1)
+    await run(outbox, topic)
+    topic.empty(0)
+    for held in (old, {}):
+        topic.notes.held = dict(held)
+        with pytest.raises(HistoriesDiverged, match="nobody has noted"):
+            await run(outbox, topic)
+    assert topic.places() == whole(4)
+
+
+async def test_an_emptied_topic_beside_a_restored_database_is_fatal() -> None:
+    topic = FakeTopic()
+    await run(filled(3), topic)
+    topic.empty(0)
+    with pytest.raises(HistoriesDiverged, match="another end"):
+        await run(filled(2), topic)
+
+
+async def test_aborted_transactions_alone_are_an_empty_topic() -> None:
+    outbox, topic = filled(3), FakeTopic()
+    topic.marks[0] = 7
+    await run(outbox, topic)
+    assert topic.places() == whole(3)
+
+
+async def test_a_topic_that_lost_its_end_gets_the_same_events_again() -> None:
+    outbox, topic = filled(5), FakeTopic()
+    await run(outbox, topic)
+    del topic.lanes[0][3:]
+    await run(outbox, topic)
+    assert topic.places() == whole(5)
+    assert topic.notes.held == {0: Noted(seq=5, log_offset=8)}
 
 
 def altered(value: bytes, **changes: Any) -> bytes:

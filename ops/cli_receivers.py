@@ -1,0 +1,203 @@
+"""The group `receivers`: commands without logic, as all of `ops/cli.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+from ops.cli_labs import Option, audited
+from ops.cli_review import Run
+
+_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
+_SECRET = click.option(
+    "--secret-file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="webhook: whsec_...; fhir: a bearer token; mssante: USER:PASSWORD.",
+)  # fmt: skip
+_FROM = click.Choice(["start", "now"])
+
+
+def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
+    """Add the group to the whole.
+
+    Args:
+        main: The group of all commands.
+        data_dir: The option that names the instance.
+        as_json: The option that asks for JSON.
+        run: Runs work, and exits with the code it gives.
+    """
+
+    @main.group()
+    def receivers() -> None:
+        """Receivers that a stream is pushed to: FHIR servers, webhooks, secure mail."""
+
+    _adding(receivers, data_dir, as_json, run)
+    _stopping(receivers, lambda command: audited(data_dir(command)), run)
+    _looking(receivers, data_dir, as_json, run)
+    _dead(receivers, data_dir, as_json, run)
+
+
+def _asker(actor: str | None, reason: str) -> Any:
+    from ops.receivers.changes import Asker
+    from ops.register.labs import who_asks
+
+    return Asker(actor=actor or who_asks(), reason=reason)
+
+
+def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
+    @group.command()
+    @click.argument("name")
+    @click.option("--kind", type=click.Choice(["fhir", "webhook", "mssante"]), required=True)
+    @click.option(
+        "--stream", type=click.Choice(["dossier", "contact-tracing", "public-health"]),
+        required=True, help="What it is sent; fhir and mssante carry the dossier.",
+    )  # fmt: skip
+    @click.option("--url", required=True, help="https://..., or smtps://HOST:PORT for mssante.")
+    @_SECRET
+    @click.option("--ca", type=_FILE, help="Authority of its certificate (PEM).")
+    @click.option("--client-cert", type=_FILE, help="Our certificate (PEM).")
+    @click.option("--client-key", type=_FILE, help="Its key (PEM), if apart.")
+    @click.option(
+        "--from", "where", type=_FROM, default="now", show_default=True,
+        help="start: all that the outbox still holds.",
+    )  # fmt: skip
+    @audited
+    @data_dir
+    @as_json
+    def add(
+        name: str, kind: str, stream: str, url: str, secret_file: Path | None, ca: str | None,
+        client_cert: str | None, client_key: str | None, where: str, actor: str | None, reason: str,
+        data_dir: Path, as_json: bool,  # noqa: FBT001
+    ) -> None:  # fmt: skip
+        """Add the receiver NAME, and print its token (and a webhook's key): shown this once.
+
+        Paths are those of the machine that pushes. NAME is a label of figures.
+        """
+        from ops.receivers import commands
+        from ops.receivers.receiver import Options
+
+        options = Options(ca=ca or "", client_cert=client_cert or "", client_key=client_key or "")
+        wish = commands.wish_of(name, kind, stream, url, options, from_start=where == "start")
+        run(commands.add(data_dir, wish, secret_file, _asker(actor, reason), as_json=as_json))
+
+    @group.command("rotate-secret")
+    @click.argument("name")
+    @_SECRET
+    @audited
+    @data_dir
+    def rotate(
+        name: str, secret_file: Path | None, actor: str | None, reason: str, data_dir: Path
+    ) -> None:
+        """Give a receiver a new secret; the old key of a webhook signs too for a day."""
+        from ops.receivers import commands
+
+        run(commands.rotate(data_dir, name, secret_file, _asker(actor, reason)))
+
+
+def _stopping(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
+    @group.command()
+    @click.argument("name")
+    @common
+    def pause(name: str, actor: str | None, reason: str, data_dir: Path) -> None:
+        """Stop sending; what is due waits in the outbox, for as long as that keeps it."""
+        from ops.receivers import commands
+
+        run(commands.pause(data_dir, name, _asker(actor, reason)))
+
+    @group.command()
+    @click.argument("name")
+    @click.option(
+        "--from", "where", type=_FROM, default=None,
+        help="Instead of where it stopped; after a gap one of them is needed.",
+    )  # fmt: skip
+    @common
+    def resume(
+        name: str, where: str | None, actor: str | None, reason: str, data_dir: Path
+    ) -> None:
+        """Send again, from where it stopped."""
+        from ops.receivers import commands
+
+        run(commands.resume(data_dir, name, where or "", _asker(actor, reason)))
+
+    @group.command()
+    @click.argument("name")
+    @common
+    def remove(name: str, actor: str | None, reason: str, data_dir: Path) -> None:
+        """Send no more, for good, and destroy its secret; what became of events is kept."""
+        from ops.receivers import commands
+
+        run(commands.remove(data_dir, name, _asker(actor, reason)))
+
+
+def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
+    @group.command("list")
+    @data_dir
+    @as_json
+    def list_(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
+        """List receivers with state, what waits, and dead letters."""
+        from ops.receivers import commands
+
+        run(commands.print_list(data_dir, as_json=as_json))
+
+    @group.command()
+    @click.argument("name")
+    @data_dir
+    @as_json
+    def show(name: str, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
+        """Show one receiver, and what to do where it is not served."""
+        from ops.receivers import commands
+
+        run(commands.print_one(data_dir, name, as_json=as_json))
+
+
+def _dead(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
+    @group.group()
+    def dead() -> None:
+        """Dead letters: events that a receiver refused for good, or that failed too often."""
+
+    @dead.command("list")
+    @click.argument("name")
+    @click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The oldest."
+    )
+    @data_dir
+    @as_json
+    def list_(name: str, limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
+        """List them with code and reason; nothing of their content."""
+        from ops.receivers import commands
+
+        run(commands.print_dead(data_dir, name, limit=limit, as_json=as_json))
+
+    for word, again, told in (
+        ("retry", True, "Send them again; of a report that has a newer version, that one counts."),
+        ("discard", False, "Let them be: they are never sent."),
+    ):
+        _ending(dead, word, told, data_dir, run, again=again)
+
+
+def _ending(
+    group: click.Group, word: str, told: str, data_dir: Option, run: Run, *, again: bool
+) -> None:
+    @group.command(word, help=told)
+    @click.argument("name")
+    @click.argument("events", metavar="[EVENT]...", type=click.UUID, nargs=-1)
+    @click.option("--all", "everything", is_flag=True, help="All dead letters of the receiver.")
+    @audited
+    @data_dir
+    def end(
+        name: str, events: tuple[UUID, ...], everything: bool, actor: str | None, reason: str,  # noqa: FBT001
+        data_dir: Path,
+    ) -> None:  # fmt: skip
+        from ops.receivers import commands
+
+        if everything == bool(events):
+            raise click.UsageError("name the events, or say --all")
+        run(
+            commands.end_dead(
+                data_dir, name, None if everything else list(events), again=again,
+                asker=_asker(actor, reason),
+            )
+        )  # fmt: skip

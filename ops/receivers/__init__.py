@@ -1,0 +1,1 @@
+"""Receivers that are pushed to: a queue each, at least once, and their answers kept."""

@@ -1,0 +1,112 @@
+"""SQL of what operators and receivers themselves ask and change, named."""
+
+from __future__ import annotations
+
+from typing import Final
+
+AUDIT: Final = "SELECT audit_append($1, $2, $3, $4)"
+
+# Two that add at once count one after the other.
+ALONE: Final = "LOCK TABLE receiver IN SHARE ROW EXCLUSIVE MODE"
+COUNT: Final = "SELECT count(*) FROM receiver WHERE removed_at IS NULL"
+ADD: Final = """
+INSERT INTO receiver (name, kind, stream, url, options, token_digest, secret_version)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7) ON CONFLICT DO NOTHING RETURNING receiver_id
+"""
+PLACE: Final = """
+INSERT INTO receiver_position (receiver_id, partition, seq)
+SELECT $1, partition, seq FROM unnest($2::integer[], $3::bigint[]) AS new (partition, seq)
+ON CONFLICT (receiver_id, partition) DO UPDATE SET seq = EXCLUDED.seq
+"""
+PAUSE: Final = """
+UPDATE receiver SET state = 'paused', state_reason = $2, revision = revision + 1
+WHERE receiver_id = $1
+"""
+# Whoever served it until now knows other positions: its epoch is over.
+RESUME: Final = """
+UPDATE receiver SET state = 'active', state_reason = '', trouble = '', failing_since = NULL,
+                    revision = revision + 1, epoch = epoch + 1
+WHERE receiver_id = $1
+"""
+REMOVE: Final = """
+UPDATE receiver SET removed_at = now(), revision = revision + 1, epoch = epoch + 1
+WHERE receiver_id = $1
+"""
+DISCARD_ALL: Final = """
+UPDATE delivery SET state = 'discarded', ended_at = now()
+WHERE receiver_id = $1 AND state IN ('waiting', 'dead')
+"""
+ROTATE: Final = """
+UPDATE receiver SET secret_version = $2, old_secret_version = $3, old_secret_until = $4,
+                    trouble = '', revision = revision + 1
+WHERE receiver_id = $1
+"""
+
+# -------------------------------------------------------------------------------- dead letters
+
+DEAD: Final = """
+SELECT d.event_id, d.report_id, d.event_version, d.kind, d.attempts, d.protocol, d.code, d.detail,
+       d.ended_at
+FROM delivery d WHERE d.receiver_id = $1 AND d.state = 'dead'
+ORDER BY d.ended_at, d.event_id LIMIT $2
+"""
+# An older version never follows a newer one that went, or that waits.
+RETRY_DEAD: Final = """
+UPDATE delivery d SET
+    state = CASE WHEN newer.there THEN 'superseded' ELSE 'waiting' END,
+    ended_at = CASE WHEN newer.there THEN now() END,
+    failures = 0, next_at = now()
+FROM delivery k
+CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT FROM delivery n
+    WHERE n.receiver_id = k.receiver_id AND n.report_id = k.report_id
+      AND n.event_version > k.event_version AND n.state IN ('waiting', 'accepted', 'dead')
+      AND (n.state <> 'dead' OR $2::uuid[] IS NULL OR n.event_id = ANY ($2::uuid[]))
+) AS there) AS newer
+WHERE d.receiver_id = k.receiver_id AND d.event_id = k.event_id
+  AND k.receiver_id = $1 AND k.state = 'dead' AND d.state = 'dead'
+  AND ($2::uuid[] IS NULL OR k.event_id = ANY ($2::uuid[]))
+RETURNING d.state
+"""
+DISCARD_DEAD: Final = """
+UPDATE delivery d SET state = 'discarded', ended_at = now()
+WHERE d.receiver_id = $1 AND d.state = 'dead'
+  AND ($2::uuid[] IS NULL OR d.event_id = ANY ($2::uuid[]))
+RETURNING d.state
+"""
+
+# -------------------------------------------------------------------------------- looking
+
+COUNTS: Final = """
+SELECT d.receiver_id, d.state, count(*) AS n, min(d.taken_at) AS oldest_at
+FROM delivery d WHERE d.state IN ('waiting', 'dead') GROUP BY d.receiver_id, d.state
+"""
+BEHIND: Final = """
+SELECT p.receiver_id, sum(h.last_seq - p.seq)::bigint AS n
+FROM receiver_position p
+JOIN receiver r ON r.receiver_id = p.receiver_id AND r.removed_at IS NULL
+JOIN stream_head h ON h.stream = r.stream AND h.partition = p.partition
+GROUP BY p.receiver_id
+"""
+
+# -------------------------------------------------------------------------------- their own words
+
+WHO_SPEAKS: Final = """
+SELECT receiver_id FROM receiver WHERE token_digest = $1 AND name = $2 AND removed_at IS NULL
+"""
+# An event by its own id, or the newest that a receiver took of the reports of a message.
+BY_EVENT: Final = """
+SELECT d.event_id FROM delivery d WHERE d.receiver_id = $1 AND d.event_id = $2
+"""
+BY_MESSAGE: Final = """
+SELECT DISTINCT ON (o.message_id, d.report_id) o.message_id, d.report_id, d.event_id
+FROM outcome o
+JOIN delivery d ON d.report_id = ANY (o.report_ids) AND d.receiver_id = $1 AND d.tried
+WHERE o.message_id = $2 OR o.control_key = $3
+ORDER BY o.message_id, d.report_id, d.event_version DESC LIMIT $4
+"""
+SAY: Final = """
+INSERT INTO receiver_word (receiver_id, event_id, word, code)
+SELECT $1, event_id, $3, $4 FROM unnest($2::uuid[]) AS said (event_id)
+ON CONFLICT DO NOTHING RETURNING event_id
+"""

@@ -1,0 +1,44 @@
+"""What carries an event to a receiver: the port that HTTP and mail have adapters for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from routing.pushing import Answer
+from schemas.events import StreamEvent
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to be sent, and what of the same report may be at the receiver."""
+
+    event: StreamEvent
+    earlier: tuple[StreamEvent, ...] = ()
+    """Versions with a body that were sent or may have been, the newest first; not all, where
+    retention took some."""
+
+    def __repr__(self) -> str:
+        """Return the type's name alone: bodies are personal data."""
+        return "<Delivery withheld>"
+
+
+class Sender(Protocol):
+    """Sends to one receiver. Cancelled at any moment: what it had under way is sent again."""
+
+    wants_earlier: bool
+    """Whether it has to know what of the same report was sent before."""
+    keeps_every_word: bool
+    """Whether what was sent cannot be overwritten: a withdrawal is then sent in any case."""
+
+    async def send(self, delivery: Delivery) -> Answer:
+        """Send an event and return the answer; what the world does is an answer, no error.
+
+        Raises:
+            PermanentError: The event cannot be sent to such a receiver: a dead letter.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,99 @@
+"""The commands of holds by their options alone, and the rules under every mixture of doubts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops.cli import main
+from ops.cli_holds import _wish
+from routing.doubts import DOUBTS, Doubt
+from routing.router import load_own_rules
+from routing.rules import Facts
+from schemas.codes import Kind, Result
+from schemas.report import ResultStatus
+from schemas.topics import STREAMS, Stream
+
+RULES = load_own_rules()
+CONDITIONS = ("sars-cov-2", "rsv", "dengue")
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("", timedelta()),
+        ("30m", timedelta(minutes=30)),
+        ("24h", timedelta(hours=24)),
+        ("7d", timedelta(days=7)),
+    ],
+)
+def test_an_age_is_said_as_elsewhere(text: str, age: timedelta) -> None:
+    assert _wish("", "", "", text, 5).older_than == age
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--older-than", "soon"],
+        ["list", "--older-than", "7"],
+        ["list", "--limit", "0"],
+        ["show", "not-a-report"],
+        ["release", "00000000-0000-0000-0000-000000000001", "--reason", "x", "--stream", "dossier"],
+        ["release", "00000000-0000-0000-0000-000000000001", "--dry-run"],
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_opened(arguments: list[str]) -> None:
+    done = CliRunner().invoke(main, ["holds", *arguments])
+    assert done.exit_code == 2
+    assert "Error" in done.output
+
+
+SIGNS = st.tuples(
+    st.sampled_from(CONDITIONS),
+    st.sampled_from([Kind.RNA, Kind.ANTIGEN, Kind.IGM]),
+    st.sampled_from(list(Result)),
+)
+DOUBTED = st.tuples(st.sampled_from(sorted(DOUBTS)), st.sampled_from(["", *CONDITIONS]))
+RELEASED = st.tuples(st.sampled_from(STREAMS), st.sampled_from(sorted(DOUBTS)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    findings=st.lists(SIGNS, max_size=3).map(tuple),
+    doubts=st.frozensets(DOUBTED, max_size=4),
+    released=st.frozensets(RELEASED, max_size=3),
+    status=st.sampled_from(list(ResultStatus)),
+)
+def test_a_doubt_is_never_passed_over_and_never_keeps_back_what_is_known(
+    findings: tuple[tuple[str, Kind, Result], ...],
+    doubts: frozenset[tuple[str, str]],
+    released: frozenset[tuple[Stream, str]],
+    status: ResultStatus,
+) -> None:
+    sure = Facts(status=status, findings=findings)
+    facts = Facts(status=status, findings=findings, doubts=doubts, released=released)
+    for stream in STREAMS:
+        without = RULES.judge_stream(stream, sure)
+        ruling = RULES.judge_stream(stream, facts)
+        standing = {(r, c) for r, c in doubts if (stream, r) not in released}
+        if ruling.hold:
+            assert ruling.hold in {reason for reason, _ in standing}
+        if ruling.due:
+            assert without.due, "a doubt makes nothing due"
+            assert ruling.finding == without.finding
+            assert (Doubt.STATUS_CONTRADICTS, "") not in standing
+            about = "" if ruling.finding is None else findings[ruling.finding][0]
+            own = {
+                (reason, condition)
+                for reason, condition in standing
+                if condition and condition == about and stream is not Stream.DOSSIER
+            }
+            assert not {reason for reason, _ in own} - {Doubt.BIRTH_DATE_AFTER_SAMPLING}
+        elif without.due:
+            assert ruling.hold, "what is due otherwise waits, and is not gone"
+        if not standing:
+            assert (ruling.due, ruling.hold) == (without.due, without.hold)
