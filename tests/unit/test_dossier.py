@@ -24,18 +24,16 @@ from schemas.report import (
     ResultStatus,
     Specimen,
 )
-from schemas.topics import Stream
 from tests.support.fhir import reports as drawn
+from tests.support.fhir.bundles import DUE, projected
 from tests.support.fhir.goldens import (
     CDA,
     GOLDENS,
-    ROUTER,
     asked,
     document_report,
     golden_body,
     microbiology,
     parts,
-    projected,
     seen,
     with_status,
 )
@@ -138,17 +136,15 @@ def test_the_body_is_what_is_compared_and_a_provenance() -> None:
     assert provenance["resourceType"] == "Provenance"
     (hub,) = provenance["contained"]
     versions = {each["type"]["text"]: each["value"] for each in hub["version"]}
-    assert versions == {"rules": ROUTER.version, "matcher": "fr-3", "mapping": "2"}
+    assert versions == {"rules": DUE.rule_version, "matcher": "fr-3", "mapping": "2"}
     assert provenance["recorded"] == "2026-03-06T09:15:02.000+00:00"
-    rule = ROUTER.route(given_case).rules[Stream.DOSSIER]
-    assert provenance["policy"] == [f"urn:labdispatch:rule:{rule}"]
+    assert provenance["policy"] == ["urn:labdispatch:rule:dossier-every-report"]
 
 
 def test_another_version_of_rules_model_or_mapping_is_no_other_content() -> None:
     first = case()
     second = msgspec.structs.replace(first, model_version="fr-9", mapping_version="9")
-    decision = msgspec.structs.replace(ROUTER.route(second), rule_version="another")
-    later = ROUTER.project(Stream.DOSSIER, second, decision)
+    later = projected(second, msgspec.structs.replace(DUE, rule_version="another"))
     assert later.compared == projected(first).compared
     assert later.body != projected(first).body
 
