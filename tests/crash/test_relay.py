@@ -55,8 +55,12 @@ async def killed_while_events_come(relaying: Relaying, kills: int, seed: int) ->
         await filling
     finally:
         filling.cancel()
+    before = relaying.begun
     last = relaying.start()
     await relaying.caught_up()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while relaying.begun == before:  # a process that has not begun cannot stop in order
+            await asyncio.sleep(0.02)
     await relaying.stop(last)
 
 
