@@ -125,6 +125,40 @@ async def test_one_result_over_http_is_in_three_streams_and_in_the_trace(
     assert event["event_id"] not in {each["event_id"] for each in rest}
 
 
+async def test_rules_are_tried_and_loaded_beside_a_running_hub(
+    product: Embedded, tmp_path: Path
+) -> None:
+    def route(*arguments: str, code: int = 0) -> Any:
+        done = command_line("route", *arguments, "--data-dir", str(product.data_dir), "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    message = sample_message().replace(b"L0001-20260306-0001", b"BY-RULE-1")
+    message = message.replace(b"PR-889", b"PR-992").replace(b"LAB-5567", b"LAB-6680")
+    async with MllpClient("127.0.0.1", product.mllp_port) as client:
+        sent = await client.send(message.replace(b"202603060745", b"202510200745"))
+    assert sent.code == "AA"
+    product.drained()
+    (shipped,) = route("list")
+    assert (shipped["state"], shipped["actor"]) == ("in effect", "labdispatch")
+    ((told,),) = [each["reports"] for each in route("explain", "BY-RULE-1")]
+    assert told["rules"] == shipped["version"]
+    assert {each["rule_version"] for each in told["held"]} == {shipped["version"]}
+    due = {each["stream"] for each in told["streams"] if each["due"]}
+    assert due == {each["stream"] for each in told["held"]} >= {"contact-tracing"}
+    shown = command_line("route", "show", "--data-dir", str(product.data_dir))
+    rules = json.loads(shown.stdout)
+    rules["version"] = "mine-1"
+    rules["rules"] = [each for each in rules["rules"] if each["stream"] != "contact-tracing"]
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(rules))
+    found = route("diff", "--rules", str(mine), "--since", "1h", code=1)
+    some = {i for each in found["changes"] for i in each["some"] if each["after"][0] == "no"}
+    assert told["report_id"] in some
+    asked = ("load", str(mine), "--from", "+1d", "--actor", "a.martin", "--why", "a test")
+    assert route(*asked)["before"] == shipped["version"]
+
+
 async def test_what_waits_for_a_word_goes_by_itself_once_it_is_mapped(product: Embedded) -> None:
     code = "94500-6^SARS-CoV-2 ARN [Présence] Respiratoire ; PCR^LN"
     message = sample_message().replace(b"L0001-20260306-0001", b"HELD-1")
