@@ -41,12 +41,25 @@ from ops.runtime import failpoints
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.stewards.acts import Stewards
 from ops.stewards.done import Done
+from ops.stewards.opposition_commands import batch_of
+from ops.stewards.opposition_file import Said
 from routing.rule_file import own_source
 from schemas.errors import PermanentError, TransientError
+from schemas.patient import Ins
 from tests.support.fold import told
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD
-from tests.support.letters import ANSWERS, FORMS, ORDERS, PEOPLE, SLIPS, STATUSES, TWISTS, Letter
+from tests.support.letters import (
+    ANSWERS,
+    FORMS,
+    INS,
+    ORDERS,
+    PEOPLE,
+    SLIPS,
+    STATUSES,
+    TWISTS,
+    Letter,
+)
 from tests.support.postgres import clone, drop
 
 
@@ -197,6 +210,21 @@ class StreamsMachine(RuleBasedStateMachine):
         person = pick(self.persons(), of)
         name = "oppose" if opposes else "allow"
         self.act(lambda stewards: getattr(stewards, name)(person, STEWARD))
+
+    @rule(who=st.integers(0, len(INS) - 1), opposes=st.booleans(), letters=st.lists(LETTERS))
+    def a_batch_opposes_while_results_come(
+        self, who: int, opposes: bool, letters: list[Letter]
+    ) -> None:
+        """By an INS: perhaps nobody is known by it yet, and somebody comes at that very time."""
+        for n, letter in enumerate(letters[:3]):
+            self.send(n % LABORATORIES, letter)
+        self.do(self.beside(self.asked(INS[who], opposes=opposes), self.dispatched()))
+
+    async def asked(self, ins: Ins, *, opposes: bool) -> None:
+        batch = batch_of(self.road.hub, self.stewards)
+        line = Said(line=1, opposes=opposes, ins=(ins,))
+        async for answered in batch.run([line], STEWARD):
+            self.done[answered.result] += 1
 
     @precondition(lambda self: self.offsets)
     @rule(pair=PAIRS, letters=st.lists(LETTERS, min_size=1, max_size=4))
