@@ -171,7 +171,7 @@ class _Outbox(NamedTuple):
     reader: StreamReader
     pool: Pool
     stream: Stream
-    count: int
+    events: int
 
 
 async def _one(held: _Outbox, kafka: KafkaCluster, compression: Compression) -> Measured:

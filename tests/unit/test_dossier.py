@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from routing import fhir, fhir_actors, fhir_units
 from routing.fhir import ENCODER
 from routing.grouping import members_of
-from routing.router import load_own_rules
 from schemas.patient import Traits
 from schemas.report import (
     Coded,
@@ -139,7 +138,7 @@ def test_the_body_is_what_is_compared_and_a_provenance() -> None:
     assert provenance["resourceType"] == "Provenance"
     (hub,) = provenance["contained"]
     versions = {each["type"]["text"]: each["value"] for each in hub["version"]}
-    assert versions == {"rules": load_own_rules().version, "matcher": "fr-3", "mapping": "2"}
+    assert versions == {"rules": ROUTER.version, "matcher": "fr-3", "mapping": "2"}
     assert provenance["recorded"] == "2026-03-06T09:15:02.000+00:00"
     rule = ROUTER.route(given_case).rules[Stream.DOSSIER]
     assert provenance["policy"] == [f"urn:labdispatch:rule:{rule}"]

@@ -13,16 +13,17 @@ import msgspec
 from ingest.mapping import map_raw
 from ops.simulate.simulation import Simulation
 from routing.case import Case, PersonView
-from routing.router import Router, load_own_rules
+from routing.router import Router
 from schemas.decision import Realm
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
 from schemas.topics import Stream
+from tests.support.fhir.goldens import dossier_rules
 
 START: Final = datetime(2026, 3, 6, 8, tzinfo=UTC)
 AT: Final = datetime(2026, 3, 6, 9, 15, 2, tzinfo=UTC)
 QUALIFIED: Final = Ins(matricule="279035121518989", oid="1.2.250.1.213.1.4.10")
-ROUTER: Final = Router(load_own_rules(), bytes(range(32)), Realm.TEST)
+ROUTER: Final = Router(dossier_rules(), bytes(range(32)), Realm.TEST)
 
 
 def body_of(case: Case) -> bytes:
