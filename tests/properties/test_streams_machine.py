@@ -41,12 +41,28 @@ from ops.runtime import failpoints
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.stewards.acts import Stewards
 from ops.stewards.done import Done
+from ops.stewards.opposition_commands import batch_of
+from ops.stewards.opposition_file import Said
 from routing.rule_file import own_source
 from schemas.errors import PermanentError, TransientError
+from schemas.finding import Finding, Level
+from schemas.patient import Ins
+from schemas.place import Place
+from schemas.report import MappedMessage
 from tests.support.fold import told
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD
-from tests.support.letters import ANSWERS, FORMS, ORDERS, PEOPLE, SLIPS, STATUSES, TWISTS, Letter
+from tests.support.letters import (
+    ANSWERS,
+    FORMS,
+    INS,
+    ORDERS,
+    PEOPLE,
+    SLIPS,
+    STATUSES,
+    TWISTS,
+    Letter,
+)
 from tests.support.postgres import clone, drop
 
 
@@ -74,6 +90,7 @@ _DIES = (
     "stewards.after_page",
     "stewards.before_commit",
 )
+UNMAPPABLE = Finding("obr_without_code", Level.ERROR, Place("OBR", 1, 4), 101, "Send OBR-4.")
 PICKS = st.integers(0, 63)
 PAIRS = st.tuples(PICKS, PICKS)
 LETTERS = st.builds(
@@ -100,7 +117,10 @@ class StreamsMachine(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="ld-streams-"))
         self.sent: list[tuple[int, Letter]] = []
+        self.says: list[MappedMessage] = []
         self.offsets: list[tuple[int, int]] = []
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("ops.prepare.map_again", self.mapped_again)
         self.events: list[int] = []
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -158,6 +178,15 @@ class StreamsMachine(RuleBasedStateMachine):
         self.do(self.dispatched())
 
     @precondition(lambda self: self.sent)
+    @rule(of=PICKS)
+    def the_same_bytes_come_again(self, of: int) -> None:
+        number = of % len(self.says)
+        lab, letter = self.sent[number]
+        raw = b"%d" % number
+        self.do(self.road.put(letter.message(), partition=lab, raws=[raw]))
+        self.do(self.dispatched())
+
+    @precondition(lambda self: self.sent)
     @rule(of=PICKS, order=st.integers(0, len(ORDERS) - 1))
     def an_ins_comes_late(self, of: int, order: int) -> None:
         lab, letter = pick(self.sent, of)
@@ -165,10 +194,23 @@ class StreamsMachine(RuleBasedStateMachine):
         self.do(self.dispatched())
 
     @precondition(lambda self: self.offsets)
-    @rule(of=PICKS)
-    def a_message_is_replayed(self, of: int) -> None:
+    @rule(of=PICKS, letter=LETTERS, mends=st.booleans(), waits=st.booleans())
+    def a_message_is_replayed(self, of: int, letter: Letter, mends: bool, waits: bool) -> None:
+        """As today's mapping has it, which may be something else than what the door made of it."""
         partition, offset = pick(self.offsets, of)
+        if mends:
+            _, held = self.sent[of % len(self.sent)]
+            now = msgspec.structs.replace(letter, who=held.who, order=held.order)
+            self.says[of % len(self.offsets)] = now.message()
         self.do(self.road.put_replay(offset, partition=partition))
+        if not waits:
+            self.do(self.dispatched())
+
+    @rule(letter=LETTERS, is_mended=st.booleans())
+    def a_message_comes_that_cannot_be_mapped(self, letter: Letter, is_mended: bool) -> None:
+        self.send(0, letter, content=UNMAPPABLE)
+        if is_mended:
+            self.do(self.road.put_replay(self.offsets[-1][1]))
         self.do(self.dispatched())
 
     # ---------------------------------------------------------------- stewards and patients
@@ -197,6 +239,21 @@ class StreamsMachine(RuleBasedStateMachine):
         person = pick(self.persons(), of)
         name = "oppose" if opposes else "allow"
         self.act(lambda stewards: getattr(stewards, name)(person, STEWARD))
+
+    @rule(who=st.integers(0, len(INS) - 1), opposes=st.booleans(), letters=st.lists(LETTERS))
+    def a_batch_opposes_while_results_come(
+        self, who: int, opposes: bool, letters: list[Letter]
+    ) -> None:
+        """By an INS: perhaps nobody is known by it yet, and somebody comes at that very time."""
+        for n, letter in enumerate(letters[:3]):
+            self.send(n % LABORATORIES, letter)
+        self.do(self.beside(self.asked(INS[who], opposes=opposes), self.dispatched()))
+
+    async def asked(self, ins: Ins, *, opposes: bool) -> None:
+        batch = batch_of(self.road.hub, self.stewards)
+        line = Said(line=1, opposes=opposes, ins=(ins,))
+        async for answered in batch.run([line], STEWARD):
+            self.done[answered.result] += 1
 
     @precondition(lambda self: self.offsets)
     @rule(pair=PAIRS, letters=st.lists(LETTERS, min_size=1, max_size=4))
@@ -290,6 +347,7 @@ class StreamsMachine(RuleBasedStateMachine):
                 self.do(self.settled())
         finally:
             failpoints.arm("")
+            self.patch.undo()
             self.do(self.stack.aclose())
             if hasattr(self, "database"):
                 self.do(drop(self.server, self.database.name))
@@ -316,10 +374,16 @@ class StreamsMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- moves
 
-    def send(self, lab: int, letter: Letter) -> None:
+    def send(self, lab: int, letter: Letter, content: Finding | None = None) -> None:
+        raw = b"%d" % len(self.says)
         self.sent.append((lab, letter))
-        (offset,) = self.do(self.road.put(letter.message(), partition=lab))
+        self.says.append(letter.message())
+        (offset,) = self.do(self.road.put(content or letter.message(), partition=lab, raws=[raw]))
         self.offsets.append((lab, offset))
+
+    def mapped_again(self, raw: bytes, _profile: object) -> MappedMessage:
+        """What today's mapping makes of a message: messages are numbers here."""
+        return self.says[int(raw)]
 
     async def dispatched(self) -> None:
         """Handle all there is, each laboratory by a worker of its own, at one time."""
