@@ -101,7 +101,6 @@ FROM unnest($2::uuid[]) AS asked (report_id)
 CROSS JOIN LATERAL (
     SELECT o.report_id, o.partition, o.seq, o.event_version FROM delivery o
     WHERE o.receiver_id = $1 AND o.report_id = asked.report_id AND o.tried
-      AND o.kind <> 'withdrawn'
     ORDER BY o.event_version DESC LIMIT $3
 ) AS d
 """
@@ -114,8 +113,9 @@ FROM delivery d WHERE d.receiver_id = $1 AND d.state = 'waiting'
 ANSWERED: Final = """
 UPDATE receiver SET
     answered_at = coalesce($3::timestamptz, answered_at),
-    failing_since = CASE WHEN $3::timestamptz IS NULL
-                         THEN coalesce(failing_since, $4::timestamptz) END,
+    failing_since = CASE WHEN $3::timestamptz IS NOT NULL THEN NULL
+                         WHEN $6::boolean THEN coalesce(failing_since, $4::timestamptz)
+                         ELSE failing_since END,
     last_code = $5, trouble = ''
 WHERE receiver_id = $1 AND epoch = $2
 RETURNING receiver_id
