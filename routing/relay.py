@@ -51,7 +51,7 @@ class Publisher(Protocol):
         """
         ...
 
-    async def read_tails(self, topic: str, partitions: int) -> Mapping[int, Tail]:
+    async def read_tails(self, topic: str) -> Mapping[int, Tail]:
         """Return how each partition ends."""
         ...
 
@@ -131,7 +131,7 @@ class Relay:
     async def _find_positions(self) -> None:
         lanes = await self._lanes()
         noted = await self._noting.load(self._stream)
-        tails = await self._publisher.read_tails(self._topic, self._partitions)
+        tails = await self._publisher.read_tails(self._topic)
         for partition in range(self._partitions):
             tail, note = tails[partition], noted.get(partition)
             if tail.value is None:

@@ -13,8 +13,8 @@ from schemas.topics import Stream
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
-from .fhir_actors import Making
 from .findings import ConditionFinding
+from .making import Making
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
 from .public_health import anonymous_row_of, row_of

@@ -41,22 +41,23 @@ async def relaying(
 async def killed_while_events_come(relaying: Relaying, kills: int, seed: int) -> None:
     """Kill the relay at random moments while the outbox grows; then let it catch up."""
     rng = random.Random(seed)
-    filling = asyncio.create_task(relaying.fill(60 * (kills + 1)))
-    try:
-        for _ in range(kills):
-            before = relaying.begun
-            process = relaying.start()
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while relaying.begun == before and rng.random() > 0.02:  # now and then before
-                    await asyncio.sleep(0.02)
-            await asyncio.sleep(rng.uniform(0, 0.5))
-            process.kill()
-            await relaying.ended(process)
+    for _ in range(kills):
+        before = relaying.begun
+        process = relaying.start()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while relaying.begun == before and rng.random() > 0.02:  # now and then before
+                await asyncio.sleep(0.02)
+        filling = asyncio.create_task(relaying.fill(120))
+        await asyncio.sleep(rng.uniform(0, 0.4))
+        process.kill()
+        await relaying.ended(process)
         await filling
-    finally:
-        filling.cancel()
+    before = relaying.begun
     last = relaying.start()
     await relaying.caught_up()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while relaying.begun == before:  # a process that has not begun cannot stop in order
+            await asyncio.sleep(0.02)
     await relaying.stop(last)
 
 

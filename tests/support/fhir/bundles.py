@@ -12,23 +12,38 @@ import msgspec
 
 from ingest.mapping import map_raw
 from ops.simulate.simulation import Simulation
-from routing.case import Case, PersonView
-from routing.router import Router
-from schemas.decision import Realm
+from routing.case import Case, PersonView, Projection
+from routing.router import Router, load_own_rules
+from schemas.decision import ProjectionName, Realm, RouteDecision
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
 from schemas.topics import Stream
-from tests.support.fhir.goldens import dossier_rules
 
 START: Final = datetime(2026, 3, 6, 8, tzinfo=UTC)
 AT: Final = datetime(2026, 3, 6, 9, 15, 2, tzinfo=UTC)
 QUALIFIED: Final = Ins(matricule="279035121518989", oid="1.2.250.1.213.1.4.10")
-ROUTER: Final = Router(dossier_rules(), bytes(range(32)), Realm.TEST)
+ROUTER: Final = Router(load_own_rules(), bytes(range(32)), Realm.TEST)
+
+
+# Whatever the rules say of it, now or in a year: what is judged is the Bundle.
+DUE: Final = RouteDecision(
+    condition="",
+    result="",
+    due=frozenset({Stream.DOSSIER}),
+    rules={Stream.DOSSIER: "dossier-every-report"},
+    projections={Stream.DOSSIER: ProjectionName.DOSSIER},
+    rule_version="2026-2",
+)
+
+
+def projected(case: Case, decision: RouteDecision = DUE) -> Projection:
+    """Return what the dossier gets of a case, as if it were due."""
+    return ROUTER.project(Stream.DOSSIER, case, decision)
 
 
 def body_of(case: Case) -> bytes:
     """Return the body of the dossier of a case."""
-    return ROUTER.project(Stream.DOSSIER, case, ROUTER.route(case)).body
+    return projected(case).body
 
 
 def cases_of(raw: bytes, number: int = 0) -> Iterator[Case]:
