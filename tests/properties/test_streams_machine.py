@@ -118,7 +118,6 @@ class StreamsMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="ld-streams-"))
         self.sent: list[tuple[int, Letter]] = []
         self.says: list[MappedMessage] = []
-        self.mended: set[int] = set()
         self.offsets: list[tuple[int, int]] = []
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr("ops.prepare.map_again", self.mapped_again)
@@ -195,19 +194,9 @@ class StreamsMachine(RuleBasedStateMachine):
         self.do(self.dispatched())
 
     @precondition(lambda self: self.offsets)
-    @rule(of=PICKS, letter=LETTERS, mends=st.booleans(), waits=st.booleans())
-    def a_message_is_replayed(self, of: int, letter: Letter, mends: bool, waits: bool) -> None:
-        """As today's mapping has it, which may be something else than what the door made of it.
-
-        It changes once: what a mapping between two made of a message nobody can read back.
-        """
+    @rule(of=PICKS, waits=st.booleans())
+    def a_message_is_replayed(self, of: int, waits: bool) -> None:
         partition, offset = pick(self.offsets, of)
-        number = of % len(self.offsets)
-        if mends and number not in self.mended:
-            self.mended.add(number)
-            _, held = self.sent[number]
-            now = msgspec.structs.replace(letter, who=held.who, order=held.order)
-            self.says[number] = now.message()
         self.do(self.road.put_replay(offset, partition=partition))
         if not waits:
             self.do(self.dispatched())
