@@ -18,12 +18,20 @@ import msgspec
 from schemas.codes import is_loinc, is_snomed
 from schemas.ids import id_of
 from schemas.patient import Traits
-from schemas.report import Coded, LabReport, Observation, Organisation, ResultStatus
+from schemas.report import (
+    Coded,
+    LabReport,
+    MappedMessage,
+    Observation,
+    Organisation,
+    ResultStatus,
+)
 
 _KEY: Final = b"report-key-v1"
 _ID: Final = b"report-id-v1"
 _CONTENT: Final = b"report-content"
 _STATEMENT: Final = b"report-stated"
+_OTHERWISE: Final = b"report-replayed"
 
 
 class PlacementKind(StrEnum):
@@ -67,6 +75,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     is_dated: bool = False
     """It says when it was released (OBR-22): then what was said before is known again."""
     is_replay: bool = False
+    own_id: UUID | None = None
+    """Of the report that this very message made, where it is replayed."""
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +171,17 @@ def statement_digest(content: UUID, report: LabReport) -> UUID:
     return id_of(blake2b(told, digest_size=16, person=_STATEMENT).digest())
 
 
+def replayed_digest(
+    secret: bytes, statement: UUID, message: MappedMessage, report: LabReport
+) -> UUID:
+    """Return the statement of a replay that says the door's content with other parts.
+
+    So that the version says which of the two mappings stands: content alone cannot.
+    """
+    told = _encoder.encode((statement, msgspec.structs.replace(message, reports=()), report))
+    return id_of(blake2b(told, digest_size=16, key=secret, person=_OTHERWISE).digest())
+
+
 def place(held: Sequence[HeldReport], incoming: Incoming) -> Placement:
     """Say what an incoming OBR group is beside the reports held under the same key."""
     fitting = [report for report in held if not _is_another(report, incoming)]
@@ -176,6 +197,8 @@ def place(held: Sequence[HeldReport], incoming: Incoming) -> Placement:
 
 
 def _is_another(report: HeldReport, incoming: Incoming) -> bool:
+    if report.report_id == incoming.own_id:
+        return False
     other_person = report.person_id != incoming.person_id
     both = report.sampled_on and incoming.sampled_on
     return bool(other_person and both and report.sampled_on != incoming.sampled_on)

@@ -250,7 +250,7 @@ class Dispatcher:
         known = await self._store.known_contents(
             connection,
             {report.report_id for reports in held.values() for report in reports},
-            {k.statement for reports in keyed for k in reports},
+            {each for reports in keyed for k in reports for each in k.statements},
         )
         shelf = Shelf(held, known)
         placed = []
@@ -265,7 +265,7 @@ class Dispatcher:
 
     def _keyed(self, item: Prepared) -> tuple[Keyed, ...]:
         assert item.mapped is not None
-        return key_reports(item.mapped, item.source, self._secrets.report)
+        return key_reports(item.mapped, item.source, self._secrets.report, item.door)
 
     # ------------------------------------------------------------------ preparing
 

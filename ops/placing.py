@@ -19,6 +19,7 @@ from dedup.results import (
     code_of,
     content_digest,
     place,
+    replayed_digest,
     report_id,
     report_key,
     statement_digest,
@@ -41,6 +42,13 @@ class Keyed(Phi, frozen=True, kw_only=True):
     key: UUID
     digest: UUID
     statement: UUID
+    replayed: UUID | None = None
+    """Its statement as a replay, where that says the door's content with other parts."""
+
+    @property
+    def statements(self) -> tuple[UUID, ...]:
+        """By which of these it may be known already."""
+        return (self.statement,) if self.replayed is None else (self.statement, self.replayed)
 
 
 class Placed(Phi, frozen=True, kw_only=True):
@@ -64,23 +72,51 @@ class Placed(Phi, frozen=True, kw_only=True):
     finding: Finding | None = None
 
 
-def key_reports(message: MappedMessage, source: StoredRecord, secret: bytes) -> tuple[Keyed, ...]:
-    """Return the reports of a message with their keys; pure."""
+def key_reports(
+    message: MappedMessage,
+    source: StoredRecord,
+    secret: bytes,
+    door: MappedMessage | None = None,
+) -> tuple[Keyed, ...]:
+    """Return the reports of a message with their keys; pure.
+
+    Args:
+        message: As it is mapped now.
+        source: The record it came with.
+        secret: Key of the digests.
+        door: What the door made of it, where a replay maps it otherwise.
+    """
+    firsts = () if door is None else key_reports(door, source, secret)
     times: Counter[tuple[str, str]] = Counter()
     keyed = []
     for report in message.reports:
         same = (report.order_number, code_of(report.code))
         digest = content_digest(secret, report, message.traits)
-        keyed.append(
-            Keyed(
-                report=report,
-                key=report_key(secret, source.lab_id, report, source.message_id, times[same]),
-                digest=digest,
-                statement=statement_digest(digest, report),
-            )
+        one = Keyed(
+            report=report,
+            key=report_key(secret, source.lab_id, report, source.message_id, times[same]),
+            digest=digest,
+            statement=statement_digest(digest, report),
         )
         times[same] += 1
+        if door is not None and _has_other_parts(one, message, firsts, door):
+            other = replayed_digest(secret, one.statement, message, report)
+            one = msgspec.structs.replace(one, replayed=other)
+        keyed.append(one)
     return tuple(keyed)
+
+
+def _has_other_parts(
+    one: Keyed, message: MappedMessage, firsts: tuple[Keyed, ...], door: MappedMessage
+) -> bool:
+    """Say whether the door made the same content of it, but not the same report."""
+    bare, first = (msgspec.structs.replace(each, reports=()) for each in (message, door))
+    return any(
+        each.key == one.key
+        and each.digest == one.digest
+        and (each.report != one.report or bare != first)
+        for each in firsts
+    )
 
 
 class Shelf:
@@ -112,8 +148,10 @@ class Shelf:
             offset=source.offset,
             is_dated=bool(keyed.report.reported_at),
             is_replay=is_replay,
+            own_id=_own_id(keyed, source) if is_replay else None,
         )
         found = self._settle(place(self._held.get(keyed.key, ()), incoming), incoming)
+        found, incoming = self._as_replayed(found, incoming, keyed)
         number = 1 if found.held is None else found.held.version
         row = None
         if found.kind is not PlacementKind.SAME_CONTENT:
@@ -125,7 +163,7 @@ class Shelf:
             report_id=_id_of(found, row),
             version_number=number,
             version=row,
-            routes=_routes(found, row, keyed.digest, is_replay=is_replay),
+            routes=_routes(found, row, incoming),
             is_new=found.held is None,
             report_key=keyed.key,
             content_digest=keyed.digest,
@@ -148,6 +186,21 @@ class Shelf:
             return Placement(kind=PlacementKind.SAME_CONTENT, held=held)
         return found
 
+    def _as_replayed(
+        self, found: Placement, incoming: Incoming, keyed: Keyed
+    ) -> tuple[Placement, Incoming]:
+        """Make what a replay says otherwise than the door a version: that mapping stands then."""
+        if keyed.replayed is None or found.kind is PlacementKind.OUTRANKED:
+            return found, incoming
+        if found.kind is PlacementKind.SAME_CONTENT:
+            held = found.held
+            assert held is not None, "the same content as what is held"
+            is_known = (held.report_id, keyed.replayed) in self._known
+            if is_known or not _stands(held, incoming):
+                return found, incoming
+            found = Placement(kind=PlacementKind.VERSION, held=held)
+        return found, msgspec.structs.replace(incoming, statement_digest=keyed.replayed)
+
     def _row(
         self,
         keyed: Keyed,
@@ -158,9 +211,8 @@ class Shelf:
     ) -> VersionRow:
         held = found.held
         position = keyed.report.position
-        own = report_id(keyed.key, source.message_id, position)
         return VersionRow(
-            report_id=own if held is None else held.report_id,
+            report_id=_own_id(keyed, source) if held is None else held.report_id,
             report_key=keyed.key,
             lab_id=source.lab_id,
             person_id=incoming.person_id,
@@ -206,10 +258,20 @@ def sampled_on(report: LabReport) -> str:
         return ""
 
 
-def _routes(found: Placement, row: VersionRow | None, digest: UUID, *, is_replay: bool) -> bool:
+def _own_id(keyed: Keyed, source: StoredRecord) -> UUID:
+    return report_id(keyed.key, source.message_id, keyed.report.position)
+
+
+def _stands(held: HeldReport, incoming: Incoming) -> bool:
+    """Say whether the version that stands came with this record and says this."""
+    return held.content_digest == incoming.content_digest and held.offset == incoming.offset
+
+
+def _routes(found: Placement, row: VersionRow | None, incoming: Incoming) -> bool:
+    """Say whether the streams must be looked at again: they hold what the standing record says."""
     if row is not None:
         return row.is_current
-    return is_replay and found.held is not None and found.held.content_digest == digest
+    return incoming.is_replay and found.held is not None and _stands(found.held, incoming)
 
 
 def _id_of(found: Placement, row: VersionRow | None) -> UUID:

@@ -51,6 +51,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     software: Software = Software()
     settles: tuple[int, int] | None = None
+    door: MappedMessage | None = None
+    """What the door made of it, where it is mapped otherwise now."""
 
 
 class Preparer:
@@ -153,6 +155,9 @@ class Preparer:
             if profile is None:
                 return None
             mapped = map_again(held.raw, profile)
+        # What another version of ours mapped is never read back as that version mapped it.
+        is_of_today = held.mapping_version == MAPPING_VERSION
+        door = held.mapped if is_of_today and held.mapped != mapped else None
         if mapped is None:
             raise PermanentError("unreadable_payload", "neither mapped nor unmappable")
         if isinstance(mapped, Finding):
@@ -171,6 +176,7 @@ class Preparer:
             keys=self.keys_of(mapped.traits),
             findings=held.findings,
             software=held.software,
+            door=door,
         )
 
 

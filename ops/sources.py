@@ -45,6 +45,11 @@ SELECT m.partition, m."offset", m.message_id, m.lab_id, m.kind, m.received_at, m
 FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
 JOIN message m ON m.partition = asked.p AND m."offset" = asked.o
 """
+# What stands says which mapping is read back (here content_digest is that of the statement).
+STATEMENTS: Final = """
+SELECT DISTINCT ON (v.report_id) v.report_id, v.content_digest AS statement FROM report_version v
+WHERE v.report_id = ANY ($1::uuid[]) AND v.became_current ORDER BY v.report_id, v.version DESC
+"""
 _AT_ONCE: Final = 200
 """Payloads that are open at a time."""
 
@@ -114,12 +119,13 @@ class Sources:
     async def read(self, connection: Connection, rows: Sequence[ReportRow]) -> dict[UUID, Told]:
         """Return what can still be read, by report id."""
         records = await self.records(connection, {row.place for row in rows})
+        stated = await self._statements(connection, rows) if records else {}
         profiles: dict[int, LabProfile] = {}
         found: dict[UUID, Told] = {}
         for row in rows:
             record = records.get(row.place)
             if record is not None:
-                told = await self._told(row, record, profiles)
+                told = await self._told(row, record, stated.get(row.report_id), profiles)
                 if told is not None:
                     found[row.report_id] = told
         return found
@@ -175,21 +181,36 @@ class Sources:
         """Return the keys by which a record is looked for beside what is hot."""
         return self._preparer.keys.ways(keys, hot)
 
-    async def _told(
-        self, row: ReportRow, record: StoredRecord, profiles: dict[int, LabProfile]
-    ) -> Told | None:
-        """Find a report in its record: the mapping whose content is the one that stands.
+    async def _statements(
+        self, connection: Connection, rows: Sequence[ReportRow]
+    ) -> dict[UUID, UUID]:
+        """Return what the versions that stand have stated, by report id."""
+        found = await connection.fetch(STATEMENTS, [row.report_id for row in rows])
+        return {each["report_id"]: each["statement"] for each in found}
 
-        A version that a replay made was mapped again: then the mapping of the door says something
-        else, or nothing. Where neither fits (the mapping has changed since), today's is taken.
+    async def _told(
+        self,
+        row: ReportRow,
+        record: StoredRecord,
+        stated: UUID | None,
+        profiles: dict[int, LabProfile],
+    ) -> Told | None:
+        """Find a report in its record: the mapping that the version that stands was made of.
+
+        Of the door's, what the door states is what was stated. A version that a replay made was
+        mapped again: then the door's mapping says something else, or the same with other parts, or
+        nothing, and today's is taken. Where today's says neither (the mapping has changed since),
+        the door's content goes before what nobody has ever said.
         """
         first = await self.prepared(record, profiles)
         keyed = self._find(row, first)
-        if keyed is not None and keyed.digest == row.content_digest:
+        is_said = keyed is not None and keyed.digest == row.content_digest
+        if keyed is not None and is_said and stated in {None, keyed.statement}:
             return _told(row, first, keyed)
         second = await self.again(record, profiles)
         later = self._find(row, second)
-        if later is not None:
+        is_door_s = is_said and (later is None or later.digest != row.content_digest)
+        if later is not None and not is_door_s:
             return _told(row, second, later)
         return None if keyed is None else _told(row, first, keyed)
 

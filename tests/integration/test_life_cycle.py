@@ -89,8 +89,9 @@ def tables() -> Iterator[Table]:
 
     pairs = Table(
         "One version after another",
-        "A lower status after a higher one (P after F, F after C) is kept as a version and changes"
-        " nothing: the laboratory is told `version_outranked`.",
+        "A lower status after a higher one (P after F, F after C, F after X, D or W) is kept as a"
+        " version and changes nothing: the laboratory is told `version_outranked`. What was taken"
+        " back comes back by C alone.",
         "first", "then",
     )  # fmt: skip
     for first in STATUSES:

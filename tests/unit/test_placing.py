@@ -105,6 +105,49 @@ def test_a_replay_moves_the_report_to_whom_it_is_about_today() -> None:
     assert (moved.version.person_id, moved.routes) == (2, True)
 
 
+def test_a_replay_of_another_record_with_the_content_that_stands_goes_nowhere() -> None:
+    shelf = Shelf({}, set())
+    old = source(1)
+    put(shelf, old, report(notes=("one",)))
+    put(shelf, source(2), report())
+    (again,) = put(shelf, old, report(), is_replay=True)
+    assert (again.version, again.routes) == (None, False)
+
+
+def test_a_replay_with_other_parts_is_a_version_once() -> None:
+    shelf = Shelf({}, set())
+    record = source()
+    put(shelf, record, report())
+    now = message(None, report(reported_at="2026-11-21"))
+    (keyed,) = key_reports(now, record, SECRET, door=message())
+    (door_s,) = key_reports(message(), record, SECRET)
+    assert keyed.digest == door_s.digest
+    first, second = (shelf.put(keyed, record, resolution(), is_replay=True) for _ in range(2))
+    assert first.version is not None
+    assert first.version.statement_digest not in {keyed.statement, door_s.statement}
+    assert (first.version_number, first.routes) == (2, True)
+    assert (second.version, second.version_number, second.routes) == (None, 2, True)
+
+
+def test_a_replay_as_the_door_had_it_states_what_the_door_did() -> None:
+    record = source()
+    (keyed,) = key_reports(message(), record, SECRET, door=message())
+    assert keyed.replayed is None
+    negative = message(None, report(notes=("other",)))
+    (keyed,) = key_reports(negative, record, SECRET, door=message())
+    assert keyed.replayed is None
+
+
+def test_a_replay_about_another_and_of_another_day_is_the_same_message_s_report() -> None:
+    shelf = Shelf({}, set())
+    record = source()
+    (first,) = put(shelf, record, report())
+    other = report(collected_at="2026-11-23T08:00:00+01:00")
+    (moved,) = put(shelf, record, other, person_id=2, is_replay=True)
+    assert (moved.report_id, moved.version_number) == (first.report_id, 2)
+    assert moved.held_person == 1
+
+
 def test_a_number_used_again_is_another_report_with_a_finding() -> None:
     shelf = Shelf({}, set())
     (first,) = put(shelf, source(1), report())
