@@ -48,6 +48,7 @@ from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
 from schemas.errors import PermanentError, pure_step
 from schemas.outcome import Parked, ParkReason
+from schemas.topics import Stream
 
 _log = get_logger(__name__)
 
@@ -226,6 +227,10 @@ class Dispatcher:
         ]
         worked = await self.casework.settle(connection, due, at)
         published = await self.publisher.prepare(connection, worked.due, at)
+        if worked.withdrawn:
+            stream = Stream.CONTACT_TRACING
+            taken = await self.publisher.withdraw(connection, worked.withdrawn, stream)
+            published = Published(events=published.events + taken.events)
         rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
         await self._tally.write(connection, unit.items, rows, at)

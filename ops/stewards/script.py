@@ -171,6 +171,8 @@ class Script:
                     hit("stewards.before_commit")
                 hit("stewards.after_commit")
         published.count()
+        for worked in (w for r in act.events for w in r.worked):
+            worked.count()
         METRICS.steward_acts.labels(action or "reemit").inc()
         METRICS.reemitted_reports.inc(sum(r.reports for r in act.events))
         METRICS.unreadable_reports.inc(sum(r.unreadable for r in act.events))

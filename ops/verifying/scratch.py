@@ -106,12 +106,19 @@ class Scratch:
             for row in await connection.fetch(queries.FIRST_AT, [t.row.report_id for t in tracked])
         }
         with pure_step():
-            return {
-                each.row.report_id: self._casework.said(
-                    due_of(each, PersonView(person_id=each.row.person_id, person_version=0)),
-                    first_at[each.row.report_id],
+            due = {
+                each.row.report_id: due_of(
+                    each, PersonView(person_id=each.row.person_id, person_version=0)
                 )
                 for each in tracked
+            }
+        withheld = await self._casework.withheld(connection, list(due.values()))
+        with pure_step():
+            return {
+                report: self._casework.said(
+                    each, first_at[report], withheld.get(report, frozenset())
+                )
+                for report, each in due.items()
             }
 
     async def group(
