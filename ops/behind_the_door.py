@@ -177,6 +177,7 @@ def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
         Parts(
             scratch=scratch,
             publisher=dispatcher.publisher,
+            weighing=dispatcher.casework.weighing,
             replacer=replacer_of(hub),
             vault=hub.vault,
             page=settings.steward_page,

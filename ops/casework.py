@@ -91,7 +91,7 @@ class Casework:
         self._store = store
         self._persons = persons
         self._sources = sources
-        self._weighing = weighing
+        self.weighing = weighing
         self._secret = secret
         self.window = window
 
@@ -113,7 +113,7 @@ class Casework:
             owners = {each.placed.report_id: each.person.person_id for each in concerned}
         if not concerned:
             return Worked(due=list(due))
-        withheld = await self._weighing.withheld(connection, concerned, at)
+        withheld = await self.weighing.withheld(connection, concerned, at)
         with pure_step():
             said = {
                 each.placed.report_id: self.said(
@@ -192,7 +192,7 @@ class Casework:
     ) -> list[Withdrawn]:
         """Take back what another report tells now: one episode has one index case."""
         stream = Stream.CONTACT_TRACING
-        gone = await self._weighing.standing_back(connection, lost, stream, at)
+        gone = await self.weighing.standing_back(connection, lost, stream, at)
         rows = report_rows(await connection.fetch(REPORTS_OF, sorted(gone))) if gone else []
         return await withdrawn_of(connection, rows, versions, REASON)
 
@@ -200,7 +200,7 @@ class Casework:
         self, connection: Connection, due: Sequence[Due]
     ) -> dict[UUID, frozenset[str]]:
         """Return report -> conditions that have no weight in its cases, by the rules of now."""
-        return await self._weighing.withheld(connection, due, None)
+        return await self.weighing.withheld(connection, due, None)
 
     async def standing_back(
         self, connection: Connection, owners: Mapping[UUID, int], at: datetime
@@ -213,7 +213,7 @@ class Casework:
             at: By the rules in effect then.
         """
         found = await self._store.standings(connection, set(owners.values()), owners.keys())
-        return await self._weighing.standing_back(connection, found, Stream.CONTACT_TRACING, at)
+        return await self.weighing.standing_back(connection, found, Stream.CONTACT_TRACING, at)
 
     def said(self, due: Due, at: datetime, withheld: Collection[str] = ()) -> dict[str, CaseReport]:
         """Return what a report says of each condition that it looks for; pure.

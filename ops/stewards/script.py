@@ -136,7 +136,7 @@ class Script:
         check_asker(asker)
         for left in range(_TRIES - 1, -1, -1):
             try:
-                # One at a time: a change may need a second connection to read the register.
+                # One at a time: acts are rare, and must not take dispatch its connections.
                 async with self._alone:
                     return await self._once(asked, asker, action, work)
             except TransientError as error:

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ops.behind_the_door import verifier_of
 from ops.holding.rechecking import retry
 from ops.holding.releasing import Releasing
 from ops.stewards.script import Asker
+from ops.withdrawing import Withdrawn
 from routing.doubts import Doubt
 from schemas.decision import Realm
 from schemas.report import LabReport, ResultStatus
@@ -113,6 +115,30 @@ async def test_an_index_case_that_can_be_read_no_more_gives_way(road: Road, earl
     assert await traced(road) == [earlier[:10]]
     kinds = {(e["kind"], e["reason"]) for e in await road.events(Stream.CONTACT_TRACING)}
     assert kinds == {("published", "new"), ("withdrawn", "case_changed")}
+    await verified(road)
+
+
+async def test_an_index_case_that_did_not_give_way_is_found(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As releases of before left it; to emit the person again mends it."""
+
+    async def nothing(*_: Any, **__: Any) -> list[Withdrawn]:
+        return []
+
+    (offset,) = await road.put(message(None, sampled("2026-02-10")))
+    await road.dispatch()
+    person = await person_of_offset(road, offset)
+    await road.rows("DELETE FROM intake RETURNING 1")
+    await road.put(message(None, sampled("2026-01-20")))
+    with monkeypatch.context() as patch:
+        patch.setattr("ops.casework.withdrawn_of", nothing)
+        await road.dispatch()
+    assert await traced(road) == ["2026-01-20", "2026-02-10"]
+    found = await verifier_of(road.hub, road.dispatcher).verify()
+    assert dict(found.differ) == {"contact-tracing not_withdrawn": 1}
+    await stewards(road).reemit(person, STEWARD)
+    assert await traced(road) == ["2026-01-20"]
     await verified(road)
 
 
