@@ -14,9 +14,9 @@ from schemas.topics import Stream
 from .case import HIDDEN, Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
-from .fhir_actors import Making
 from .findings import ConditionFinding
 from .keeping_back import stands_back, withheld
+from .making import Making
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
 from .public_health import anonymous_row_of, row_of

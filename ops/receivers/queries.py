@@ -148,5 +148,6 @@ SELECT receiver_id, count(*) AS dead FROM delivery WHERE state = 'dead' GROUP BY
 SWEEP: Final = """
 DELETE FROM delivery WHERE (receiver_id, event_id) IN (
     SELECT d.receiver_id, d.event_id FROM delivery d
-    WHERE d.state IN ('accepted', 'superseded', 'discarded') AND d.ended_at < $1 LIMIT $2)
+    WHERE d.state IN ('accepted', 'superseded', 'discarded') AND d.ended_at < $1
+    ORDER BY d.ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 """

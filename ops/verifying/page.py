@@ -16,8 +16,8 @@ from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
 from ops.weighing import Weighing
-from routing.dossier import compared_of
 from routing.emitted import Wanted
+from routing.making import compared_of
 from schemas.patient import Phi
 from schemas.topics import Stream
 

@@ -95,12 +95,12 @@ async def test_one_result_over_http_is_in_three_streams_and_in_the_trace(
     product: Embedded,
 ) -> None:
     base = f"http://127.0.0.1:{product.http_port}"
-    # An order, a control id and a day of its own: other tests send the sample to this product too,
-    # and two reports of one person and day are one case.
+    # An order, a control id and a year of its own: other tests send the sample to this product too,
+    # and a positive within 60 days of another is no new case.
     message = sample_message().replace(b"L0001-20260306-0001", b"OVER-HTTP-1")
     message = message.replace(b"PR-889", b"PR-990").replace(b"LAB-5567", b"LAB-6678")
     assert message.count(b"202603060745") >= 1
-    message = message.replace(b"202603060745", b"202602200745")
+    message = message.replace(b"202603060745", b"202502200745")
     status, headers, ack = ask(
         f"{base}/v1/messages", message, Content_Type="application/hl7-v2+er7"
     )
@@ -163,7 +163,7 @@ async def test_what_waits_for_a_word_goes_by_itself_once_it_is_mapped(product: E
     code = "94500-6^SARS-CoV-2 ARN [Présence] Respiratoire ; PCR^LN"
     message = sample_message().replace(b"L0001-20260306-0001", b"HELD-1")
     message = message.replace(b"PR-889", b"PR-991").replace(b"LAB-5567", b"LAB-6679")
-    message = message.replace(b"202603060745", b"202601150745")
+    message = message.replace(b"202603060745", b"202401150745")
     coded = f"|CWE|{code}||260373001^Détecté^SCT|||POS|".encode()
     assert coded in message
     message = message.replace(coded, f"|ST|{code}||Vu net||||".encode())

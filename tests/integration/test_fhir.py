@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from routing.fhir import HL7_TABLES
+from routing.fhir_tables import HL7_TABLES
 from routing.fhir_units import WRITTEN
 from routing.fhir_values import FLAGS
 from routing.transaction import parts_of, transaction_of, withdrawal_of
