@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,13 +13,15 @@ import pytest
 from ops.behind_the_door import verifier_of
 from ops.holding.rechecking import retry
 from ops.holding.releasing import Releasing
+from ops.ruling.loading import Order, put_into_effect
 from ops.stewards.script import Asker
 from ops.withdrawing import Withdrawn
 from routing.doubts import Doubt
 from schemas.decision import Realm
-from schemas.report import LabReport, ResultStatus
+from schemas.report import LabReport, MappedMessage, ResultStatus
 from schemas.topics import Stream
 from tests.integration.test_public_health import SOMEBODY, new_days, sampled, stewards, traced
+from tests.properties.test_streams_machine import RULES
 from tests.support.fold import verified
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD, person_of_offset, stream_fold
@@ -40,9 +43,18 @@ def doubted(day: str, **changes: Any) -> LabReport:
     return sampled(day, status=ResultStatus.PRELIMINARY, observations=corrected, **changes)
 
 
+async def asked_again(road: Road, told: MappedMessage, report: UUID) -> None:
+    """Replay a report's message, which says what it said."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.prepare.map_again", lambda *_: told)
+        await retry(road.hub, report, ASKER)
+        await road.dispatch()
+
+
 async def test_a_released_positive_takes_its_place_and_the_others_follow(road: Road) -> None:
     """And loses it again with what the word was about; a replay changes nothing."""
-    (first,) = await road.put(message(None, doubted("2026-01-20")))
+    told = message(None, doubted("2026-01-20"))
+    (first,) = await road.put(told)
     await road.dispatch()
     await road.put(message(None, sampled("2026-02-10")))
     await road.dispatch()
@@ -57,13 +69,33 @@ async def test_a_released_positive_takes_its_place_and_the_others_follow(road: R
     last = (await road.events(Stream.CONTACT_TRACING))[-1]
     assert (last["kind"], last["reason"]) == ("withdrawn", "case_changed")
     assert await new_days(road) == ["2026-01-20"]
-    await retry(road.hub, row["report_id"], ASKER)
-    await road.dispatch()
+    await asked_again(road, told, row["report_id"])
     assert await traced(road) == ["2026-01-20"] == await new_days(road)
     await verified(road)
     await road.put(message(None, doubted("2026-01-20", notes=("Autre chose",))))
     await road.dispatch()
     assert await traced(road) == ["2026-02-10"] == await new_days(road)
+    await verified(road)
+
+
+async def test_other_rules_do_not_weigh_anew_before_it_is_handled_again(road: Road) -> None:
+    """Let go in contact tracing alone; by rules without it public health decides, and waits."""
+    told = message(None, doubted("2026-01-20"))
+    await road.put(told, message(None, sampled("2026-02-10")))
+    await road.dispatch()
+    (row,) = await road.rows("SELECT report_id FROM hold WHERE stream = 'contact-tracing'")
+    script = stewards(road).script
+    await Releasing(script).release(row["report_id"], Stream.CONTACT_TRACING, ASKER)
+    assert await traced(road) == ["2026-01-20"]
+    now = road.hub.clock.now()
+    order = Order(actor="tester", why="test", now=now)
+    async with road.hub.pool.acquire() as connection, connection.transaction():
+        await put_into_effect(connection, RULES["no tracing"], order, now)
+    found = await verifier_of(road.hub, road.dispatcher).verify()
+    assert (found.agrees, found.older_rules) == (True, 1)
+    await asked_again(road, told, row["report_id"])
+    assert await traced(road) == []
+    assert await new_days(road) == ["2026-02-10"]
     await verified(road)
 
 
