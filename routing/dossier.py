@@ -54,6 +54,7 @@ OBSERVATION_STATUS: Final = {
     ResultStatus.RESULTS_ENTERED: "preliminary",
     ResultStatus.PARTIAL: "preliminary",
 }
+_AMENDED: Final = "amended"
 META: Final = "MetaDMPMSS"
 """Coding system of what a sender asks of the national services; no observation of the patient."""
 META_TAGS: Final = "urn:labdispatch:dmp-mss"
@@ -188,7 +189,7 @@ class _Bundle:
         performer = self._organisation(observation.performer) or self.laboratory
         resource: dict[str, Any] = {
             "resourceType": "Observation",
-            "status": OBSERVATION_STATUS[status],
+            "status": _AMENDED if _is_amended(status, observation) else OBSERVATION_STATUS[status],
             "category": _OBSERVATIONS,
             "code": catalogued(observation.code, _NO_CODE),
             "subject": self._subject,
@@ -220,7 +221,7 @@ class _Bundle:
             "meta": _tags_of(report),
             "identifier": _order_numbers(report),
             "basedOn": None if order is None else [order],
-            "status": REPORT_STATUS[report.status],
+            "status": _status_of(report),
             "category": _REPORTS,
             "code": catalogued(report.code, _NO_CODE),
             "subject": self._subject,
@@ -237,6 +238,27 @@ class _Bundle:
 
 def _numbers(count: int) -> range:
     return range(Parts.OBSERVATIONS, Parts.OBSERVATIONS + count)
+
+
+def _is_amended(status: ResultStatus, observation: Observation) -> bool:
+    return observation.amended and status is ResultStatus.CORRECTED
+
+
+def _status_of(report: LabReport) -> str:
+    """Return a report's status: one that is corrected is `amended` where nothing was wrong.
+
+    OBR-25 has no letter for it (its A is partial): the results say it, by OBX-11 A or B.
+    """
+    status = report.status
+    if status is ResultStatus.CORRECTED:
+        seen = {
+            each.amended
+            for each in report.observations
+            if each.status is ResultStatus.CORRECTED and not _is_meta(each)
+        }
+        if seen == {True}:
+            return _AMENDED
+    return REPORT_STATUS[status]
 
 
 def _is_observation(observation: Observation) -> bool:
