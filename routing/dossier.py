@@ -28,33 +28,12 @@ from .fhir import (
 )
 from .fhir_actors import organisation_of, practitioner_of, provenance_of
 from .fhir_patient import patient_of
+from .fhir_statuses import status_of_observation, status_of_report
 from .fhir_values import attachment_of, interpretation_of, range_of, value_of
 from .grouping import members_of
 from .making import Making
 from .places import sampled_at
 
-# After HL7's v2-to-FHIR maps of tables 0123 (reports) and 0085 (observations).
-REPORT_STATUS: Final = {
-    ResultStatus.ORDERED: "registered",
-    ResultStatus.IN_PROCESS: "registered",
-    ResultStatus.SCHEDULED: "registered",
-    ResultStatus.RESULTS_ENTERED: "partial",
-    ResultStatus.PARTIAL: "partial",
-    ResultStatus.PRELIMINARY: "preliminary",
-    ResultStatus.FINAL: "final",
-    ResultStatus.UNCHANGED: "final",
-    ResultStatus.CORRECTED: "corrected",
-    ResultStatus.CANCELLED: "cancelled",
-    ResultStatus.NOT_ASKED: "cancelled",
-    ResultStatus.DELETED: "entered-in-error",
-    ResultStatus.WRONG: "entered-in-error",
-}
-OBSERVATION_STATUS: Final = {
-    **REPORT_STATUS,
-    ResultStatus.RESULTS_ENTERED: "preliminary",
-    ResultStatus.PARTIAL: "preliminary",
-}
-_AMENDED: Final = "amended"
 META: Final = "MetaDMPMSS"
 """Coding system of what a sender asks of the national services; no observation of the patient."""
 META_TAGS: Final = "urn:labdispatch:dmp-mss"
@@ -189,7 +168,7 @@ class _Bundle:
         performer = self._organisation(observation.performer) or self.laboratory
         resource: dict[str, Any] = {
             "resourceType": "Observation",
-            "status": _AMENDED if _is_amended(status, observation) else OBSERVATION_STATUS[status],
+            "status": status_of_observation(observation, status),
             "category": _OBSERVATIONS,
             "code": catalogued(observation.code, _NO_CODE),
             "subject": self._subject,
@@ -221,7 +200,9 @@ class _Bundle:
             "meta": _tags_of(report),
             "identifier": _order_numbers(report),
             "basedOn": None if order is None else [order],
-            "status": _status_of(report),
+            "status": status_of_report(
+                report.status, [each for each in report.observations if not _is_meta(each)]
+            ),
             "category": _REPORTS,
             "code": catalogued(report.code, _NO_CODE),
             "subject": self._subject,
@@ -238,27 +219,6 @@ class _Bundle:
 
 def _numbers(count: int) -> range:
     return range(Parts.OBSERVATIONS, Parts.OBSERVATIONS + count)
-
-
-def _is_amended(status: ResultStatus, observation: Observation) -> bool:
-    return observation.amended and status is ResultStatus.CORRECTED
-
-
-def _status_of(report: LabReport) -> str:
-    """Return a report's status: one that is corrected is `amended` where nothing was wrong.
-
-    OBR-25 has no letter for it (its A is partial): the results say it, by OBX-11 A or B.
-    """
-    status = report.status
-    if status is ResultStatus.CORRECTED:
-        seen = {
-            each.amended
-            for each in report.observations
-            if each.status is ResultStatus.CORRECTED and not _is_meta(each)
-        }
-        if seen == {True}:
-            return _AMENDED
-    return REPORT_STATUS[status]
 
 
 def _is_observation(observation: Observation) -> bool:

@@ -168,6 +168,10 @@ def test_a_corrected_report_is_amended_where_no_result_is_corrected() -> None:
     assert statuses_of(amended(corrected, 1)) == ("corrected", ["amended", "corrected"])
     assert statuses_of(amended(beside, 1)) == ("amended", ["amended", "final"])
     assert statuses_of(beside) == ("corrected", ["corrected", "final"])
+    for letter, said in (("X", "amended"), ("D", "corrected"), ("W", "corrected")):
+        gone = msgspec.structs.replace(second, status=ResultStatus(letter))
+        taken_back = msgspec.structs.replace(corrected, observations=(first, gone))
+        assert statuses_of(amended(taken_back, 1))[0] == said
     meta = asked("DESTMSSANTEPAT")
     asking = msgspec.structs.replace(meta, status=ResultStatus.CORRECTED)
     of = amended(corrected)
