@@ -125,7 +125,8 @@ class Sources:
         for row in rows:
             record = records.get(row.place)
             if record is not None:
-                told = await self._told(row, record, stated.get(row.report_id), profiles)
+                said = stated.get(row.report_id)
+                told = await self._told(connection, row, record, said, profiles=profiles)
                 if told is not None:
                     found[row.report_id] = told
         return found
@@ -145,17 +146,23 @@ class Sources:
             for row in rows
         }
 
-    async def prepared(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+    async def prepared(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> Prepared:
         """Prepare a record as dispatch did when it came."""
         prepared = self._preparer.prepare(record)
         if prepared is None:
-            prepared = self._preparer.prepare(record, await self._profile(record, profiles))
+            profile = await self._profile(connection, record, profiles)
+            prepared = self._preparer.prepare(record, profile)
         assert prepared is not None, "a profile was given"
         return prepared
 
-    async def again(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+    async def again(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> Prepared:
         """Prepare a record with today's mapping."""
-        return self._preparer.prepare_again(record, await self._profile(record, profiles))
+        profile = await self._profile(connection, record, profiles)
+        return self._preparer.prepare_again(record, profile)
 
     def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
         """Return the keys of a set of traits, of the newest version unless another is asked for."""
@@ -190,9 +197,11 @@ class Sources:
 
     async def _told(
         self,
+        connection: Connection,
         row: ReportRow,
         record: StoredRecord,
         stated: UUID | None,
+        *,
         profiles: dict[int, LabProfile],
     ) -> Told | None:
         """Find a report in its record: the mapping that the version that stands was made of.
@@ -202,12 +211,12 @@ class Sources:
         nothing, and today's is taken. Where today's says neither (the mapping has changed since),
         the door's content goes before what nobody has ever said.
         """
-        first = await self.prepared(record, profiles)
+        first = await self.prepared(connection, record, profiles)
         keyed = self._find(row, first)
         is_said = keyed is not None and keyed.digest == row.content_digest
         if keyed is not None and is_said and stated in {None, keyed.statement}:
             return _told(row, first, keyed)
-        second = await self.again(record, profiles)
+        second = await self.again(connection, record, profiles)
         later = self._find(row, second)
         is_door_s = is_said and (later is None or later.digest != row.content_digest)
         if later is not None and not is_door_s:
@@ -222,9 +231,11 @@ class Sources:
         exact = [group for group in fitting if group.digest == row.content_digest]
         return next(iter(exact or fitting), None)
 
-    async def _profile(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> LabProfile:
+    async def _profile(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> LabProfile:
         if record.lab_id not in profiles:
-            lab = await self._labs.one(record.lab_id)
+            lab = await self._labs.one_on(connection, record.lab_id)
             profiles[record.lab_id] = LabProfile() if lab is None else profile_of(lab)
         return profiles[record.lab_id]
 
