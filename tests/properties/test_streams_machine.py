@@ -48,7 +48,7 @@ from schemas.errors import PermanentError, TransientError
 from schemas.finding import Finding, Level
 from schemas.patient import Ins
 from schemas.place import Place
-from schemas.report import MappedMessage
+from schemas.report import MappedMessage, Organisation
 from tests.support.fold import check_sense, told
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD
@@ -91,6 +91,8 @@ _DIES = (
     "stewards.before_commit",
 )
 UNMAPPABLE = Finding("obr_without_code", Level.ERROR, Place("OBR", 1, 4), 101, "Send OBR-4.")
+ELSEWHERE = Organisation(name="LABO DES LIONS", identifier="590000003", commune="13205")
+MENDS = ("", "parts", "parts", "content", "content", "all")
 PICKS = st.integers(0, 63)
 PAIRS = st.tuples(PICKS, PICKS)
 LETTERS = st.builds(
@@ -118,6 +120,7 @@ class StreamsMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="ld-streams-"))
         self.sent: list[tuple[int, Letter]] = []
         self.says: list[MappedMessage] = []
+        self.mended: set[int] = set()
         self.offsets: list[tuple[int, int]] = []
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr("ops.prepare.map_again", self.mapped_again)
@@ -194,9 +197,18 @@ class StreamsMachine(RuleBasedStateMachine):
         self.do(self.dispatched())
 
     @precondition(lambda self: self.offsets)
-    @rule(of=PICKS, waits=st.booleans())
-    def a_message_is_replayed(self, of: int, waits: bool) -> None:
+    @rule(of=PICKS, letter=LETTERS, mends=st.sampled_from(MENDS), waits=st.booleans())
+    def a_message_is_replayed(self, of: int, letter: Letter, mends: str, waits: bool) -> None:
+        """As today's mapping has it, which may be something else than what the door made of it.
+
+        It changes once: what a mapping between two made of a message nobody can read back.
+        """
         partition, offset = pick(self.offsets, of)
+        number = of % len(self.offsets)
+        if mends and number not in self.mended:
+            self.mended.add(number)
+            _, held = self.sent[number]
+            self.says[number] = mended(held, letter, mends)
         self.do(self.road.put_replay(offset, partition=partition))
         if not waits:
             self.do(self.dispatched())
@@ -204,6 +216,7 @@ class StreamsMachine(RuleBasedStateMachine):
     @rule(letter=LETTERS, is_mended=st.booleans())
     def a_message_comes_that_cannot_be_mapped(self, letter: Letter, is_mended: bool) -> None:
         self.send(0, letter, content=UNMAPPABLE)
+        self.mended.add(len(self.offsets) - 1)
         if is_mended:
             self.do(self.road.put_replay(self.offsets[-1][1]))
         self.do(self.dispatched())
@@ -447,6 +460,17 @@ def pick(things: Sequence[T], of: int) -> T:
     What works at one time ends differently from run to run: nothing may be drawn from that.
     """
     return things[of % len(things)]
+
+
+def mended(held: Letter, letter: Letter, mends: str) -> MappedMessage:
+    """What a mended mapping makes of a message."""
+    if mends == "all":
+        return letter.message()
+    if mends == "content":
+        return msgspec.structs.replace(letter, who=held.who, order=held.order).message()
+    told = held.message()
+    reports = tuple(msgspec.structs.replace(r, performer=ELSEWHERE) for r in told.reports)
+    return msgspec.structs.replace(told, reports=reports)
 
 
 def run_machine(server: EmbeddedPostgres, *, examples: int, steps: int) -> Counter[str]:
