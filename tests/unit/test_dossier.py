@@ -141,7 +141,7 @@ def test_the_body_is_what_is_compared_and_a_provenance() -> None:
     versions = {each["type"]["text"]: each["value"] for each in hub["version"]}
     assert versions == {"rules": load_own_rules().version, "matcher": "fr-3", "mapping": "2"}
     assert provenance["recorded"] == "2026-03-06T09:15:02.000+00:00"
-    rule = ROUTER.route(given_case).rules[Stream.DOSSIER]
+    rule = ROUTER.route(given_case).parts[Stream.DOSSIER][""].rule
     assert provenance["policy"] == [f"urn:labdispatch:rule:{rule}"]
 
 
@@ -149,7 +149,7 @@ def test_another_version_of_rules_model_or_mapping_is_no_other_content() -> None
     first = case()
     second = msgspec.structs.replace(first, model_version="fr-9", mapping_version="9")
     decision = msgspec.structs.replace(ROUTER.route(second), rule_version="another")
-    later = ROUTER.project(Stream.DOSSIER, second, decision)
+    later = ROUTER.project(Stream.DOSSIER, "", second, decision)
     assert later.compared == projected(first).compared
     assert later.body != projected(first).body
 

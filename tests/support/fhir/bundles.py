@@ -27,7 +27,7 @@ ROUTER: Final = Router(load_own_rules(), bytes(range(32)), Realm.TEST)
 
 def body_of(case: Case) -> bytes:
     """Return the body of the dossier of a case."""
-    return ROUTER.project(Stream.DOSSIER, case, ROUTER.route(case)).body
+    return ROUTER.project(Stream.DOSSIER, "", case, ROUTER.route(case)).body
 
 
 def cases_of(raw: bytes, number: int = 0) -> Iterator[Case]:

@@ -37,7 +37,7 @@ CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40
 
 
 def projected(of: Case) -> Projection:
-    return ROUTER.project(Stream.DOSSIER, of, ROUTER.route(of))
+    return ROUTER.project(Stream.DOSSIER, "", of, ROUTER.route(of))
 
 
 def told(**about: Any) -> dict[str, Any]:
