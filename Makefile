@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-relay proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-relay bench-projection proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -76,12 +76,14 @@ compile: setup-dev ## compiled twins of the pure modules, half as fast again (ne
 
 IDENTITY_TESTS := tests/unit/test_dedup_*.py tests/properties/test_identity.py
 
+PROJECTION_TESTS := tests/unit/test_dossier*.py tests/unit/test_routing_cases.py tests/unit/test_routing_projections.py
+
 READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/test_judge.py tests/unit/test_checker.py \
   tests/unit/test_ack.py tests/unit/test_structures.py tests/unit/test_twins.py tests/golden \
   tests/properties/test_reader.py tests/fuzz
 
-test-compiled: compile ## the tests of reader and matcher on their compiled twins; and that plain Python can still be asked for
-	$(BIN)/pytest $(READER_TESTS) $(IDENTITY_TESTS) --twins=compiled $(ARGS)
+test-compiled: compile ## the tests of reader, matcher and projections on their compiled twins; and that plain Python can still be asked for
+	$(BIN)/pytest $(READER_TESTS) $(IDENTITY_TESTS) $(PROJECTION_TESTS) --twins=compiled $(ARGS)
 	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py $(IDENTITY_TESTS) --twins=plain $(ARGS)
 
 bench: bench-parse bench-identity bench-check bench-ack bench-batch bench-e2e bench-fairness ## the benchmarks, each on every engine (half an hour)
@@ -108,6 +110,9 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 
 bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+bench-projection: setup-dev ## what a report costs on its way into the streams
+	$(BIN)/python -m benchmarks.projection $(ARGS)
 
 bench-resolver: setup-dev ## the resolver with PostgreSQL: records a second at 10,000 and 1,000,000 persons
 	$(BIN)/python -m benchmarks.resolver $(ARGS)
@@ -160,4 +165,4 @@ lock: ## write the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra linkage -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-linkage.lock
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled dedup/_compiled
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ingest/_compiled dedup/_compiled routing/_compiled

@@ -76,8 +76,8 @@ class _Watched(TransactionalPublisher):
         self._left = wanted
         self._stopping = stopping
 
-    async def read_tails(self, topic: str, partitions: int) -> dict[int, Tail]:
-        found = await super().read_tails(topic, partitions)
+    async def read_tails(self, topic: str) -> dict[int, Tail]:
+        found = await super().read_tails(topic)
         self.began, self.cpu = time.perf_counter(), time.process_time()
         return found
 
@@ -171,7 +171,7 @@ class _Outbox(NamedTuple):
     reader: StreamReader
     pool: Pool
     stream: Stream
-    count: int
+    events: int
 
 
 async def _one(held: _Outbox, kafka: KafkaCluster, compression: Compression) -> Measured:

@@ -21,6 +21,9 @@ DEAD: Final = -1
 """Precedence of a report that says nothing (any more): taken back, or not answered yet."""
 POSITIVE: Final = 0
 """Precedence of a positive answer."""
+DOUBTED: Final = 5
+"""Precedence of whatever a report says whose statuses contradict each other. Behind all: while it
+waits for a person it must not keep another positive from being told."""
 _SHORTEST_NUMBER: Final = 3
 _TIE: Final = b"case-tie"
 _NUMBER: Final = b"case-number-v1"
@@ -51,7 +54,8 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     mark: Line | None
     """What the report itself says of its line; a second line never counts."""
     precedence: int
-    """0 positive, 1 negative, 2 indeterminate, 3 unusable, 4 no answer of these; or `DEAD`."""
+    """0 positive, 1 negative, 2 indeterminate, 3 unusable, 4 no answer of these; or `DOUBTED`, or
+    `DEAD`."""
     sampled_on: date | None
     sampled_at: datetime | None
     numbers: Numbers

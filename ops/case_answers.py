@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
-from dedup.case_reports import DEAD
+from dedup.case_reports import DEAD, DOUBTED
 from routing.findings import SPEAKING, ConditionFinding
 from schemas.codes import Analysis, Kind, analysis_in, analysis_of
 from schemas.report import LabReport, Observation
+from schemas.statuses import status_contradicts
 
 _NO_ANSWER: Final = 4
 """Precedence of what is no answer of the tables: behind all of them."""
@@ -20,7 +21,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a report says of one condition."""
 
     precedence: int
-    """0 positive, 1 negative, 2 indeterminate, 3 unusable, 4 no answer of these; or `DEAD`."""
+    """0 positive, 1 negative, 2 indeterminate, 3 unusable, 4 no answer of these; or `DOUBTED`, or
+    `DEAD`."""
     is_second_line: bool
     """It holds nothing of the condition but what follows a first line."""
     observed_at: str
@@ -34,6 +36,7 @@ def answers_of(report: LabReport, findings: Sequence[ConditionFinding]) -> dict[
     """
     found: dict[tuple[str, bool], tuple[int, str]] = {}
     speaks = report.status in SPEAKING
+    is_doubted = status_contradicts(report)
 
     def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
         if analysis.makes_index_case or analysis.is_second_line:
@@ -51,10 +54,10 @@ def answers_of(report: LabReport, findings: Sequence[ConditionFinding]) -> dict[
     if ordered is not None and not any(c == ordered.condition.code for c, _ in found):
         said = (_unanswered(ordered, observation) for observation in report.observations)
         note(ordered, max(said, default=DEAD), "")
-    variants = _variants(findings) if speaks else {}
+    variants = _variants(findings) if speaks and not is_doubted else {}
     return {
         condition: Answer(
-            precedence=precedence,
+            precedence=DOUBTED if is_doubted and precedence != DEAD else precedence,
             is_second_line=is_second,
             observed_at=observed_at,
             variant=variants.get(condition, ""),

@@ -13,6 +13,7 @@ from ops.cli_labs import Option, audited
 from ops.cli_review import Run
 
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
+_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True)
 _SECRET = click.option(
     "--secret-file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="webhook: whsec_...; fhir: a bearer token; mssante: USER:PASSWORD.",
@@ -47,6 +48,34 @@ def _asker(actor: str | None, reason: str) -> Any:
     return Asker(actor=actor or who_asks(), reason=reason)
 
 
+def _reached_by(command: Any) -> Any:
+    """Take how a receiver is reached: the parts of its `Options`, by their names."""
+    for option in reversed(
+        (
+            click.option("--ca", type=_FILE, help="Authority of its certificate (PEM)."),
+            click.option("--client-cert", type=_FILE, help="Our certificate (PEM)."),
+            click.option("--client-key", type=_FILE, help="Its key (PEM), if apart."),
+            click.option(
+                "--purpose", help="webhook of public-health: ids and pseudonyms of its own."
+            ),
+            click.option("--sender", help="mssante: the address that letters come from."),
+            click.option(
+                "--to", type=click.Choice(["patient", "professional"]), help="mssante: to whom."
+            ),
+            click.option("--sign-cert", type=_FILE, help="mssante: our S/MIME certificate (PEM)."),
+            click.option("--sign-key", type=_FILE, help="mssante: its key (PEM), if apart."),
+            click.option(
+                "--recipient-certs", type=_FOLDER,
+                help="mssante: ADDRESS.pem each; letters to professionals are encrypted.",
+            ),
+            click.option("--directory", type=_FILE, help="mssante: RPPS;ADDRESS a line."),
+            click.option("--domain", help="mssante: the space of trust; default: mssante.fr."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     @group.command()
     @click.argument("name")
@@ -57,9 +86,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
     )  # fmt: skip
     @click.option("--url", required=True, help="https://..., or smtps://HOST:PORT for mssante.")
     @_SECRET
-    @click.option("--ca", type=_FILE, help="Authority of its certificate (PEM).")
-    @click.option("--client-cert", type=_FILE, help="Our certificate (PEM).")
-    @click.option("--client-key", type=_FILE, help="Its key (PEM), if apart.")
+    @_reached_by
     @click.option(
         "--from", "where", type=_FROM, default="now", show_default=True,
         help="start: all that the outbox still holds.",
@@ -68,9 +95,9 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
     @data_dir
     @as_json
     def add(
-        name: str, kind: str, stream: str, url: str, secret_file: Path | None, ca: str | None,
-        client_cert: str | None, client_key: str | None, where: str, actor: str | None, reason: str,
-        data_dir: Path, as_json: bool,  # noqa: FBT001
+        name: str, kind: str, stream: str, url: str, secret_file: Path | None, where: str,
+        actor: str | None, reason: str, data_dir: Path, as_json: bool,  # noqa: FBT001
+        **given: str | None,
     ) -> None:  # fmt: skip
         """Add the receiver NAME, and print its token (and a webhook's key): shown this once.
 
@@ -79,7 +106,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
         from ops.receivers import commands
         from ops.receivers.receiver import Options
 
-        options = Options(ca=ca or "", client_cert=client_cert or "", client_key=client_key or "")
+        options = Options(**{part: value for part, value in given.items() if value})
         wish = commands.wish_of(name, kind, stream, url, options, from_start=where == "start")
         run(commands.add(data_dir, wish, secret_file, _asker(actor, reason), as_json=as_json))
 

@@ -60,11 +60,14 @@ MODULES: Final = {
     "routing": (
         "places",
         "fhir",
+        "fhir_units",
+        "fhir_values",
+        "fhir_actors",
         "fhir_patient",
+        "grouping",
         "dossier",
         "public_health",
         "tracing",
-        "pseudonym",
     ),
 }
 """Modules by package; all of them pure."""

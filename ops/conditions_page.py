@@ -53,7 +53,8 @@ that make no case, are answered by their number.
 
 *Case* below names the kinds of analysis whose positive result makes an index case. Of a *part* (a
 subtype, a lineage, a toxin) only a positive result counts: not to find it says nothing of the
-whole. A *gene* counts only where its report gives no whole result.
+whole. A *gene* counts only where its report gives no whole result. Where OBX-5 repeats a coded
+value, each repetition counts; where they contradict each other, none does, and the report waits.
 """
 _LEFT_OUT: Final = """## What is left out, and why
 

@@ -88,6 +88,11 @@ class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     settles: tuple[int, int] | None = None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return the place of the record whose outcome this is."""
+        return self.settles or self.record.offset_place
+
 
 class _Said(msgspec.Struct, frozen=True):
     ending: str
@@ -130,8 +135,10 @@ async def write_outcomes(
         keep_raw: Whether the sealed record is copied too (cluster: the topic's retention is short).
     """
     await _write_own(connection, rows, at)
-    await _settle_replayed(connection, [row for row in rows if row.settles is not None], at)
-    await _write_parked(connection, rows, at)
+    # Of one place the last word counts: a replay may come with its original, or another replay.
+    last = list({row.place: row for row in rows}.values())
+    await _settle_replayed(connection, [row for row in last if row.settles is not None], at)
+    await _write_parked(connection, last, at)
     await _write_findings(connection, rows)
     if keep_raw:
         await _write_raw(connection, [row.record for row in rows])
@@ -190,9 +197,7 @@ async def _settle_replayed(
 
 async def _write_parked(connection: Connection, rows: Sequence[OutcomeRow], at: datetime) -> None:
     parked = [
-        (row.settles or (row.record.partition, row.record.offset), row.record, row.outcome)
-        for row in rows
-        if isinstance(row.outcome, Parked)
+        (row.place, row.record, row.outcome) for row in rows if isinstance(row.outcome, Parked)
     ]
     if not parked:
         return

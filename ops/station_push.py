@@ -38,6 +38,7 @@ def couriers_of(hub: Hub) -> Couriers:
             timeout_seconds=settings.push_timeout_seconds,
             answer_bytes=settings.push_answer_bytes,
             connections=settings.push_in_flight,
+            realm=hub.realm,
         ),
         poll_seconds=settings.push_poll_seconds,
         keep_seconds=settings.push_keep_seconds,

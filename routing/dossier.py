@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from schemas.patient import Ins
 from schemas.report import Coded, LabReport, Observation, Organisation, ResultStatus, Specimen
-from schemas.topics import Stream
 
 from .case import Case
 from .fhir import (
@@ -29,10 +26,11 @@ from .fhir import (
     kept,
     told,
 )
-from .fhir_actors import Making, organisation_of, practitioner_of, provenance_of
+from .fhir_actors import organisation_of, practitioner_of, provenance_of
 from .fhir_patient import patient_of
 from .fhir_values import attachment_of, interpretation_of, range_of, value_of
 from .grouping import members_of
+from .making import Making
 from .places import sampled_at
 
 # After HL7's v2-to-FHIR maps of tables 0123 (reports) and 0085 (observations).
@@ -85,21 +83,6 @@ def bundle_of(case: Case, ins: Ins, making: Making) -> tuple[bytes, bytes]:
     tail = _TAIL % str(case.report_id).encode()
     body = b'{"entry":%s,%s%s' % (entries[:-1], entry, tail)
     return body, b'{"entry":%s%s' % (entries[:-1], tail)
-
-
-class _Sent(msgspec.Struct):
-    entry: list[msgspec.Raw]
-
-
-def compared_of(stream: Stream, body: bytes) -> bytes:
-    """Return what of a body that was sent is compared: of a Bundle all but its Provenance."""
-    if stream is not Stream.DOSSIER:
-        return body
-    *_, last = msgspec.json.decode(body, type=_Sent).entry
-    if b'"resourceType":"Provenance"' not in bytes(last):
-        return body  # of before Bundles said how they were made
-    before, _, after = body.rpartition(b"," + bytes(last))
-    return before + after
 
 
 class _Bundle:

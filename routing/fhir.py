@@ -6,7 +6,6 @@ import re
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -15,6 +14,8 @@ import msgspec
 from schemas.codes import is_loinc, is_snomed
 from schemas.events import JsonObject
 from schemas.report import Coded
+
+from .fhir_tables import HL7_TABLES
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _DATE: Final = re.compile(r"[12]\d{3}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", re.ASCII)
@@ -29,13 +30,6 @@ _TABLE: Final = re.compile(r"HL7(\d{4})", re.ASCII)
 TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 # Decimals stay as the laboratory wrote them: 24.60 is not 24.6.
 ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
-HL7_TABLES: Final = {
-    table: frozenset(codes.split())
-    for table, codes in msgspec.json.decode(
-        Path(__file__).with_name("fhir_tables.json").read_bytes(), type=dict[str, str]
-    ).items()
-}
-"""Table -> its codes in HL7's own terminology: a code that is not there is a local one."""
 
 
 # A class of its own would cost a third of the time of a Bundle.

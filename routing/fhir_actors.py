@@ -11,6 +11,7 @@ import msgspec
 from schemas.report import Organisation, Practitioner
 
 from .fhir import Clean, clean, concept, filled, kept, oid_of, told
+from .making import Making
 from .places import finess_of, rpps_of
 
 _TYPES: Final = "https://hl7.fr/ig/fhir/core/CodeSystem/fr-core-cs-v2-0203"
@@ -83,16 +84,6 @@ def practitioner_of(practitioner: Practitioner | None) -> Clean | None:
             "name": None if name is None else [name],
         }
     )
-
-
-class Making(msgspec.Struct, frozen=True):
-    """Under what a Bundle was made: it says nothing of the patient."""
-
-    rule: str
-    rule_version: str
-    model_version: str = ""
-    """Of the matcher; empty where it did not decide."""
-    mapping_version: str = ""
 
 
 def provenance_of(making: Making, report: Clean, laboratory: Clean | None, at: datetime) -> Clean:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from schemas.codes import (
@@ -54,7 +56,7 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
     count only where their report gives no whole result for the condition. A germ that many carry
     says nothing where it was sampled where they carry it.
     """
-    found = [each for each in map(_finding, report.observations) if each is not None]
+    found = [each for each in map(_finding, _values_of(report)) if each is not None]
     if not found:
         found = _by_order_code(report)
     for each in found:
@@ -81,7 +83,7 @@ def answer_missing(report: LabReport) -> frozenset[str]:
     """
     if report.status not in SPEAKING:
         return frozenset()
-    open_ = [each for each in map(_left_open, report.observations) if each is not None]
+    open_ = [each for each in map(_left_open, _values_of(report)) if each is not None]
     if open_ and is_carried(report.specimen):
         open_ = [each for each in open_ if not CONDITIONS[each[0]].invasive]
     if not open_:
@@ -117,6 +119,38 @@ _CASE = 2
 def _worth(analysis: Analysis) -> int:
     """Say whose answer may stand for whose: 2 makes a case, 1 does not, 0 only follows one."""
     return _CASE if analysis.makes_index_case else 0 if analysis.is_second_line else 1
+
+
+def _values_of(report: LabReport) -> Sequence[Observation]:
+    """Return an observation for each value: a coded one may name several organisms."""
+    if not any(each.others for each in report.observations):
+        return report.observations
+    return [value for each in report.observations for value in _values_in(each)]
+
+
+def _values_in(observation: Observation) -> list[Observation]:
+    """Return an observation for each of its values; where they contradict each other, none of them.
+
+    `Detected` beside `Not detected` is no answer of any table: one text of both stands for them.
+    Two organisms of a culture are no contradiction.
+    """
+    if not observation.others:
+        return [observation]
+    first = () if observation.coded is None else (observation.coded,)
+    values = [
+        msgspec.structs.replace(
+            observation, coded=each, value=each.text or each.alternate_text or each.code, others=()
+        )
+        for each in (*first, *observation.others)
+    ]
+    said: dict[str, set[Result]] = {}
+    for found in filter(None, map(_finding, values)):
+        if not found.analysis.organism:
+            said.setdefault(found.analysis.condition.code, set()).add(found.result)
+    if all(len(results) == 1 for results in said.values()):
+        return values
+    text = "\n".join(each.value for each in values)
+    return [msgspec.structs.replace(observation, coded=None, value=text, others=())]
 
 
 def _finding(observation: Observation) -> ConditionFinding | None:
@@ -162,7 +196,7 @@ def _by_order_code(report: LabReport) -> list[ConditionFinding]:
     if any(analysis_of(each.code) for each in report.observations):
         return []
     found = []
-    for each in report.observations:
+    for each in _values_of(report):
         if not _has_loinc(each):
             analysis = analysis_in(each, report.code)
             said = None if analysis is None else _said(analysis, each)

@@ -98,17 +98,18 @@ def repseudonymised(row: PublicHealthRow, keys: PeriodKeys, purpose: str) -> Pub
     cannot be joined with the first one's without the key of this purpose; it can be counted, for
     equal stays equal. The header's `report_id` is not the recipient's: leave it out.
     """
-
-    def again(told: str, period: str) -> str:
-        key = keys.pseudonym_key(purpose, period) if told else None
-        return "" if key is None else _stand_in(key, "recipient", told, purpose, period)
-
     return msgspec.structs.replace(
         row,
-        pseudonym=again(row.pseudonym, row.pseudonym_period),
-        pseudonym_next=again(row.pseudonym_next, row.pseudonym_next_period),
-        case_id=again(row.case_id, row.pseudonym_period),
+        pseudonym=handed_on(row.pseudonym, row.pseudonym_period, keys, purpose),
+        pseudonym_next=handed_on(row.pseudonym_next, row.pseudonym_next_period, keys, purpose),
+        case_id=handed_on(row.case_id, row.pseudonym_period, keys, purpose),
     )
+
+
+def handed_on(told: str, period: str, keys: PeriodKeys, purpose: str) -> str:
+    """Return what stands for a pseudonym or case with a recipient of another purpose."""
+    key = keys.pseudonym_key(purpose, period) if told else None
+    return "" if key is None else _stand_in(key, "recipient", told, purpose, period)
 
 
 def case_of(secret: bytes, case_id: UUID, purpose: str) -> str:

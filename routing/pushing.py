@@ -48,6 +48,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The receiver as a whole cannot be had: away, busy, or it does not let us in."""
     retry_after_seconds: float | None = None
 
+    @property
+    def is_taken(self) -> bool:
+        """Say that the receiver itself took the event: it can be had."""
+        return self.outcome is Outcome.ACCEPTED and self.protocol is not Protocol.HUB
+
 
 class PushLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how late something is tried again."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
@@ -22,8 +21,9 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.topic import Tail
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
-from schemas.topics import NOMINATIVE_STREAMS, STREAMS, Stream, schema_of
+from schemas.topics import Stream
 
+from .headers import headers_of
 from .positions import Noted, Positions
 from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
 
@@ -33,8 +33,6 @@ _REMEDY: Final = "publish nothing, follow docs/runbooks/histories-diverged.md"
 
 _FIRST_MEAN_BYTES: Final = 8_192.0
 """Of an event, before any was seen."""
-_SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
-
 Event = tuple[str, int, bytes | None, bytes, Sequence[tuple[str, bytes]]]
 """Topic, partition, key, value, headers."""
 
@@ -53,37 +51,13 @@ class Publisher(Protocol):
         """
         ...
 
-    async def read_tails(self, topic: str, partitions: int) -> Mapping[int, Tail]:
+    async def read_tails(self, topic: str) -> Mapping[int, Tail]:
         """Return how each partition ends."""
         ...
 
     async def close(self) -> None:
         """Let go of the connections."""
         ...
-
-
-def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
-    """Return what a consumer can read of a record without opening its value.
-
-    `traceparent` is W3C Trace Context (2021), section 3.2.2: the trace is the message, by whose
-    id `labdispatch trace` shows its road; the parent is the event; nothing is sampled. In public
-    health it is a digest of message and report, for two reports of one message are not to be laid
-    side by side there.
-    """
-    event = outgoing.event
-    if event.stream in NOMINATIVE_STREAMS:
-        trace = outgoing.message_id.hex
-    else:
-        told = outgoing.message_id.bytes + event.report_id.bytes
-        trace = blake2b(told, digest_size=16, person=b"trace").hexdigest()
-    return (
-        ("event_id", str(event.event_id).encode()),
-        ("seq", b"%d" % event.seq),
-        ("part", event.part.encode()),
-        ("event_version", b"%d" % event.event_version),
-        ("schema", _SCHEMAS[event.stream]),
-        ("traceparent", f"00-{trace}-{event.event_id.hex[:16]}-00".encode()),
-    )
 
 
 class Relay:
@@ -126,6 +100,8 @@ class Relay:
         self._poll_seconds = poll_seconds
         self._note_seconds = note_seconds
         self._positions: dict[int, int] = {}
+        self._ahead: list[OutboxEvent] = []
+        self._lag = 0
         self._notes: dict[int, Noted] = {}
         self._noted_at = 0.0
         self._mean_bytes = _FIRST_MEAN_BYTES
@@ -155,7 +131,7 @@ class Relay:
     async def _find_positions(self) -> None:
         lanes = await self._lanes()
         noted = await self._noting.load(self._stream)
-        tails = await self._publisher.read_tails(self._topic, self._partitions)
+        tails = await self._publisher.read_tails(self._topic)
         for partition in range(self._partitions):
             tail, note = tails[partition], noted.get(partition)
             if tail.value is None:
@@ -166,6 +142,7 @@ class Relay:
                     self._notes[partition] = Noted(seq=position, log_offset=tail.offset)
             if note is not None and note.seq > position:
                 # Where the topic lost its end, or was made anew: it gets the same events again.
+                METRICS.relay_again.labels(self._stream.value).inc(note.seq - position)
                 _log.error(
                     "relay_topic_lost_events",
                     stream=self._stream.value,
@@ -214,31 +191,51 @@ class Relay:
 
     async def _move(self) -> bool:
         """Publish one transaction; False where there was nothing to publish."""
-        lanes = await self._lanes()
-        lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
-        METRICS.relay_lag.labels(self._stream.value).set(lag)
-        shares = share_out(self._positions, lanes, self._most())
-        if not shares:
+        events = self._ahead or await self._read(self._positions)
+        self._ahead = []
+        if not events:
             return False
+        batch = self._cut(events)
+        moved = {event.partition: event.seq for event, _ in batch}
+        behind = self._positions | moved
+        left = self._lag - len(batch)
+        # While Kafka confirms, the next events are read; with nothing left nobody reads ahead, for
+        # what comes meanwhile is not to wait for a second transaction.
+        reading = asyncio.ensure_future(self._read(behind)) if left > 0 else None
         try:
-            events = await self._reader.read_after(self._stream, self._positions, shares)
+            offsets = await self._publish([packed for _, packed in batch])
+            self._positions = behind
+            for partition, offset in offsets.items():
+                self._notes[partition] = Noted(seq=behind[partition], log_offset=offset)
+            hit("relay.after_commit")
+            METRICS.relay_events.labels(self._stream.value).inc(len(batch))
+            METRICS.relay_lag.labels(self._stream.value).set(left)
+            if reading is not None:
+                self._ahead = await reading
+        finally:
+            if reading is not None and not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+        if left == 0:
+            _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
+        return True
+
+    async def _read(self, positions: Mapping[int, int]) -> list[OutboxEvent]:
+        """Return the next events behind the positions, about as many as one transaction holds."""
+        lanes = await self._lanes()
+        self._lag = sum(lane.last_seq - positions[each] for each, lane in lanes.items())
+        METRICS.relay_lag.labels(self._stream.value).set(self._lag)
+        shares = share_out(positions, lanes, self._most())
+        if not shares:
+            return []
+        try:
+            events = await self._reader.read_after(self._stream, positions, shares)
         except PermanentError as error:
             raise FatalError(
                 "outbox_unreadable", f"{error.reason} in {self._stream.value}: {_REMEDY}"
             ) from None
         hit("relay.read")
-        batch = self._cut(events)
-        offsets = await self._publish([packed for _, packed in batch])
-        for event, _ in batch:
-            self._positions[event.partition] = event.seq
-        for partition, offset in offsets.items():
-            self._notes[partition] = Noted(seq=self._positions[partition], log_offset=offset)
-        hit("relay.after_commit")
-        METRICS.relay_events.labels(self._stream.value).inc(len(batch))
-        METRICS.relay_lag.labels(self._stream.value).set(lag - len(batch))
-        if lag == len(batch):
-            _log.debug("relay_caught_up", stream=self._stream.value, events=len(batch))
-        return True
+        return events
 
     def _most(self) -> int:
         """Return how many events to read: about what fits into one transaction, as things go.

@@ -13,7 +13,7 @@ from schemas.topics import Stream
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
-from .fhir_actors import Making
+from .making import Making
 from .places import department_of
 from .pseudonym import (
     DerivedKeys,

@@ -255,6 +255,10 @@ STREAMS: Final = (
                 "Kafka {{stream}}",
             ),
             (
+                "sum by (stream) (rate(labdispatch_relay_again_events_total[$__rate_interval]))",
+                "again {{stream}}",
+            ),
+            (
                 "sum by (stream) (rate(labdispatch_stream_events_served_total[$__rate_interval]))",
                 "HTTP {{stream}}",
             ),

@@ -19,7 +19,16 @@ from schemas.errors import PermanentError
 from schemas.topics import Stream
 
 from . import operating, queries, secret
-from .receiver import STREAMS_OF, Kind, Options, Receiver, checked_name, checked_url
+from .receiver import (
+    STREAMS_OF,
+    Kind,
+    Options,
+    Receiver,
+    check_mail,
+    check_purpose,
+    checked_name,
+    checked_url,
+)
 from .store import receiver_of
 
 _TOKEN_BYTES: Final = 24
@@ -247,6 +256,9 @@ def _check(wish: Wish, asker: Asker) -> None:
     if wish.stream not in STREAMS_OF[wish.kind]:
         names = ", ".join(sorted(STREAMS_OF[wish.kind]))
         raise PermanentError("bad_receiver_stream", f"{wish.kind.value} carries {names}")
+    check_purpose(wish.kind, wish.stream, wish.options.purpose)
+    if wish.kind is Kind.MSSANTE:
+        check_mail(wish.options)
     if wish.options.client_key and not wish.options.client_cert:
         raise PermanentError("bad_receiver_tls", "--client-key needs --client-cert")
 

@@ -21,7 +21,7 @@ from schemas.topics import Stream
 
 from . import changes, operating, queries, secret
 from .changes import Asker, Wish
-from .receiver import Kind, Options
+from .receiver import Kind, Options, check_domain
 from .senders import tls_of
 from .store import receiver_of
 
@@ -65,6 +65,8 @@ async def add(
     given = secret.made_for(wish.kind, secret_file)
     tls_of(wish.options)
     async with _desk(data_dir) as (hub, connection):
+        if wish.kind is Kind.MSSANTE:
+            check_domain(wish.options.domain, hub.realm)
         made = await changes.add(
             connection,
             hub.vault,

@@ -225,11 +225,7 @@ class Courier:
             self._receiver.stream, [place for held in places.values() for place in held]
         )
         return {
-            part: tuple(
-                event
-                for place in held
-                if (event := events.get(place)) is not None and event.body is not None
-            )
+            part: tuple(event for place in held if (event := events.get(place)) is not None)
             for part, held in places.items()
         }
 
@@ -301,7 +297,7 @@ class Courier:
             self._rest(answer, now, chance)
         elif answer.protocol is not Protocol.HUB:
             self._streak, self._rests_until = 0, None
-        if answer.outcome is Outcome.ACCEPTED:
+        if answer.is_taken:
             self._got_through_at = now
         return Noted(
             row=row, answer=answer, next=after, next_at=now + timedelta(seconds=after.wait_seconds)

@@ -13,12 +13,13 @@ import httpx
 import msgspec
 
 from routing.pushing import Answer, Outcome, Protocol
-from routing.streams import encode_line
 from routing.transaction import Part, parts_of, transaction_of, withdrawal_of
 from schemas.errors import PermanentError, pure_step
+from schemas.events import StreamEvent
 
 from .answers import answer_of
 from .receiver import Receiver
+from .recipient import Recipient, RecipientEvent
 from .secret import held
 from .sender import Delivery
 from .senders import SenderParts, tls_of
@@ -54,9 +55,10 @@ class _HttpSender:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _post(self, delivery: Delivery, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _post(
+        self, event: StreamEvent | RecipientEvent, body: bytes, headers: dict[str, str]
+    ) -> Answer:
         """Post and return the answer; a connection that fails is one too."""
-        event = delivery.event
         named = {
             "Idempotency-Key": str(event.event_id),
             "X-Labdispatch-Event-Version": str(event.event_version),
@@ -104,6 +106,11 @@ class WebhookSender(_HttpSender):
         self._old: bytes | None = None
         if until is not None and parts.clock.now() < until:
             self._old = held(parts.vault, receiver.receiver_id, receiver.old_secret_version)
+        purpose = receiver.options.purpose
+        self._recipient: Recipient | None = None
+        if purpose:
+            secret = parts.vault.secret(f"recipient-{purpose}")
+            self._recipient = Recipient(purpose, parts.vault, secret)
         super().__init__(receiver, parts)
 
     async def send(self, delivery: Delivery) -> Answer:
@@ -112,9 +119,13 @@ class WebhookSender(_HttpSender):
         until = self._receiver.old_secret_until
         old = self._old if until is not None and now < until else None
         keys = [key for key in (self._key, old) if key is not None]
-        body = encode_line(delivery.event).rstrip(b"\n")
-        headers = signed_headers(str(delivery.event.event_id), int(now.timestamp()), body, keys)
-        return await self._post(delivery, body, {"Content-Type": "application/json", **headers})
+        event: StreamEvent | RecipientEvent = delivery.event
+        if self._recipient is not None:
+            with pure_step():
+                event = self._recipient.event_for(delivery.event)
+        body = msgspec.json.encode(event)
+        headers = signed_headers(str(event.event_id), int(now.timestamp()), body, keys)
+        return await self._post(event, body, {"Content-Type": "application/json", **headers})
 
 
 class FhirSender(_HttpSender):
@@ -133,15 +144,15 @@ class FhirSender(_HttpSender):
         """Send one report, or its withdrawal."""
         with pure_step():
             body = msgspec.json.encode(transaction_for(delivery, self._receiver.url))
-        return await self._post(delivery, body, self._headers)
+        return await self._post(delivery.event, body, self._headers)
 
 
 def transaction_for(delivery: Delivery, base: str) -> dict[str, Any]:
     """Return the transaction of an event, with what earlier versions left behind taken back."""
     stale: set[Part] = set()
     for earlier in delivery.earlier:
-        assert earlier.body is not None, "an earlier version without a body left nothing"
-        stale |= parts_of(msgspec.json.decode(earlier.body))
+        if earlier.body is not None:
+            stale |= parts_of(msgspec.json.decode(earlier.body))
     if delivery.event.body is None:
         return withdrawal_of(delivery.event.report_id, stale, base)
     return transaction_of(msgspec.json.decode(delivery.event.body), base, stale)

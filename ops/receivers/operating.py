@@ -77,9 +77,13 @@ RETURNING d.state
 
 # -------------------------------------------------------------------------------- looking
 
+# Each half by the index of its own state.
 COUNTS: Final = """
-SELECT d.receiver_id, d.state, count(*) AS n, min(d.taken_at) AS oldest_at
-FROM delivery d WHERE d.state IN ('waiting', 'dead') GROUP BY d.receiver_id, d.state
+SELECT d.receiver_id, 'waiting' AS state, count(*) AS n, min(d.taken_at) AS oldest_at
+FROM delivery d WHERE d.state = 'waiting' GROUP BY d.receiver_id
+UNION ALL
+SELECT d.receiver_id, 'dead' AS state, count(*) AS n, min(d.taken_at) AS oldest_at
+FROM delivery d WHERE d.state = 'dead' GROUP BY d.receiver_id
 """
 BEHIND: Final = """
 SELECT p.receiver_id, sum(h.last_seq - p.seq)::bigint AS n

@@ -103,7 +103,6 @@ FROM unnest($2::uuid[], $4::text[]) AS asked (report_id, part)
 CROSS JOIN LATERAL (
     SELECT o.report_id, o.part, o.partition, o.seq, o.event_version FROM delivery o
     WHERE o.receiver_id = $1 AND o.report_id = asked.report_id AND o.part = asked.part AND o.tried
-      AND o.kind <> 'withdrawn'
     ORDER BY o.event_version DESC LIMIT $3
 ) AS d
 """
@@ -116,8 +115,9 @@ FROM delivery d WHERE d.receiver_id = $1 AND d.state = 'waiting'
 ANSWERED: Final = """
 UPDATE receiver SET
     answered_at = coalesce($3::timestamptz, answered_at),
-    failing_since = CASE WHEN $3::timestamptz IS NULL
-                         THEN coalesce(failing_since, $4::timestamptz) END,
+    failing_since = CASE WHEN $3::timestamptz IS NOT NULL THEN NULL
+                         WHEN $6::boolean THEN coalesce(failing_since, $4::timestamptz)
+                         ELSE failing_since END,
     last_code = $5, trouble = ''
 WHERE receiver_id = $1 AND epoch = $2
 RETURNING receiver_id
@@ -150,5 +150,6 @@ SELECT receiver_id, count(*) AS dead FROM delivery WHERE state = 'dead' GROUP BY
 SWEEP: Final = """
 DELETE FROM delivery WHERE (receiver_id, event_id) IN (
     SELECT d.receiver_id, d.event_id FROM delivery d
-    WHERE d.state IN ('accepted', 'superseded', 'discarded') AND d.ended_at < $1 LIMIT $2)
+    WHERE d.state IN ('accepted', 'superseded', 'discarded') AND d.ended_at < $1
+    ORDER BY d.ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 """

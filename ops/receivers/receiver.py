@@ -12,11 +12,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ops.runtime.settings import is_loopback
+from schemas.decision import Realm
 from schemas.errors import PermanentError
 from schemas.topics import Stream
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MAX_URL: Final = 2_000
+
+
+ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,20}")
+"""Of a mailbox, as narrow as SMTP commands and file names need it."""
+
+
+PRODUCTION_DOMAIN: Final = "mssante.fr"
 
 
 class Kind(StrEnum):
@@ -49,6 +57,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_cert: str = ""
     client_key: str = ""
     """Empty: it stands in the file of the certificate."""
+    purpose: str = ""
+    """webhook of public-health: ids and pseudonyms of a purpose of its own."""
     sender: str = ""
     """mssante: the address that letters come from."""
     to: str = ""
@@ -58,6 +68,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sign_key: str = ""
     recipient_certs: str = ""
     """mssante: folder of professionals' certificates, ADDRESS.pem each."""
+    directory: str = ""
+    """mssante: file of professionals' addresses, RPPS;ADDRESS a line."""
+    domain: str = PRODUCTION_DOMAIN
+    """mssante: the space of trust; patients' boxes are at patient.DOMAIN."""
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +114,52 @@ def checked_name(name: str) -> str:
     return name
 
 
+def check_purpose(kind: Kind, stream: Stream, purpose: str) -> None:
+    """Refuse a purpose that is none, or where there is no pseudonym.
+
+    Raises:
+        PermanentError: `bad_purpose`.
+    """
+    if not purpose:
+        return
+    if kind is not Kind.WEBHOOK or stream is not Stream.PUBLIC_HEALTH:
+        raise PermanentError("bad_purpose", "--purpose is for a webhook of public-health")
+    if not _NAME.fullmatch(purpose):
+        raise PermanentError("bad_purpose", "1 to 40 of a-z, 0-9 and -, a letter first")
+
+
+def check_mail(options: Options) -> None:
+    """Refuse a mail receiver that lacks what every letter needs.
+
+    Raises:
+        PermanentError: `bad_mail_options`.
+    """
+    if not ADDRESS.fullmatch(options.sender):
+        raise _bad_mail("--sender is our own address in the space of trust")
+    if not options.sign_cert:
+        raise _bad_mail("--sign-cert is needed: every letter is signed")
+    if options.to not in {"patient", "professional"}:
+        raise _bad_mail("--to is patient or professional")
+    if options.to == "professional" and not options.directory:
+        raise _bad_mail("--to professional needs --directory, a file of RPPS;ADDRESS")
+    if not ADDRESS.fullmatch(f"x@{options.domain}"):
+        raise _bad_mail("--domain is a domain")
+
+
+def check_domain(domain: str, realm: Realm) -> None:
+    """Refuse the real space outside of production: a test INS may be somebody's there.
+
+    Raises:
+        PermanentError: `domain_of_production`.
+    """
+    if realm is not Realm.PRODUCTION and (
+        domain == PRODUCTION_DOMAIN or domain.endswith(f".{PRODUCTION_DOMAIN}")
+    ):
+        raise PermanentError(
+            "domain_of_production", f"{PRODUCTION_DOMAIN} is for realm production: say --domain"
+        )
+
+
 def checked_url(kind: Kind, url: str) -> str:
     """Return an address that may be pushed to, without a slash at its end.
 
@@ -136,6 +196,10 @@ def _is_no_receiver(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
     return mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified
+
+
+def _bad_mail(remedy: str) -> PermanentError:
+    return PermanentError("bad_mail_options", remedy)
 
 
 def _bad_url(remedy: str) -> PermanentError:

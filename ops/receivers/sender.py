@@ -15,8 +15,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     event: StreamEvent
     earlier: tuple[StreamEvent, ...] = ()
-    """Versions with a body that were sent or may have been, the newest first; not all, where
-    retention took some."""
+    """Versions that were sent or may have been, the newest first; not all, where retention took
+    some."""
 
     def __repr__(self) -> str:
         """Return the type's name alone: bodies are personal data."""

@@ -9,6 +9,7 @@ import msgspec
 
 from ops.runtime.clock import Clock
 from ops.runtime.vault import Vault
+from schemas.decision import Realm
 from schemas.errors import PermanentError
 
 from .receiver import Kind, Options, Receiver
@@ -23,6 +24,7 @@ class SenderParts(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     answer_bytes: int
     connections: int
+    realm: Realm
 
 
 def open_sender(receiver: Receiver, parts: SenderParts) -> Sender:
@@ -40,7 +42,9 @@ def open_sender(receiver: Receiver, parts: SenderParts) -> Sender:
         from .http_sender import FhirSender  # noqa: PLC0415
 
         return FhirSender(receiver, parts)
-    raise PermanentError("kind_unsupported", "this release does not send to this kind")
+    from .mail_sender import MailSender  # noqa: PLC0415
+
+    return MailSender(receiver, parts)
 
 
 def tls_of(options: Options) -> ssl.SSLContext:

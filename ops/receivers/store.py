@@ -174,11 +174,12 @@ class PushStore:
         Raises:
             Fenced: Another leads: it sends again what we have sent.
         """
-        good = any(each.answer.outcome is Outcome.ACCEPTED for each in noted)
+        good = any(each.answer.is_taken for each in noted)
+        bad = any(each.answer.outcome is Outcome.TRANSIENT for each in noted)
         async with lent(self._pool) as connection, connection.transaction():
             known = await connection.fetchval(
                 queries.ANSWERED, self._id, self._epoch, at if good else None, at,
-                noted[-1].answer.code,
+                noted[-1].answer.code, bad,
             )  # fmt: skip
             if known is None:
                 raise _fenced()

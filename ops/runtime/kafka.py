@@ -302,25 +302,37 @@ class PartitionReader:
         async with self._deadline("last offsets are asked for"):
             return _by_partition(await self._usable().end_offsets(places))
 
-    async def last_data_record(self, partition: int) -> RawRecord | None:
-        """Return the last record before the end that is not a control record, None if none is.
+    async def tails(self) -> dict[int, Tail]:
+        """Return how each partition ends: its last record that is not a control record.
 
-        Looks back in windows that double, since marks of transactions occupy offsets.
+        Looks back in windows that double, since marks of transactions occupy offsets; all
+        partitions at once, since a relay that starts reads all of them.
 
         Raises:
             TransientError: The brokers are away.
         """
-        begin = (await self.begin_offsets())[partition]
-        end = (await self.end_offsets())[partition]
-        window, upper = _FIRST_WINDOW, end
-        while upper > begin:
-            lower = max(begin, end - window)
-            async with self._deadline("the tail is read"):
-                last = await self._last_within(partition, lower, upper)
-            if last is not None:
-                return last
-            window, upper = window * 2, lower
-        return None
+        begins, ends = await self.begin_offsets(), await self.end_offsets()
+        found: dict[int, RawRecord] = {}
+        uppers = {each: end for each, end in ends.items() if end > begins[each]}
+        window = _FIRST_WINDOW
+        while uppers:
+            lowers = {each: max(begins[each], ends[each] - window) for each in uppers}
+            async with self._deadline("tails are read"):
+                found |= await self._last_within(lowers, uppers)
+            uppers = {
+                each: lower
+                for each, lower in lowers.items()
+                if each not in found and lower > begins[each]
+            }
+            window *= 2
+        return {
+            each: Tail(begin=begins[each], end=end)
+            if each not in found
+            else Tail(
+                begin=begins[each], end=end, value=found[each].value, offset=found[each].offset
+            )
+            for each, end in ends.items()
+        }
 
     async def close(self) -> None:
         """Let go of the connections within seconds."""
@@ -328,20 +340,29 @@ class PartitionReader:
         if consumer is not None:
             await _close(consumer, abandon=False)
 
-    async def _last_within(self, partition: int, lower: int, upper: int) -> RawRecord | None:
-        place = TopicPartition(self._topic, partition)
+    async def _last_within(
+        self, lowers: Mapping[int, int], uppers: Mapping[int, int]
+    ) -> dict[int, RawRecord]:
+        """Return the last record between two offsets of each partition that has one there."""
         consumer = self._usable()
-        self._standing.pop(partition, None)
-        await self._stand_at({partition: lower})
-        last: RawRecord | None = None
-        # The position also passes marks and aborted records, of which no record tells.
-        while await consumer.position(place) < upper:
-            found = await consumer.getmany(timeout_ms=_milliseconds(_POLL_SECONDS))
-            for each in found.get(place, ()):
-                if each.offset < upper:
-                    last = _raw(each)
-        self._standing.pop(partition, None)
-        return last
+        self._standing.clear()
+        await self._stand_at(lowers)
+        waiting = {TopicPartition(self._topic, each): upper for each, upper in uppers.items()}
+        lasts: dict[int, RawRecord] = {}
+        while waiting:
+            batches = await consumer.getmany(*waiting, timeout_ms=_milliseconds(_POLL_SECONDS))
+            for place, records in batches.items():
+                for each in records:
+                    if each.offset < uppers[place.partition]:
+                        lasts[place.partition] = _raw(each)
+            # The position also passes marks and aborted records, of which no record tells.
+            waiting = {
+                place: upper
+                for place, upper in waiting.items()
+                if await consumer.position(place) < upper
+            }
+        self._standing.clear()
+        return lasts
 
     async def _stand_at(self, positions: Mapping[int, int]) -> None:
         consumer = self._usable()
@@ -468,25 +489,15 @@ class TransactionalPublisher:
             self._broken = after_sending(error)
             raise self._broken from None
 
-    async def read_tails(self, topic: str, partitions: int) -> dict[int, Tail]:
-        """Return how each partition ends, of committed records; see `last_data_record`.
+    async def read_tails(self, topic: str) -> dict[int, Tail]:
+        """Return how each partition ends, of committed records; see `tails`.
 
         Ask after `start`: only then no predecessor can add to the tail.
         """
         reader = PartitionReader(self._settings, topic, read_committed=True)
         await reader.start()
         try:
-            begins, ends = await reader.begin_offsets(), await reader.end_offsets()
-            tails = {}
-            for partition in range(partitions):
-                last = await reader.last_data_record(partition)
-                tails[partition] = Tail(
-                    begin=begins[partition],
-                    end=ends[partition],
-                    value=None if last is None else last.value,
-                    offset=-1 if last is None else last.offset,
-                )
-            return tails
+            return await reader.tails()
         finally:
             await reader.close()
 

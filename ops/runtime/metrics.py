@@ -276,6 +276,13 @@ class Metrics:
         self.relay_events = Labelled(
             Counter(f"{name}_relay_events", "Events published to Kafka by stream", ["stream"])
         )
+        self.relay_again = Labelled(
+            Counter(
+                f"{name}_relay_again_events",
+                "Events that a topic had lost and gets again, by stream",
+                ["stream"],
+            )
+        )
         self.relay_lag = Labelled(
             Gauge(
                 f"{name}_relay_lag_events",

@@ -142,10 +142,16 @@ class Stewards:
             [person], asker, "oppose", lambda act: oppose(self._script, act, person)
         )
 
-    async def allow(self, person: int, asker: Asker) -> Done:
-        """End a patient's opposition: what is due in the dossier goes there again."""
+    async def allow(self, person: int, asker: Asker, *, alone: bool = False) -> Done:
+        """End a patient's opposition: what is due in the dossier goes there again.
+
+        Args:
+            person: Who allows.
+            asker: Who wants it, and why.
+            alone: Not for those who were merged into this person.
+        """
         return await self._script.run(
-            [person], asker, "allow", lambda act: allow(self._script, act, person)
+            [person], asker, "allow", lambda act: allow(self._script, act, person, alone=alone)
         )
 
     async def reemit(self, person: int, asker: Asker) -> Done:

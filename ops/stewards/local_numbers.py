@@ -66,18 +66,18 @@ class LocalNumbers:
                     whose = await self._of(connection, laboratory, numbers)
             for number in numbers:
                 here = Wanted(laboratory=laboratory, number=number)
-                found[here] = whose if isinstance(whose, str) else sorted(whose.get(number, set()))
+                found[here] = whose if isinstance(whose, str) else _one(whose.get(number, {}))
         return found
 
     async def _of(
         self, connection: Connection, laboratory: str, numbers: set[str]
-    ) -> dict[str, set[int]] | str:
+    ) -> dict[str, dict[int, int]] | str:
         lab = await connection.fetchval(queries.LABORATORY, laboratory)
         if lab is None:
             return "no_such_laboratory"
         partition = partition_of(laboratory, self._partitions)
         top = await connection.fetchval(queries.LAST_OUTCOME, partition)
-        found: dict[str, set[int]] = {}
+        found: dict[str, dict[int, int]] = {}
         profiles: dict[int, LabProfile] = {}
         end = -1 if top is None else top + 1
         last = max(0, end - self._most)
@@ -96,18 +96,23 @@ class LocalNumbers:
                 if named:
                     owners = await self._owners(connection, row["report_ids"])
                     for number in named:
-                        found.setdefault(number, set()).update(owners)
+                        found.setdefault(number, {}).update(owners)
             end = begin
         return found
 
-    async def _owners(self, connection: Connection, reports: Collection[object]) -> set[int]:
-        """Return whose reports these are now: a move or a merge since counts."""
+    async def _owners(self, connection: Connection, reports: Collection[object]) -> dict[int, int]:
+        """Return whose reports these are now, and for whom each of those stands."""
         rows = await connection.fetch(queries.OWNERS_OF, list(reports))
         persons = {row["person_id"] for row in rows}
         if not persons:
-            return set()
+            return {}
         held = await look(connection, persons, most=self._most_persons)
-        return {held.pointers.end_of(each) for each in persons}
+        return {each: held.pointers.end_of(each) for each in persons}
+
+
+def _one(whose: Mapping[int, int]) -> list[int] | str:
+    """Return those who are one person by now; of several people none is meant."""
+    return sorted(whose) if len(set(whose.values())) < 2 else "several"
 
 
 def _local(traits: Traits) -> set[str]:

@@ -70,6 +70,7 @@ async def join(
         },
     )
     await _write(act, event, kept, gone)
+    act.joined.append(gone)
     hit("stewards.after_pointer")
     act.held = await look(act.connection, act.held.everybody, most=len(act.held.everybody))
     return event, kept, gone

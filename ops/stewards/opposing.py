@@ -30,14 +30,17 @@ async def oppose(script: Script, act: Act, person: int) -> Done:
     return await _finished(script, act, "oppose", person, {"oppositions": [made]})
 
 
-async def allow(script: Script, act: Act, person: int) -> Done:
-    """End every opposition that stands for a person; what is due in the dossier goes there again.
+async def allow(script: Script, act: Act, person: int, *, alone: bool) -> Done:
+    """End the oppositions of a person and of those merged into it; the dossier gets what is due.
+
+    With `alone` its own only. Those of whom the person is merged into go on: that may be somebody
+    else, whose word it was.
 
     Raises:
         PermanentError: There is none (`opposes_not`).
     """
-    end = act.held.pointers.end_of(person)
-    ended = await act.connection.fetch(queries.ALLOW, end, act.at)
+    below = [person] if alone else sorted(act.held.pointers.below(person))
+    ended = await act.connection.fetch(queries.ALLOW, below, act.at)
     if not ended:
         raise PermanentError("opposes_not", f"there is no opposition of person {person}")
     numbers = [row["opposition_id"] for row in ended]

@@ -22,7 +22,6 @@ from . import queries
 from .acts import Stewards
 from .local_numbers import LocalNumbers, Wanted
 from .opposition_file import Answered, Said
-from .persons import look
 from .script import Asker, check_asker
 
 _log = get_logger(__name__)
@@ -80,13 +79,24 @@ class OppositionBatch:
         return found if isinstance(found, str) else await self._act(said, found, asker)
 
     async def _act(self, said: Said, persons: Sequence[int], asker: Asker) -> str:
+        """Let each person who bears the number oppose, or allow; what was done of it counts.
+
+        All of them: an INS is one dossier, whoever its reports are filed under. And each by itself,
+        not as whom it is merged into: undoing a merge that was wrong must leave the word with those
+        who gave it.
+        """
         if not persons:
             return "nobody"
-        if len(persons) > 1:
-            return "several"
-        act = self._stewards.oppose if said.opposes else self._stewards.allow
+        results = {await self._act_for(person, said, asker) for person in persons}
+        done = "opposed" if said.opposes else "allowed"
+        return next(each for each in ("failed", done, *sorted(results)) if each in results)
+
+    async def _act_for(self, person: int, said: Said, asker: Asker) -> str:
         try:
-            await act(persons[0], asker)
+            if said.opposes:
+                await self._stewards.oppose(person, asker)
+            else:
+                await self._stewards.allow(person, asker, alone=True)
         except PermanentError as error:
             if error.reason == "opposes_already":
                 return "opposed_already"
@@ -125,16 +135,12 @@ class OppositionBatch:
         return result
 
     async def _persons(self, connection: Connection, numbers: Sequence[Ins]) -> list[int]:
-        """Return who is known by an INS now, merged ones as whom they stand for."""
+        """Return who bears an INS, each by its own number."""
         pairs = [pair for ins in numbers for pair in self._keys(ins)]
         rows = await connection.fetch(
             queries.BY_INS, [key for key, _ in pairs], [digest for _, digest in pairs]
         )
-        persons = [row["person_id"] for row in rows]
-        if not persons:
-            return []
-        held = await look(connection, persons, most=self._stewards.most_persons)
-        return sorted({held.pointers.end_of(each) for each in persons})
+        return sorted({row["person_id"] for row in rows})
 
     def _keys(self, ins: Ins) -> list[tuple[int, UUID]]:
         found = []

@@ -214,7 +214,7 @@ INSERT INTO opposition (person_id, standing_id, began_at) VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING RETURNING opposition_id
 """
 ALLOW: Final = """
-UPDATE opposition SET ended_at = $2 WHERE standing_id = $1 AND ended_at IS NULL
+UPDATE opposition SET ended_at = $2 WHERE person_id = ANY ($1::bigint[]) AND ended_at IS NULL
 RETURNING opposition_id
 """
 END_OPPOSITIONS: Final = """

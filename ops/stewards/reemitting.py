@@ -91,6 +91,7 @@ class Reemitter:
         at: datetime,
         *,
         reason: str,
+        joined: Collection[int] = (),
         moved: Collection[UUID] = (),
         after: UUID = NOTHING_YET,
     ) -> Reemitted:
@@ -104,13 +105,14 @@ class Reemitter:
             versions: End -> its version, which the events carry.
             at: When it was decided.
             reason: identity_changed, opposition or replayed: what the events say.
+            joined: Who was merged into somebody in this transaction.
             moved: Reports whose person is another now: what can be read no more leaves the dossier.
             after: Go on after this report.
         """
         done = Reemitted()
         if after == NOTHING_YET:
             await self._casework.reassign(connection, held.everybody)
-            done.events += await self._replacer.settle(connection, held, versions)
+            done.events += await self._replacer.settle(connection, held, versions, joined)
         persons = await self._persons(connection, held, versions)
         while done.reports < self._most:
             limit = min(self._page, self._most - done.reports)

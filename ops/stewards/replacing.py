@@ -9,7 +9,7 @@ a crash change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -84,7 +84,11 @@ class Replacer:
         self._partitions = partitions
 
     async def settle(
-        self, connection: Connection, held: Held, versions: Mapping[int, int]
+        self,
+        connection: Connection,
+        held: Held,
+        versions: Mapping[int, int],
+        joined: Collection[int],
     ) -> list[PendingEvent]:
         """Bring what public health holds of replaced pseudonyms to what it should hold.
 
@@ -93,17 +97,22 @@ class Replacer:
                 emitted again.
             held: As they stand after the change.
             versions: End -> its version.
+            joined: Who was merged into somebody in this transaction: only now do the rows that bear
+                their pseudonyms still do so.
         """
         persons = [each for each in held.everybody if held.pointers.end_of(each) in versions]
         known = {
             (row["person_id"], row["period"]) for row in await connection.fetch(STANDING, persons)
         }
-        used = {(row["gone_id"], row["period"]) for row in await connection.fetch(USED, persons)}
+        used: set[Pair] = set()
+        if joined:
+            rows = await connection.fetch(USED, sorted(joined))
+            used = {(row["gone_id"], row["period"]) for row in rows}
         wanted = self.wanted(held, versions, known | used)
         if not wanted:
             return []
-        rows = await emitted.load(connection, {wish.report_id for wish in wanted.values()})
-        changes = emitted.diff(rows, wanted.values(), self._realm, self._body_secret)
+        told = await emitted.load(connection, {wish.report_id for wish in wanted.values()})
+        changes = emitted.diff(told, wanted.values(), self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
         noted = sorted(pair for pair, wish in wanted.items() if wish.decision.due)
         gone = sorted(pair for pair, wish in wanted.items() if not wish.decision.due)

@@ -53,6 +53,8 @@ class Act(msgspec.Struct, kw_only=True):
     at: datetime
     actor: str
     events: list[Reemitted] = []
+    joined: list[int] = []
+    """Who was merged into somebody by it."""
     said: str = ""
     """For the audit chain: what was done, by numbers alone."""
 
@@ -198,6 +200,7 @@ class Script:
             versions,
             act.at,
             reason=reason,
+            joined=act.joined,
             moved=moved,
             after=after,
         )

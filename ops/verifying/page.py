@@ -14,8 +14,8 @@ from ops.sources import ReportRow, Told
 from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
-from routing.dossier import compared_of
 from routing.emitted import Place, Wanted
+from routing.making import compared_of
 from routing.rules import WHOLE
 from schemas.patient import Phi
 from schemas.topics import Stream

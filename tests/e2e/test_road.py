@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -94,12 +95,12 @@ async def test_one_result_over_http_is_in_three_streams_and_in_the_trace(
     product: Embedded,
 ) -> None:
     base = f"http://127.0.0.1:{product.http_port}"
-    # An order, a control id and a day of its own: other tests send the sample to this product too,
-    # and two reports of one person and day are one case.
+    # An order, a control id and a year of its own: other tests send the sample to this product too,
+    # and a positive within 60 days of another is no new case.
     message = sample_message().replace(b"L0001-20260306-0001", b"OVER-HTTP-1")
     message = message.replace(b"PR-889", b"PR-990").replace(b"LAB-5567", b"LAB-6678")
     assert message.count(b"202603060745") >= 1
-    message = message.replace(b"202603060745", b"202602200745")
+    message = message.replace(b"202603060745", b"202502200745")
     status, headers, ack = ask(
         f"{base}/v1/messages", message, Content_Type="application/hl7-v2+er7"
     )
@@ -122,6 +123,69 @@ async def test_one_result_over_http_is_in_three_streams_and_in_the_trace(
     status, _, body = ask(f"{url}?after={event['cursor']}", Authorization=f"Bearer {token}")
     rest = [json.loads(line) for line in body.splitlines()]
     assert event["event_id"] not in {each["event_id"] for each in rest}
+
+
+async def test_rules_are_tried_and_loaded_beside_a_running_hub(
+    product: Embedded, tmp_path: Path
+) -> None:
+    def route(*arguments: str, code: int = 0) -> Any:
+        done = command_line("route", *arguments, "--data-dir", str(product.data_dir), "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    message = sample_message().replace(b"L0001-20260306-0001", b"BY-RULE-1")
+    message = message.replace(b"PR-889", b"PR-992").replace(b"LAB-5567", b"LAB-6680")
+    async with MllpClient("127.0.0.1", product.mllp_port) as client:
+        sent = await client.send(message.replace(b"202603060745", b"202510200745"))
+    assert sent.code == "AA"
+    product.drained()
+    (shipped,) = route("list")
+    assert (shipped["state"], shipped["actor"]) == ("in effect", "labdispatch")
+    ((told,),) = [each["reports"] for each in route("explain", "BY-RULE-1")]
+    assert told["rules"] == shipped["version"]
+    assert {each["rule_version"] for each in told["held"]} == {shipped["version"]}
+    due = {each["stream"] for each in told["streams"] if each["due"]}
+    assert due == {each["stream"] for each in told["held"]} >= {"contact-tracing"}
+    shown = command_line("route", "show", "--data-dir", str(product.data_dir))
+    rules = json.loads(shown.stdout)
+    rules["version"] = "mine-1"
+    rules["rules"] = [each for each in rules["rules"] if each["stream"] != "contact-tracing"]
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(rules))
+    found = route("diff", "--rules", str(mine), "--since", "1h", code=1)
+    some = {i for each in found["changes"] for i in each["some"] if each["after"][0] == "no"}
+    assert told["report_id"] in some
+    asked = ("load", str(mine), "--from", "+1d", "--actor", "a.martin", "--why", "a test")
+    assert route(*asked)["before"] == shipped["version"]
+
+
+async def test_what_waits_for_a_word_goes_by_itself_once_it_is_mapped(product: Embedded) -> None:
+    code = "94500-6^SARS-CoV-2 ARN [Présence] Respiratoire ; PCR^LN"
+    message = sample_message().replace(b"L0001-20260306-0001", b"HELD-1")
+    message = message.replace(b"PR-889", b"PR-991").replace(b"LAB-5567", b"LAB-6679")
+    message = message.replace(b"202603060745", b"202401150745")
+    coded = f"|CWE|{code}||260373001^Détecté^SCT|||POS|".encode()
+    assert coded in message
+    message = message.replace(coded, f"|ST|{code}||Vu net||||".encode())
+    async with MllpClient("127.0.0.1", product.mllp_port) as client:
+        assert (await client.send(message)).code == "AA"
+    account = product.drained()
+    reason = "result_not_understood"
+    assert {account["holds"][name][reason] for name in ("contact-tracing", "public-health")} == {1}
+    listed = json.loads(product.look("holds", "list", "--reason", reason, "--json").stdout)
+    assert len(listed) == 2
+    which, laboratory = listed[0]["report_id"], listed[0]["laboratory"]
+    shown = product.look("holds", "show", which).stdout
+    assert "to do: map the laboratory's word" in shown
+    assert "DOMINIQUE" not in shown
+    added = product.look("labs", "codes", laboratory, "add", "result", "Vu net", "positive")
+    assert added.returncode == 0, added.stderr
+    until = time.monotonic() + 90
+    while json.loads(product.look("holds", "list", "--reason", reason, "--json").stdout):
+        assert time.monotonic() < until, "the new mapping did not ask it again"
+        time.sleep(0.5)
+    assert reason not in product.drained()["holds"].get("public-health", {})
+    assert which in {event["report_id"] for event in product.stream("public-health")}
 
 
 async def test_streams_ask_for_their_own_token(product: Embedded) -> None:

@@ -17,6 +17,7 @@ import pytest
 from ops.schemas_page import FOLDER as SCHEMAS
 from ops.schemas_page import schema
 from ops.streams_page import FOLDER, example, text
+from routing.emitted import REVISION_REASONS, WITHDRAWAL_REASONS
 from schemas.topics import STREAMS, Stream
 from tests.support.json_schema import misfits
 from tests.support.postgres import Database
@@ -52,6 +53,11 @@ def test_the_page_shows_the_row_and_every_version_of_every_schema() -> None:
 def test_the_page_names_every_field_of_the_header() -> None:
     for name in schema(Stream.DOSSIER)["properties"]:
         assert f"`{name}`" in PAGE, name
+
+
+def test_the_page_names_every_reason() -> None:
+    for reason in WITHDRAWAL_REASONS | REVISION_REASONS | {"new", "moved", "no_longer_due"}:
+        assert f"`{reason}`" in PAGE, reason
 
 
 def run_as_written(code: str, **environment: str) -> list[dict[str, object]]:

@@ -70,7 +70,7 @@ async def told(road: Road, sent_: Mapping[str, list[tuple[int, int]]]) -> dict[s
             "SELECT DISTINCT date(received_at at time zone 'utc')::text AS day FROM intake"
         )
     }
-    days |= {f"{day[:8]}01" for day in days}  # what is told of a month alone
+    days |= {f"{day[:8]}01" for day in days}  # where days would tell too much, months are told
     files: dict[str, str] = {}
     for name, places in sent_.items():
         for partition, offset in places:

@@ -240,6 +240,35 @@ async def test_a_replay_after_the_mend_settles_the_parked_message(
     assert (account.dispatched, account.parked, account.replays) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("replays", [1, 2])
+async def test_a_message_that_parks_beside_its_replays_stops_no_line(
+    road: Road, replays: int
+) -> None:
+    """A worker that was away finds the message and what was asked of it in one batch."""
+    (offset,) = await road.put(UNMAPPABLE)
+    for _ in range(replays):
+        await road.put_replay(offset)
+    await road.put(message())
+    await road.dispatch()
+    (parked,) = await road.rows('SELECT "offset", resolved_at FROM parked')
+    assert tuple(parked.values()) == (offset, None)
+    account = await road.account()
+    assert account.closes
+    assert (account.dispatched, account.parked, account.replays) == (1, 1, replays)
+
+
+async def test_a_message_that_parks_beside_the_replay_that_settles_it_waits_for_nobody(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (offset,) = await road.put(UNMAPPABLE)
+    monkeypatch.setattr("ops.prepare.map_again", lambda *_: message())
+    await road.put_replay(offset)
+    await road.dispatch()
+    assert await road.endings() == [("dispatched", ""), ("replay", "")]
+    assert not await road.rows("SELECT 1 FROM parked WHERE resolved_at IS NULL")
+    assert (await road.account()).closes
+
+
 async def test_a_replay_of_what_went_well_emits_nothing_twice(
     road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.header import Header, read_header
 from ingest.judge import LabProfile, judge
+from ops.holding import queries
 from ops.holding.looking import Wish, list_holds, show_report
 from ops.holding.rechecking import recheck, retry
 from ops.holding.releasing import Releasing
@@ -26,7 +27,7 @@ from ops.trace import trace
 from routing.doubts import Doubt
 from routing.rules import NOT_QUALIFIED
 from schemas.decision import Realm
-from schemas.errors import PermanentError
+from schemas.errors import HubError, PermanentError
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import Stream
 from tests.support.fold import verified
@@ -254,6 +255,25 @@ async def test_a_mapping_asks_page_by_page_and_keeps_what_it_does_not_answer(roa
     assert all(before[row["report_id"]] == row["since"] for row in rows)
 
 
+async def test_what_is_asked_twice_because_of_a_crash_is_answered_once(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_text(road, "Vu faible")
+    await map_word(road, "Vu faible", "positive")
+    with monkeypatch.context() as broken:
+        broken.setattr(queries, "DONE", "SELECT 1 / ($1::integer - $1::integer)")
+        with pytest.raises(HubError):
+            await recheck(road.hub, page=10, after_seconds=0)
+    assert await recheck(road.hub, page=10, after_seconds=0), "the row is still there"
+    await road.dispatch()
+    account = await road.account()
+    assert account.closes
+    assert account.replays == 2
+    kinds = [event["kind"] for event in await road.events(Stream.PUBLIC_HEALTH)]
+    assert kinds == ["published"]
+    assert await held(road) == {}
+
+
 async def test_a_report_can_be_asked_again_by_name(road: Road) -> None:
     await put_text(road, "Vu faible")
     await map_word(road, "Vu faible", "negative")
@@ -369,6 +389,28 @@ async def test_many_are_let_go_by_a_filter_once_they_were_listed(road: Road) -> 
     for bad in (Wish(stream=DOSSIER), Wish(stream=DOSSIER, reason=NOT_QUALIFIED)):
         with pytest.raises(PermanentError):
             await releasing(road).release_many(bad, ASKER, dry_run=True)
+
+
+async def test_what_can_be_read_no_more_is_said_and_waits_on(road: Road) -> None:
+    await road.put(message(None, contradicting()))
+    await road.dispatch()
+    await road.rows("DELETE FROM intake RETURNING 1")  # its retention has passed
+    done = await releasing(road).release(await report_id(road), DOSSIER, ASKER)
+    assert done.unreadable
+    assert (done.stream_events, done.still) == (0, Doubt.STATUS_CONTRADICTS)
+    with pytest.raises(PermanentError) as caught:
+        await retry(road.hub, await report_id(road), ASKER)
+    assert caught.value.reason == "original_gone"
+
+
+async def test_who_opposes_the_dossier_waits_for_nothing_there(road: Road) -> None:
+    await road.put(message(dominique(ins=())))
+    await road.dispatch()
+    (person,) = await road.rows("SELECT person_id FROM report")
+    await road.dispatcher.stewards.oppose(person["person_id"], ASKER)
+    assert await held(road) == {}
+    await road.dispatcher.stewards.allow(person["person_id"], ASKER)
+    assert await held(road) == {DOSSIER: NOT_QUALIFIED}
 
 
 # ---------------------------------------------------------------- looking

@@ -296,10 +296,10 @@ async def test_the_tail_scan_finds_the_last_event_behind_marks_and_aborted_ones(
     publisher = TransactionalPublisher(settings, topic)
     await publisher.start()
     try:
-        tails = await publisher.read_tails(topic, 2)
+        tails = await publisher.read_tails(topic)
         assert (tails[0].begin, tails[0].end, tails[0].value) == (0, 0, None)
         await publisher.publish(_events(topic, [b"1", b"2", b"last"]))
-        found = (await publisher.read_tails(topic, 2))[0]
+        found = (await publisher.read_tails(topic))[0]
         assert (found.offset, found.value) == (2, b"last")
         # Aborted transactions leave records and marks: more than the first windows hold.
         for _ in range(25):
@@ -309,11 +309,11 @@ async def test_the_tail_scan_finds_the_last_event_behind_marks_and_aborted_ones(
             batch.append(timestamp=None, key=None, value=b"aborted", headers=[])
             await (await producer.send_batch(batch, topic, partition=0))
             await producer.abort_transaction()
-        found = (await publisher.read_tails(topic, 2))[0]
+        found = (await publisher.read_tails(topic))[0]
         assert (found.offset, found.value) == (2, b"last")
-        assert (await publisher.read_tails(topic, 2))[1].value is None
+        assert (await publisher.read_tails(topic))[1].value is None
         await publisher.publish(_events(topic, [b"newest"]))
-        found = (await publisher.read_tails(topic, 2))[0]
+        found = (await publisher.read_tails(topic))[0]
         assert (found.offset, found.value) == (54, b"newest")
     finally:
         await publisher.close()
@@ -333,10 +333,10 @@ async def test_an_open_transaction_of_a_dead_publisher_is_ended_by_the_next_star
         batch.append(timestamp=None, key=None, value=b"open", headers=[])
         await (await old._producer.send_batch(batch, topic, partition=0))
         await new.start()
-        found = (await new.read_tails(topic, 2))[0]
+        found = (await new.read_tails(topic))[0]
         assert found.value == b"1"
         await new.publish(_events(topic, [b"2"]))
-        found = (await new.read_tails(topic, 2))[0]
+        found = (await new.read_tails(topic))[0]
         assert found.value == b"2"
     finally:
         await old.close()
@@ -463,7 +463,7 @@ async def test_each_compression_is_read_by_everybody_and_the_offsets_are_told(
         assert told == {0: 49, 1: 0}
         assert await _all(reader, {0: 0}, 50) == values
         assert (await publisher.publish(_events(topic, [b"y"]))) == {0: 51}
-        tails = await publisher.read_tails(topic, 2)
+        tails = await publisher.read_tails(topic)
         assert (tails[0].value, tails[0].offset, tails[0].begin) == (b"y", 51, 0)
         assert tails[0].end == 53
     finally:

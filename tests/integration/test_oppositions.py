@@ -133,6 +133,30 @@ async def test_one_said_before_anybody_is_known_stands_from_the_first_result_on(
     assert await in_dossier(road) == 4
 
 
+async def test_a_word_stays_with_who_gave_it_when_a_wrong_merge_is_undone(road: Road) -> None:
+    (mine,) = await road.put(message())
+    (theirs,) = await road.put(message(somebody_else(), report(filler_order_number="F-2")))
+    await road.dispatch()
+    gone, kept = await person_of_offset(road, mine), await person_of_offset(road, theirs)
+    stewards = road.dispatcher.stewards
+    merged = await stewards.merge(kept, gone, STEWARD)
+    assert await done(road, f"oppose,{INS}") == ["opposed"]
+    assert await in_dossier(road) == 0, "one person as long as the merge stands"
+    await stewards.undo(merged.event, STEWARD)
+    rows = await road.rows("SELECT person_id, standing_id FROM opposition WHERE ended_at IS NULL")
+    assert [tuple(row.values()) for row in rows] == [(gone, gone)]
+    assert await in_dossier(road) == 1, "nobody but who said it"
+    # The other way round: an allowance ends no opposition of somebody one was taken for.
+    assert await done(road, f"oppose,{OTHER}") == ["opposed"]
+    merged = await stewards.merge(kept, gone, STEWARD)
+    assert await done(road, f"allow,{INS}") == ["allowed"]
+    assert await in_dossier(road) == 0
+    await stewards.undo(merged.event, STEWARD)
+    rows = await road.rows("SELECT person_id FROM opposition WHERE ended_at IS NULL")
+    assert [row["person_id"] for row in rows] == [kept]
+    assert await in_dossier(road) == 1
+
+
 async def test_somebody_elses_card_makes_nobody_oppose(road: Road) -> None:
     await road.put(message())
     await road.dispatch()

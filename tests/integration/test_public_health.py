@@ -17,6 +17,7 @@ from routing.pseudonym import pseudonym_of
 from routing.public_health import PURPOSE
 from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.report import Coded, LabReport, ResultStatus, Specimen
+from schemas.statuses import status_contradicts
 from schemas.topics import Stream
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import STEWARD, identity_state, person_of_offset, stream_fold
@@ -118,28 +119,56 @@ async def test_a_late_positive_re_emits_just_those_it_changes(road: Road) -> Non
     assert await traced(road) == ["2026-01-20", "2026-06-20"]
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (sampled("2026-01-20", status=ResultStatus.WRONG), "cancelled"),
-        (sampled("2026-01-20", status=ResultStatus.CANCELLED), "cancelled"),
-        (negative("2026-01-20", status=ResultStatus.CORRECTED), "corrected"),
-    ],
-)
-async def test_when_the_first_is_withdrawn_the_next_one_opens_the_episode(
-    road: Road, change: LabReport, reason: str
-) -> None:
-    await road.put(message(None, sampled("2026-01-20")), message(None, sampled("2026-02-10")))
+async def test_when_the_first_is_withdrawn_the_next_one_opens_the_episode(road: Road) -> None:
+    """Taken back, or corrected to negative; each of a year of its own."""
+    changes = {
+        "2026": (sampled("2026-01-20", status=ResultStatus.WRONG), "cancelled"),
+        "2025": (sampled("2025-01-20", status=ResultStatus.CANCELLED), "cancelled"),
+        "2024": (negative("2024-01-20", status=ResultStatus.CORRECTED), "corrected"),
+    }
+    for year, (change, reason) in changes.items():
+        seen = len(await road.events(Stream.CONTACT_TRACING))
+        for day in (f"{year}-01-20", f"{year}-02-10"):
+            await road.put(message(None, sampled(day)))
+        await road.dispatch()
+        assert [d for d in await traced(road) if d.startswith(year)] == [f"{year}-01-20"]
+        await road.put(message(None, change))
+        await road.dispatch()
+        assert [d for d in await traced(road) if d.startswith(year)] == [f"{year}-02-10"]
+        assert await traced(road) == await new_days(road)
+        events = (await road.events(Stream.CONTACT_TRACING))[seen:]
+        assert [(e["kind"], e["reason"]) for e in events] == [
+            ("published", "new"),
+            ("withdrawn", reason),
+            ("published", "new"),
+        ]
+
+
+async def test_a_positive_in_doubt_keeps_no_other_from_being_told(road: Road) -> None:
+    """It waits for a person; nobody else's case may wait with it, of its own day neither."""
+    doubted = sampled(
+        "2026-01-20",
+        filler_order_number="ODD",
+        status=ResultStatus.PRELIMINARY,
+        observations=(observation(status=ResultStatus.CORRECTED),),
+    )
+    assert status_contradicts(doubted)
+    late = msgspec.structs.replace(
+        sampled("2026-01-20"), collected_at="2026-01-20T19:00:00+01:00", filler_order_number="F-1"
+    )
+    await road.put(message(None, doubted), message(None, late))
+    await road.put(message(None, sampled("2026-02-10")))
+    await road.dispatch()
+    assert await traced(road) == ["2026-01-20"] == await new_days(road)
+    mended = sampled("2026-01-20", filler_order_number="ODD", status=ResultStatus.CORRECTED)
+    await road.put(message(None, mended))
     await road.dispatch()
     assert await traced(road) == ["2026-01-20"]
-    await road.put(message(None, change))
-    await road.dispatch()
-    assert await traced(road) == ["2026-02-10"] == await new_days(road)
-    events = await road.events(Stream.CONTACT_TRACING)
-    assert [(e["kind"], e["reason"]) for e in events] == [
-        ("published", "new"),
-        ("withdrawn", reason),
-        ("published", "new"),
+    held = (await stream_fold(road))["public-health"].values()
+    assert sorted((b["line"], b["sampled_on"]) for b in held) == [
+        ("first", "2026-01-20"),
+        ("first", "2026-02-10"),
+        ("second", "2026-01-20"),
     ]
 
 
@@ -321,6 +350,9 @@ async def test_what_can_be_read_no_more_is_told_of_all_the_same(road: Road) -> N
     assert (await rows(road))["2026-01-20"]["pseudonym"] == told["2026-H1"][0]
 
 
+PERIODS = ("2025-H1", "2026-H1")
+
+
 async def test_a_merge_of_merged_persons_names_the_last(road: Road) -> None:
     one, two = await two_persons(road, sampled("2026-01-20"))
     three = dominique(ins=(), birth_family="TIERS", birth_given="ALEX", birth_date="1981-11-02")
@@ -330,15 +362,23 @@ async def test_a_merge_of_merged_persons_names_the_last(road: Road) -> None:
     assert one < two < last
     await stewards(road).merge(two, last, STEWARD)
     assert set(await replaced(road)) == {"2026-H1"}
+    # Of another period since: no row ever named the gone pseudonym there.
+    moved = sampled("2025-01-10", filler_order_number="F-2026-01-10", status=ResultStatus.CORRECTED)
+    await road.put(message(three, moved))
+    await road.dispatch()
+    before = await identity_state(road)
     done = await stewards(road).merge(one, two, STEWARD)
     held = (await stream_fold(road))["public-health"].values()
     told = {(b["old"], b["new"]) for b in held if b["record"] == "pseudonym_replaced"}
-    new = pseudonym(road, one, "2026-H1")
-    assert told == {(pseudonym(road, each, "2026-H1"), new) for each in (two, last)}
+    assert told == {
+        *((pseudonym(road, two, period), pseudonym(road, one, period)) for period in PERIODS),
+        (pseudonym(road, last, "2026-H1"), pseudonym(road, one, "2026-H1")),
+    }
     await stewards(road).undo(done.event, STEWARD)
-    held = (await stream_fold(road))["public-health"].values()
-    told = {(b["old"], b["new"]) for b in held if b["record"] == "pseudonym_replaced"}
-    assert told == {(pseudonym(road, last, "2026-H1"), pseudonym(road, two, "2026-H1"))}
+    after = await identity_state(road)
+    # A Bundle says in its provenance that it was a person who decided.
+    assert before.pop("fold")["public-health"] == after.pop("fold")["public-health"]
+    assert after == before
 
 
 async def test_whom_no_row_named_gives_no_event(road: Road) -> None:

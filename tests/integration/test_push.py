@@ -362,3 +362,18 @@ async def test_there_are_so_many_receivers_and_no_more(hub: Hub, target: Target)
         wish = changes.Wish(name="two", kind=Kind.WEBHOOK, stream=event(1).stream, url=target.url)
         with pytest.raises(PermanentError, match="too_many_receivers"):
             await changes.add(connection, hub.vault, wish, given=b"x" * 32, asker=ASKER, most=1)
+
+
+async def test_what_ended_long_ago_is_dropped_and_what_waits_is_kept(
+    hub: Hub, database: Database, target: Target
+) -> None:
+    target.behaviour = lambda asked: Told(status=422 if asked.json["body"]["number"] == 2 else 200)
+    await added(hub, "one", target.url)
+    await emit(hub, [event(1), event(2), event(3)])
+    async with serving(hub, database.connect_kwargs):
+        await until_states(hub, "one", lambda f: sorted(f.values()) == ["accepted"] * 2 + ["dead"])
+    old = "UPDATE delivery SET ended_at = now() - interval '91 days' WHERE event_version = 1"
+    await operate(hub, lambda c: c.execute(old + " AND partition <> 3"))
+    async with serving(hub, database.connect_kwargs):
+        found = await until_states(hub, "one", lambda f: (1, 1) not in f)
+    assert found == {(2, 1): "dead", (3, 1): "accepted"}

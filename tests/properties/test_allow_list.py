@@ -16,6 +16,7 @@ from benchmarks.relay_events import events_of
 from ingest.header import Header, read_header
 from ingest.judge import LabProfile, judge
 from ops.schemas_page import schema
+from ops.simulate.sample import sample_message
 from schemas.decision import ProjectionName, Realm
 from schemas.report import MappedMessage, ResultStatus
 from schemas.topics import Stream
@@ -169,3 +170,45 @@ def test_a_canary_in_any_field_is_not_in_public_health(path: str) -> None:
         body = body_of(name, case)
         assert not body or canary not in body.decode()
         assert not body or outside(name, body) == []
+
+
+# Segments that the hub does not read: a person's kin, a visit, an insurance, a site's own.
+_UNREAD = (b"NK1|1", b"PV1|1", b"IN1|1", b"ZFU|1")
+
+
+def _with_a_canary_at(segment: int, field: int) -> tuple[bytes, bytes]:
+    """Return the sample with a canary appended to one field of one segment, and that segment."""
+    head, patient, *rest = sample_message().rstrip(b"\r").split(b"\r")
+    lines = [head, patient, *_UNREAD, *rest]
+    parts = lines[segment].split(b"|")
+    parts += [b""] * (field + 1 - len(parts))
+    parts[field] += b"^" + CANARY.encode() if parts[field] else CANARY.encode()
+    lines[segment] = b"|".join(parts)
+    return b"\r".join(lines) + b"\r", lines[segment][:3]
+
+
+@pytest.mark.parametrize("segment", range(sample_message().count(b"\r") + len(_UNREAD)))
+def test_a_canary_in_any_field_of_the_message_itself_is_not_in_public_health(segment: int) -> None:
+    said = 0
+    for field in range(1, 40):
+        raw, name = _with_a_canary_at(segment, field)
+        if name == b"MSH" and field in {1, 2}:
+            continue  # separators
+        header = read_header(raw)
+        if not isinstance(header, Header):
+            continue
+        mapped = judge(raw, header, LabProfile(), Realm.TEST).mapped
+        if mapped is None or not mapped.reports:
+            continue
+        case = case_for(mapped)
+        for projection in ProjectionName:
+            body = body_of(projection, case)
+            if not body:
+                continue
+            said += 1
+            assert outside(projection, body) == []
+            if projection in _PUBLIC:
+                assert CANARY.encode() not in body
+            if name in {b"NK1", b"PV1", b"IN1", b"ZFU"}:
+                assert CANARY.encode() not in body, "what is not read is in no event"
+    assert said > 30

@@ -252,6 +252,12 @@ _ORDER_BY_OTHER: Final = {
     "reports[].code": Coded(code="X2", system="L", alternate_code="94500-6", alternate_system="LN"),
 }
 
+
+def _beside(**said: str) -> Mapping[str, Any]:
+    """Return a scene where the first value is a local one and a further repetition speaks."""
+    return {**_LOCAL, f"{_OBX}others": (Coded(**said),)}
+
+
 # Other ways to say the same, in which a field decides that says nothing elsewhere.
 _SCENES: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = {
     "reports[].code.code": ((_OF_ORDER, "94309-2"),),
@@ -281,9 +287,23 @@ _SCENES: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = {
         ({**_TEXT, f"{_OBX}value": "", f"{_OBX}interpretations": ("POS",)}, "NEG"),
     ),
     f"{_OBX}status": (({}, ResultStatus.DELETED),),
-    f"{_OBX}others[].code": (({f"{_OBX}others": (Coded(code="C"),)}, FREE),),
-    f"{_OBX}others[].alternate_code": (({f"{_OBX}others": (Coded(alternate_code="C"),)}, FREE),),
-    f"{_OBX}others[].alternate_text": (({f"{_OBX}others": (Coded(alternate_text="C"),)}, FREE),),
+    f"{_OBX}others[].code": (
+        ({f"{_OBX}others": (Coded(code="C"),)}, FREE),
+        (_beside(code="260373001", system="SCT"), "260415000"),
+    ),
+    f"{_OBX}others[].text": ((_beside(text="Détecté"), "Non détecté"),),
+    f"{_OBX}others[].system": ((_beside(code="260373001", system="SCT"), "99ZZ"),),
+    f"{_OBX}others[].alternate_code": (
+        ({f"{_OBX}others": (Coded(alternate_code="C"),)}, FREE),
+        (_beside(code="R1", alternate_code="260373001", alternate_system="SCT"), "260415000"),
+    ),
+    f"{_OBX}others[].alternate_text": (
+        ({f"{_OBX}others": (Coded(alternate_text="C"),)}, FREE),
+        (_beside(code="R1", alternate_text="Détecté"), "Non détecté"),
+    ),
+    f"{_OBX}others[].alternate_system": (
+        (_beside(code="R1", alternate_code="260373001", alternate_system="SCT"), "99ZZ"),
+    ),
 }
 
 

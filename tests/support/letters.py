@@ -118,8 +118,7 @@ class Letter(msgspec.Struct, frozen=True):
     def _observation(self, order: Order, position: int, code: Coded, answer: int) -> Observation:
         said: dict[str, Any] = {"value_type": "CWE", "value": "", "coded": ANSWERS[answer]}
         if order.unit:
-            number = str(40 + answer)
-            said = {"value_type": "NM", "value": number, "number": number, "unit": order.unit}
+            said = _number(f"{40 + answer}", order.unit)
         elif order.grows:
             said["coded"] = GROWN[answer]
         elif code.system == _OURS:
@@ -127,9 +126,14 @@ class Letter(msgspec.Struct, frozen=True):
         if self.twist == "words":
             said = {"value_type": "ST", "value": "voir commentaire"}
         elif self.twist == "unit":
-            said = {"value_type": "NM", "value": "24.6", "number": "24.6", "unit": "g/L"}
+            said = _number("24.6", "g/L")
         status = ResultStatus("P" if self.twist == "status" else self.status)
         return Observation(position=position, code=code, status=status, **said)
+
+
+def _number(number: str, unit: str) -> dict[str, Any]:
+    coded = Coded(code=unit, text=unit, system="UCUM")
+    return {"value_type": "NM", "value": number, "number": number, "unit": coded}
 
 
 def _coded(code: str) -> Coded:

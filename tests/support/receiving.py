@@ -228,6 +228,7 @@ def couriers(hub: Hub, connect: Mapping[str, Any], **changed: Any) -> Couriers:
             timeout_seconds=settings.push_timeout_seconds,
             answer_bytes=settings.push_answer_bytes,
             connections=settings.push_in_flight,
+            realm=hub.realm,
         ),
         poll_seconds=0.02,
         keep_seconds=settings.push_keep_seconds,

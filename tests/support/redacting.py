@@ -11,7 +11,7 @@ import msgspec
 
 from routing.case import Case, PersonView
 from routing.dossier import bundle_of
-from routing.fhir_actors import Making
+from routing.making import Making
 from routing.pseudonym import DerivedKeys, Pseudonyms
 from routing.public_health import anonymous_row_of, row_of
 from routing.redaction import Treatment

@@ -130,6 +130,12 @@ class Relaying:
             await self._pool.close()
 
     @property
+    def begun(self) -> int:
+        """How often a relay of a stream has found out where it stands, and begun to publish."""
+        log = self._folder / "relay.log"
+        return log.read_text(errors="replace").count("relay_started") if log.exists() else 0
+
+    @property
     def log(self) -> str:
         """The end of what the relays said."""
         return (self._folder / "relay.log").read_text(errors="replace")[-3_000:]

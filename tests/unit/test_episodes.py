@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dedup.case_reports import DEAD, POSITIVE, CaseReport, Numbers
+from dedup.case_reports import DEAD, DOUBTED, POSITIVE, CaseReport, Numbers
 from dedup.cases import rearrange, regroup
 from dedup.episodes import SIXTY_DAYS, Episode, Window, are_again
 from schemas.days import Reading
@@ -95,6 +95,18 @@ def test_what_was_taken_back_opens_no_episode() -> None:
     assert new_cases([first, second]) == ["2021-01-01"]
     assert new_cases([gone, second]) == ["2021-02-01"]
     assert not regroup([gone, second])[gone.report_id].again
+
+
+def test_what_is_in_doubt_comes_behind_whatever_stands() -> None:
+    """Alone it leads its case and looks back; it hides nobody, of its day or of the days after."""
+    doubted = row(1, FIRST, precedence=DOUBTED, variant="BA.2")
+    same = row(2, FIRST, precedence=NEGATIVE)
+    later = row(3, FIRST + timedelta(days=20))
+    standings = regroup([doubted, same, later])
+    assert standings[doubted.report_id].line is Line.SECOND
+    assert not standings[later.report_id].again
+    alone = regroup([doubted, row(4, FIRST - timedelta(days=9))])[doubted.report_id]
+    assert (alone.line, alone.again, alone.variant) == (Line.FIRST, True, "")
 
 
 def test_a_late_report_takes_the_place_of_the_first() -> None:
@@ -222,7 +234,7 @@ ROWS = st.lists(
         ),
         st.integers(1, 40),
         st.none() | st.integers(0, 200),
-        st.sampled_from([DEAD, POSITIVE, POSITIVE, POSITIVE, NEGATIVE]),
+        st.sampled_from([DEAD, POSITIVE, POSITIVE, POSITIVE, NEGATIVE, DOUBTED]),
         st.sampled_from([None, None, Line.SECOND]),
         st.sampled_from(["", "A0B0C1", "BA.2"]),
         st.none() | st.integers(1, 3),

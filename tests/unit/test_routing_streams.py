@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ops.runtime.failpoints import FailpointError, arm
+from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool
 from ops.runtime.topic import Tail
 from routing import relay, streams
 from routing.emitted import event_id_of
+from routing.headers import headers_of
 from routing.positions import Noted, Positions
-from routing.relay import Relay, headers_of
+from routing.relay import Relay
 from routing.streams import (
     Cursor,
     Lane,
@@ -309,9 +311,9 @@ class FakeTopic:
             raise UnknownResult("kafka_in_doubt")
         return {partition: self.tail(partition).offset for _, partition, *_ in events}
 
-    async def read_tails(self, topic: str, partitions: int) -> dict[int, Tail]:
+    async def read_tails(self, topic: str) -> dict[int, Tail]:
         assert topic == "t"
-        return {partition: self.tail(partition) for partition in range(partitions)}
+        return {partition: self.tail(partition) for partition in range(9)}
 
     def tail(self, partition: int) -> Tail:
         records = self.lanes.get(partition, [])
@@ -475,9 +477,47 @@ async def test_a_topic_that_lost_its_end_gets_the_same_events_again() -> None:
     outbox, topic = filled(5), FakeTopic()
     await run(outbox, topic)
     del topic.lanes[0][3:]
+    before = METRICS.relay_again.labels(STREAM.value)._value.get()
     await run(outbox, topic)
+    assert METRICS.relay_again.labels(STREAM.value)._value.get() == before + 2
     assert topic.places() == whole(5)
     assert topic.notes.held == {0: Noted(seq=5, log_offset=8)}
+
+
+async def test_while_a_transaction_is_confirmed_the_next_is_read() -> None:
+    outbox, topic = filled(6, 6), FakeTopic()
+    asked: list[str] = []
+
+    class Watched(FakeOutbox):
+        async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
+            asked.append("read" if query == streams.AFTER else "lanes")
+            return await outbox.fetch(query, *args)
+
+    class Slow(FakeTopic):
+        async def publish(self, events: Sequence[relay.Event]) -> dict[int, int]:
+            asked.append("publish")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            told = await super().publish(events)
+            asked.append("published")
+            return told
+
+    watched, topic = Watched(2), Slow()
+    watched.lanes = outbox.lanes
+    await run(watched, topic, max_events=4)
+    assert topic.places() == whole(6, 6)
+    done = [number for number, what in enumerate(asked) if what == "published"]
+    assert [asked[:number].count("read") for number in done] == [2, 3, 3]
+
+
+async def test_what_was_read_ahead_is_forgotten_by_a_doubt() -> None:
+    outbox, topic = filled(6, 6), FakeTopic()
+    topic.fail_before = True
+    with pytest.raises(UnknownResult):
+        await run(outbox, topic, max_events=4)
+    topic.fail_before = False
+    await run(outbox, topic, max_events=4)
+    assert topic.places() == whole(6, 6)
 
 
 def altered(value: bytes, **changes: Any) -> bytes:

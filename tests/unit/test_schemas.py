@@ -130,7 +130,8 @@ def test_what_was_added_since_the_last_release_has_a_version_that_says_so(
 ) -> None:
     released = json.loads((RELEASED / f"{stream.value}.json").read_text("utf-8"))
     before = int(released["$id"].rpartition("/")[2])
-    same = {**schema(stream), "$id": ""} == {**released, "$id": ""}
+    # What takes nothing away in either direction has added nothing; words may change.
+    same = additive(schema(stream), released) == []
     assert SCHEMA_VERSIONS[stream] == (before if same else before + 1)
 
 

@@ -11,20 +11,23 @@ import pytest
 
 import dedup
 import ingest
+import routing
 from dedup import names
 from ingest import er7
 from ops.runtime.twins import sources_digest
+from routing import places
 
 ROOT = Path(ingest.__file__).parent.parent
 ASKS = {
     "ingest": ("ingest.er7.read(b'MSH|^~\\\\&|A').counts", "{'MSH': 1}"),
     "dedup": ("dedup.names.fold_name('D’Alésia')", "D ALESIA"),
+    "routing": ("routing.places.day_of('2026-11-27T08:00')", "2026-11-27"),
 }
 
 
 def test_the_tests_run_on_the_variant_that_was_asked_for(request: pytest.FixtureRequest) -> None:
     asked = request.config.getoption("--twins")
-    for package, module in ((ingest, er7), (dedup, names)):
+    for package, module in ((ingest, er7), (dedup, names), (routing, places)):
         if asked != "any":
             assert (asked == "compiled") == package.IS_COMPILED
         assert module.__file__ is not None
@@ -36,7 +39,7 @@ def which(root: Path, package: str, *options: str) -> str:
     question, _ = ASKS[package]
     code = (
         f"import sys; sys.path.insert(0, {str(root)!r})\n"
-        f"import {package}, ingest.er7, dedup.names\n"
+        f"import {package}, ingest.er7, dedup.names, routing.places\n"
         f"print({package}.IS_COMPILED, {question})"
     )
     found = subprocess.run(
@@ -49,9 +52,9 @@ def which(root: Path, package: str, *options: str) -> str:
     return found.stdout.strip()
 
 
-@pytest.mark.parametrize("package", ["ingest", "dedup"])
+@pytest.mark.parametrize("package", ["ingest", "dedup", "routing"])
 def test_twins_of_other_sources_are_never_taken(tmp_path: Path, package: str) -> None:
-    for each in ("ingest", "dedup", "schemas"):
+    for each in ("ingest", "dedup", "routing", "schemas"):
         shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
     _, answer = ASKS[package]
     manifest = ROOT / package / "_compiled" / "MANIFEST"

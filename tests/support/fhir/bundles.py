@@ -12,9 +12,10 @@ import msgspec
 
 from ingest.mapping import map_raw
 from ops.simulate.simulation import Simulation
-from routing.case import Case, PersonView
+from routing.case import Case, PersonView, Projection
 from routing.router import Router, load_own_rules
-from schemas.decision import Realm
+from routing.rules import WHOLE
+from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
 from schemas.topics import Stream
@@ -25,9 +26,30 @@ QUALIFIED: Final = Ins(matricule="279035121518989", oid="1.2.250.1.213.1.4.10")
 ROUTER: Final = Router(load_own_rules(), bytes(range(32)), Realm.TEST)
 
 
+# Whatever the rules say of it, now or in a year: what is judged is the Bundle.
+DUE: Final = RouteDecision(
+    condition="",
+    result="",
+    parts={
+        Stream.DOSSIER: {
+            WHOLE: RoutedPart(
+                rule="dossier-every-report", due=True, projection=ProjectionName.DOSSIER
+            )
+        }
+    },
+    due=frozenset({Stream.DOSSIER}),
+    rule_version="2026-2",
+)
+
+
+def projected(case: Case, decision: RouteDecision = DUE) -> Projection:
+    """Return what the dossier gets of a case, as if it were due."""
+    return ROUTER.project(Stream.DOSSIER, WHOLE, case, decision)
+
+
 def body_of(case: Case) -> bytes:
     """Return the body of the dossier of a case."""
-    return ROUTER.project(Stream.DOSSIER, "", case, ROUTER.route(case)).body
+    return projected(case).body
 
 
 def cases_of(raw: bytes, number: int = 0) -> Iterator[Case]:

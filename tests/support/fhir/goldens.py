@@ -6,9 +6,6 @@ from typing import Any
 
 import msgspec
 
-from routing.case import Case, Projection
-from routing.router import Router, load_own_rules
-from schemas.decision import Realm
 from schemas.report import (
     Coded,
     Document,
@@ -18,7 +15,7 @@ from schemas.report import (
     ResultStatus,
     Specimen,
 )
-from schemas.topics import Stream
+from tests.support.fhir.bundles import body_of
 from tests.unit.test_routing_cases import (
     DETECTED,
     LABORATORY,
@@ -31,17 +28,11 @@ from tests.unit.test_routing_cases import (
     traits,
 )
 
-SECRET = bytes(range(32))
-ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
 CDA = Document(type="TEXT", subtype="XML", encoding="Base64", size_characters=40, digest="0a" * 16)
 
 
-def projected(of: Case) -> Projection:
-    return ROUTER.project(Stream.DOSSIER, "", of, ROUTER.route(of))
-
-
 def told(**about: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(projected(case(**about)).body)
+    found: dict[str, Any] = msgspec.json.decode(body_of(case(**about)))
     return found
 
 
@@ -158,4 +149,4 @@ GOLDENS: dict[str, dict[str, Any]] = {
 
 
 def golden_body(name: str) -> bytes:
-    return projected(case(**GOLDENS[name])).body
+    return body_of(case(**GOLDENS[name]))
