@@ -149,6 +149,7 @@ bench-connections: setup-dev ## 4,500 connections over mutual TLS: memory, answe
 	$(BIN)/python -m benchmarks.connections $(ARGS)
 
 proof-fhir: setup-dev fhir ## the Bundles of 10,000 simulated messages and of the corpus, judged by HAPI's validator
+	$(BIN)/pytest tests/unit/test_dossier.py -m proof
 	$(BIN)/python -m tests.support.fhir.proof $(ARGS)
 
 proof-oracle: setup-dev ## 5,000 messages judged by our checker and by hl7apy, a row for each figure

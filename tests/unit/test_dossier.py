@@ -111,7 +111,7 @@ def test_whatever_a_report_holds_its_bundle_has_the_allowed_shape(
 
 @pytest.mark.proof
 @given(drawn.reports, drawn.traits, drawn.organisations)
-@settings(max_examples=5_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 def test_many_reports_have_the_allowed_shape(
     of: LabReport, about: Traits, laboratory: Organisation
 ) -> None:
