@@ -63,13 +63,17 @@ ON CONFLICT (report_id, stream, part) DO UPDATE SET
     pseudonym_periods = EXCLUDED.pseudonym_periods, told_as = EXCLUDED.told_as
 """
 
-# Puts streams on hold; one that waits already for the same reason keeps its time.
+# Puts streams on hold; one that waits already for the same reason keeps its time. Parts come with a
+# space between: an array of arrays has no ragged rows.
 HOLD: Final = """
-INSERT INTO hold (report_id, stream, reason, since)
-SELECT report_id, stream, reason, $4
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (report_id, stream, reason)
-ON CONFLICT (report_id, stream) DO UPDATE SET reason = EXCLUDED.reason, since = EXCLUDED.since
-WHERE hold.reason <> EXCLUDED.reason
+INSERT INTO hold (report_id, stream, reason, parts, since)
+SELECT report_id, stream, reason, string_to_array(parts, ' '), $5
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+     AS new (report_id, stream, reason, parts)
+ON CONFLICT (report_id, stream) DO UPDATE SET
+    reason = EXCLUDED.reason, parts = EXCLUDED.parts,
+    since = CASE WHEN hold.reason = EXCLUDED.reason THEN hold.since ELSE EXCLUDED.since END
+WHERE hold.reason <> EXCLUDED.reason OR hold.parts <> EXCLUDED.parts
 """
 
 # Lets streams go that wait no longer.
@@ -144,6 +148,14 @@ class PendingEvent(Phi, frozen=True, kw_only=True):
     message_id: UUID
     part: str = ""
     body: bytes | None = None
+
+
+class Hold(NamedTuple):
+    """Why a stream waits for a report, and for which parts of it."""
+
+    reason: str
+    parts: tuple[str, ...] = ()
+    """Conditions; none where it waits for the whole report."""
 
 
 class Changes(NamedTuple):
@@ -337,21 +349,21 @@ async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
 
 async def write_holds(
     conn: Connection,
-    holds: Iterable[tuple[UUID, Stream, str]],
+    holds: Mapping[Place, Hold],
     cleared: Iterable[Place],
     at: datetime,
 ) -> None:
-    """Put streams on hold with a reason, and release others; the last word on a stream wins."""
-    kept = {(report_id, stream): reason for report_id, stream, reason in holds}
-    gone = sorted(set(cleared) - kept.keys())
+    """Put streams on hold with a reason, and release others; what is held is not released."""
+    gone = sorted(set(cleared) - holds.keys())
     if gone:
         await conn.execute(RELEASE, [each[0] for each in gone], [each[1] for each in gone])
-    if kept:
-        keys = sorted(kept)
+    if holds:
+        keys = sorted(holds)
         await conn.execute(
             HOLD,
             [report_id for report_id, _ in keys],
             [stream for _, stream in keys],
-            [kept[key] for key in keys],
+            [holds[key].reason for key in keys],
+            [" ".join(holds[key].parts) for key in keys],
             at,
         )

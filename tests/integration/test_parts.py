@@ -9,6 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from ops.holding.as_text import report_as_text
+from ops.holding.looking import show_report
 from ops.ruling.commands import explain_held
 from ops.runtime.migrate import migrations
 from ops.runtime.postgres import lent
@@ -98,6 +100,14 @@ async def test_what_is_in_doubt_of_a_panel_waits_and_the_rest_flows(road: Road) 
         ("public-health", "result_not_understood"),
     ]
     await verified(road)
+    (of,) = await road.rows("SELECT report_id FROM report")
+    async with lent(road.hub.pool) as connection:
+        shown = await show_report(connection, of["report_id"])
+    assert {(why.stream, why.conditions) for why in shown.holds} == {
+        ("contact-tracing", ("rsv",)),
+        ("public-health", ("rsv",)),
+    }
+    assert "result_not_understood (rsv)" in report_as_text(shown, road.hub.clock.now())
 
 
 async def test_hiv_of_a_panel_is_told_under_an_id_of_its_own(road: Road) -> None:
