@@ -28,8 +28,8 @@ from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.migrate import migrate
 from ops.runtime.postgres import connected
 from routing.doubts import Doubt, doubts_of
-from routing.emitted import Hold, write_holds
 from routing.findings import findings_of
+from routing.holds import Hold, write_holds
 from routing.rules import NOT_QUALIFIED
 from schemas.patient import Traits
 from schemas.report import Coded, LabReport, Observation, ResultStatus

@@ -19,11 +19,13 @@ from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.doubts import DOUBTS
-from routing.emitted import Hold, PendingEvent, Place, Wanted
+from routing.emitted import PendingEvent, Place, Wanted
+from routing.facts import WHOLE
 from routing.findings import ConditionFinding
+from routing.holds import Hold, write_holds
 from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
-from routing.rules import NO_RULE, WHOLE
+from routing.rules import NO_RULE
 from schemas.decision import Realm, RoutedPart, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
@@ -123,7 +125,7 @@ class Publisher:
         with pure_step():
             changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
         await emitted.store(connection, changes.rows)
-        await emitted.write_holds(
+        await write_holds(
             connection,
             {place: why for place, why in asked.holds.items() if why is not None},
             [place for place, why in asked.holds.items() if why is None],

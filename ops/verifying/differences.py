@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from routing.emitted import NOTHING, EmittedRow, Hold, Wanted
+from routing.emitted import NOTHING, EmittedRow, Wanted
+from routing.holds import Hold
 from schemas.events import EventKind
 from schemas.patient import Phi
 from schemas.topics import Stream

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import Vault
-from routing.emitted import EmittedRow, Hold, Place
+from routing.emitted import EmittedRow, Place
+from routing.holds import Hold
 from schemas.errors import PermanentError
 from schemas.events import EventKind
 from schemas.patient import Phi

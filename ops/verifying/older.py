@@ -13,7 +13,8 @@ from uuid import UUID
 
 from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
-from routing.emitted import Hold, Place, Wanted
+from routing.emitted import Place, Wanted
+from routing.holds import Hold
 from schemas.patient import Phi
 
 # From when sets were in effect, the newest first.

@@ -14,9 +14,10 @@ from ops.sources import ReportRow, Told
 from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
-from routing.emitted import Hold, Place, Wanted
+from routing.emitted import Place, Wanted
+from routing.facts import WHOLE
+from routing.holds import Hold
 from routing.making import compared_of
-from routing.rules import WHOLE
 from schemas.patient import Phi
 from schemas.topics import Stream
 
