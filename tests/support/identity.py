@@ -56,10 +56,14 @@ async def stream_fold(road: Road) -> dict[str, dict[str, Any]]:
 
 
 async def persons_by_report(road: Road) -> dict[str, int]:
-    """Whose each report is, by the sender's order number is not stored: by report id."""
+    """Whose each report is: by report id, and by the id under which a part of it is told apart."""
     return {
-        str(row["report_id"]): row["person_id"]
-        for row in await road.rows("SELECT report_id, person_id FROM report")
+        str(row["known_as"]): row["person_id"]
+        for row in await road.rows(
+            "SELECT r.report_id AS known_as, r.person_id FROM report r UNION SELECT e.told_as,"
+            " r.person_id FROM emitted e JOIN report r USING (report_id)"
+            " WHERE e.told_as IS NOT NULL"
+        )
     }
 
 
