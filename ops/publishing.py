@@ -17,8 +17,9 @@ from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
+from ops.withdrawing import Withdrawn
 from routing import emitted, outbox
-from routing.doubts import DOUBTS
+from routing.doubts import DOUBTS, Doubts
 from routing.emitted import PendingEvent, Place, Wanted
 from routing.facts import WHOLE
 from routing.findings import ConditionFinding
@@ -53,22 +54,14 @@ class Due(Phi, frozen=True, kw_only=True):
     """Condition -> where it stands among the person's reports; None: as it is held."""
     findings: tuple[ConditionFinding, ...] | None = None
     """What the report says, where somebody has found it already."""
+    doubts: Doubts | None = None
+    """What is doubted of it, where somebody has asked already."""
     model_version: str = ""
     """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
     released: frozenset[tuple[Stream, str]] = frozenset()
     """Doubts about the report that a person has let go, by stream and reason."""
-
-
-class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A report to take back from a stream, by what is known of it without its content."""
-
-    report_id: UUID
-    partition: int
-    person_version: int
-    message_id: UUID
-    reason: str
 
 
 class Asked(Phi, frozen=True, kw_only=True):
@@ -99,6 +92,7 @@ class Publisher:
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
         cases: Where reports stand among those of their persons.
+        partitions: Of the instance.
     """
 
     def __init__(
@@ -109,12 +103,14 @@ class Publisher:
         body_secret: bytes,
         realm: Realm,
         cases: CaseStore,
+        partitions: int,
     ) -> None:
         self._rules = rules
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
         self._cases = cases
+        self._partitions = partitions
 
     async def prepare(self, connection: Connection, due: Sequence[Due], at: datetime) -> Published:
         """Write what the streams will hold; return the events that say so."""
@@ -152,7 +148,7 @@ class Publisher:
         asked = Asked(wanted=[], holds={})
         with pure_step():
             for one, case in zip(due, cases, strict=True):
-                asked.wanted.extend(_wanted(router, one, case, asked.holds))
+                asked.wanted.extend(_wanted(router, one, case, asked.holds, self._partitions))
         return asked
 
     async def cases_of(
@@ -246,7 +242,13 @@ class Publisher:
         return self._vault.seal(SealClass.STREAM, body, associated)
 
 
-def _wanted(router: Router, due: Due, case: Case, holds: dict[Place, Hold | None]) -> list[Wanted]:
+def _wanted(
+    router: Router,
+    due: Due,
+    case: Case,
+    holds: dict[Place, Hold | None],
+    partitions: int,
+) -> list[Wanted]:
     """Say for each stream what it should hold of this report, by part; note what waits."""
     decision = router.route(case)
     reason = due.reason or reason_of(case)
@@ -276,6 +278,8 @@ def _wanted(router: Router, due: Due, case: Case, holds: dict[Place, Hold | None
                     projection=router.project(stream, part, case, decision) if routed.due else None,
                     reason=reason,
                     waits=routed.hold in DOUBTS,
+                    partitions=partitions,
+                    is_version=not due.reason and due.placed.version is not None,
                     moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
                     beside=None if left else frozenset(parts),
                 )
@@ -301,6 +305,7 @@ def _case(due: Due, realm: Realm, registry_id: str) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        known_doubts=due.doubts,
         registry_id=registry_id,
         released=due.released,
         model_version=due.model_version,

@@ -20,7 +20,7 @@ from schemas.ids import id_of
 from schemas.patient import Phi
 from schemas.topics import Stream
 
-from .case import Projection
+from .case import HIDDEN, Projection
 from .pseudonym import body_digest
 from .rules import NO_RULE
 
@@ -90,6 +90,11 @@ class Wanted(Phi, frozen=True, kw_only=True):
     beside: frozenset[str] | None = None
     """Set on the last wish for a version of a report: all parts that were wished for. Of what the
     stream holds beyond them nothing is due any more."""
+    partitions: int | None = None
+    """Of the stream. What is declared anonymously has the lane of the id it is told under, which
+    says nothing of the laboratory."""
+    is_version: bool = True
+    """The report's own new version asks; else what the hub knows of it has changed."""
     moves: bool = False
     """It is about another patient than before: withdrawn of the one, published of the other."""
 
@@ -105,7 +110,7 @@ class EmittedRow(Phi, frozen=True, kw_only=True):
     addressee: str
     body_digest: UUID
     pseudonym_periods: str = ""
-    """Of public health: the periods whose pseudonyms it holds, with a space between."""
+    """Of public health: periods whose pseudonyms it holds, with a space between; or `HIDDEN`."""
     told_as: UUID | None = None
     """The id that its events bear in place of the report's; None: they bear the report's."""
 
@@ -127,6 +132,8 @@ class PendingEvent(Phi, frozen=True, kw_only=True):
     message_id: UUID
     part: str = ""
     body: bytes | None = None
+    is_hidden: bool = False
+    """Of a row that is declared anonymously: no header of it may be laid beside another's."""
 
 
 class Changes(NamedTuple):
@@ -151,7 +158,8 @@ def diff(
 
     Same body (or what of it is compared) and addressee: nothing. Another addressee, or another
     patient: withdrawn from the old, published to the new (two versions). No longer due, or held and
-    no part of the report any more: withdrawn. Wishes for one report are met in order.
+    no part of the report any more: withdrawn. What has no pseudonym any more leaves the row that
+    stands, unless the laboratory changed it. Wishes for one report are met in order.
 
     Args:
         held: What `load` gave for these reports.
@@ -199,9 +207,7 @@ def _steps(
     if not wish.decision.due:
         if row is None or not standing:
             return [], None
-        gone = _event(
-            wish, version + 1, EventKind.WITHDRAWN, _why_gone(wish), realm, told_as=row.told_as
-        )
+        gone = _event(wish, version + 1, EventKind.WITHDRAWN, _why_gone(wish), realm, held=row)
         return [gone], _row(wish, version + 1, row.addressee, None, row.told_as)
     projection = wish.projection
     assert projection is not None, "what is due has a projection"
@@ -210,16 +216,18 @@ def _steps(
     digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
+    elif _keeps(wish):
+        return [], None
     elif _is_elsewhere(row, projection) or (wish.moves and row.body_digest != digest):
-        moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm, told_as=row.told_as)
-        new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm, told_as=told_as)
+        moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm, held=row)
+        new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm)
         return [moved, new], _row(wish, version + 2, projection.addressee, digest, told_as)
     elif row.body_digest != digest:
         kind = EventKind.REVISED
         reason = wish.reason if wish.reason in REVISION_REASONS else "new_version"
     else:
         return [], None
-    event = _event(wish, version + 1, kind, reason, realm, told_as=told_as)
+    event = _event(wish, version + 1, kind, reason, realm)
     return [event], _row(wish, version + 1, projection.addressee, digest, told_as)
 
 
@@ -236,16 +244,36 @@ def _is_elsewhere(row: EmittedRow, projection: Projection) -> bool:
     return row.addressee != projection.addressee or row.told_as != projection.told_as
 
 
+def _keeps(wish: Wanted) -> bool:
+    """Say whether a row that stands is left as it is: its pseudonym could not be made again.
+
+    A new version of the laboratory goes out without one all the same.
+    """
+    lacks = wish.projection is not None and wish.projection.lacks_pseudonym
+    return lacks and not wish.is_version
+
+
 def _event(
-    wish: Wanted, version: int, kind: EventKind, reason: str, realm: Realm, *, told_as: UUID | None
+    wish: Wanted,
+    version: int,
+    kind: EventKind,
+    reason: str,
+    realm: Realm,
+    *,
+    held: EmittedRow | None = None,
 ) -> PendingEvent:
     body = None
+    told = wish.projection if held is None else held
+    is_hidden = told is not None and told.pseudonym_periods == HIDDEN
     if kind is not EventKind.WITHDRAWN and wish.projection is not None:
         body = wish.projection.body
-    report_id = told_as or wish.report_id
+    report_id = (None if told is None else told.told_as) or wish.report_id
+    partition = wish.partition
+    if is_hidden and wish.partitions is not None:
+        partition = report_id.int % wish.partitions
     return PendingEvent(
         stream=wish.stream,
-        partition=wish.partition,
+        partition=partition,
         event_id=event_id_of(wish.stream, report_id, version, wish.part),
         report_id=report_id,
         event_version=version,
@@ -254,10 +282,11 @@ def _event(
         realm=realm,
         rule=wish.decision.rule,
         rule_version=wish.decision.rule_version,
-        person_version=wish.person_version,
+        person_version=0 if is_hidden else wish.person_version,
         message_id=wish.message_id,
         part=wish.part,
         body=body,
+        is_hidden=is_hidden,
     )
 
 

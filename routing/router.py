@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, assert_type
 
 import msgspec
 
-from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart
+from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart, Standing
+from schemas.events import PublicHealthRow
 from schemas.topics import Stream
 
-from .case import Case, PersonView, Projection
+from .case import HIDDEN, Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
 from .facts import WHOLE, Facts, Sight
+from .keeping_back import stands_back, withheld
 from .making import Making
 from .places import department_of
 from .pseudonym import (
@@ -144,14 +146,28 @@ class Router:
             return Projection(
                 body=_ENCODER.encode(row),
                 addressee="",
+                lacks_pseudonym=_lacks_pseudonym(row),
                 pseudonym_periods=f"{row.pseudonym_period} {row.pseudonym_next_period}".rstrip(),
             )
         assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
         # No periods, and no id of the report: what names it beside the person's other rows, of this
         # report or another, would join them.
         hidden = anonymous_row_of(case, finding, self._pseudonyms)
-        told_as = apart_id(self._secret, case.report_id, part)
-        return Projection(body=_ENCODER.encode(hidden), addressee="", told_as=told_as)
+        return Projection(
+            body=_ENCODER.encode(hidden),
+            addressee="",
+            lacks_pseudonym=_lacks_pseudonym(hidden),
+            pseudonym_periods=HIDDEN,
+            told_as=apart_id(self._secret, case.report_id, part),
+        )
+
+    def withheld(self, case: Case) -> frozenset[str]:
+        """Return the conditions of which the report is told nothing before a person has looked."""
+        return withheld(self._rules, case.facts_in(self._rules.sight))
+
+    def stands_back(self, stream: Stream, standings: Iterable[Standing]) -> bool:
+        """Say whether a stream is told nothing of a report that stands so, whatever it says."""
+        return stands_back(self._rules, stream, standings)
 
 
 def _routed(ruling: Ruling) -> RoutedPart:
@@ -162,3 +178,7 @@ def _routed(ruling: Ruling) -> RoutedPart:
         projection=ruling.projection,
         finding=ruling.finding,
     )
+
+
+def _lacks_pseudonym(row: PublicHealthRow) -> bool:
+    return not row.pseudonym or bool(row.pseudonym_next_period and not row.pseudonym_next)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from dedup.case_reports import CaseReport
@@ -14,6 +15,7 @@ from ops.sources import ReportRow, Told
 from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
+from ops.weighing import Weighing
 from routing.emitted import Place, Wanted
 from routing.facts import WHOLE
 from routing.holds import Hold
@@ -37,6 +39,8 @@ from .older import Wishes, by_place, older_of
 from .renamed import renamed
 from .scratch import Cases, Scratch, due_of, rows_of, view_of
 
+_TRACING: Final = Stream.CONTACT_TRACING
+
 
 class Parts(Phi, frozen=True, kw_only=True):
     """What a page is looked at with."""
@@ -45,6 +49,8 @@ class Parts(Phi, frozen=True, kw_only=True):
     """Computes what should be."""
     publisher: Publisher
     """Says what the streams should hold of a report."""
+    weighing: Weighing
+    """Says of which reports contact tracing is told nothing as they stand."""
     replacer: Replacer
     """Says what public health should hold of replaced pseudonyms."""
     vault: Vault
@@ -156,6 +162,10 @@ class Page:
                         for part, what in self._by_rules(place, wishes, asked.holds, held)
                     ]
         waited_for = {r.report_id for r in rows if known.ends[r.person_id] in self._pending}
+        lost = {r.report_id for r in rows} - told.keys()
+        for report in await self._told_by_another(lost, cases, held):
+            is_pending = report in waited_for
+            self._differs(report, _TRACING, What.NOT_WITHDRAWN, is_pending=is_pending)
         settled = [each for each in by_rules if each[0][0] not in waited_for]
         self._found.pending += len(by_rules) - len(settled)
         if settled:
@@ -167,6 +177,21 @@ class Page:
             self._differs(row.report_id, STREAMLESS, What.OWNER, is_pending=is_pending)
         if row.report_id in cases.differ and row.person_id not in cases.capped:
             self._differs(row.report_id, STREAMLESS, What.CASE, is_pending=is_pending)
+
+    async def _told_by_another(
+        self, lost: Collection[UUID], cases: Cases, held: Holding
+    ) -> list[UUID]:
+        """Find index cases that can be read no more, and whose episode another report tells."""
+        if _TRACING not in self._streams:
+            return []
+        standing = {
+            report: cases.standings[report]
+            for report in lost
+            if report in cases.standings
+            and any(row.published for row in held.table.get((report, _TRACING), {}).values())
+        }
+        weighing = self._parts.weighing
+        return sorted(await weighing.standing_back(self._connection, standing, _TRACING, None))
 
     def _by_rules(
         self,
