@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -93,8 +94,8 @@ def measure_doubts() -> list[Row]:
     traits = Traits(birth_date="1979-03-28")
     for name, report in _reports().items():
         findings = findings_of(report)
-        doubts = _microseconds(lambda r=report, f=findings: doubts_of(r, traits, f))
-        beside = _microseconds(lambda r=report: findings_of(r))
+        doubts = _microseconds(partial(doubts_of, report, traits, findings))
+        beside = _microseconds(partial(findings_of, report))
         rows.append(
             Row(
                 engine="none",
