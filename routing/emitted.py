@@ -26,10 +26,10 @@ NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
 WITHDRAWAL_REASONS: Final = frozenset(
-    {"cancelled", "identity_changed", "opposition", "case_changed", "on_hold"}
+    {"cancelled", "identity_changed", "opposition", "case_changed", "on_hold", "rules_changed"}
 )
 REVISION_REASONS: Final = frozenset(
-    {"new_version", "cancelled", "identity_changed", "replayed", "case_changed"}
+    {"new_version", "cancelled", "identity_changed", "replayed", "case_changed", "rules_changed"}
 )
 
 Key = tuple[UUID, Stream]
@@ -38,6 +38,14 @@ Key = tuple[UUID, Stream]
 LOAD: Final = """
 SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
 FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream FOR UPDATE
+"""
+
+# The same for who writes nothing: for a look that may be old by the next moment.
+READ: Final = LOAD.replace(" FOR UPDATE", "")
+
+# Why streams wait for these reports.
+WAITING: Final = """
+SELECT report_id, stream, reason FROM hold WHERE report_id = ANY ($1::uuid[])
 """
 
 # Writes what the streams hold from now on.
@@ -231,7 +239,9 @@ def _row(wish: Wanted, version: int, addressee: str, digest: UUID | None) -> Emi
     )
 
 
-async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, EmittedRow]:
+async def load(
+    conn: Connection, report_ids: Iterable[UUID], *, locks: bool = True
+) -> dict[Key, EmittedRow]:
     """Return and lock what the streams hold of these reports; inside a transaction."""
     wanted = sorted(set(report_ids))
     if not wanted:
@@ -246,9 +256,15 @@ async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, Emitte
             body_digest=row["body_digest"],
             pseudonym_periods=row["pseudonym_periods"],
         )
-        for row in await conn.fetch(LOAD, wanted)
+        for row in await conn.fetch(LOAD if locks else READ, wanted)
     ]
     return {(row.report_id, row.stream): row for row in rows}
+
+
+async def waiting(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, str]:
+    """Return why streams wait for these reports."""
+    rows = await conn.fetch(WAITING, sorted(set(report_ids)))
+    return {(row["report_id"], Stream(row["stream"])): row["reason"] for row in rows}
 
 
 async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
