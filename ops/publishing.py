@@ -23,7 +23,8 @@ from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
 from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
-from schemas.decision import Realm, Standing
+from routing.rules import NO_RULE, WHOLE
+from schemas.decision import Realm, RoutedPart, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
@@ -31,6 +32,8 @@ from schemas.report import LabReport, MappedMessage, Organisation
 from schemas.topics import STREAMS, Stream
 
 _NO_ONE: Final = Organisation()
+_NOTHING: Final = {WHOLE: RoutedPart(rule=NO_RULE)}
+"""Of a report that tells a stream nothing: whatever it holds of it is due no more."""
 _MAPPING: Final = str(MAPPING_VERSION)
 """What another version has mapped is mapped again before it comes here."""
 
@@ -211,6 +214,7 @@ class Publisher:
                 message_id=each.message_id,
                 decision=emitted.Due(due=False, rule=each.reason, rule_version=""),
                 reason=each.reason,
+                beside=frozenset({WHOLE}),
             )
             for each in gone
         ]
@@ -249,32 +253,35 @@ class Publisher:
 def _wanted(
     router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
 ) -> list[Wanted]:
-    """Say for each stream what it should hold of this report; note what waits."""
+    """Say for each stream what it should hold of this report, by part; note what waits."""
     decision = router.route(case)
     reason = due.reason or reason_of(case)
     found = []
     for stream in due.streams:
-        is_due = stream in decision.due
-        is_doubted = decision.holds.get(stream) in DOUBTS
         if stream in decision.holds or not due.placed.is_new:
             holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
-        found.append(
-            Wanted(
-                report_id=due.placed.report_id,
-                stream=stream,
-                partition=due.source.partition,
-                person_version=due.person.person_version,
-                message_id=due.source.message_id,
-                decision=emitted.Due(
-                    due=is_due,
-                    rule=decision.rules.get(stream, ""),
-                    rule_version=decision.rule_version,
-                ),
-                projection=router.project(stream, case, decision) if is_due else None,
-                reason="on_hold" if is_doubted and not is_due else reason,
-                moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
+        parts = decision.parts[stream] or _NOTHING
+        left = len(parts)
+        for part, routed in parts.items():
+            left -= 1
+            found.append(
+                Wanted(
+                    report_id=due.placed.report_id,
+                    stream=stream,
+                    part=part,
+                    partition=due.source.partition,
+                    person_version=due.person.person_version,
+                    message_id=due.source.message_id,
+                    decision=emitted.Due(
+                        due=routed.due, rule=routed.rule, rule_version=decision.rule_version
+                    ),
+                    projection=router.project(stream, part, case, decision) if routed.due else None,
+                    reason=reason,
+                    waits=routed.hold in DOUBTS,
+                    moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
+                    beside=None if left else frozenset(parts),
+                )
             )
-        )
     return found
 
 

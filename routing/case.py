@@ -142,3 +142,6 @@ class Projection(Phi, frozen=True, kw_only=True):
     is said of the making alone, so that another version of a rule is no revision."""
     pseudonym_periods: str = ""
     """Of public health: the periods whose pseudonyms it holds, with a space between."""
+    told_as: UUID | None = None
+    """The id that its events bear in place of the report's, where it must not be joined to what
+    else is told of the report."""

@@ -1,16 +1,18 @@
 """What each stream holds of each report, and the events that lead to what it should hold.
 
 Corrections, merges, unmerges, new rules and replays all go through `diff`: the same wish twice
-gives no second event.
+gives no second event. A stream holds a report in parts: each condition it tells of, or the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from ops.runtime.postgres import Connection
 from schemas.decision import Realm
@@ -21,45 +23,47 @@ from schemas.topics import Stream
 
 from .case import Projection
 from .pseudonym import body_digest
+from .rules import NO_RULE
 
 NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
 WITHDRAWAL_REASONS: Final = frozenset(
-    {"cancelled", "identity_changed", "opposition", "case_changed", "on_hold", "rules_changed"}
+    {"cancelled", "identity_changed", "opposition", "case_changed", "rules_changed"}
 )
 REVISION_REASONS: Final = frozenset(
     {"new_version", "cancelled", "identity_changed", "replayed", "case_changed", "rules_changed"}
 )
 
-Key = tuple[UUID, Stream]
+Place = tuple[UUID, Stream]
+"""A report in a stream."""
+Key = tuple[UUID, Stream, str]
+"""A part of a report in a stream."""
 
 # Locks what the streams hold of these reports, always in the same order.
 LOAD: Final = """
-SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
-FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream FOR UPDATE
+SELECT report_id, stream, part, event_version, published, addressee, body_digest,
+       pseudonym_periods, told_as
+FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream, part FOR UPDATE
 """
 
 # The same for who writes nothing: for a look that may be old by the next moment.
 READ: Final = LOAD.replace(" FOR UPDATE", "")
 
-# Why streams wait for these reports.
-WAITING: Final = """
-SELECT report_id, stream, reason FROM hold WHERE report_id = ANY ($1::uuid[])
-"""
-
 # Writes what the streams hold from now on.
 STORE: Final = """
-INSERT INTO emitted (report_id, stream, event_version, published, addressee, body_digest,
-                     pseudonym_periods)
-SELECT report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods
-FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::text[], $6::uuid[],
-            $7::text[])
-     AS new (report_id, stream, event_version, published, addressee, body_digest, pseudonym_periods)
-ON CONFLICT (report_id, stream) DO UPDATE SET
+INSERT INTO emitted (report_id, stream, part, event_version, published, addressee, body_digest,
+                     pseudonym_periods, told_as)
+SELECT report_id, stream, part, event_version, published, addressee, body_digest,
+       pseudonym_periods, told_as
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::boolean[], $6::text[],
+            $7::uuid[], $8::text[], $9::uuid[])
+     AS new (report_id, stream, part, event_version, published, addressee, body_digest,
+             pseudonym_periods, told_as)
+ON CONFLICT (report_id, stream, part) DO UPDATE SET
     event_version = EXCLUDED.event_version, published = EXCLUDED.published,
     addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest,
-    pseudonym_periods = EXCLUDED.pseudonym_periods
+    pseudonym_periods = EXCLUDED.pseudonym_periods, told_as = EXCLUDED.told_as
 """
 
 # Puts streams on hold; one that waits already for the same reason keeps its time.
@@ -80,7 +84,7 @@ WHERE hold.report_id = gone.report_id AND hold.stream = gone.stream
 
 
 class Due(Phi, frozen=True, kw_only=True):
-    """Whether a report is due in a stream, and the rule that said so."""
+    """Whether a part of a report is due in a stream, and the rule that said so."""
 
     due: bool
     rule: str
@@ -88,10 +92,12 @@ class Due(Phi, frozen=True, kw_only=True):
 
 
 class Wanted(Phi, frozen=True, kw_only=True):
-    """What a stream should hold of a report from now on. `projection` is set where it is due."""
+    """What a stream should hold of a part of a report from now on; a projection where it is due."""
 
     report_id: UUID
     stream: Stream
+    part: str = ""
+    """A condition; empty: the whole report."""
     partition: int
     person_version: int
     message_id: UUID
@@ -99,21 +105,29 @@ class Wanted(Phi, frozen=True, kw_only=True):
     projection: Projection | None = None
     reason: str = ""
     """Why it is asked: new_version, cancelled, identity_changed or replayed."""
+    waits: bool = False
+    """It is not due because something about it is doubted."""
+    beside: frozenset[str] | None = None
+    """Set on the last wish for a version of a report: all parts that were wished for. Of what the
+    stream holds beyond them nothing is due any more."""
     moves: bool = False
     """It is about another patient than before: withdrawn of the one, published of the other."""
 
 
 class EmittedRow(Phi, frozen=True, kw_only=True):
-    """What a stream holds of a report: one row of the table `emitted`."""
+    """What a stream holds of a part of a report: one row of the table `emitted`."""
 
     report_id: UUID
     stream: Stream
+    part: str = ""
     event_version: int
     published: bool
     addressee: str
     body_digest: UUID
     pseudonym_periods: str = ""
     """Of public health: the periods whose pseudonyms it holds, with a space between."""
+    told_as: UUID | None = None
+    """The id that its events bear in place of the report's; None: they bear the report's."""
 
 
 class PendingEvent(Phi, frozen=True, kw_only=True):
@@ -131,6 +145,7 @@ class PendingEvent(Phi, frozen=True, kw_only=True):
     rule_version: str
     person_version: int
     message_id: UUID
+    part: str = ""
     body: bytes | None = None
 
 
@@ -141,9 +156,11 @@ class Changes(NamedTuple):
     rows: list[EmittedRow]
 
 
-def event_id_of(stream: Stream, report_id: UUID, event_version: int) -> UUID:
+def event_id_of(stream: Stream, report_id: UUID, event_version: int, part: str = "") -> UUID:
     """Return the id of an event: the same event never has two, two never share one."""
     told = b"%s\x1f%s%d" % (stream.value.encode(), report_id.bytes, event_version)
+    if part:
+        told += b"\x1f" + part.encode()
     return id_of(blake2b(told, digest_size=16, person=b"event").digest())
 
 
@@ -153,25 +170,45 @@ def diff(
     """Return the events that lead from what is held to what is wanted; pure.
 
     Same body (or what of it is compared) and addressee: nothing. Another addressee, or another
-    patient: withdrawn from the old, published to the new (two versions). No longer due: withdrawn.
-    Wishes for one report are met in order.
+    patient: withdrawn from the old, published to the new (two versions). No longer due, or held and
+    no part of the report any more: withdrawn. Wishes for one report are met in order.
 
     Args:
         held: What `load` gave for these reports.
-        wanted: At most one wish for each version of a report and stream.
+        wanted: At most one wish for each part of a version of a report in a stream, the last of
+            which says which there are.
         realm: Marks each event.
         secret: Keys the digests of bodies; it must never change.
     """
     events: list[PendingEvent] = []
     changed: dict[Key, EmittedRow] = {}
+    there: dict[Place, set[str]] = {}
+    for report_id, stream, part in held:
+        there.setdefault((report_id, stream), set()).add(part)
     for wish in wanted:
-        key = (wish.report_id, wish.stream)
-        row = changed.get(key) or held.get(key)
-        steps, after = _steps(row, wish, realm, secret)
-        if after is not None:
-            changed[key] = after
-        events += steps
+        place = (wish.report_id, wish.stream)
+        parts = there.setdefault(place, set())
+        for each in (wish, *_left(wish, parts)):
+            key = (*place, each.part)
+            steps, after = _steps(changed.get(key) or held.get(key), each, realm, secret)
+            if after is not None:
+                changed[key] = after
+                parts.add(each.part)
+            events += steps
     return Changes(events, [changed[key] for key in sorted(changed)])
+
+
+def _left(wish: Wanted, parts: Collection[str]) -> list[Wanted]:
+    """Return wishes for what is held and was not wished for: that it be there no more."""
+    if wish.beside is None or not parts or wish.beside.issuperset(parts):
+        return []
+    decision = Due(due=False, rule=NO_RULE, rule_version=wish.decision.rule_version)
+    return [
+        msgspec.structs.replace(
+            wish, part=part, decision=decision, projection=None, waits=False, beside=None
+        )
+        for part in sorted(set(parts) - wish.beside - {wish.part})
+    ]
 
 
 def _steps(
@@ -182,39 +219,55 @@ def _steps(
     if not wish.decision.due:
         if row is None or not standing:
             return [], None
-        reason = wish.reason if wish.reason in WITHDRAWAL_REASONS else "no_longer_due"
-        if wish.reason == "new_version":
-            reason = "corrected"
-        gone = _event(wish, version + 1, EventKind.WITHDRAWN, reason, realm)
-        return [gone], _row(wish, version + 1, row.addressee, None)
+        gone = _event(
+            wish, version + 1, EventKind.WITHDRAWN, _why_gone(wish), realm, told_as=row.told_as
+        )
+        return [gone], _row(wish, version + 1, row.addressee, None, row.told_as)
     projection = wish.projection
     assert projection is not None, "what is due has a projection"
+    told_as = projection.told_as
     told = projection.compared
     digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
-    elif row.addressee != projection.addressee or (wish.moves and row.body_digest != digest):
-        moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm)
-        new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm)
-        return [moved, new], _row(wish, version + 2, projection.addressee, digest)
+    elif _is_elsewhere(row, projection) or (wish.moves and row.body_digest != digest):
+        moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm, told_as=row.told_as)
+        new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm, told_as=told_as)
+        return [moved, new], _row(wish, version + 2, projection.addressee, digest, told_as)
     elif row.body_digest != digest:
         kind = EventKind.REVISED
         reason = wish.reason if wish.reason in REVISION_REASONS else "new_version"
     else:
         return [], None
-    event = _event(wish, version + 1, kind, reason, realm)
-    return [event], _row(wish, version + 1, projection.addressee, digest)
+    event = _event(wish, version + 1, kind, reason, realm, told_as=told_as)
+    return [event], _row(wish, version + 1, projection.addressee, digest, told_as)
 
 
-def _event(wish: Wanted, version: int, kind: EventKind, reason: str, realm: Realm) -> PendingEvent:
+def _why_gone(wish: Wanted) -> str:
+    if wish.waits:
+        return "on_hold"
+    if wish.reason == "new_version":
+        return "corrected"
+    return wish.reason if wish.reason in WITHDRAWAL_REASONS else "no_longer_due"
+
+
+def _is_elsewhere(row: EmittedRow, projection: Projection) -> bool:
+    """Say whether whoever holds it would see no revision: it is another's, or named otherwise."""
+    return row.addressee != projection.addressee or row.told_as != projection.told_as
+
+
+def _event(
+    wish: Wanted, version: int, kind: EventKind, reason: str, realm: Realm, *, told_as: UUID | None
+) -> PendingEvent:
     body = None
     if kind is not EventKind.WITHDRAWN and wish.projection is not None:
         body = wish.projection.body
+    report_id = told_as or wish.report_id
     return PendingEvent(
         stream=wish.stream,
         partition=wish.partition,
-        event_id=event_id_of(wish.stream, wish.report_id, version),
-        report_id=wish.report_id,
+        event_id=event_id_of(wish.stream, report_id, version, wish.part),
+        report_id=report_id,
         event_version=version,
         kind=kind,
         reason=reason,
@@ -223,19 +276,24 @@ def _event(wish: Wanted, version: int, kind: EventKind, reason: str, realm: Real
         rule_version=wish.decision.rule_version,
         person_version=wish.person_version,
         message_id=wish.message_id,
+        part=wish.part,
         body=body,
     )
 
 
-def _row(wish: Wanted, version: int, addressee: str, digest: UUID | None) -> EmittedRow:
+def _row(
+    wish: Wanted, version: int, addressee: str, digest: UUID | None, told_as: UUID | None
+) -> EmittedRow:
     return EmittedRow(
         report_id=wish.report_id,
         stream=wish.stream,
+        part=wish.part,
         event_version=version,
         published=digest is not None,
         addressee=addressee,
         body_digest=NOTHING if digest is None else digest,
         pseudonym_periods="" if wish.projection is None else wish.projection.pseudonym_periods,
+        told_as=told_as,
     )
 
 
@@ -255,39 +313,37 @@ async def load(
             addressee=row["addressee"],
             body_digest=row["body_digest"],
             pseudonym_periods=row["pseudonym_periods"],
+            part=row["part"],
+            told_as=row["told_as"],
         )
         for row in await conn.fetch(LOAD if locks else READ, wanted)
     ]
-    return {(row.report_id, row.stream): row for row in rows}
-
-
-async def waiting(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, str]:
-    """Return why streams wait for these reports."""
-    rows = await conn.fetch(WAITING, sorted(set(report_ids)))
-    return {(row["report_id"], Stream(row["stream"])): row["reason"] for row in rows}
+    return {(row.report_id, row.stream, row.part): row for row in rows}
 
 
 async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
     """Write the rows of `Changes`; inside the transaction that loaded them."""
     if not rows:
         return
-    ordered = sorted(rows, key=lambda row: (row.report_id, row.stream))
+    ordered = sorted(rows, key=lambda row: (row.report_id, row.stream, row.part))
     await conn.execute(
         STORE,
         [row.report_id for row in ordered],
         [row.stream for row in ordered],
+        [row.part for row in ordered],
         [row.event_version for row in ordered],
         [row.published for row in ordered],
         [row.addressee for row in ordered],
         [row.body_digest for row in ordered],
         [row.pseudonym_periods for row in ordered],
+        [row.told_as for row in ordered],
     )
 
 
 async def write_holds(
     conn: Connection,
     holds: Iterable[tuple[UUID, Stream, str]],
-    cleared: Iterable[Key],
+    cleared: Iterable[Place],
     at: datetime,
 ) -> None:
     """Put streams on hold with a reason, and release others; the last word on a stream wins."""

@@ -23,11 +23,15 @@ from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.script import Asker, check_asker
 from routing import emitted
 from schemas.errors import PermanentError, pure_step
+from schemas.events import EventKind
 from schemas.topics import Stream
 
 from .in_effect import IN_EFFECT
 from .past import Past
 
+WAITING: Final = """
+SELECT report_id, stream, reason FROM hold WHERE report_id = ANY ($1::uuid[])
+"""
 SETTLED: Final = timedelta(seconds=60)
 """Longer than a transaction may take (`transaction_timeout`): since then every batch that is still
 to commit goes by the rules in effect, so none slips in behind the walk by those of before."""
@@ -139,14 +143,23 @@ class Applying:
         asked = await self._publisher.ask(connection, due, at)
         reports = {each.placed.report_id for each in due}
         held = await emitted.load(connection, reports, locks=False)
-        waiting = await emitted.waiting(connection, reports)
+        waiting = {
+            (row["report_id"], row["stream"]): row["reason"]
+            for row in await connection.fetch(WAITING, sorted(reports))
+        }
         with pure_step():
             changes = self._publisher.diff(held, asked.wanted)
         found: dict[UUID, set[tuple[Stream, str]]] = {}
-        for event in changes.events:
-            found.setdefault(event.report_id, set()).add((event.stream, event.kind.value))
+        # By rows: an event may bear another id than its report's.
+        for row in changes.rows:
+            before = held.get((row.report_id, row.stream, row.part))
+            stood = before is not None and before.published
+            kind = EventKind.REVISED if stood else EventKind.PUBLISHED
+            if not row.published:
+                kind = EventKind.WITHDRAWN
+            found.setdefault(row.report_id, set()).add((row.stream, kind.value))
         for (report, stream), why in asked.holds.items():
-            if waiting.get((report, stream), "") != why:
+            if waiting.get((report, stream.value), "") != why:
                 told = found.setdefault(report, set())
                 if not any(each is stream for each, _ in told):
                     told.add((stream, "waits" if why else "released"))

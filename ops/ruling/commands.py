@@ -44,10 +44,13 @@ FROM outcome o WHERE o.message_id = ANY ($1::uuid[]) OR o.control_key = $2
 ORDER BY o.received_at, o.partition, o."offset" LIMIT $3
 """
 LAST_EVENTS: Final = """
-SELECT DISTINCT ON (e.report_id, e.stream) e.report_id, e.stream, e.event_version, e.kind, e.rule,
-       e.rule_version
-FROM stream_event e WHERE e.report_id = ANY ($1::uuid[])
-ORDER BY e.report_id, e.stream, e.event_version DESC
+SELECT DISTINCT ON (m.report_id, e.stream, e.part) m.report_id, e.stream, e.part,
+       e.event_version, e.kind, e.rule, e.rule_version
+FROM emitted m
+JOIN stream_event e ON e.report_id = coalesce(m.told_as, m.report_id) AND e.stream = m.stream
+                   AND e.part = m.part
+WHERE m.report_id = ANY ($1::uuid[])
+ORDER BY m.report_id, e.stream, e.part, e.event_version DESC
 """
 
 

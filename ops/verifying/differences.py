@@ -39,10 +39,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     """Empty where it is about the report itself."""
     what: What
+    part: str = ""
+    """The condition; empty where it is about the whole report."""
 
 
 class Folded(Phi, frozen=True, kw_only=True):
-    """What a consumer holds of a report: its event of the highest version."""
+    """What a consumer holds of a part of a report: its event of the highest version."""
 
     event_version: int
     kind: EventKind
@@ -60,7 +62,7 @@ class Verified(msgspec.Struct, kw_only=True):
     compared: Counter[str] = msgspec.field(default_factory=Counter)
     """By stream: reports whose stream was held against what it should hold."""
     published: Counter[str] = msgspec.field(default_factory=Counter)
-    """By stream: of how many it holds a body."""
+    """By stream: of how many parts of reports it holds a body."""
     waiting: Counter[str] = msgspec.field(default_factory=Counter)
     """By stream: of how many it waits."""
     differ: Counter[str] = msgspec.field(default_factory=Counter)

@@ -14,7 +14,7 @@ from routing import emitted, outbox
 from routing.case import Projection
 from routing.emitted import Due, EmittedRow, Key, PendingEvent, Wanted, diff, event_id_of
 from routing.router import Router, load_own_rules, reason_of
-from schemas.decision import Realm
+from schemas.decision import Realm, RoutedPart
 from schemas.errors import FatalError
 from schemas.events import EventKind
 from schemas.report import ResultStatus
@@ -35,10 +35,14 @@ def wish(
     report_id: UUID = REPORT,
     reason: str = "new_version",
     partition: int = 0,
+    part: str = "",
+    beside: set[str] | None = None,
 ) -> Wanted:
     return Wanted(
         report_id=report_id,
         stream=stream,
+        part=part,
+        beside=None if beside is None else frozenset(beside),
         partition=partition,
         person_version=4,
         message_id=MESSAGE,
@@ -56,7 +60,7 @@ class Held:
 
     def apply(self, *wishes: Wanted) -> list[PendingEvent]:
         changes = diff(self.rows, wishes, Realm.TEST, SECRET)
-        self.rows |= {(row.report_id, row.stream): row for row in changes.rows}
+        self.rows |= {(row.report_id, row.stream, row.part): row for row in changes.rows}
         return changes.events
 
 
@@ -88,6 +92,67 @@ def test_what_is_said_of_the_making_alone_is_no_revision() -> None:
     assert first.body == b"1 by rules 1"
     assert held.apply(told(b"1 by rules 2", b"1")) == []
     assert said(held.apply(told(b"1 by rules 2", b"2"))) == [("revised", "new_version", 2)]
+
+
+def test_the_life_of_a_panel() -> None:
+    """What another version tells no more of is withdrawn; what it still tells of is left alone."""
+    held = Held()
+    first = held.apply(wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"}))
+    assert [(event.part, event.event_version) for event in first] == [("rsv", 1), ("covid", 1)]
+    assert len({event.event_id for event in first}) == 2
+    (gone,) = held.apply(wish(b"2", part="covid", beside={"covid"}))
+    assert (gone.part, gone.kind, gone.reason, gone.rule) == (
+        "rsv",
+        "withdrawn",
+        "corrected",
+        "none",
+    )
+    again = held.apply(wish(b"1", part="rsv"), wish(None, part="covid", beside={"rsv", "covid"}))
+    assert [(event.part, event.kind) for event in again] == [
+        ("rsv", "published"),
+        ("covid", "withdrawn"),
+    ]
+    assert said(held.apply(wish(None, beside={""}))) == [("withdrawn", "corrected", 4)]
+    assert held.apply(wish(None, beside={""})) == []
+
+
+def test_parts_of_versions_within_one_batch_build_on_each_other() -> None:
+    first = [wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"})]
+    events = Held().apply(*first, wish(b"3", part="rsv", beside={"rsv"}))
+    assert [(event.part, event.kind, event.event_version) for event in events] == [
+        ("rsv", "published", 1),
+        ("covid", "published", 1),
+        ("rsv", "revised", 2),
+        ("covid", "withdrawn", 2),
+    ]
+
+
+def test_what_is_doubted_says_so_and_what_is_told_no_more_does_not() -> None:
+    held = Held()
+    held.apply(wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"}))
+    doubted = msgspec.structs.replace(wish(None, part="rsv", beside={"rsv"}), waits=True)
+    assert [(event.part, event.reason) for event in held.apply(doubted)] == [
+        ("rsv", "on_hold"),
+        ("covid", "corrected"),
+    ]
+
+
+def test_what_is_told_under_an_id_of_its_own_is_withdrawn_under_it() -> None:
+    apart, held = UUID(int=77), Held()
+    hidden = wish(b"1", part="hiv", beside={"hiv"})
+    assert hidden.projection is not None
+    told = msgspec.structs.replace(hidden.projection, told_as=apart)
+    events = held.apply(msgspec.structs.replace(hidden, projection=told))
+    events += held.apply(wish(None, part="hiv", beside={"hiv"}))
+    assert {event.report_id for event in events} == {apart}
+    assert said(events) == [("published", "new", 1), ("withdrawn", "corrected", 2)]
+    assert {row.report_id for row in held.rows.values()} == {REPORT}
+    held.apply(wish(b"1", part="hiv", beside={"hiv"}))
+    moved = held.apply(msgspec.structs.replace(hidden, projection=told))
+    assert [(event.report_id, event.reason) for event in moved] == [
+        (REPORT, "moved"),
+        (apart, "moved"),
+    ]
 
 
 def test_never_due_is_nothing() -> None:
@@ -136,6 +201,7 @@ def test_a_withdrawn_event_has_no_body_and_ids_are_of_their_version() -> None:
     assert [event.event_id for event in events] == [
         event_id_of(Stream.DOSSIER, REPORT, version) for version in (1, 2)
     ]
+    assert event_id_of(Stream.DOSSIER, REPORT, 1, "rsv") != event_id_of(Stream.DOSSIER, REPORT, 1)
     assert event_id_of(Stream.PUBLIC_HEALTH, REPORT, 1) != event_id_of(Stream.DOSSIER, REPORT, 1)
 
 
@@ -150,6 +216,7 @@ WISHES = st.builds(
     st.sampled_from("ab"),
     stream=st.sampled_from(Stream),
     report_id=st.sampled_from([UUID(int=1), UUID(int=2)]),
+    part=st.sampled_from(["", "rsv"]),
 )
 
 
@@ -159,13 +226,13 @@ def test_laws_of_diff(wishes: list[Wanted]) -> None:
     events = [event for each in wishes for event in stepwise.apply(each)]
     assert at_once.apply(*wishes) == events
     assert at_once.rows == stepwise.rows
-    last = {(each.report_id, each.stream): each for each in wishes}
+    last = {(each.report_id, each.stream, each.part): each for each in wishes}
     assert stepwise.apply(*last.values()) == [], "the same wish twice is nothing"
     assert len({event.event_id for event in events}) == len(events)
     bodies: dict[Key, bytes | None] = {}
     versions: dict[Key, int] = {}
     for event in events:
-        key = (event.report_id, event.stream)
+        key = (event.report_id, event.stream, event.part)
         assert event.event_version == versions.get(key, 0) + 1
         versions[key] = event.event_version
         assert (event.body is None) == (event.kind is EventKind.WITHDRAWN)
@@ -189,20 +256,20 @@ def test_a_correction_to_negative_withdraws_the_index_case() -> None:
             Wanted(
                 report_id=REPORT,
                 stream=stream,
+                part=part,
                 partition=0,
                 person_version=1,
                 message_id=MESSAGE,
-                decision=Due(
-                    due=stream in decision.due,
-                    rule=decision.rules[stream],
-                    rule_version=decision.rule_version,
-                ),
-                projection=router.project(stream, given_case, decision)
-                if stream in decision.due
+                decision=Due(due=routed.due, rule=routed.rule, rule_version="1"),
+                projection=router.project(stream, part, given_case, decision)
+                if routed.due
                 else None,
                 reason=reason_of(given_case),
+                beside=frozenset(parts),
             )
             for stream in Stream
+            for parts in (decision.parts[stream] or {"": RoutedPart(rule="none")},)
+            for part, routed in parts.items()
         ]
         return {event.stream: said([event])[0] for event in held.apply(*wishes)}
 

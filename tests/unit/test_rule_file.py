@@ -295,7 +295,8 @@ def due(change: dict[str, Any], example: dict[str, Any], **about: Any) -> bool:
     fields = {"registry_id": about.pop("registry_id", "")}
     found = case(**about)
     whole = {name: getattr(found, name) for name in type(found).__struct_fields__} | fields
-    return rules.judge(type(found)(**whole).facts_in(rules.sight))[STREAMS[1]].due
+    rulings = rules.judge(type(found)(**whole).facts_in(rules.sight))[STREAMS[1]]
+    return any(ruling.due for ruling in rulings.values())
 
 
 def test_an_age_is_known_to_the_year_at_both_ends_of_a_rule() -> None:
