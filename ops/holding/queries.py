@@ -11,6 +11,7 @@ FROM unnest($1::text[], $2::text[]) AS pair (s, r)
 CROSS JOIN LATERAL (
     SELECT x.report_id, x.stream, x.reason, x.since FROM hold x
     WHERE x.stream = pair.s AND x.reason = pair.r AND x.since <= $3
+      AND (x.since, x.report_id) > (coalesce($6::timestamptz, '-infinity'), $7::uuid)
       AND ($4 = '' OR EXISTS (
           SELECT FROM report y JOIN lab z ON z.lab_id = y.lab_id
           WHERE y.report_id = x.report_id AND z.registry_id = $4))

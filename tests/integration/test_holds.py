@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from ingest.header import Header, read_header
@@ -458,6 +459,33 @@ async def test_many_are_let_go_by_a_filter_once_they_were_listed(road: Road) -> 
     for bad in (Wish(stream=DOSSIER), Wish(stream=DOSSIER, reason=NOT_QUALIFIED)):
         with pytest.raises(PermanentError):
             await releasing(road).release_many(bad, ASKER, dry_run=True)
+
+
+async def test_what_cannot_be_let_go_is_passed_by(road: Road) -> None:
+    """Two that can be read no more wait the longest; what comes behind is let go all the same."""
+    for number in range(4):
+        await road.put(message(None, contradicting(filler_order_number=f"F-{number}")))
+        await road.dispatch()
+    places = await road.rows('SELECT partition, "offset" FROM outcome ORDER BY "offset" LIMIT 2')
+    await road.rows(
+        'DELETE FROM intake WHERE "offset" = ANY ($1::bigint[]) RETURNING 1',
+        [row["offset"] for row in places],
+    )
+    wish = Wish(stream=DOSSIER, reason=Doubt.STATUS_CONTRADICTS, limit=1)
+    for _ in range(2):
+        done = await releasing(road).release_many(wish, ASKER, dry_run=False)
+        assert (done.found, done.released, done.still_waiting, done.behind) == (3, 1, 2, None)
+    assert len((await stream_fold(road))[DOSSIER]) == 2
+    # A request is bounded, and says where to go on.
+    one = await releasing(road).release_many(wish, ASKER, dry_run=False, tries=1)
+    assert (one.found, one.still_waiting) == (1, 1) and one.behind is not None
+    more = msgspec.structs.replace(wish, behind=one.behind)
+    other = await releasing(road).release_many(more, ASKER, dry_run=False, tries=1)
+    assert other.found == 1 and set(one.reports).isdisjoint(other.reports)
+    assert other.behind is not None
+    last = msgspec.structs.replace(wish, behind=other.behind)
+    none = await releasing(road).release_many(last, ASKER, dry_run=False, tries=1)
+    assert (none.found, none.behind) == (0, None)
 
 
 async def test_what_can_be_read_no_more_is_said_and_waits_on(road: Road) -> None:
