@@ -20,7 +20,7 @@ from schemas.decision import ProjectionName, Realm
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
 
-from .doubts import Doubt
+from .doubts import Doubt, Doubted
 
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
@@ -41,8 +41,6 @@ answer comes before what time alone does."""
 
 Sign = tuple[str, Kind, Result]
 """A finding as rules see it: condition, kind of analysis, result."""
-Doubted = tuple[str, str]
-"""Why a result is doubted, and the condition that is concerned; an empty one concerns them all."""
 
 
 class Because(StrEnum):
@@ -232,7 +230,7 @@ def parts_of(stream: Stream, facts: Facts) -> tuple[str, ...]:
         return (WHOLE,)
     found = dict.fromkeys(condition for condition, _, _ in facts.findings)
     if facts.doubts:
-        found |= dict.fromkeys(sorted(condition for _, condition in facts.doubts if condition))
+        found |= dict.fromkeys(sorted(each.condition for each in facts.doubts if each.condition))
     return tuple(found)
 
 
@@ -338,11 +336,14 @@ def _doubts(
 
     Of several the first by name; empty where there is none. A doubt that names no condition
     concerns all of what is due otherwise; one that names another than the finding's, only the rest.
+    One about a kind of analysis that this rule does not ask for is none of its.
     """
     about = "" if finding is None else facts.findings[finding][0]
     whole, rest = [], []
-    for reason, condition in facts.doubts:
+    for reason, condition, kind in facts.doubts:
         if reason not in rule.holds_on or (rule.stream, reason) in facts.released:
+            continue
+        if kind and rule.kinds and kind not in rule.kinds:
             continue
         if condition and part not in {WHOLE, condition}:
             continue
@@ -364,6 +365,6 @@ def _status_doubted(rule: Rule, facts: Facts, part: str) -> bool:
             reason == Doubt.STATUS_CONTRADICTS
             and condition in rule.conditions
             and part in {WHOLE, condition}
-            for reason, condition in facts.doubts
+            for reason, condition, _ in facts.doubts
         )
     )
