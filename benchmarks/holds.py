@@ -28,8 +28,8 @@ from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.migrate import migrate
 from ops.runtime.postgres import connected
 from routing.doubts import Doubt, doubts_of
-from routing.emitted import write_holds
 from routing.findings import findings_of
+from routing.holds import Hold, write_holds
 from routing.rules import NOT_QUALIFIED
 from schemas.patient import Traits
 from schemas.report import Coded, LabReport, Observation, ResultStatus
@@ -130,7 +130,7 @@ async def measure_holds(connection: Any, count: int) -> list[Row]:
     streams, reasons = [s for s, _ in PAIRS], [r for _, r in PAIRS]
 
     async def fresh() -> None:
-        new = [(uuid4(), Stream.DOSSIER, NOT_QUALIFIED) for _ in range(_BATCH)]
+        new = {(uuid4(), Stream.DOSSIER): Hold(NOT_QUALIFIED) for _ in range(_BATCH)}
         async with connection.transaction():
             await write_holds(connection, new, [], now)
 

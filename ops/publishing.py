@@ -19,11 +19,13 @@ from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
 from routing import emitted, outbox
 from routing.doubts import DOUBTS
-from routing.emitted import PendingEvent, Wanted
+from routing.emitted import PendingEvent, Place, Wanted
+from routing.facts import WHOLE
 from routing.findings import ConditionFinding
+from routing.holds import Hold, write_holds
 from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
-from routing.rules import NO_RULE, WHOLE
+from routing.rules import NO_RULE
 from schemas.decision import Realm, RoutedPart, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
@@ -73,8 +75,8 @@ class Asked(Phi, frozen=True, kw_only=True):
     """What the streams should hold of some reports."""
 
     wanted: list[Wanted]
-    holds: dict[tuple[UUID, Stream], str]
-    """Report and stream -> why it waits; empty where it waits no longer."""
+    holds: dict[Place, Hold | None]
+    """Report and stream -> why it waits; None where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +125,10 @@ class Publisher:
         with pure_step():
             changes = self.diff(held, asked.wanted)
         await emitted.store(connection, changes.rows)
-        await emitted.write_holds(
+        await write_holds(
             connection,
-            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
-            [place for place, why in asked.holds.items() if not why],
+            {place: why for place, why in asked.holds.items() if why is not None},
+            [place for place, why in asked.holds.items() if why is None],
             at,
         )
         return Published(events=changes.events)
@@ -250,17 +252,19 @@ class Publisher:
         return self._vault.seal(SealClass.STREAM, body, associated)
 
 
-def _wanted(
-    router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
-) -> list[Wanted]:
+def _wanted(router: Router, due: Due, case: Case, holds: dict[Place, Hold | None]) -> list[Wanted]:
     """Say for each stream what it should hold of this report, by part; note what waits."""
     decision = router.route(case)
     reason = due.reason or reason_of(case)
     found = []
     for stream in due.streams:
-        if stream in decision.holds or not due.placed.is_new:
-            holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
         parts = decision.parts[stream] or _NOTHING
+        if stream in decision.holds:
+            waiting = sorted(part for part, routed in parts.items() if part and routed.hold)
+            reason_held = decision.holds[stream]
+            holds[due.placed.report_id, stream] = Hold(reason_held, tuple(waiting))
+        elif not due.placed.is_new:
+            holds[due.placed.report_id, stream] = None
         left = len(parts)
         for part, routed in parts.items():
             left -= 1

@@ -15,9 +15,9 @@ from schemas.topics import Stream
 
 from .ages import age_at
 from .doubts import NO_DOUBTS, Doubts, doubts_of
+from .facts import Facts, Sight
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
-from .rules import Facts, Sight
 
 
 class PersonView(Phi, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ gives no second event. A stream holds a report in parts: each condition it tells
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from hashlib import blake2b
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -64,22 +63,6 @@ ON CONFLICT (report_id, stream, part) DO UPDATE SET
     event_version = EXCLUDED.event_version, published = EXCLUDED.published,
     addressee = EXCLUDED.addressee, body_digest = EXCLUDED.body_digest,
     pseudonym_periods = EXCLUDED.pseudonym_periods, told_as = EXCLUDED.told_as
-"""
-
-# Puts streams on hold; one that waits already for the same reason keeps its time.
-HOLD: Final = """
-INSERT INTO hold (report_id, stream, reason, since)
-SELECT report_id, stream, reason, $4
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (report_id, stream, reason)
-ON CONFLICT (report_id, stream) DO UPDATE SET reason = EXCLUDED.reason, since = EXCLUDED.since
-WHERE hold.reason <> EXCLUDED.reason
-"""
-
-# Lets streams go that wait no longer.
-RELEASE: Final = """
-DELETE FROM hold
-USING unnest($1::uuid[], $2::text[]) AS gone (report_id, stream)
-WHERE hold.report_id = gone.report_id AND hold.stream = gone.stream
 """
 
 
@@ -338,25 +321,3 @@ async def store(conn: Connection, rows: Sequence[EmittedRow]) -> None:
         [row.pseudonym_periods for row in ordered],
         [row.told_as for row in ordered],
     )
-
-
-async def write_holds(
-    conn: Connection,
-    holds: Iterable[tuple[UUID, Stream, str]],
-    cleared: Iterable[Place],
-    at: datetime,
-) -> None:
-    """Put streams on hold with a reason, and release others; the last word on a stream wins."""
-    kept = {(report_id, stream): reason for report_id, stream, reason in holds}
-    gone = sorted(set(cleared) - kept.keys())
-    if gone:
-        await conn.execute(RELEASE, [each[0] for each in gone], [each[1] for each in gone])
-    if kept:
-        keys = sorted(kept)
-        await conn.execute(
-            HOLD,
-            [report_id for report_id, _ in keys],
-            [stream for _, stream in keys],
-            [kept[key] for key in keys],
-            at,
-        )

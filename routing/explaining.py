@@ -10,7 +10,8 @@ import msgspec
 from schemas.decision import ProjectionName
 from schemas.topics import STREAMS, Stream
 
-from .rules import NO_RULE, WHOLE, Because, Facts, Rule, Rules, Ruling, parts_of, rule_on
+from .facts import WHOLE, Facts, parts_of
+from .rules import NO_RULE, Because, Rule, Rules, Ruling, rule_on
 
 OPPOSED_RULE: Final = "patient_opposes"
 

@@ -13,6 +13,7 @@ from schemas.topics import Stream
 from .case import Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
+from .facts import WHOLE, Facts, Sight
 from .making import Making
 from .places import department_of
 from .pseudonym import (
@@ -25,7 +26,7 @@ from .pseudonym import (
 )
 from .public_health import anonymous_row_of, row_of
 from .rule_file import load_own_rules
-from .rules import WHOLE, Facts, Rules, Ruling, Sight, first_hold
+from .rules import Rules, Ruling, first_hold
 from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]

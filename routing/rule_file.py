@@ -20,8 +20,9 @@ from schemas.errors import FatalError
 from .ages import OLDEST
 from .doubts import Doubt
 from .explaining import OPPOSED_RULE, SAYS
+from .facts import WHOLE, Facts, parts_of
 from .rule_lines import Located, Path, line_of_byte, locate, path_in, without_path
-from .rules import NO_RULE, WHOLE, Facts, Rule, Rules, parts_of, rule_on
+from .rules import NO_RULE, Rule, Rules, rule_on
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_RULES: Final = 500

@@ -7,7 +7,6 @@ rulings. The file form and its checks are in rule_file.py.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -20,16 +19,13 @@ from schemas.decision import ProjectionName, Realm
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
 
-from .doubts import Doubt, Doubted
+from .doubts import Doubt
+from .facts import BY_CONDITION, WHOLE, Facts, Sight, parts_of
 
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
 FIRST_LINE_AWAITED: Final = "first_line_awaited"
 NO_RULE: Final = "none"
-WHOLE: Final = ""
-"""The part that is a whole report: of a stream whose projection is not about one condition."""
-BY_CONDITION: Final = frozenset({Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH})
-"""Streams that are given each condition of a report apart; the dossier gets the whole."""
 _HOLDS_IN_ORDER: Final = (
     WRONG_REALM,
     NOT_QUALIFIED,
@@ -38,9 +34,6 @@ _HOLDS_IN_ORDER: Final = (
 )
 """Which reason a stream is said to wait for, where its parts wait for several: what a person can
 answer comes before what time alone does."""
-
-Sign = tuple[str, Kind, Result]
-"""A finding as rules see it: condition, kind of analysis, result."""
 
 
 class Because(StrEnum):
@@ -64,35 +57,6 @@ class Because(StrEnum):
     EARLIER_RULE = "earlier_rule"
     NO_RULE = "no_rule"
     OPPOSED = "opposed"
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that a rule may look at; also the form of an example."""
-
-    status: ResultStatus
-    findings: tuple[Sign, ...] = ()
-    """The decisive one first."""
-    qualified: bool = True
-    """The person has a qualified INS of this realm."""
-    ins_realm_ok: bool = True
-    """False: a test INS in production."""
-    beside: frozenset[str] = frozenset()
-    """Conditions of whose case another report counts."""
-    waiting: frozenset[str] = frozenset()
-    """Conditions whose case is not known: this is a second line, and its first has not come."""
-    again: frozenset[str] = frozenset()
-    """Conditions whose episode another case of the person opened, in the 60 days before."""
-    doubts: frozenset[Doubted] = frozenset()
-    """What is doubted of the report (routing/doubts.py)."""
-    released: frozenset[tuple[Stream, str]] = frozenset()
-    """Doubts that a person has let go, by stream and reason."""
-    laboratory: str = ""
-    """Its registry id: whose connection the message came over."""
-    department: str = ""
-    """Of residence; empty where it is not known."""
-    age: int | None = None
-    """Completed years at sampling; None where it is not known."""
-    realm: Realm = Realm.PRODUCTION
 
 
 class Ages(msgspec.Struct, frozen=True, array_like=True):
@@ -143,25 +107,6 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_RULING: Final = Ruling(because=Because.NO_RULE)
 _NOT: Final = {because: Ruling(because=because) for because in Because}
-
-
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """Which facts a set of rules looks at; every other is left out, so that few facts differ."""
-
-    laboratories: frozenset[str] = frozenset()
-    departments: frozenset[str] = frozenset()
-    cuts: tuple[int, ...] = ()
-    """Ages at which what rules say may change, in order."""
-    realms: bool = False
-    again: bool = False
-    doubts: frozenset[str] = frozenset()
-
-    def age(self, years: int | None) -> int | None:
-        """Return the youngest age that all rules take for the same."""
-        if years is None or not self.cuts:
-            return None
-        place = bisect_right(self.cuts, years)
-        return self.cuts[place - 1] if place else 0
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
@@ -219,19 +164,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if doubted is NO_RULING:
             return chosen
         return msgspec.structs.replace(chosen, hold=doubted.hold) if chosen.due else doubted
-
-
-def parts_of(stream: Stream, facts: Facts) -> tuple[str, ...]:
-    """Return the parts of a report that a stream is given apart: the decisive one first.
-
-    Conditions that are found, then those of which something is doubted, by name.
-    """
-    if stream not in BY_CONDITION:
-        return (WHOLE,)
-    found = dict.fromkeys(condition for condition, _, _ in facts.findings)
-    if facts.doubts:
-        found |= dict.fromkeys(sorted(each.condition for each in facts.doubts if each.condition))
-    return tuple(found)
 
 
 def first_hold(reasons: Iterable[str]) -> str:

@@ -59,6 +59,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     reason: str
+    conditions: tuple[str, ...]
+    """What it waits for, whatever the reason of each; none: the whole report."""
     since: datetime
     means: str
     to_do: str
@@ -176,6 +178,7 @@ def _why(row: Any) -> Why:
     return Why(
         stream=row["stream"],
         reason=row["reason"],
+        conditions=tuple(row["parts"]),
         since=row["since"],
         means="of another release" if known is None else known.means,
         to_do="see the notes of that release" if known is None else known.to_do,

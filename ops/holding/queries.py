@@ -38,7 +38,7 @@ SELECT r.report_id, l.registry_id, r.person_id, r.version, r.status, r.first_at,
 FROM report r JOIN lab l ON l.lab_id = r.lab_id WHERE r.report_id = $1
 """
 HOLDS: Final = """
-SELECT h.stream, h.reason, h.since FROM hold h WHERE h.report_id = $1 ORDER BY h.stream
+SELECT h.stream, h.reason, h.parts, h.since FROM hold h WHERE h.report_id = $1 ORDER BY h.stream
 """
 RELEASES: Final = """
 SELECT x.stream, x.reason, x.actor, x.why, x.at, x.content_digest = r.content_digest AS counts

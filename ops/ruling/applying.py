@@ -22,6 +22,7 @@ from ops.stewards import queries
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.script import Asker, check_asker
 from routing import emitted
+from routing.holds import Hold
 from schemas.errors import PermanentError, pure_step
 from schemas.events import EventKind
 from schemas.topics import Stream
@@ -30,7 +31,7 @@ from .in_effect import IN_EFFECT
 from .past import Past
 
 WAITING: Final = """
-SELECT report_id, stream, reason FROM hold WHERE report_id = ANY ($1::uuid[])
+SELECT report_id, stream, reason, parts FROM hold WHERE report_id = ANY ($1::uuid[])
 """
 SETTLED: Final = timedelta(seconds=60)
 """Longer than a transaction may take (`transaction_timeout`): since then every batch that is still
@@ -144,7 +145,7 @@ class Applying:
         reports = {each.placed.report_id for each in due}
         held = await emitted.load(connection, reports, locks=False)
         waiting = {
-            (row["report_id"], row["stream"]): row["reason"]
+            (row["report_id"], row["stream"]): Hold(row["reason"], tuple(row["parts"]))
             for row in await connection.fetch(WAITING, sorted(reports))
         }
         with pure_step():
@@ -159,10 +160,10 @@ class Applying:
                 kind = EventKind.WITHDRAWN
             found.setdefault(row.report_id, set()).add((row.stream, kind.value))
         for (report, stream), why in asked.holds.items():
-            if waiting.get((report, stream.value), "") != why:
+            if waiting.get((report, stream.value)) != why:
                 told = found.setdefault(report, set())
                 if not any(each is stream for each, _ in told):
-                    told.add((stream, "waits" if why else "released"))
+                    told.add((stream, "released" if why is None else "waits"))
         return found
 
 

@@ -13,7 +13,8 @@ import msgspec
 
 from routing.case import Case
 from routing.explaining import SAYS, StreamExplained, explain
-from routing.rules import Facts, Rules
+from routing.facts import Facts
+from routing.rules import Rules
 from schemas.topics import Stream
 
 

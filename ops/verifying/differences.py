@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from routing.emitted import NOTHING, EmittedRow, Wanted
+from routing.holds import Hold
 from schemas.events import EventKind
 from schemas.patient import Phi
 from schemas.topics import Stream
@@ -124,13 +125,13 @@ def by_outbox(row: EmittedRow | None, fold: Folded | None, digest: UUID | None) 
     return None if row.body_digest == (NOTHING if digest is None else digest) else What.FOLD_BODY
 
 
-def by_hold(held: str, wanted: str) -> What | None:
-    """Return how a hold differs; an empty reason is no hold."""
+def by_hold(held: Hold | None, wanted: Hold | None) -> What | None:
+    """Return how a hold differs, in its reason or in what it is about; None is no hold."""
     if held == wanted:
         return None
-    if not held:
+    if held is None:
         return What.HOLD_MISSING
-    return What.HOLD_REASON if wanted else What.HOLD_LEFT
+    return What.HOLD_LEFT if wanted is None else What.HOLD_REASON
 
 
 STREAMLESS: Final = ""

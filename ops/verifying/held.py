@@ -9,6 +9,7 @@ from uuid import UUID
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import Vault
 from routing.emitted import EmittedRow, Place
+from routing.holds import Hold
 from schemas.errors import PermanentError
 from schemas.events import EventKind
 from schemas.patient import Phi
@@ -23,7 +24,7 @@ class Holding(Phi, frozen=True, kw_only=True):
 
     table: dict[Place, dict[str, EmittedRow]]
     folds: dict[Place, dict[str, Folded]]
-    holds: dict[Place, str]
+    holds: dict[Place, Hold]
 
     def parts(self, place: Place) -> set[str]:
         """Return the parts of which anything is known."""
@@ -58,7 +59,7 @@ async def holding_of(connection: Connection, vault: Vault, ids: Collection[UUID]
         if held is None or held.event_version < fold.event_version:
             known[row["part"]] = fold
     holds = {
-        (row["report_id"], Stream(row["stream"])): row["reason"]
+        (row["report_id"], Stream(row["stream"])): Hold(row["reason"], tuple(row["parts"]))
         for row in await connection.fetch(queries.HOLDS, asked)
     }
     return Holding(table=table, folds=folds, holds=holds)

@@ -14,6 +14,7 @@ from uuid import UUID
 from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
 from routing.emitted import Place, Wanted
+from routing.holds import Hold
 from schemas.patient import Phi
 
 # From when sets were in effect, the newest first.
@@ -38,7 +39,7 @@ class Judged(Phi, frozen=True, kw_only=True):
     """What one set of rules wanted, and of which reports it may have been asked."""
 
     wanted: Wishes
-    holds: Mapping[Place, str]
+    holds: Mapping[Place, Hold | None]
     reports: frozenset[UUID]
 
 

@@ -15,8 +15,9 @@ from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
 from routing.emitted import Place, Wanted
+from routing.facts import WHOLE
+from routing.holds import Hold
 from routing.making import compared_of
-from routing.rules import WHOLE
 from schemas.patient import Phi
 from schemas.topics import Stream
 
@@ -168,7 +169,11 @@ class Page:
             self._differs(row.report_id, STREAMLESS, What.CASE, is_pending=is_pending)
 
     def _by_rules(
-        self, place: Place, wishes: Sequence[Wanted], holds: Mapping[Place, str], held: Holding
+        self,
+        place: Place,
+        wishes: Sequence[Wanted],
+        holds: Mapping[Place, Hold | None],
+        held: Holding,
     ) -> Iterator[tuple[str, What]]:
         """Give how a stream differs from what rules want of a report, by part."""
         table = held.table.get(place, {})
@@ -184,7 +189,7 @@ class Page:
         for part in sorted(table.keys() - {wish.part for wish in wishes}):
             if table[part].published:
                 yield part, What.NOT_WITHDRAWN
-        what = by_hold(held.holds.get(place, ""), holds.get(place, ""))
+        what = by_hold(held.holds.get(place), holds.get(place))
         if what is not None:
             yield WHOLE, what
 

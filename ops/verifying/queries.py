@@ -36,7 +36,7 @@ SELECT e.report_id, e.stream, e.part, e.event_version, e.published, e.addressee,
 FROM emitted e WHERE e.report_id = ANY ($1::uuid[])
 """
 HOLDS: Final = """
-SELECT h.report_id, h.stream, h.reason FROM hold h WHERE h.report_id = ANY ($1::uuid[])
+SELECT h.report_id, h.stream, h.reason, h.parts FROM hold h WHERE h.report_id = ANY ($1::uuid[])
 """
 # What a consumer holds who goes by the one rule: the highest event_version of a report and part.
 FOLD: Final = """

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from routing.case import Case
 from routing.explaining import explain
+from routing.facts import Facts, Sight
 from routing.router import Router
-from routing.rules import Ages, Because, Facts, Rule, Rules, Ruling, Sight, rule_on
+from routing.rules import Ages, Because, Rule, Rules, Ruling, rule_on
 from schemas.codes import CONDITIONS, Kind, Result
 from schemas.decision import Line, ProjectionName, Realm, Standing
 from schemas.patient import Address

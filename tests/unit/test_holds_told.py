@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ops.cli import main
 from ops.cli_holds import _wish
 from routing.doubts import DOUBTS, Doubt, Doubted
+from routing.facts import Facts
 from routing.router import load_own_rules
-from routing.rules import Facts
 from schemas.codes import Kind, Result
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream

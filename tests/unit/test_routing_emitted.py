@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing import emitted, outbox
+from routing import emitted, holds, outbox
 from routing.case import Projection
 from routing.emitted import Due, EmittedRow, Key, PendingEvent, Wanted, diff, event_id_of
 from routing.router import Router, load_own_rules, reason_of
@@ -357,7 +357,7 @@ async def test_nothing_to_write_asks_nothing() -> None:
     conn = Recorder()
     assert await outbox.write(conn, [], seal, AT) == {}
     await emitted.store(conn, [])
-    await emitted.write_holds(conn, [], [], AT)
+    await holds.write_holds(conn, {}, [], AT)
     assert await emitted.load(conn, []) == {}
     assert conn.told == []
 
@@ -365,7 +365,8 @@ async def test_nothing_to_write_asks_nothing() -> None:
 async def test_a_stream_put_on_hold_again_is_not_released() -> None:
     conn = Recorder()
     key = (REPORT, Stream.DOSSIER)
-    await emitted.write_holds(conn, [(*key, "why")], [key, (REPORT, Stream.PUBLIC_HEALTH)], AT)
-    assert [query for query, _ in conn.told] == [emitted.RELEASE, emitted.HOLD]
+    held = {key: holds.Hold("why", ("rsv", "hiv"))}
+    await holds.write_holds(conn, held, [key, (REPORT, Stream.PUBLIC_HEALTH)], AT)
+    assert [query for query, _ in conn.told] == [holds.RELEASE, holds.HOLD]
     assert conn.told[0][1] == ([REPORT], ["public-health"])
-    assert conn.told[1][1] == ([REPORT], ["dossier"], ["why"], AT)
+    assert conn.told[1][1] == ([REPORT], ["dossier"], ["why"], ["rsv hiv"], AT)

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from routing.doubts import Doubted
+from routing.facts import Facts
 from routing.rule_file import MAX_FILE_BYTES, load_own_rules, load_rules, own_source, read_rules
 from routing.rule_lines import locate
-from routing.rules import Because, Facts, rule_on
+from routing.rules import Because, rule_on
 from schemas.codes import CONDITIONS, Kind, Result
 from schemas.decision import Line, ProjectionName, Standing
 from schemas.errors import FatalError

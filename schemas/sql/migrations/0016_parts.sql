@@ -9,16 +9,23 @@ ALTER TABLE emitted
 ALTER TABLE emitted DROP CONSTRAINT emitted_pkey;
 ALTER TABLE emitted ADD PRIMARY KEY (report_id, stream, part);
 
+-- The conditions for which a stream waits; empty where it is the whole report.
+ALTER TABLE hold ADD COLUMN parts text[] NOT NULL DEFAULT '{}';
+
 ALTER TABLE stream_event ADD COLUMN part text NOT NULL DEFAULT '';
 ALTER TABLE delivery ADD COLUMN part text NOT NULL DEFAULT '';
 
--- What was told of before has no part there. Everybody of whom something stands is looked at again,
--- a page at a time: it is withdrawn as it was told, and published by its parts.
+-- What was told of before has no part there. Everybody of whom something stands or waits is looked
+-- at again, a page at a time: it is withdrawn as it was told, and published by its parts.
 ALTER TABLE reemission
     DROP CONSTRAINT reemission_reason_check,
     ADD CHECK (reason IN ('ins_gained', 'identity_changed', 'opposition', 'replayed'));
 INSERT INTO reemission (person_id, reason, after_report, since)
 SELECT DISTINCT r.person_id, 'replayed', '00000000-0000-0000-0000-000000000000'::uuid, now()
-FROM emitted e JOIN report r USING (report_id)
-WHERE e.published AND e.stream IN ('contact-tracing', 'public-health')
+FROM (
+    SELECT e.report_id, e.stream FROM emitted e WHERE e.published
+    UNION SELECT h.report_id, h.stream FROM hold h
+) AS known
+JOIN report r USING (report_id)
+WHERE known.stream IN ('contact-tracing', 'public-health')
 ON CONFLICT (person_id) DO UPDATE SET after_report = EXCLUDED.after_report;

@@ -13,8 +13,8 @@ import msgspec
 from ingest.mapping import map_raw
 from ops.simulate.simulation import Simulation
 from routing.case import Case, PersonView, Projection
+from routing.facts import WHOLE
 from routing.router import Router, load_own_rules
-from routing.rules import WHOLE
 from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
