@@ -155,7 +155,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """
         chosen = doubted = NO_RULING
         for rule in self.rules:
-            if rule.stream is stream:
+            if rule.stream is stream and (not part or part in rule.conditions):
                 ruling = rule_on(rule, facts, part)
                 if ruling.because is Because.DOUBT:
                     doubted = ruling if doubted is NO_RULING else doubted
