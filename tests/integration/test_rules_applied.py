@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from ops.bootstrap import Hub
+from ops.ruling import commands
 from ops.ruling.applying import Applied, applied_as_text
 from ops.ruling.commands import applying_of
 from ops.stewards.reemitting import NOTHING_YET
@@ -219,3 +222,24 @@ async def test_what_is_said_holds_numbers_alone(road: Road) -> None:
     assert "contact-tracing: to be withdrawn" in text
     assert "nothing was done" in text
     assert "gone over by dispatch" in applied_as_text(await apply(road))
+
+
+async def test_the_command_prints_numbers_and_json(
+    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def instance_at(_: Path, **__: Any) -> AsyncIterator[Hub]:
+        yield road.hub
+
+    monkeypatch.setattr(commands, "instance_at", instance_at)
+    await load(road, other("wrong"))
+    await send(road)
+    await change(road, without_tracing("mended"))
+    begun: dict[str, Any] = {"since": "24h", "until": "2100-01-01", "as_json": False}
+    assert await commands.apply_rules(tmp_path, ASKER, dry_run=True, **begun) == 0
+    assert "nothing was done" in capsys.readouterr().out
+    begun["as_json"] = True
+    assert await commands.apply_rules(tmp_path, ASKER, dry_run=False, **begun) == 0
+    done = msgspec.json.decode(capsys.readouterr().out, type=Applied)
+    assert (done.persons, done.changes) == (1, {TRACING: {"withdrawn": 1}})
+    assert await settle(road) == 1
