@@ -119,7 +119,7 @@ class Publisher:
         asked = await self.ask(connection, due, at)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
         with pure_step():
-            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
+            changes = self.diff(held, asked.wanted)
         await emitted.store(connection, changes.rows)
         await write_holds(
             connection,
@@ -182,6 +182,12 @@ class Publisher:
             for case in cases
         ]
 
+    def diff(
+        self, held: Mapping[emitted.Key, emitted.EmittedRow], wanted: Sequence[Wanted]
+    ) -> emitted.Changes:
+        """Return the events that lead from what is held to what is wanted; pure."""
+        return emitted.diff(held, wanted, self._realm, self._body_secret)
+
     def digest_of(self, body: bytes) -> UUID:
         """Return the digest by which bodies are compared."""
         return body_digest(self._body_secret, body)
@@ -210,7 +216,7 @@ class Publisher:
             )
             for each in gone
         ]
-        changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        changes = self.diff(held, wanted)
         await emitted.store(connection, changes.rows)
         return Published(events=changes.events)
 

@@ -28,10 +28,10 @@ NOTHING: Final = UUID(int=0)
 """The digest of a row whose stream holds no body."""
 
 WITHDRAWAL_REASONS: Final = frozenset(
-    {"cancelled", "identity_changed", "opposition", "case_changed"}
+    {"cancelled", "identity_changed", "opposition", "case_changed", "rules_changed"}
 )
 REVISION_REASONS: Final = frozenset(
-    {"new_version", "cancelled", "identity_changed", "replayed", "case_changed"}
+    {"new_version", "cancelled", "identity_changed", "replayed", "case_changed", "rules_changed"}
 )
 
 Place = tuple[UUID, Stream]
@@ -45,6 +45,9 @@ SELECT report_id, stream, part, event_version, published, addressee, body_digest
        pseudonym_periods, told_as
 FROM emitted WHERE report_id = ANY ($1::uuid[]) ORDER BY report_id, stream, part FOR UPDATE
 """
+
+# The same for who writes nothing: for a look that may be old by the next moment.
+READ: Final = LOAD.replace(" FOR UPDATE", "")
 
 # Writes what the streams hold from now on.
 STORE: Final = """
@@ -306,7 +309,9 @@ def _row(
     )
 
 
-async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, EmittedRow]:
+async def load(
+    conn: Connection, report_ids: Iterable[UUID], *, locks: bool = True
+) -> dict[Key, EmittedRow]:
     """Return and lock what the streams hold of these reports; inside a transaction."""
     wanted = sorted(set(report_ids))
     if not wanted:
@@ -323,7 +328,7 @@ async def load(conn: Connection, report_ids: Iterable[UUID]) -> dict[Key, Emitte
             part=row["part"],
             told_as=row["told_as"],
         )
-        for row in await conn.fetch(LOAD, wanted)
+        for row in await conn.fetch(LOAD if locks else READ, wanted)
     ]
     return {(row.report_id, row.stream, row.part): row for row in rows}
 

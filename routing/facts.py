@@ -12,6 +12,8 @@ from schemas.decision import Realm
 from schemas.report import ResultStatus
 from schemas.topics import Stream
 
+from .doubts import Doubted
+
 WHOLE: Final = ""
 """The part that is a whole report: of a stream whose projection is not about one condition."""
 BY_CONDITION: Final = frozenset({Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH})
@@ -19,8 +21,6 @@ BY_CONDITION: Final = frozenset({Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH})
 
 Sign = tuple[str, Kind, Result]
 """A finding as rules see it: condition, kind of analysis, result."""
-Doubted = tuple[str, str]
-"""Why a result is doubted, and the condition that is concerned; an empty one concerns them all."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,5 +80,5 @@ def parts_of(stream: Stream, facts: Facts) -> tuple[str, ...]:
         return (WHOLE,)
     found = dict.fromkeys(condition for condition, _, _ in facts.findings)
     if facts.doubts:
-        found |= dict.fromkeys(sorted(condition for _, condition in facts.doubts if condition))
+        found |= dict.fromkeys(sorted(each.condition for each in facts.doubts if each.condition))
     return tuple(found)

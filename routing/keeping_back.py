@@ -28,7 +28,9 @@ def withheld(rules: Rules, facts: Facts) -> frozenset[str]:
 
     Each is judged as if the report told of nothing else and stood alone.
     """
-    named = {sign[0] for sign in facts.findings} | {about for _, about in facts.doubts if about}
+    named = {sign[0] for sign in facts.findings} | {
+        each.condition for each in facts.doubts if each.condition
+    }
     return frozenset(each for each in named if _is_withheld(rules, _alone(facts, each)))
 
 

@@ -268,11 +268,14 @@ def _doubts(
 
     Of several the first by name; empty where there is none. A doubt that names no condition
     concerns all of what is due otherwise; one that names another than the finding's, only the rest.
+    One about a kind of analysis that this rule does not ask for is none of its.
     """
     about = "" if finding is None else facts.findings[finding][0]
     whole, rest = [], []
-    for reason, condition in facts.doubts:
+    for reason, condition, kind in facts.doubts:
         if reason not in rule.holds_on or (rule.stream, reason) in facts.released:
+            continue
+        if kind and rule.kinds and kind not in rule.kinds:
             continue
         if condition and part not in {WHOLE, condition}:
             continue
@@ -294,6 +297,6 @@ def _status_doubted(rule: Rule, facts: Facts, part: str) -> bool:
             reason == Doubt.STATUS_CONTRADICTS
             and condition in rule.conditions
             and part in {WHOLE, condition}
-            for reason, condition in facts.doubts
+            for reason, condition, _ in facts.doubts
         )
     )

@@ -72,5 +72,5 @@ def bulk_as_text(done: Bulk) -> str:
     failed = "".join(f"; {reason}: {n:,}" for reason, n in sorted(done.failed.items()))
     return (
         f"{done.released:,} of {done.found:,} released, {done.stream_events:,} events,"
-        f" {done.still_waiting:,} still wait for another reason{failed}\n"
+        f" {done.still_waiting:,} wait on{failed}\n"
     )

@@ -125,7 +125,7 @@ def _facts(facts: Facts) -> str:
     ):
         if codes:
             parts.append(f"{name} {', '.join(sorted(codes))}")
-    parts += [f"doubt {reason} {condition}".strip() for reason, condition in sorted(facts.doubts)]
+    parts += [" ".join(("doubt", *filter(None, each))) for each in sorted(facts.doubts)]
     parts += [f"released {reason} in {stream}" for stream, reason in sorted(facts.released)]
     for name, value in (("laboratory", facts.laboratory), ("department", facts.department)):
         if value:

@@ -169,6 +169,11 @@ def test_reasons_are_the_askers_where_they_fit() -> None:
     assert said(held.apply(wish(None, reason="cancelled"))) == [("withdrawn", "cancelled", 4)]
     held.apply(wish(b"1"))
     assert said(held.apply(wish(None, reason="replayed"))) == [("withdrawn", "no_longer_due", 6)]
+    held.apply(wish(b"1"))
+    assert said(held.apply(wish(b"2", reason="rules_changed"))) == [("revised", "rules_changed", 8)]
+    assert said(held.apply(wish(None, reason="rules_changed"))) == [
+        ("withdrawn", "rules_changed", 9)
+    ]
 
 
 def test_another_patient_is_told_as_a_withdrawal_and_a_new_result() -> None:

@@ -184,10 +184,28 @@ def test_who_was_sampled_before_birth_waits_in_the_dossier_alone() -> None:
     assert decision.holds == {Stream.DOSSIER: Doubt.BIRTH_DATE_AFTER_SAMPLING}
 
 
-def test_a_gene_counts_only_where_no_whole_result_is_given() -> None:
-    gene = observation(Coded(code="94533-7", text="Gène N", system="LN"))
+@pytest.mark.parametrize("code", ["94533-7", "94307-6", "94308-4"])
+def test_a_gene_counts_only_where_no_whole_result_is_given(code: str) -> None:
+    gene = observation(Coded(code=code, text="Gène N", system="LN"))
     assert routed(report(gene)).result == "positive"
     assert routed(report(gene, observation(coded=NOT_DETECTED))).result == "negative"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "result"),
+    [
+        ("462371000124108", "Detected in pooled specimen", "indeterminate"),
+        ("895231008", "Not detected in pooled specimen", "negative"),
+    ],
+)
+def test_a_pool_that_holds_it_accuses_nobody_and_one_that_does_not_clears_all(
+    code: str, text: str, result: str
+) -> None:
+    for coded in (Coded(code=code, system="SCT"), Coded(code="P", text=text, system="L")):
+        decision = routed(report(observation(coded=coded)))
+        assert decision.result == result
+        assert decision.due == ALL - {Stream.CONTACT_TRACING}
+        assert decision.holds == {}
 
 
 def test_the_order_speaks_for_its_only_local_observation() -> None:
