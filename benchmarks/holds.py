@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -27,8 +28,8 @@ from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.migrate import migrate
 from ops.runtime.postgres import connected
 from routing.doubts import Doubt, doubts_of
-from routing.emitted import write_holds
 from routing.findings import findings_of
+from routing.holds import Hold, write_holds
 from routing.rules import NOT_QUALIFIED
 from schemas.patient import Traits
 from schemas.report import Coded, LabReport, Observation, ResultStatus
@@ -93,8 +94,8 @@ def measure_doubts() -> list[Row]:
     traits = Traits(birth_date="1979-03-28")
     for name, report in _reports().items():
         findings = findings_of(report)
-        doubts = _microseconds(lambda r=report, f=findings: doubts_of(r, traits, f))
-        beside = _microseconds(lambda r=report: findings_of(r))
+        doubts = _microseconds(partial(doubts_of, report, traits, findings))
+        beside = _microseconds(partial(findings_of, report))
         rows.append(
             Row(
                 engine="none",
@@ -129,7 +130,7 @@ async def measure_holds(connection: Any, count: int) -> list[Row]:
     streams, reasons = [s for s, _ in PAIRS], [r for _, r in PAIRS]
 
     async def fresh() -> None:
-        new = [(uuid4(), Stream.DOSSIER, NOT_QUALIFIED) for _ in range(_BATCH)]
+        new = {(uuid4(), Stream.DOSSIER): Hold(NOT_QUALIFIED) for _ in range(_BATCH)}
         async with connection.transaction():
             await write_holds(connection, new, [], now)
 

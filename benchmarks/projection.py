@@ -123,22 +123,25 @@ def _publish(router: Router, cases: Sequence[Case]) -> int:
         for case in cases[begin : begin + 100]:
             decision = router.route(case)
             for stream in STREAMS:
-                is_due = stream in decision.due
-                wanted.append(
+                parts = decision.parts[stream]
+                wanted += [
                     emitted.Wanted(
                         report_id=case.report_id,
                         stream=stream,
+                        part=part,
                         partition=0,
                         person_version=1,
                         message_id=case.report_id,
                         decision=emitted.Due(
-                            due=is_due,
-                            rule=decision.rules.get(stream, ""),
-                            rule_version=decision.rule_version,
+                            due=routed.due, rule=routed.rule, rule_version=decision.rule_version
                         ),
-                        projection=router.project(stream, case, decision) if is_due else None,
+                        projection=router.project(stream, part, case, decision)
+                        if routed.due
+                        else None,
+                        beside=frozenset(parts),
                     )
-                )
+                    for part, routed in parts.items()
+                ]
         events += len(emitted.diff({}, wanted, Realm.TEST, SECRET).events)
     return events
 

@@ -163,7 +163,7 @@ def _again(event: PendingEvent) -> PendingEvent:
     return msgspec.structs.replace(
         event,
         report_id=report_id,
-        event_id=event_id_of(event.stream, report_id, 1),
+        event_id=event_id_of(event.stream, report_id, 1, event.part),
         message_id=new_message_id(),
     )
 

@@ -76,18 +76,20 @@ def _event(  # noqa: PLR0917 - what one event is made of
     decision = router.route(case)
     if stream not in decision.due:
         return None
+    part, routed = next((p, r) for p, r in decision.parts[stream].items() if r.due)
     return PendingEvent(
         stream=stream,
         partition=partition,
-        event_id=event_id_of(stream, report_id, 1),
+        event_id=event_id_of(stream, report_id, 1, part),
         report_id=report_id,
         event_version=1,
         kind=EventKind.PUBLISHED,
         reason="new",
         realm=Realm.TEST,
-        rule=decision.rules[stream],
+        rule=routed.rule,
         rule_version=decision.rule_version,
         person_version=1,
         message_id=message_id,
-        body=router.project(stream, case, decision).body,
+        part=part,
+        body=router.project(stream, part, case, decision).body,
     )

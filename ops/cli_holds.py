@@ -86,7 +86,7 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
     @_LABORATORY
     @_OLDER
     @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True,
-                  help="Without REPORT: at most so many.")  # fmt: skip
+                  help="Without REPORT: let go at most so many.")  # fmt: skip
     @click.option("--dry-run", is_flag=True, help="Without REPORT: list them, do nothing.")
     @_audited
     @common
@@ -97,8 +97,8 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
         """Let a --stream go for REPORT, or for all that --reason and the filters find.
 
         The rules then decide as if that doubt were not there; it counts until the report says
-        something else. Some reasons nobody can release: the answer says what to do instead. Exit
-        code 1: it still waits, or some could not be released.
+        something else. Some reasons nobody can release: the answer says what to do instead. What
+        cannot be let go is counted and passed by. Exit code 1: some wait on.
         """
         from ops.holding.commands import release_many, release_one
 

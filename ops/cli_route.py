@@ -156,3 +156,28 @@ def _reports(route: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         from ops.ruling.commands import print_difference
 
         run(print_difference(data_dir, rules, since=since, until=until, as_json=as_json))
+
+    @route.command("apply")
+    @click.option("--since", required=True, help="30m, 24h, 7d, or a date or time (UTC).")
+    @click.option("--until", default=None, help="The same. Default: now.")
+    @click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
+    @click.option("--why", required=True, help="Kept in the audit trail. No personal data.")
+    @click.option("--dry-run", is_flag=True, help="Say what would change, and do nothing.")
+    @data_dir
+    @as_json
+    def apply_(
+        since: str, until: str | None, actor: str, why: str, dry_run: bool, data_dir: Path,  # noqa: FBT001
+        as_json: bool,  # noqa: FBT001
+    ) -> None:  # fmt: skip
+        """Let the rules in effect count for reports that came before them.
+
+        Whoever has a report, come since then, of which a stream holds something else than the rules
+        in effect say, is gone over by dispatch: what is due no more is withdrawn, what is due is
+        published, with reason rules_changed. Asked twice it does no harm; stopped, ask again.
+        """
+        from ops.ruling.commands import apply_rules
+        from ops.stewards.script import Asker
+
+        asker = Asker(actor=actor, reason=why)
+        run(apply_rules(data_dir, asker, since=since, until=until, dry_run=dry_run,
+                        as_json=as_json))  # fmt: skip

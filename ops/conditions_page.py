@@ -55,6 +55,11 @@ that make no case, are answered by their number.
 subtype, a lineage, a toxin) only a positive result counts: not to find it says nothing of the
 whole. A *gene* counts only where its report gives no whole result. Where OBX-5 repeats a coded
 value, each repetition counts; where they contradict each other, none does, and the report waits.
+
+*Detected in pooled specimen* is indeterminate: somebody of the pool has it, nobody knows who, and
+each is tested again alone. It makes no case, and nothing waits for a person, for there is nothing
+to find out about the word. *Not detected in pooled specimen* is negative for each of the pool (CDC,
+Interim Guidance for Use of Pooling Procedures, 2020).
 """
 _LEFT_OUT: Final = """## What is left out, and why
 

@@ -20,11 +20,14 @@ from ops.runtime.vault import SealClass, Vault
 from ops.withdrawing import Withdrawn
 from routing import emitted, outbox
 from routing.doubts import DOUBTS, Doubts
-from routing.emitted import PendingEvent, Wanted
+from routing.emitted import PendingEvent, Place, Wanted
+from routing.facts import WHOLE
 from routing.findings import ConditionFinding
+from routing.holds import Hold, write_holds
 from routing.pseudonym import body_digest
 from routing.router import Case, PersonView, Router, reason_of
-from schemas.decision import Realm, Standing
+from routing.rules import NO_RULE
+from schemas.decision import Realm, RoutedPart, Standing
 from schemas.envelope import MAPPING_VERSION, StoredRecord
 from schemas.errors import pure_step
 from schemas.patient import Phi
@@ -32,6 +35,8 @@ from schemas.report import LabReport, MappedMessage, Organisation
 from schemas.topics import STREAMS, Stream
 
 _NO_ONE: Final = Organisation()
+_NOTHING: Final = {WHOLE: RoutedPart(rule=NO_RULE)}
+"""Of a report that tells a stream nothing: whatever it holds of it is due no more."""
 _MAPPING: Final = str(MAPPING_VERSION)
 """What another version has mapped is mapped again before it comes here."""
 
@@ -63,8 +68,8 @@ class Asked(Phi, frozen=True, kw_only=True):
     """What the streams should hold of some reports."""
 
     wanted: list[Wanted]
-    holds: dict[tuple[UUID, Stream], str]
-    """Report and stream -> why it waits; empty where it waits no longer."""
+    holds: dict[Place, Hold | None]
+    """Report and stream -> why it waits; None where it waits no longer."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,12 +119,12 @@ class Publisher:
         asked = await self.ask(connection, due, at)
         held = await emitted.load(connection, {d.placed.report_id for d in due})
         with pure_step():
-            changes = emitted.diff(held, asked.wanted, self._realm, self._body_secret)
+            changes = self.diff(held, asked.wanted)
         await emitted.store(connection, changes.rows)
-        await emitted.write_holds(
+        await write_holds(
             connection,
-            [(report, stream, why) for (report, stream), why in asked.holds.items() if why],
-            [place for place, why in asked.holds.items() if not why],
+            {place: why for place, why in asked.holds.items() if why is not None},
+            [place for place, why in asked.holds.items() if why is None],
             at,
         )
         return Published(events=changes.events)
@@ -177,6 +182,12 @@ class Publisher:
             for case in cases
         ]
 
+    def diff(
+        self, held: Mapping[emitted.Key, emitted.EmittedRow], wanted: Sequence[Wanted]
+    ) -> emitted.Changes:
+        """Return the events that lead from what is held to what is wanted; pure."""
+        return emitted.diff(held, wanted, self._realm, self._body_secret)
+
     def digest_of(self, body: bytes) -> UUID:
         """Return the digest by which bodies are compared."""
         return body_digest(self._body_secret, body)
@@ -201,10 +212,11 @@ class Publisher:
                 message_id=each.message_id,
                 decision=emitted.Due(due=False, rule=each.reason, rule_version=""),
                 reason=each.reason,
+                beside=frozenset({WHOLE}),
             )
             for each in gone
         ]
-        changes = emitted.diff(held, wanted, self._realm, self._body_secret)
+        changes = self.diff(held, wanted)
         await emitted.store(connection, changes.rows)
         return Published(events=changes.events)
 
@@ -240,37 +252,44 @@ def _wanted(
     router: Router,
     due: Due,
     case: Case,
-    holds: dict[tuple[UUID, Stream], str],
+    holds: dict[Place, Hold | None],
     partitions: int,
 ) -> list[Wanted]:
-    """Say for each stream what it should hold of this report; note what waits."""
+    """Say for each stream what it should hold of this report, by part; note what waits."""
     decision = router.route(case)
     reason = due.reason or reason_of(case)
     found = []
     for stream in due.streams:
-        is_due = stream in decision.due
-        is_doubted = decision.holds.get(stream) in DOUBTS
-        if stream in decision.holds or not due.placed.is_new:
-            holds[due.placed.report_id, stream] = decision.holds.get(stream, "")
-        found.append(
-            Wanted(
-                report_id=due.placed.report_id,
-                stream=stream,
-                partition=due.source.partition,
-                person_version=due.person.person_version,
-                message_id=due.source.message_id,
-                decision=emitted.Due(
-                    due=is_due,
-                    rule=decision.rules.get(stream, ""),
-                    rule_version=decision.rule_version,
-                ),
-                projection=router.project(stream, case, decision) if is_due else None,
-                reason="on_hold" if is_doubted and not is_due else reason,
-                hidden_partition=due.placed.report_id.int % partitions,
-                is_version=not due.reason and due.placed.version is not None,
-                moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
+        parts = decision.parts[stream] or _NOTHING
+        if stream in decision.holds:
+            waiting = sorted(part for part, routed in parts.items() if part and routed.hold)
+            reason_held = decision.holds[stream]
+            holds[due.placed.report_id, stream] = Hold(reason_held, tuple(waiting))
+        elif not due.placed.is_new:
+            holds[due.placed.report_id, stream] = None
+        left = len(parts)
+        for part, routed in parts.items():
+            left -= 1
+            found.append(
+                Wanted(
+                    report_id=due.placed.report_id,
+                    stream=stream,
+                    part=part,
+                    partition=due.source.partition,
+                    person_version=due.person.person_version,
+                    message_id=due.source.message_id,
+                    decision=emitted.Due(
+                        due=routed.due, rule=routed.rule, rule_version=decision.rule_version
+                    ),
+                    projection=router.project(stream, part, case, decision) if routed.due else None,
+                    reason=reason,
+                    waits=routed.hold in DOUBTS,
+                    partitions=partitions,
+                    is_version=not due.reason and due.placed.version is not None,
+                    moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
+                    beside=None if left else frozenset(parts),
+                )
             )
-        )
     return found
 
 

@@ -54,8 +54,9 @@ def example(stream: Stream) -> dict[str, Any]:
         mapping_version="2",
     )
     decision = router.route(case)
+    ((part, routed),) = decision.parts[stream].items()
     event = StreamEvent(
-        event_id=event_id_of(stream, _REPORT, 1),
+        event_id=event_id_of(stream, _REPORT, 1, part),
         stream=stream,
         partition=11,
         seq=4711,
@@ -64,11 +65,12 @@ def example(stream: Stream) -> dict[str, Any]:
         kind=EventKind.PUBLISHED,
         reason="new",
         realm=Realm.TEST.value,
-        rule=decision.rules[stream],
+        rule=routed.rule,
         rule_version=decision.rule_version,
         person_version=1,
         emitted_at=_AT,
-        body=msgspec.Raw(router.project(stream, case, decision).body),
+        part=part,
+        body=msgspec.Raw(router.project(stream, part, case, decision).body),
     )
     found: dict[str, Any] = json.loads(encode_line(event))
     return found

@@ -45,18 +45,22 @@ WHERE report_id = ANY ($1::uuid[]) AND partition = $2 AND "offset" = $3
 ORDER BY position, version
 """
 EVENTS: Final = """
-SELECT stream, partition, seq, event_id, report_id, event_version, kind, reason, rule,
-       person_version, emitted_at
-FROM stream_event WHERE report_id = ANY ($1::uuid[]) AND message_id = $2
-ORDER BY stream, partition, seq
+SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.part, e.event_version, e.kind,
+       e.reason, e.rule, e.person_version, e.emitted_at
+FROM stream_event e
+WHERE e.message_id = $2 AND e.report_id = ANY (
+    SELECT unnest($1::uuid[])
+    UNION SELECT m.told_as FROM emitted m
+    WHERE m.report_id = ANY ($1::uuid[]) AND m.told_as IS NOT NULL)
+ORDER BY e.stream, e.partition, e.seq
 """
 PUSHED: Final = """
-SELECT r.name AS receiver, r.kind AS receiver_kind, d.event_id, d.report_id, d.event_version,
-       d.state, d.attempts, d.protocol, d.code, d.detail,
+SELECT r.name AS receiver, r.kind AS receiver_kind, d.event_id, d.report_id, d.part,
+       d.event_version, d.state, d.attempts, d.protocol, d.code, d.detail,
        coalesce(d.ended_at, d.tried_at, d.taken_at) AS at
 FROM delivery d JOIN receiver r ON r.receiver_id = d.receiver_id
 WHERE d.report_id = ANY ($1::uuid[]) AND d.event_id = ANY ($2::uuid[])
-ORDER BY r.name, d.report_id, d.event_version
+ORDER BY r.name, d.report_id, d.part, d.event_version
 """
 SAID: Final = """
 SELECT r.name AS receiver, w.event_id, w.word, w.code, w.said_at AS at
@@ -144,7 +148,8 @@ async def _from_outcome(
     events = await connection.fetch(EVENTS, row["report_ids"], row["message_id"])
     stations += [{"station": "event", **_plain(event)} for event in events]
     event_ids = [event["event_id"] for event in events]
-    pushed = await connection.fetch(PUSHED, row["report_ids"], event_ids) if event_ids else []
+    told_of = list({event["report_id"] for event in events})
+    pushed = await connection.fetch(PUSHED, told_of, event_ids) if event_ids else []
     stations += [{"station": "receiver", **_plain(each)} for each in pushed]
     said = await connection.fetch(SAID, event_ids) if pushed else []
     stations += [{"station": "receiver", **_plain(each)} for each in said]

@@ -16,9 +16,9 @@ from schemas.topics import Stream
 
 from .ages import age_at
 from .doubts import NO_DOUBTS, Doubts, doubts_of
+from .facts import Facts, Sight
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
-from .rules import Facts, Sight
 
 HIDDEN: Final = "-"
 """In place of the periods of a row that is declared anonymously: nothing names its pseudonyms
@@ -152,3 +152,6 @@ class Projection(Phi, frozen=True, kw_only=True):
     """The key of its period was destroyed: nobody can make its pseudonym any more."""
     pseudonym_periods: str = ""
     """Of public health: periods whose pseudonyms it holds, with a space between; or `HIDDEN`."""
+    told_as: UUID | None = None
+    """The id that its events bear in place of the report's, where it must not be joined to what
+    else is told of the report."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.codes import (
     analysis_in,
@@ -23,11 +23,21 @@ from schemas.patient import Traits
 from schemas.report import LabReport
 from schemas.statuses import status_contradicts
 
-from .findings import SPEAKING, ConditionFinding, answer_missing
+from .findings import SPEAKING, ConditionFinding, answers_missing
 from .places import sampled_at
 
-Doubts = frozenset[tuple[str, str]]
-"""(reason, condition); no condition where the whole report is meant."""
+
+class Doubted(NamedTuple):
+    """Why a result is doubted, and what is concerned."""
+
+    reason: str
+    condition: str = ""
+    """Empty: the whole report."""
+    kind: str = ""
+    """Of the analysis that was not understood; empty: of any."""
+
+
+Doubts = frozenset[Doubted]
 
 NO_DOUBTS: Final[Doubts] = frozenset()
 _DAY: Final = 10
@@ -61,30 +71,31 @@ def doubts_of(report: LabReport, traits: Traits, findings: Sequence[ConditionFin
     if status_contradicts(report):
         # By condition too: a rule that found nothing to send waits only for what it looks for.
         named = {"", *_looked_for(report), *(each.analysis.condition.code for each in findings)}
-        found += [(Doubt.STATUS_CONTRADICTS.value, condition) for condition in named]
+        found += [Doubted(Doubt.STATUS_CONTRADICTS.value, condition) for condition in named]
     if _born_later(report, traits):
-        found.append((Doubt.BIRTH_DATE_AFTER_SAMPLING.value, ""))
+        found.append(Doubted(Doubt.BIRTH_DATE_AFTER_SAMPLING.value))
     if report.status in SPEAKING:
-        found += [(reason.value, condition) for condition, reason in _unanswered(report, findings)]
+        found += _unanswered(report, findings)
     return frozenset(found) if found else NO_DOUBTS
 
 
-def _unanswered(
-    report: LabReport, findings: Sequence[ConditionFinding]
-) -> Iterator[tuple[str, Doubt]]:
-    """Yield the conditions that the report looks for without an answer that can be taken."""
+def _unanswered(report: LabReport, findings: Sequence[ConditionFinding]) -> Iterator[Doubted]:
+    """Yield what the report looks for without an answer that can be taken."""
     if any(looked_for(each.code) is not None for each in report.observations):
-        missing = answer_missing(report)
+        missing = answers_missing(report)
         odd = _odd_numbers(report)
         # A quantity is answered by its number alone, which its unit has just made nonsense of.
-        nonsense = odd - {each.analysis.condition.code for each in findings}
-        for condition in missing | nonsense:
-            is_odd = condition in odd
-            yield condition, Doubt.UNIT_UNEXPECTED if is_odd else Doubt.RESULT_NOT_UNDERSTOOD
+        answered = {each.analysis.condition.code for each in findings}
+        nonsense = {(condition, kind) for condition, kind in odd if condition not in answered}
+        for condition, kind in missing | nonsense:
+            is_odd = (condition, kind) in odd
+            reason = Doubt.UNIT_UNEXPECTED if is_odd else Doubt.RESULT_NOT_UNDERSTOOD
+            yield Doubted(reason.value, condition, kind)
     elif not findings:
         ordered = analysis_of(report.code)
         if ordered is not None and _leaves_order_open(report):
-            yield ordered.condition.code, Doubt.RESULT_NOT_UNDERSTOOD
+            reason = Doubt.RESULT_NOT_UNDERSTOOD
+            yield Doubted(reason.value, ordered.condition.code, ordered.kind.value)
 
 
 def _leaves_order_open(report: LabReport) -> bool:
@@ -93,8 +104,8 @@ def _leaves_order_open(report: LabReport) -> bool:
     return bool(speaking) and not any(map(is_pending, speaking))
 
 
-def _odd_numbers(report: LabReport) -> set[str]:
-    """Return the conditions of numbers that would decide, in a unit that makes no sense."""
+def _odd_numbers(report: LabReport) -> set[tuple[str, str]]:
+    """Return condition and kind of numbers that would decide, in a unit that makes no sense."""
     found = set()
     for each in report.observations:
         if each.number and each.status in SPEAKING:
@@ -104,7 +115,7 @@ def _odd_numbers(report: LabReport) -> set[str]:
                 and not unit_fits(analysis.loinc, each.unit)
                 and answer_of(analysis, each) is None
             ):
-                found.add(analysis.condition.code)
+                found.add((analysis.condition.code, analysis.kind.value))
     return found
 
 

@@ -10,7 +10,8 @@ import msgspec
 from schemas.decision import ProjectionName
 from schemas.topics import STREAMS, Stream
 
-from .rules import NO_RULE, Because, Facts, Rule, Rules, Ruling, rule_on
+from .facts import WHOLE, Facts, parts_of
+from .rules import NO_RULE, Because, Rule, Rules, Ruling, rule_on
 
 OPPOSED_RULE: Final = "patient_opposes"
 
@@ -49,9 +50,11 @@ class RuleWeighed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamExplained(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream gets of a report, and what each of its rules says."""
+    """What a stream gets of a part of a report, and what each of its rules says."""
 
     stream: Stream
+    part: str
+    """A condition; empty: the whole report, also where it tells of no condition."""
     due: bool
     projection: ProjectionName | None
     rule: str
@@ -64,7 +67,7 @@ class StreamExplained(msgspec.Struct, frozen=True, kw_only=True):
 def explain(
     rules: Rules, facts: Facts, *, opposes_dossier: bool = False
 ) -> tuple[StreamExplained, ...]:
-    """Return for each stream what it gets and why.
+    """Return for each stream and part of the report what it gets and why.
 
     Args:
         rules: The set.
@@ -72,28 +75,34 @@ def explain(
         opposes_dossier: The patient's word, which stands over all rules of the dossier.
     """
     return tuple(
-        _stream(rules, stream, facts, opposes=opposes_dossier and stream is Stream.DOSSIER)
+        _stream(rules, stream, facts, part, opposes=opposes_dossier and stream is Stream.DOSSIER)
         for stream in STREAMS
+        for part in parts_of(stream, facts) or (WHOLE,)
     )
 
 
-def _stream(rules: Rules, stream: Stream, facts: Facts, *, opposes: bool) -> StreamExplained:
-    ruling = rules.judge_stream(stream, facts)
+def _stream(
+    rules: Rules, stream: Stream, facts: Facts, part: str, *, opposes: bool
+) -> StreamExplained:
+    ruling = rules.judge_stream(stream, facts, part)
     if opposes:
         ruling = Ruling(because=Because.OPPOSED, rule=OPPOSED_RULE)
     return StreamExplained(
         stream=stream,
+        part=part,
         due=ruling.due,
         projection=ruling.projection,
         rule=ruling.rule,
         hold=ruling.hold,
         because=ruling.because,
-        rules=tuple(_weighed(rule, facts, ruling) for rule in rules.rules if rule.stream is stream),
+        rules=tuple(
+            _weighed(rule, facts, part, ruling) for rule in rules.rules if rule.stream is stream
+        ),
     )
 
 
-def _weighed(rule: Rule, facts: Facts, chosen: Ruling) -> RuleWeighed:
-    said = rule_on(rule, facts)
+def _weighed(rule: Rule, facts: Facts, part: str, chosen: Ruling) -> RuleWeighed:
+    said = rule_on(rule, facts, part)
     if rule.id == chosen.rule:
         return RuleWeighed(rule=rule.id, decides=True, because=said.because, hold=said.hold)
     because = said.because

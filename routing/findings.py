@@ -75,11 +75,16 @@ def findings_of(report: LabReport) -> tuple[ConditionFinding, ...]:
 
 
 def answer_missing(report: LabReport) -> frozenset[str]:
-    """Return the conditions that a speaking observation looks for and whose answer no table knows.
+    """Return the conditions that a report leaves open: of whatever kind is the analysis."""
+    return frozenset(condition for condition, _ in answers_missing(report))
 
-    An answer of the same worth answers for it, or a better one: a PCR for the document beside it
-    and for a lineage that nobody reads, never an antibody for a PCR. An organism that is named too
-    broadly leaves its condition open, too.
+
+def answers_missing(report: LabReport) -> frozenset[tuple[str, str]]:
+    """Return what a speaking observation looks for and whose answer no table knows.
+
+    By condition and kind of the analysis; no kind where an organism is named too broadly, which
+    leaves its condition open, too. An answer of the same worth answers for it, or a better one: a
+    PCR for the document beside it and for a lineage that nobody reads, never an antibody for a PCR.
     """
     if report.status not in SPEAKING:
         return frozenset()
@@ -92,14 +97,14 @@ def answer_missing(report: LabReport) -> frozenset[str]:
         (each.analysis.condition.code, _worth(each.analysis)) for each in findings_of(report)
     }
     return frozenset(
-        condition
-        for condition, worth in open_
+        (condition, kind)
+        for condition, kind, worth in open_
         if not any((condition, each) in answered for each in range(worth, _CASE + 1))
     )
 
 
-def _left_open(observation: Observation) -> tuple[str, int] | None:
-    """Return the condition that an observation leaves open, and the worth of what would answer."""
+def _left_open(observation: Observation) -> tuple[str, str, int] | None:
+    """Return condition and kind that an observation leaves open, and the worth of an answer."""
     looked = looked_for(observation.code)
     if looked is None or observation.status not in SPEAKING:
         return None
@@ -107,10 +112,10 @@ def _left_open(observation: Observation) -> tuple[str, int] | None:
     if analysis is None or (isinstance(looked, Analysis) and looked.organism):
         organism = organism_of(observation)
         if organism is not None and organism.says is Says.DOUBT:
-            return organism.condition.code, _CASE
+            return organism.condition.code, "", _CASE
     if analysis is None or is_understood(analysis, observation):
         return None
-    return analysis.condition.code, _worth(analysis)
+    return analysis.condition.code, analysis.kind.value, _worth(analysis)
 
 
 _CASE = 2

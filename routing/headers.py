@@ -29,6 +29,7 @@ def headers_of(outgoing: OutboxEvent) -> tuple[tuple[str, bytes], ...]:
     return (
         ("event_id", str(event.event_id).encode()),
         ("seq", b"%d" % event.seq),
+        ("part", event.part.encode()),
         ("event_version", b"%d" % event.event_version),
         ("schema", _SCHEMAS[event.stream]),
         ("traceparent", f"00-{trace}-{event.event_id.hex[:16]}-00".encode()),

@@ -15,7 +15,8 @@ from schemas.decision import Line, Standing
 from schemas.topics import Stream
 
 from .doubts import DOUBTS
-from .rules import WRONG_REALM, Facts, Rules
+from .facts import Facts
+from .rules import WRONG_REALM, Rules
 
 _BY_CASE: Final = (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH)
 """Streams that look at cases; the first whose rules look for the condition decides."""
@@ -27,7 +28,9 @@ def withheld(rules: Rules, facts: Facts) -> frozenset[str]:
 
     Each is judged as if the report told of nothing else and stood alone.
     """
-    named = {sign[0] for sign in facts.findings} | {about for _, about in facts.doubts if about}
+    named = {sign[0] for sign in facts.findings} | {
+        each.condition for each in facts.doubts if each.condition
+    }
     return frozenset(each for each in named if _is_withheld(rules, _alone(facts, each)))
 
 

@@ -28,14 +28,14 @@ ORDER BY h.stream, h.partition FOR UPDATE
 
 INSERT: Final = """
 INSERT INTO stream_event (stream, partition, seq, event_id, report_id, event_version, kind, reason,
-    realm, rule, rule_version, person_version, message_id, emitted_at, payload)
+    realm, rule, rule_version, person_version, message_id, emitted_at, payload, part)
 SELECT stream, partition, seq, event_id, report_id, event_version, kind, reason,
-    realm, rule, rule_version, person_version, message_id, emitted_at, payload
+    realm, rule, rule_version, person_version, message_id, emitted_at, payload, part
 FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::uuid[], $6::integer[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::uuid[],
-    $14::timestamptz[], $15::bytea[])
+    $14::timestamptz[], $15::bytea[], $16::text[])
     AS new (stream, partition, seq, event_id, report_id, event_version, kind, reason,
-        realm, rule, rule_version, person_version, message_id, emitted_at, payload)
+        realm, rule, rule_version, person_version, message_id, emitted_at, payload, part)
 """
 
 ADVANCE: Final = """
@@ -86,6 +86,7 @@ async def write(
         [event.message_id for event in events],
         [day if event.is_hidden else at for event in events],
         payloads,
+        [event.part for event in events],
     )
     lanes = sorted(heads)
     await conn.execute(

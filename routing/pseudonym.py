@@ -123,6 +123,15 @@ def replaced_id(secret: bytes, person_id: int, period: str) -> UUID:
     return id_of(blake2b(told, digest_size=16, key=secret, person=b"replaced").digest())
 
 
+def apart_id(secret: bytes, report_id: UUID, part: str) -> UUID:
+    """Return the id under which a part of a report is told of that must not be joined to the rest.
+
+    No report ever has it, and without the secret nobody can tell of which report it is.
+    """
+    told = _SEPARATOR.join([report_id.bytes, part.encode()])
+    return id_of(blake2b(told, digest_size=16, key=secret, person=b"apart").digest())
+
+
 def addressee_of(secret: bytes, ins: Ins) -> str:
     """Return the 32 hex digits that stand for the dossier of an INS; never the INS itself."""
     return _digest(secret, b"addressee", ins.oid, ins.matricule)

@@ -7,21 +7,28 @@ from typing import Final, Literal, assert_type
 
 import msgspec
 
-from schemas.decision import ProjectionName, Realm, RouteDecision, Standing
+from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart, Standing
 from schemas.events import PublicHealthRow
 from schemas.topics import Stream
 
 from .case import HIDDEN, Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
-from .findings import ConditionFinding
+from .facts import WHOLE, Facts, Sight
 from .keeping_back import stands_back, withheld
 from .making import Making
 from .places import department_of
-from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
+from .pseudonym import (
+    DerivedKeys,
+    PeriodKeys,
+    Pseudonyms,
+    addressee_of,
+    apart_id,
+    check_secret,
+)
 from .public_health import anonymous_row_of, row_of
 from .rule_file import load_own_rules
-from .rules import Because, Facts, Rules, Ruling, Sight
+from .rules import Rules, Ruling, first_hold
 from .tracing import case_of
 
 __all__ = ["Case", "PersonView", "Projection", "Router", "load_own_rules", "reason_of"]
@@ -30,7 +37,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _KNOWN_FACTS: Final = 4_096
 # No rule of the table: a rule can be changed, and the patient's word stands over all of them. It is
 # no hold either, for nothing waits. Streams that the law asks for are not opposed.
-_OPPOSED: Final = Ruling(because=Because.OPPOSED, rule=OPPOSED_RULE)
+_OPPOSED: Final = {WHOLE: RoutedPart(rule=OPPOSED_RULE)}
 
 
 def reason_of(case: Case) -> str:
@@ -60,7 +67,7 @@ class Router:
         self._secret = check_secret(pseudonym_secret)
         self._realm = realm
         self._pseudonyms = Pseudonyms(self._secret, keys or DerivedKeys(self._secret))
-        self._known: dict[Facts, Mapping[Stream, Ruling]] = {}
+        self._known: dict[tuple[Facts, bool], RouteDecision] = {}
 
     @property
     def version(self) -> str:
@@ -78,44 +85,58 @@ class Router:
         return self._rules.sight
 
     def route(self, case: Case) -> RouteDecision:
-        """Return the streams the report is due in, and those that wait with a reason."""
+        """Return where each part of the report is due, and where it waits with a reason.
+
+        Judged once for facts: they are of small closed sets and say nothing of a person.
+        """
         assert case.realm is self._realm, "a case of another realm"
-        findings = case.findings
-        rulings = self._judge(case)
-        if case.person.opposes_dossier:
-            rulings = {**rulings, Stream.DOSSIER: _OPPOSED}
+        known = (case.facts_in(self._rules.sight), case.person.opposes_dossier)
+        decision = self._known.get(known)
+        if decision is None:
+            if len(self._known) >= _KNOWN_FACTS:
+                self._known.clear()
+            decision = self._known[known] = self._decide(*known)
+        return decision
+
+    def _decide(self, facts: Facts, opposes_dossier: bool) -> RouteDecision:  # noqa: FBT001 - a key
+        parts: dict[Stream, Mapping[str, RoutedPart]] = {
+            stream: {part: _routed(ruling) for part, ruling in rulings.items()}
+            for stream, rulings in self._rules.judge(facts).items()
+        }
+        if opposes_dossier:
+            parts[Stream.DOSSIER] = _OPPOSED
+        waits = {
+            stream: first_hold(part.hold for part in of.values()) for stream, of in parts.items()
+        }
+        condition, _, result = facts.findings[0] if facts.findings else ("", "", None)
         return RouteDecision(
-            condition=findings[0].analysis.condition.code if findings else "",
-            result=findings[0].result.value if findings else "",
-            due=frozenset(stream for stream, ruling in rulings.items() if ruling.due),
-            holds={stream: ruling.hold for stream, ruling in rulings.items() if ruling.hold},
-            rules={stream: ruling.rule for stream, ruling in rulings.items()},
-            projections={
-                stream: ruling.projection
-                for stream, ruling in rulings.items()
-                if ruling.projection is not None
-            },
+            condition=condition,
+            result="" if result is None else result.value,
+            parts=parts,
+            due=frozenset(
+                stream for stream, of in parts.items() if any(part.due for part in of.values())
+            ),
+            holds={stream: hold for stream, hold in waits.items() if hold},
             rule_version=self._rules.version,
         )
 
-    def project(self, stream: Stream, case: Case, decision: RouteDecision) -> Projection:
-        """Return the body of a stream the report is due in, and who it is for."""
-        assert stream in decision.due, "only what is due has a body"
-        name = decision.projections[stream]
+    def project(self, stream: Stream, part: str, case: Case, decision: RouteDecision) -> Projection:
+        """Return the body of a part that is due in a stream, and who it is for."""
+        routed = decision.parts[stream][part]
+        name = routed.projection
+        assert routed.due, "only what is due has a body"
+        assert name is not None, "what is due is given as something"
         if name is ProjectionName.DOSSIER:
             ins = case.dossier_ins
             assert ins is not None, "the dossier's rule asks for a qualified INS"
             making = Making(
-                decision.rules.get(stream, ""),
-                decision.rule_version,
-                case.model_version,
-                case.mapping_version,
+                routed.rule, decision.rule_version, case.model_version, case.mapping_version
             )
             told, compared = bundle_of(case, ins, making)
             addressee = addressee_of(self._secret, ins)
             return Projection(body=told, addressee=addressee, compared=compared)
-        finding = self.decisive(stream, case)
-        assert finding is not None, "the rules of this projection ask for a finding"
+        assert routed.finding is not None, "the rules of this projection ask for a finding"
+        finding = case.findings[routed.finding]
         if name is ProjectionName.TRACING:
             body = case_of(case, finding, self._pseudonyms)
             addressee = department_of(case.traits.address)
@@ -129,12 +150,15 @@ class Router:
                 pseudonym_periods=f"{row.pseudonym_period} {row.pseudonym_next_period}".rstrip(),
             )
         assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
+        # No periods, and no id of the report: what names it beside the person's other rows, of this
+        # report or another, would join them.
         hidden = anonymous_row_of(case, finding, self._pseudonyms)
         return Projection(
             body=_ENCODER.encode(hidden),
             addressee="",
             lacks_pseudonym=_lacks_pseudonym(hidden),
             pseudonym_periods=HIDDEN,
+            told_as=apart_id(self._secret, case.report_id, part),
         )
 
     def withheld(self, case: Case) -> frozenset[str]:
@@ -145,24 +169,15 @@ class Router:
         """Say whether a stream is told nothing of a report that stands so, whatever it says."""
         return stands_back(self._rules, stream, standings)
 
-    def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
-        """Return the finding that made a report due in a stream; None where its rule asks none."""
-        index = self._judge(case)[stream].finding
-        return None if index is None else case.findings[index]
 
-    def _judge(self, case: Case) -> Mapping[Stream, Ruling]:
-        """Judge facts once: they are of small closed sets and say nothing of a person."""
-        held: tuple[Router, Mapping[Stream, Ruling]] | None = case.__dict__.get("_ruled")
-        if held is not None and held[0] is self:
-            return held[1]
-        facts = case.facts_in(self._rules.sight)
-        rulings = self._known.get(facts)
-        if rulings is None:
-            if len(self._known) >= _KNOWN_FACTS:
-                self._known.clear()
-            rulings = self._known[facts] = self._rules.judge(facts)
-        case.__dict__["_ruled"] = (self, rulings)
-        return rulings
+def _routed(ruling: Ruling) -> RoutedPart:
+    return RoutedPart(
+        rule=ruling.rule,
+        due=ruling.due,
+        hold=ruling.hold,
+        projection=ruling.projection,
+        finding=ruling.finding,
+    )
 
 
 def _lacks_pseudonym(row: PublicHealthRow) -> bool:

@@ -20,8 +20,9 @@ from schemas.errors import FatalError
 from .ages import OLDEST
 from .doubts import Doubt
 from .explaining import OPPOSED_RULE, SAYS
+from .facts import WHOLE, Facts, parts_of
 from .rule_lines import Located, Path, line_of_byte, locate, path_in, without_path
-from .rules import NO_RULE, Facts, Rule, Rules, rule_on
+from .rules import NO_RULE, Rule, Rules, rule_on
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_RULES: Final = 500
@@ -186,9 +187,10 @@ def _why_it_fails(rule: Rule, example: Facts, *, wanted: bool) -> str:
             return f"names {condition}, which is no condition that schemas/codes holds"
     if len(example.doubts) > MAX_DOUBTS:
         return f"holds more than {MAX_DOUBTS} doubts"
-    ruling = rule_on(rule, example)
-    if ruling.due is wanted:
+    parts = parts_of(rule.stream, example) or (WHOLE,)
+    rulings = [rule_on(rule, example, part) for part in parts]
+    if any(ruling.due for ruling in rulings) is wanted:
         return ""
     if not wanted:
         return "does not hold: the rule says that it is due"
-    return f"does not hold: {SAYS[ruling.because]}"
+    return f"does not hold: {SAYS[rulings[0].because]}"

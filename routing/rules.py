@@ -7,8 +7,7 @@ rulings. The file form and its checks are in rule_file.py.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -21,16 +20,20 @@ from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
 
 from .doubts import Doubt
+from .facts import BY_CONDITION, WHOLE, Facts, Sight, parts_of
 
 NOT_QUALIFIED: Final = "identity_not_qualified"
 WRONG_REALM: Final = "ins_of_other_realm"
 FIRST_LINE_AWAITED: Final = "first_line_awaited"
 NO_RULE: Final = "none"
-
-Sign = tuple[str, Kind, Result]
-"""A finding as rules see it: condition, kind of analysis, result."""
-Doubted = tuple[str, str]
-"""Why a result is doubted, and the condition that is concerned; an empty one concerns them all."""
+_HOLDS_IN_ORDER: Final = (
+    WRONG_REALM,
+    NOT_QUALIFIED,
+    *(each.value for each in Doubt),
+    FIRST_LINE_AWAITED,
+)
+"""Which reason a stream is said to wait for, where its parts wait for several: what a person can
+answer comes before what time alone does."""
 
 
 class Because(StrEnum):
@@ -54,35 +57,6 @@ class Because(StrEnum):
     EARLIER_RULE = "earlier_rule"
     NO_RULE = "no_rule"
     OPPOSED = "opposed"
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that a rule may look at; also the form of an example."""
-
-    status: ResultStatus
-    findings: tuple[Sign, ...] = ()
-    """The decisive one first."""
-    qualified: bool = True
-    """The person has a qualified INS of this realm."""
-    ins_realm_ok: bool = True
-    """False: a test INS in production."""
-    beside: frozenset[str] = frozenset()
-    """Conditions of whose case another report counts."""
-    waiting: frozenset[str] = frozenset()
-    """Conditions whose case is not known: this is a second line, and its first has not come."""
-    again: frozenset[str] = frozenset()
-    """Conditions whose episode another case of the person opened, in the 60 days before."""
-    doubts: frozenset[Doubted] = frozenset()
-    """What is doubted of the report (routing/doubts.py)."""
-    released: frozenset[tuple[Stream, str]] = frozenset()
-    """Doubts that a person has let go, by stream and reason."""
-    laboratory: str = ""
-    """Its registry id: whose connection the message came over."""
-    department: str = ""
-    """Of residence; empty where it is not known."""
-    age: int | None = None
-    """Completed years at sampling; None where it is not known."""
-    realm: Realm = Realm.PRODUCTION
 
 
 class Ages(msgspec.Struct, frozen=True, array_like=True):
@@ -135,25 +109,6 @@ NO_RULING: Final = Ruling(because=Because.NO_RULE)
 _NOT: Final = {because: Ruling(because=because) for because in Because}
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """Which facts a set of rules looks at; every other is left out, so that few facts differ."""
-
-    laboratories: frozenset[str] = frozenset()
-    departments: frozenset[str] = frozenset()
-    cuts: tuple[int, ...] = ()
-    """Ages at which what rules say may change, in order."""
-    realms: bool = False
-    again: bool = False
-    doubts: frozenset[str] = frozenset()
-
-    def age(self, years: int | None) -> int | None:
-        """Return the youngest age that all rules take for the same."""
-        if years is None or not self.cuts:
-            return None
-        place = bisect_right(self.cuts, years)
-        return self.cuts[place - 1] if place else 0
-
-
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """A version of all rules; within a stream the first that applies decides, doubts before all."""
 
@@ -173,12 +128,26 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             doubts=frozenset().union(*(rule.holds_on for rule in self.rules)),
         )
 
-    def judge(self, facts: Facts) -> Mapping[Stream, Ruling]:
-        """Return a ruling for every stream; pure, the same for the same facts."""
-        return {stream: self.judge_stream(stream, facts) for stream in STREAMS}
+    def judge(self, facts: Facts) -> Mapping[Stream, Mapping[str, Ruling]]:
+        """Return for every stream what is due or waits, by part; pure, the same for the same facts.
 
-    def judge_stream(self, stream: Stream, facts: Facts) -> Ruling:
-        """Return the ruling for one stream: the first rule that applies, or a doubt in its place.
+        Each condition of a report is judged as if the report told of nothing else: what is known of
+        one neither hides another nor waits for it. A dossier has one part, the whole report.
+        """
+        found: dict[Stream, Mapping[str, Ruling]] = {}
+        for stream in STREAMS:
+            rulings = {
+                part: self.judge_stream(stream, facts, part) for part in parts_of(stream, facts)
+            }
+            if stream in BY_CONDITION:
+                rulings = {
+                    part: ruling for part, ruling in rulings.items() if ruling.rule != NO_RULE
+                }
+            found[stream] = rulings
+        return found
+
+    def judge_stream(self, stream: Stream, facts: Facts, part: str = WHOLE) -> Ruling:
+        """Return the ruling for a part: the first rule that applies, or a doubt in its place.
 
         A doubt about one condition never keeps back what is known of another: the stream is then
         due and waits for the rest, and both are said. Else it holds the stream, however the rules
@@ -186,8 +155,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """
         chosen = doubted = NO_RULING
         for rule in self.rules:
-            if rule.stream is stream:
-                ruling = rule_on(rule, facts)
+            if rule.stream is stream and (not part or part in rule.conditions):
+                ruling = rule_on(rule, facts, part)
                 if ruling.because is Because.DOUBT:
                     doubted = ruling if doubted is NO_RULING else doubted
                 elif ruling.rule != NO_RULE and chosen.rule == NO_RULE:
@@ -197,15 +166,28 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return msgspec.structs.replace(chosen, hold=doubted.hold) if chosen.due else doubted
 
 
-def rule_on(rule: Rule, facts: Facts) -> Ruling:
-    """Return what one rule says: due, on hold, or nothing (`NO_RULE`), and because of what."""
-    unfit = _unfit(rule, facts)
+def first_hold(reasons: Iterable[str]) -> str:
+    """Return the reason a stream is said to wait for; empty where no part of it waits."""
+    waited = frozenset(reasons)
+    return next((reason for reason in _HOLDS_IN_ORDER if reason in waited), "")
+
+
+def rule_on(rule: Rule, facts: Facts, part: str = WHOLE) -> Ruling:
+    """Return what one rule says: due, on hold, or nothing (`NO_RULE`), and because of what.
+
+    Args:
+        rule: The rule.
+        facts: Of the whole report.
+        part: The condition that is looked at, as if the report told of no other.
+    """
+    unfit = _unfit(rule, facts, part)
     if unfit is not None:
         return _NOT[unfit]
     finding, because = None, Because.DUE
     if rule.results:
-        finding, because = _decisive(rule, facts)
-    doubt, rest = _doubts(rule, facts, finding, found=because is Because.DUE)
+        finding, because = _decisive(rule, facts, part)
+    found = because is Because.DUE
+    doubt, rest = _doubts(rule, facts, part, finding, found=found) if facts.doubts else ("", "")
     if because is Because.DUE and rule.statuses and facts.status not in rule.statuses:
         because = Because.STATUS  # it came this far by a doubt alone
     if because is not Because.DUE and not doubt:
@@ -228,9 +210,10 @@ def rule_on(rule: Rule, facts: Facts) -> Ruling:
     )
 
 
-def _unfit(rule: Rule, facts: Facts) -> Because | None:
+def _unfit(rule: Rule, facts: Facts, part: str) -> Because | None:
     """Return the first set that does not fit; what is not known fits no set."""
-    if rule.statuses and facts.status not in rule.statuses and not _status_doubted(rule, facts):
+    is_said = not rule.statuses or facts.status in rule.statuses
+    if not is_said and not _status_doubted(rule, facts, part):
         return Because.STATUS
     if rule.realms and facts.realm not in rule.realms:
         return Because.REALM
@@ -244,8 +227,8 @@ def _unfit(rule: Rule, facts: Facts) -> Because | None:
     return None
 
 
-def _decisive(rule: Rule, facts: Facts) -> tuple[int | None, Because]:
-    """Return the decisive finding, or why there is none.
+def _decisive(rule: Rule, facts: Facts, part: str) -> tuple[int | None, Because]:
+    """Return the decisive finding of a part, or why there is none.
 
     One that counts comes first, else one of a known case, else one that waits.
     """
@@ -253,7 +236,7 @@ def _decisive(rule: Rule, facts: Facts) -> tuple[int | None, Because]:
     best: int | None = None
     lowest = 3
     for index, (condition, kind, result) in enumerate(facts.findings):
-        if condition not in rule.conditions:
+        if condition not in rule.conditions or part not in {WHOLE, condition}:
             continue
         if kind not in rule.kinds:
             missing = _later(missing, Because.KIND)
@@ -278,18 +261,23 @@ def _later(one: Because, other: Because) -> Because:
     return max(one, other, key=_ORDER.__getitem__)
 
 
-def _doubts(rule: Rule, facts: Facts, finding: int | None, *, found: bool) -> tuple[str, str]:
+def _doubts(
+    rule: Rule, facts: Facts, part: str, finding: int | None, *, found: bool
+) -> tuple[str, str]:
     """Return the doubt for which the stream waits, and one for which the rest of it waits.
 
     Of several the first by name; empty where there is none. A doubt that names no condition
     concerns all of what is due otherwise; one that names another than the finding's, only the rest.
+    One about a kind of analysis that this rule does not ask for is none of its.
     """
-    if not facts.doubts or not rule.holds_on:
-        return "", ""
     about = "" if finding is None else facts.findings[finding][0]
     whole, rest = [], []
-    for reason, condition in facts.doubts:
+    for reason, condition, kind in facts.doubts:
         if reason not in rule.holds_on or (rule.stream, reason) in facts.released:
+            continue
+        if kind and rule.kinds and kind not in rule.kinds:
+            continue
+        if condition and part not in {WHOLE, condition}:
             continue
         if not condition:
             whole += [reason] if found else []
@@ -300,13 +288,15 @@ def _doubts(rule: Rule, facts: Facts, finding: int | None, *, found: bool) -> tu
     return min(whole, default=""), min(rest, default="")
 
 
-def _status_doubted(rule: Rule, facts: Facts) -> bool:
+def _status_doubted(rule: Rule, facts: Facts, part: str) -> bool:
     """Say whether it waits because nobody can say which status is the true one."""
     return (
         Doubt.STATUS_CONTRADICTS in rule.holds_on
         and (rule.stream, Doubt.STATUS_CONTRADICTS.value) not in facts.released
         and any(
-            reason == Doubt.STATUS_CONTRADICTS and condition in rule.conditions
-            for reason, condition in facts.doubts
+            reason == Doubt.STATUS_CONTRADICTS
+            and condition in rule.conditions
+            and part in {WHOLE, condition}
+            for reason, condition, _ in facts.doubts
         )
     )

@@ -34,12 +34,12 @@ WHERE h.stream = $1 ORDER BY h.partition
 AFTER: Final = """
 SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
        e.realm, e.rule, e.rule_version, e.person_version, e.message_id, e.emitted_at,
-       e.payload
+       e.payload, e.part
 FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) AS asked (partition, after, share)
 CROSS JOIN LATERAL (
     SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind,
            e.reason, e.realm, e.rule, e.rule_version, e.person_version, e.message_id,
-           e.emitted_at, e.payload
+           e.emitted_at, e.payload, e.part
     FROM stream_event e
     WHERE e.stream = $1 AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
@@ -51,7 +51,7 @@ ORDER BY e.partition, e.seq
 # Events by their places.
 PLACES: Final = """
 SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
-       e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload
+       e.realm, e.rule, e.rule_version, e.person_version, e.emitted_at, e.payload, e.part
 FROM unnest($2::integer[], $3::bigint[]) AS asked (partition, seq)
 JOIN stream_event e
   ON e.stream = $1 AND e.partition = asked.partition AND e.seq = asked.seq
@@ -269,6 +269,7 @@ class StreamReader:
             rule_version=row["rule_version"],
             person_version=row["person_version"],
             emitted_at=row["emitted_at"],
+            part=row["part"],
             body=body,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import Final
@@ -95,20 +96,37 @@ class MatchDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Persons that this record shows to be the one linked to (models that bridge only)."""
 
 
+class RoutedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is decided of one part of a report in one stream: it is due, or it waits."""
+
+    rule: str
+    """Id of the rule that decided."""
+    due: bool = False
+    hold: str = ""
+    """Stable reason for which it waits; where it is due all the same, why the rest of it waits."""
+    projection: ProjectionName | None = None
+    """What the stream is given of it, where it is due."""
+    finding: int | None = None
+    """Index of the finding that decides; None where the rule asks for none."""
+
+
 class RouteDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """For one report: the streams it is due in, and those that wait with a reason."""
+    """For one report: where each part of it is due, and where it waits with a reason.
+
+    Says nothing of a person; it is shared by all reports that say the same.
+    """
 
     condition: str
-    """Condition code (see schemas/codes) or empty."""
+    """Condition code (see schemas/codes) of the decisive finding, or empty."""
     result: str
     """positive, negative, indeterminate, unusable, or empty where none can be said."""
+    parts: Mapping[Stream, Mapping[str, RoutedPart]]
+    """Stream -> part (a condition; empty: the whole report) -> what is decided of it. What is not
+    here is not due, and does not wait."""
     due: frozenset[Stream]
-    holds: dict[Stream, str] = {}
-    """Stream -> stable reason for which it waits."""
-    rules: dict[Stream, str] = {}
-    """Stream -> id of the rule that decided."""
-    projections: dict[Stream, ProjectionName] = {}
-    """Stream that it is due in -> what the stream is given of it."""
+    """Streams in which a part is due at least."""
+    holds: Mapping[Stream, str] = {}
+    """Stream -> stable reason for which a part waits: of several the first (routing/rules.py)."""
     rule_version: str = ""
 
 

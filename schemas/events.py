@@ -1,6 +1,6 @@
 """The events of the three streams.
 
-A consumer's rule is one line: the highest `event_version` of a `report_id` wins.
+A consumer's rule is one line: the highest `event_version` of a (`report_id`, `part`) wins.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What every event carries, in every stream; no personal data."""
 
     event_id: UUID
-    """Digest of (stream, report_id, event_version): the same event never has two ids."""
+    """Digest of (stream, report_id, part, event_version): the same event never has two ids."""
     stream: Stream
     partition: int
     seq: int
     """Gapless per (stream, partition), in commit order, from 1."""
     report_id: UUID
+    """Of conditions that are declared anonymously an id of their own: it joins them to nothing."""
     event_version: int
+    """Counted for each (report_id, part), from 1."""
     kind: EventKind
     reason: str
     """Stable code: new, new_version, corrected (it is not due any more by what it says now),
@@ -46,6 +48,9 @@ class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     person_version: int
     """Orders the events about one person across laboratories."""
     emitted_at: datetime
+    part: str = ""
+    """What of the report it is about: a condition code, for a report can tell of several; empty in
+    the dossier, which has the whole report."""
 
 
 class StreamEvent(EventHeader, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ HEADER: Final[Mapping[str, str]] = {
     "realm": r"^(test|production)$",
     "rule": r"^[A-Za-z0-9._-]{0,120}$",
     "rule_version": r"^[A-Za-z0-9._+-]{0,120}$",
+    "part": _CODE,
 }
 
 PUBLIC_HEALTH: Final[Mapping[str, str]] = {

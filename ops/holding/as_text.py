@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ops.stewards.as_text import age
 
-from .looking import HeldReport, HeldStream
+from .looking import HeldReport, HeldStream, Why
 from .reasons import REASONS
 from .releasing import Bulk, Released
 
@@ -34,7 +34,7 @@ def report_as_text(report: HeldReport, now: datetime) -> str:
     ]
     for each in report.holds:
         lines += [
-            f"{each.stream} waits since {age(each.since, now)}: {each.reason}",
+            f"{each.stream} waits since {age(each.since, now)}: {each.reason}{_of(each)}",
             f"  {each.means}",
             f"  to do: {each.to_do}",
             "  a person may release it" if each.may_be_released else "  nobody may release it",
@@ -47,6 +47,10 @@ def report_as_text(report: HeldReport, now: datetime) -> str:
         for word in report.releases
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of(why: Why) -> str:
+    return f" ({', '.join(why.conditions)})" if why.conditions else ""
 
 
 def released_as_text(done: Released) -> str:
@@ -68,5 +72,5 @@ def bulk_as_text(done: Bulk) -> str:
     failed = "".join(f"; {reason}: {n:,}" for reason, n in sorted(done.failed.items()))
     return (
         f"{done.released:,} of {done.found:,} released, {done.stream_events:,} events,"
-        f" {done.still_waiting:,} still wait for another reason{failed}\n"
+        f" {done.still_waiting:,} wait on{failed}\n"
     )

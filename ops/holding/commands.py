@@ -54,11 +54,11 @@ async def release_one(
 async def release_many(
     data_dir: Path, wish: Wish, asker: Asker, *, dry_run: bool, as_json: bool
 ) -> int:
-    """Let go what a wish finds; 1 where some could not be released."""
+    """Let go what a wish finds; 1 where some could not be released, or wait on."""
     async with desk_at(data_dir, role="stewards") as (_, stewards):
         done = await Releasing(stewards.script).release_many(wish, asker, dry_run=dry_run)
     _print(done, bulk_as_text(done), as_json=as_json)
-    return int(bool(done.failed))
+    return int(bool(done.failed or done.still_waiting))
 
 
 async def ask_again(data_dir: Path, report: UUID, asker: Asker, *, as_json: bool) -> int:

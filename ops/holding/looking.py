@@ -22,6 +22,13 @@ MAX_HOLDS: Final = 10_000
 """Of one list."""
 
 
+class Behind(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the list of what waits: one goes on behind it."""
+
+    since: datetime | None = None
+    report_id: UUID = UUID(int=0)
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Which holds are meant; what is empty asks for nothing."""
 
@@ -31,6 +38,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Registry id."""
     older_than: timedelta = timedelta()
     limit: int = 50
+    behind: Behind = Behind()
+    """Of one stream and reason: only what comes after it."""
 
 
 class HeldStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +59,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     reason: str
+    conditions: tuple[str, ...]
+    """What it waits for, whatever the reason of each; none: the whole report."""
     since: datetime
     means: str
     to_do: str
@@ -96,6 +107,8 @@ async def list_holds(connection: Connection, wish: Wish, now: datetime) -> list[
         now - wish.older_than,
         wish.laboratory,
         wish.limit,
+        wish.behind.since,
+        wish.behind.report_id,
     )
     return [
         HeldStream(
@@ -165,6 +178,7 @@ def _why(row: Any) -> Why:
     return Why(
         stream=row["stream"],
         reason=row["reason"],
+        conditions=tuple(row["parts"]),
         since=row["since"],
         means="of another release" if known is None else known.means,
         to_do="see the notes of that release" if known is None else known.to_do,

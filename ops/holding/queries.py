@@ -11,6 +11,7 @@ FROM unnest($1::text[], $2::text[]) AS pair (s, r)
 CROSS JOIN LATERAL (
     SELECT x.report_id, x.stream, x.reason, x.since FROM hold x
     WHERE x.stream = pair.s AND x.reason = pair.r AND x.since <= $3
+      AND (x.since, x.report_id) > (coalesce($6::timestamptz, '-infinity'), $7::uuid)
       AND ($4 = '' OR EXISTS (
           SELECT FROM report y JOIN lab z ON z.lab_id = y.lab_id
           WHERE y.report_id = x.report_id AND z.registry_id = $4))
@@ -37,7 +38,7 @@ SELECT r.report_id, l.registry_id, r.person_id, r.version, r.status, r.first_at,
 FROM report r JOIN lab l ON l.lab_id = r.lab_id WHERE r.report_id = $1
 """
 HOLDS: Final = """
-SELECT h.stream, h.reason, h.since FROM hold h WHERE h.report_id = $1 ORDER BY h.stream
+SELECT h.stream, h.reason, h.parts, h.since FROM hold h WHERE h.report_id = $1 ORDER BY h.stream
 """
 RELEASES: Final = """
 SELECT x.stream, x.reason, x.actor, x.why, x.at, x.content_digest = r.content_digest AS counts
@@ -57,11 +58,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 
 # ---------------------------------------------------------------- asked again
 
-# Held while a laboratory's reports are gone through, so that one process does it. Not at once: for
-# some seconds doors still map by the table of before.
+# One process goes through laboratories' reports at a time. Of the session, not of a transaction:
+# between two of its statements the log is appended to, which may take long.
+ALONE: Final = "SELECT pg_try_advisory_lock(20261, 31)"
+ALONE_NO_MORE: Final = "SELECT pg_advisory_unlock(20261, 31)"
+# Not at once: for some seconds doors still map by the table of before.
 RECHECK: Final = """
-SELECT q.lab_id, q.after_report FROM hold_recheck q WHERE q.changed_at <= $1
-ORDER BY q.changed_at LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT q.lab_id, q.after_report, q.changed_at FROM hold_recheck q WHERE q.changed_at <= $1
+ORDER BY q.changed_at, q.lab_id LIMIT 1
 """
 TO_RECHECK: Final = """
 SELECT DISTINCT ON (r.report_id) r.report_id, r.partition, r."offset"
@@ -70,5 +74,8 @@ WHERE r.lab_id = $1 AND h.reason = ANY ($2::text[]) AND h.stream = ANY ($3::text
   AND r.report_id > $4
 ORDER BY r.report_id LIMIT $5
 """
-MOVE: Final = "UPDATE hold_recheck SET after_report = $2 WHERE lab_id = $1"
-DONE: Final = "DELETE FROM hold_recheck WHERE lab_id = $1"
+# Only while the mapping is the one that was asked about: a change in between begins anew.
+MOVE: Final = """
+UPDATE hold_recheck SET after_report = $3 WHERE lab_id = $1 AND changed_at = $2 RETURNING lab_id
+"""
+DONE: Final = "DELETE FROM hold_recheck WHERE lab_id = $1 AND changed_at = $2"

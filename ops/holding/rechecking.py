@@ -15,7 +15,7 @@ from ops.bootstrap import Hub
 from ops.replay import append_replay
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import translated
+from ops.runtime.postgres import Connection, translated
 from ops.stewards.script import Asker
 from schemas.errors import PermanentError, TransientError
 from schemas.topics import STREAMS
@@ -55,38 +55,57 @@ async def retry(hub: Hub, report: UUID, asker: Asker) -> UUID:
 async def recheck(hub: Hub, page: int, after_seconds: float) -> bool:
     """Ask a page of one laboratory's waiting reports again; say whether there was a laboratory.
 
-    A crash leaves the row, and so the work; a report that is then asked twice is mapped twice, and
-    the second time changes nothing.
+    One process does it at a time. No transaction is open while the log is appended to, and how far
+    it came is kept after each append: whatever fails, what was asked is not asked in every round
+    again. A kill between the two asks one message twice, and the second time changes nothing.
     """
     with translated():
-        async with hub.pool.acquire() as connection, connection.transaction():
-            before = hub.clock.now() - timedelta(seconds=after_seconds)
-            lab = await connection.fetchrow(queries.RECHECK, before)
-            if lab is None:
+        async with hub.pool.acquire() as connection:
+            if not await connection.fetchval(queries.ALONE):
                 return False
-            rows = await connection.fetch(
-                queries.TO_RECHECK,
-                lab["lab_id"],
-                list(BY_MAPPING),
-                [each.value for each in STREAMS],
-                lab["after_report"],
-                page,
-            )
-            for partition, offset in sorted({(row["partition"], row["offset"]) for row in rows}):
-                try:
-                    await append_replay(
-                        hub, partition=partition, offset=offset, reason=_WHY, actor=_ACTOR
-                    )
-                except PermanentError as error:
-                    # Its message is gone, or cannot be read: it waits for a person as before.
-                    METRICS.errors.labels("holds", error.reason).inc()
-                else:
-                    METRICS.hold_retries.inc()
-            if len(rows) < page:
-                await connection.execute(queries.DONE, lab["lab_id"])
-            else:
-                await connection.execute(queries.MOVE, lab["lab_id"], rows[-1]["report_id"])
+            try:
+                return await _recheck(hub, connection, page, after_seconds)
+            finally:
+                await connection.fetchval(queries.ALONE_NO_MORE)
+
+
+async def _recheck(hub: Hub, connection: Connection, page: int, after_seconds: float) -> bool:
+    before = hub.clock.now() - timedelta(seconds=after_seconds)
+    lab = await connection.fetchrow(queries.RECHECK, before)
+    if lab is None:
+        return False
+    which = lab["lab_id"], lab["changed_at"]
+    rows = await connection.fetch(
+        queries.TO_RECHECK,
+        lab["lab_id"],
+        list(BY_MAPPING),
+        [each.value for each in STREAMS],
+        lab["after_report"],
+        page,
+    )
+    asked: set[tuple[int, int]] = set()
+    for row in rows:
+        place = row["partition"], row["offset"]
+        if place not in asked:
+            asked.add(place)
+            await _ask(hub, *place)
+            if await connection.fetchval(queries.MOVE, *which, row["report_id"]) is None:
+                return True  # the mapping has changed again: all of it is asked anew
+    if len(rows) < page:
+        await connection.execute(queries.DONE, *which)
+    else:
+        await connection.fetchval(queries.MOVE, *which, rows[-1]["report_id"])
     return True
+
+
+async def _ask(hub: Hub, partition: int, offset: int) -> None:
+    try:
+        await append_replay(hub, partition=partition, offset=offset, reason=_WHY, actor=_ACTOR)
+    except PermanentError as error:
+        # Its message is gone, or cannot be read: it waits for a person as before.
+        METRICS.errors.labels("holds", error.reason).inc()
+    else:
+        METRICS.hold_retries.inc()
 
 
 async def keep_rechecking(hub: Hub) -> None:

@@ -6,6 +6,8 @@ something else. It changes no rule: the rules decide as if that one doubt were n
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from schemas.errors import PermanentError, TransientError
 from schemas.topics import STREAMS
 
 from . import queries
-from .looking import Wish, list_holds, no_such_report
+from .looking import Behind, HeldStream, Wish, list_holds, no_such_report
 from .reasons import releasable
 
 MAX_BULK: Final = 1_000
@@ -44,12 +46,18 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
 
     dry_run: bool
     found: int
+    """Tried, or with `dry_run` to be tried."""
     released: int
+    """Wait for this reason no more."""
     stream_events: int
     still_waiting: int
+    """Wait on, for another reason or because they can be read no more."""
     failed: dict[str, int]
     """Reason of a failure -> how many; these wait as before."""
     reports: tuple[UUID, ...]
+    """The first of them."""
+    behind: Behind | None = None
+    """Where to go on, if more was to be tried than a request may."""
 
 
 class Releasing:
@@ -90,11 +98,20 @@ class Releasing:
                 return done
         raise AssertionError("the last try returns or raises")
 
-    async def release_many(self, wish: Wish, asker: Asker, *, dry_run: bool) -> Bulk:
+    async def release_many(
+        self, wish: Wish, asker: Asker, *, dry_run: bool, tries: int | None = None
+    ) -> Bulk:
         """Let go what a wish finds, each in a transaction of its own, the longest waiting first.
 
-        What cannot be released is counted and waits as before. Asked again after a stop, it goes on
-        with what is left.
+        What fails or waits on is counted, and passed by: `limit` counts what was let go, so that
+        what nothing can be done about never stands before the rest. Asked again after a stop, it
+        goes on with what is left.
+
+        Args:
+            wish: Which; a stream and a reason are named.
+            asker: For the audit chain.
+            dry_run: Only list them.
+            tries: The most that are tried; None: on to the end of the list of now.
 
         Raises:
             PermanentError: No stream or reason is named, or nobody may release that reason.
@@ -104,25 +121,48 @@ class Releasing:
         releasable(wish.reason)
         if wish.limit > MAX_BULK:
             raise PermanentError("too_many", f"release at most {MAX_BULK} at a time")
-        with translated():
-            async with self._script.pool.acquire() as connection:
-                found = await list_holds(connection, wish, self._script.clock.now())
-        done: list[Released] = []
-        failed: dict[str, int] = {}
-        for each in [] if dry_run else found:
-            try:
-                done.append(await self.release(each.report_id, each.stream, asker))
-            except PermanentError as error:
-                failed[error.reason] = failed.get(error.reason, 0) + 1
+        now = self._script.clock.now()
+        sums: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        reports: list[UUID] = []
+        behind, left = wish.behind, tries
+        while left is None or left > 0:
+            size = wish.limit - sums["released"]
+            page = await self._listed(wish, behind, now, size if left is None else min(size, left))
+            sums["found"] += len(page)
+            reports += [each.report_id for each in page[: MAX_BULK - len(reports)]]
+            for each in [] if dry_run else page:
+                try:
+                    done = await self.release(each.report_id, each.stream, asker)
+                except PermanentError as error:
+                    failed[error.reason] += 1
+                else:
+                    waits_on = bool(done.still) or done.unreadable
+                    sums["waits" if waits_on else "released"] += 1
+                    sums["events"] += done.stream_events
+            left = None if left is None else left - len(page)
+            behind = Behind(page[-1].since, page[-1].report_id) if page else behind
+            if dry_run or not page or sums["released"] >= wish.limit:
+                left = None
+                break
         return Bulk(
             dry_run=dry_run,
-            found=len(found),
-            released=len(done),
-            stream_events=sum(each.stream_events for each in done),
-            still_waiting=sum(bool(each.still) for each in done),
-            failed=failed,
-            reports=tuple(each.report_id for each in found),
+            found=sums["found"],
+            released=sums["released"],
+            stream_events=sums["events"],
+            still_waiting=sums["waits"],
+            failed=dict(failed),
+            reports=tuple(reports),
+            behind=behind if left == 0 else None,
         )
+
+    async def _listed(
+        self, wish: Wish, behind: Behind, now: datetime, limit: int
+    ) -> list[HeldStream]:
+        asked = msgspec.structs.replace(wish, behind=behind, limit=limit)
+        with translated():
+            async with self._script.pool.acquire() as connection:
+                return await list_holds(connection, asked, now)
 
     async def _person_of(self, report: UUID) -> int:
         with translated():

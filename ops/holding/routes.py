@@ -20,7 +20,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
 from ops.stewards.routes import STEWARDS_ONLY, ReviewDesk
 
-from .looking import HeldReport, HeldStream, Wish, list_holds, show_report
+from .looking import Behind, HeldReport, HeldStream, Wish, list_holds, show_report
 from .rechecking import retry
 from .releasing import MAX_BULK, Bulk, Released, Releasing
 
@@ -43,6 +43,8 @@ class ManyOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     older_than_seconds: Annotated[int, msgspec.Meta(ge=0, le=10_000_000_000)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_BULK)] = 100
     dry_run: bool = True
+    behind: Behind | None = None
+    """Where an answer said to go on."""
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +112,10 @@ def _acting(hub: Hub, desk: ReviewDesk) -> list[ControllerRouterHandler]:
             laboratory=data.laboratory,
             older_than=timedelta(seconds=data.older_than_seconds),
             limit=data.limit,
+            behind=data.behind or Behind(),
         )
-        return _counted(await releasing().release_many(wish, asker, dry_run=data.dry_run))
+        done = await releasing().release_many(wish, asker, dry_run=data.dry_run, tries=MAX_BULK)
+        return _counted(done)
 
     @post("/v1/holds/{report:uuid}/retry", summary="Map the message again", **how)
     async def post_retry(request: HttpRequest, report: FromPath[UUID]) -> Replayed:

@@ -27,7 +27,7 @@ from schemas.events import StreamEvent
 
 from .receiver import Receiver
 from .sender import Delivery, Sender
-from .store import Noted, PushStore, Row
+from .store import Noted, Part, PushStore, Row
 
 _log = get_logger(__name__)
 
@@ -187,7 +187,7 @@ class Courier:
                 self._ended.append((row, _hub_says("expired")))
                 self.wake.set()
                 continue
-            delivery = Delivery(event=event, earlier=earlier.get(row.report_id, ()))
+            delivery = Delivery(event=event, earlier=earlier.get((row.report_id, row.part), ()))
             self._flying[row.event_id] = row
             task = asyncio.create_task(self._fly(row, delivery))
             self._tasks.add(task)
@@ -212,22 +212,22 @@ class Courier:
             fitting.append(row)
         return fitting
 
-    async def _earlier(self, rows: list[Row]) -> dict[UUID, tuple[StreamEvent, ...]]:
-        asked = [row.report_id for row in rows if row.event_version > 1]
+    async def _earlier(self, rows: list[Row]) -> dict[Part, tuple[StreamEvent, ...]]:
+        asked = [(row.report_id, row.part) for row in rows if row.event_version > 1]
         if not asked or not self._sender.wants_earlier:
             return {}
-        newest = {row.report_id: row.event_version for row in rows}
+        newest = {(row.report_id, row.part): row.event_version for row in rows}
         found = await self._store.earlier(asked)
         places = {
-            report: [place[1:] for place in held if place[0] < newest[report]]
-            for report, held in found.items()
+            part: [place[1:] for place in held if place[0] < newest[part]]
+            for part, held in found.items()
         }
         events = await self._reader.read_at(
             self._receiver.stream, [place for held in places.values() for place in held]
         )
         return {
-            report: tuple(event for place in held if (event := events.get(place)) is not None)
-            for report, held in places.items()
+            part: tuple(event for place in held if (event := events.get(place)) is not None)
+            for part, held in places.items()
         }
 
     async def _fly(self, row: Row, delivery: Delivery) -> None:

@@ -63,6 +63,7 @@ class _HttpSender:
             "Idempotency-Key": str(event.event_id),
             "X-Labdispatch-Event-Version": str(event.event_version),
             "X-Labdispatch-Report": str(event.report_id),
+            "X-Labdispatch-Part": event.part,
             **headers,
         }
         try:

@@ -45,8 +45,8 @@ WHERE receiver_id = $1
 # -------------------------------------------------------------------------------- dead letters
 
 DEAD: Final = """
-SELECT d.event_id, d.report_id, d.event_version, d.kind, d.attempts, d.protocol, d.code, d.detail,
-       d.ended_at
+SELECT d.event_id, d.report_id, d.part, d.event_version, d.kind, d.attempts, d.protocol, d.code,
+       d.detail, d.ended_at
 FROM delivery d WHERE d.receiver_id = $1 AND d.state = 'dead'
 ORDER BY d.ended_at, d.event_id LIMIT $2
 """
@@ -59,7 +59,7 @@ UPDATE delivery d SET
 FROM delivery k
 CROSS JOIN LATERAL (SELECT EXISTS (
     SELECT FROM delivery n
-    WHERE n.receiver_id = k.receiver_id AND n.report_id = k.report_id
+    WHERE n.receiver_id = k.receiver_id AND n.report_id = k.report_id AND n.part = k.part
       AND n.event_version > k.event_version AND n.state IN ('waiting', 'accepted', 'dead')
       AND (n.state <> 'dead' OR $2::uuid[] IS NULL OR n.event_id = ANY ($2::uuid[]))
 ) AS there) AS newer
@@ -98,16 +98,19 @@ GROUP BY p.receiver_id
 WHO_SPEAKS: Final = """
 SELECT receiver_id FROM receiver WHERE token_digest = $1 AND name = $2 AND removed_at IS NULL
 """
-# An event by its own id, or the newest that a receiver took of the reports of a message.
+# An event by its own id, or the newest of each part of the reports of a message that it took.
 BY_EVENT: Final = """
 SELECT d.event_id FROM delivery d WHERE d.receiver_id = $1 AND d.event_id = $2
 """
 BY_MESSAGE: Final = """
-SELECT DISTINCT ON (o.message_id, d.report_id) o.message_id, d.report_id, d.event_id
+SELECT DISTINCT ON (o.message_id, d.report_id, d.part) o.message_id, d.report_id, d.event_id
 FROM outcome o
-JOIN delivery d ON d.report_id = ANY (o.report_ids) AND d.receiver_id = $1 AND d.tried
+JOIN delivery d ON d.receiver_id = $1 AND d.tried AND d.report_id = ANY (
+    SELECT unnest(o.report_ids)
+    UNION SELECT m.told_as FROM emitted m
+    WHERE m.report_id = ANY (o.report_ids) AND m.told_as IS NOT NULL)
 WHERE o.message_id = $2 OR o.control_key = $3
-ORDER BY o.message_id, d.report_id, d.event_version DESC LIMIT $4
+ORDER BY o.message_id, d.report_id, d.part, d.event_version DESC LIMIT $4
 """
 SAY: Final = """
 INSERT INTO receiver_word (receiver_id, event_id, word, code)

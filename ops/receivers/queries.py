@@ -45,12 +45,13 @@ FOR UPDATE
 
 # Takes the next share of each partition out of the outbox.
 TAKE: Final = """
-INSERT INTO delivery (receiver_id, event_id, partition, seq, report_id, event_version, kind, state,
-                      taken_at, next_at)
-SELECT $1, e.event_id, e.partition, e.seq, e.report_id, e.event_version, e.kind, 'waiting', $6, $6
+INSERT INTO delivery (receiver_id, event_id, partition, seq, report_id, part, event_version, kind,
+                      state, taken_at, next_at)
+SELECT $1, e.event_id, e.partition, e.seq, e.report_id, e.part, e.event_version, e.kind,
+       'waiting', $6, $6
 FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS asked (partition, after, share)
 CROSS JOIN LATERAL (
-    SELECT e.event_id, e.partition, e.seq, e.report_id, e.event_version, e.kind
+    SELECT e.event_id, e.partition, e.seq, e.report_id, e.part, e.event_version, e.kind
     FROM stream_event e
     WHERE e.stream = $2 AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
@@ -64,14 +65,14 @@ FROM unnest($2::integer[], $3::bigint[], $4::bigint[]) AS asked (partition, afte
 WHERE p.receiver_id = $1 AND p.partition = asked.partition
 """
 
-# Only the newest version of a report is sent. $4: under way, they end by their answers. $5: where a
-# receiver keeps every word (letters), a withdrawal is never passed over.
+# Only the newest version of a part of a report is sent. $4: under way, they end by their answers.
+# $5: where a receiver keeps every word (letters), a withdrawal is never passed over.
 SUPERSEDE: Final = """
 UPDATE delivery d SET state = 'superseded', ended_at = $3
-FROM (SELECT report_id, max(event_version) AS newest FROM delivery
+FROM (SELECT report_id, part, max(event_version) AS newest FROM delivery
       WHERE receiver_id = $1 AND state = 'waiting' AND report_id = ANY ($2::uuid[])
-      GROUP BY report_id) AS n
-WHERE d.receiver_id = $1 AND d.state = 'waiting' AND d.report_id = n.report_id
+      GROUP BY report_id, part) AS n
+WHERE d.receiver_id = $1 AND d.state = 'waiting' AND d.report_id = n.report_id AND d.part = n.part
   AND d.event_version < n.newest AND NOT d.event_id = ANY ($4::uuid[])
   AND (NOT $5::boolean OR d.kind <> 'withdrawn')
 RETURNING d.event_id
@@ -79,9 +80,10 @@ RETURNING d.event_id
 
 # -------------------------------------------------------------------------------- sending
 
-# What is due: of a report the oldest that waits, and none while another of it is under way ($4).
+# What is due: of a part of a report the oldest that waits, and none while another of the report is
+# under way ($4).
 DUE: Final = """
-SELECT d.event_id, d.partition, d.seq, d.report_id, d.event_version, d.kind, d.attempts,
+SELECT d.event_id, d.partition, d.seq, d.report_id, d.part, d.event_version, d.kind, d.attempts,
        d.failures, d.tried_at, coalesce(octet_length(e.payload), 0) AS payload_bytes
 FROM delivery d
 LEFT JOIN stream_event e ON e.stream = $2 AND e.partition = d.partition AND e.seq = d.seq
@@ -89,18 +91,18 @@ WHERE d.receiver_id = $1 AND d.state = 'waiting' AND d.next_at <= $3
   AND NOT d.report_id = ANY ($4::uuid[])
   AND NOT EXISTS (
       SELECT FROM delivery o
-      WHERE o.receiver_id = $1 AND o.report_id = d.report_id AND o.state = 'waiting'
-        AND o.event_version < d.event_version)
+      WHERE o.receiver_id = $1 AND o.report_id = d.report_id AND o.part = d.part
+        AND o.state = 'waiting' AND o.event_version < d.event_version)
 ORDER BY d.next_at, d.partition, d.seq LIMIT $5
 """
 
-# Earlier versions of some reports that may be at the receiver, the newest first.
+# Earlier versions of some parts of reports that may be at the receiver, the newest first.
 EARLIER: Final = """
-SELECT d.report_id, d.partition, d.seq, d.event_version
-FROM unnest($2::uuid[]) AS asked (report_id)
+SELECT d.report_id, d.part, d.partition, d.seq, d.event_version
+FROM unnest($2::uuid[], $4::text[]) AS asked (report_id, part)
 CROSS JOIN LATERAL (
-    SELECT o.report_id, o.partition, o.seq, o.event_version FROM delivery o
-    WHERE o.receiver_id = $1 AND o.report_id = asked.report_id AND o.tried
+    SELECT o.report_id, o.part, o.partition, o.seq, o.event_version FROM delivery o
+    WHERE o.receiver_id = $1 AND o.report_id = asked.report_id AND o.part = asked.part AND o.tried
     ORDER BY o.event_version DESC LIMIT $3
 ) AS d
 """

@@ -23,11 +23,12 @@ _REPLACED: Final = "pseudonym_replaced"
 
 
 class RecipientEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What such a recipient gets: of one `report_id` the highest `event_version` wins."""
+    """What such a recipient gets: the highest `event_version` of a (`report_id`, `part`) wins."""
 
     event_id: UUID
     stream: Stream
     report_id: UUID
+    part: str
     event_version: int
     kind: EventKind
     reason: str
@@ -65,6 +66,7 @@ class Recipient:
             event_id=self._own(b"event", event.event_id),
             stream=event.stream,
             report_id=self._own(b"report", event.report_id),
+            part=event.part,
             event_version=event.event_version,
             kind=event.kind,
             reason=event.reason,

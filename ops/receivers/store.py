@@ -18,6 +18,8 @@ from . import queries
 from .receiver import Kind, Options, Receiver
 
 _EARLIER: Final = 20
+Part = tuple[UUID, str]
+"""A report and what of it an event is about."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     seq: int
     report_id: UUID
+    part: str
     event_version: int
     kind: str
     attempts: int
@@ -142,14 +145,21 @@ class PushStore:
             )
         return [Row(**row) for row in rows]
 
-    async def earlier(self, report_ids: Collection[UUID]) -> dict[UUID, list[tuple[int, int, int]]]:
+    async def earlier(self, parts: Collection[Part]) -> dict[Part, list[tuple[int, int, int]]]:
         """Return version, partition and seq of what may be at the receiver, the newest first."""
+        asked = list(parts)
         async with lent(self._pool) as connection:
-            rows = await connection.fetch(queries.EARLIER, self._id, list(report_ids), _EARLIER)
-        found: dict[UUID, list[tuple[int, int, int]]] = {}
+            rows = await connection.fetch(
+                queries.EARLIER,
+                self._id,
+                [report_id for report_id, _ in asked],
+                _EARLIER,
+                [part for _, part in asked],
+            )
+        found: dict[Part, list[tuple[int, int, int]]] = {}
         for row in rows:
             place = (row["event_version"], row["partition"], row["seq"])
-            found.setdefault(row["report_id"], []).append(place)
+            found.setdefault((row["report_id"], row["part"]), []).append(place)
         return found
 
     async def waiting(self) -> Waiting:

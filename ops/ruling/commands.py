@@ -19,6 +19,7 @@ from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime.postgres import Connection, translated
 from ops.stewards.commands import moment
+from ops.stewards.script import Asker
 from routing.case import Case
 from routing.rule_file import load_rules
 from routing.rules import Rules
@@ -26,6 +27,7 @@ from schemas.envelope import control_key_of
 from schemas.errors import PermanentError, pure_step
 
 from . import loading
+from .applying import Applying, applied_as_text
 from .differing import Difference, Differing, difference_as_text
 from .explained import Held, MessageExplained, ReportExplained, as_text, explain_case
 from .files import read_source, rules_of
@@ -42,10 +44,13 @@ FROM outcome o WHERE o.message_id = ANY ($1::uuid[]) OR o.control_key = $2
 ORDER BY o.received_at, o.partition, o."offset" LIMIT $3
 """
 LAST_EVENTS: Final = """
-SELECT DISTINCT ON (e.report_id, e.stream) e.report_id, e.stream, e.event_version, e.kind, e.rule,
-       e.rule_version
-FROM stream_event e WHERE e.report_id = ANY ($1::uuid[])
-ORDER BY e.report_id, e.stream, e.event_version DESC
+SELECT DISTINCT ON (m.report_id, e.stream, e.part) m.report_id, e.stream, e.part,
+       e.event_version, e.kind, e.rule, e.rule_version
+FROM emitted m
+JOIN stream_event e ON e.report_id = coalesce(m.told_as, m.report_id) AND e.stream = m.stream
+                   AND e.part = m.part
+WHERE m.report_id = ANY ($1::uuid[])
+ORDER BY m.report_id, e.stream, e.part, e.event_version DESC
 """
 
 
@@ -200,6 +205,35 @@ async def print_difference(
     else:
         sys.stdout.write(difference_as_text(found))
     return 1 if found.moved else 0
+
+
+async def apply_rules(
+    data_dir: Path, asker: Asker, *, since: str, until: str | None, dry_run: bool, as_json: bool
+) -> int:
+    """Let the rules in effect count for reports that came before them; print what that leads to."""
+    async with _connection_at(data_dir) as (hub, connection):
+        now = hub.clock.now()
+        done = await applying_of(hub).apply(
+            connection,
+            moment(since, now),
+            now if until is None else moment(until, now),
+            asker,
+            now=now,
+            dry_run=dry_run,
+            progress=_progress,
+        )
+    _progress(None)
+    if as_json:
+        print_json(done)
+    else:
+        sys.stdout.write(applied_as_text(done))
+    return 0
+
+
+def applying_of(hub: Hub) -> Applying:
+    """Return what applies the rules in effect, on the parts of dispatch."""
+    dispatcher = dispatcher_of(hub)
+    return Applying(past_of(hub, dispatcher), dispatcher.publisher)
 
 
 async def difference(

@@ -11,8 +11,8 @@ import msgspec
 from routing.case import Case
 from routing.router import Router
 from routing.rules import NO_RULE
-from schemas.decision import RouteDecision
-from schemas.topics import STREAMS, Stream
+from schemas.decision import RoutedPart
+from schemas.topics import Stream
 
 LISTED: Final = 20
 """Report ids that are named of each change."""
@@ -21,7 +21,7 @@ MAX_CHANGES: Final = 2_000
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """Where a set of rules sends a report in one stream, and by which rule."""
+    """Where a set of rules sends a part of a report in one stream, and by which rule."""
 
     state: str
     """`due`, `hold` or `no`."""
@@ -29,13 +29,13 @@ class Place(msgspec.Struct, frozen=True, array_like=True, order=True):
     what: str
     """The projection, where it is due; the reason, where it waits."""
     condition: str = ""
-    """Of the finding that decides, where the rule asks for one."""
+    """The part; empty: the whole report."""
     rest: str = ""
     """Why the rest waits of what is due."""
 
 
 class Change(msgspec.Struct, kw_only=True):
-    """Reports of one stream that both sets judge in the same two ways."""
+    """Parts of reports, of one stream, that both sets judge in the same two ways."""
 
     stream: Stream
     before: Place
@@ -82,8 +82,10 @@ class Differing:
             one, other = self._places(self._before, case), self._places(self._after, case)
             self.found.reports += 1
             moved = False
-            for stream in STREAMS:
-                before, after = one[stream], other[stream]
+            for stream, part in sorted(one.keys() | other.keys()):
+                nowhere = Place("no", NO_RULE, "", part)
+                before = one.get((stream, part), nowhere)
+                after = other.get((stream, part), nowhere)
                 if before != after:
                     moved = self._note(stream, before, after, case.report_id) or moved
             self.found.moved += moved
@@ -98,9 +100,12 @@ class Differing:
         return self.found
 
     @staticmethod
-    def _places(router: Router, case: Case) -> dict[Stream, Place]:
-        decision = router.route(case)
-        return {stream: _place(router, case, decision, stream) for stream in STREAMS}
+    def _places(router: Router, case: Case) -> dict[tuple[Stream, str], Place]:
+        return {
+            (stream, part): _place(part, routed)
+            for stream, parts in router.route(case).parts.items()
+            for part, routed in parts.items()
+        }
 
     def _note(self, stream: Stream, before: Place, after: Place, report_id: UUID) -> bool:
         key = (stream, before, after)
@@ -117,13 +122,13 @@ class Differing:
         return change.moves
 
 
-def _place(router: Router, case: Case, decision: RouteDecision, stream: Stream) -> Place:
-    rule, hold = decision.rules.get(stream, ""), decision.holds.get(stream, "")
-    if stream in decision.due:
-        finding = router.decisive(stream, case)
-        condition = "" if finding is None else finding.analysis.condition.code
-        return Place("due", rule, decision.projections[stream].value, condition, hold)
-    return Place("hold", rule, hold) if hold else Place("no", rule, "")
+def _place(part: str, routed: RoutedPart) -> Place:
+    if routed.due:
+        assert routed.projection is not None, "what is due is given as something"
+        return Place("due", routed.rule, routed.projection.value, part, routed.hold)
+    if routed.hold:
+        return Place("hold", routed.rule, routed.hold, part)
+    return Place("no", routed.rule, "", part)
 
 
 def _holds(place: Place) -> tuple[str, ...]:
@@ -154,4 +159,5 @@ def _said(place: Place) -> str:
         of = f" ({place.condition})" if place.condition else ""
         rest = f", the rest waits for {place.rest}" if place.rest else ""
         return f"due as {place.what}{of}{by}{rest}"
-    return f"waits for {place.what}{by}" if place.state == "hold" else f"not due{by}"
+    of = f" ({place.condition})" if place.condition else ""
+    return f"waits for {place.what}{of}{by}" if place.state == "hold" else f"not due{of}{by}"

@@ -13,7 +13,8 @@ import msgspec
 
 from routing.case import Case
 from routing.explaining import SAYS, StreamExplained, explain
-from routing.rules import Facts, Rules
+from routing.facts import Facts
+from routing.rules import Rules
 from schemas.topics import Stream
 
 
@@ -21,6 +22,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     """The last event that a stream had of the report."""
 
     stream: Stream
+    part: str
     event_version: int
     kind: str
     rule: str
@@ -84,25 +86,30 @@ def _message(message: MessageExplained) -> Iterator[str]:
             yield from _stream(stream)
         for held in report.held:
             yield (
-                f"  {held.stream}: {held.kind} last, version {held.event_version}, by {held.rule}"
+                f"  {_named(held)}: {held.kind} last, version {held.event_version}, by {held.rule}"
                 f" of {held.rule_version}"
             )
 
 
 def _stream(stream: StreamExplained) -> Iterator[str]:
+    named = _named(stream)
     if stream.due:
         rest = f"; the rest WAITS for {stream.hold}" if stream.hold else ""
-        yield f"  {stream.stream}: DUE as {stream.projection}, by {stream.rule}{rest}"
+        yield f"  {named}: DUE as {stream.projection}, by {stream.rule}{rest}"
     elif stream.hold:
-        yield f"  {stream.stream}: WAITS for {stream.hold}, by {stream.rule}"
+        yield f"  {named}: WAITS for {stream.hold}, by {stream.rule}"
     else:
-        yield f"  {stream.stream}: not due, {SAYS[stream.because]}"
+        yield f"  {named}: not due, {SAYS[stream.because]}"
     width = max((len(each.rule) for each in stream.rules), default=0)
     for each in stream.rules:
         mark = "*" if each.decides else "-"
         yield f"    {mark} {each.rule:<{width}}  {SAYS[each.because]}" + (
             f" ({each.hold})" if each.hold else ""
         )
+
+
+def _named(told: StreamExplained | Held) -> str:
+    return f"{told.stream} {told.part}".rstrip()
 
 
 def _facts(facts: Facts) -> str:
@@ -118,7 +125,7 @@ def _facts(facts: Facts) -> str:
     ):
         if codes:
             parts.append(f"{name} {', '.join(sorted(codes))}")
-    parts += [f"doubt {reason} {condition}".strip() for reason, condition in sorted(facts.doubts)]
+    parts += [" ".join(("doubt", *filter(None, each))) for each in sorted(facts.doubts)]
     parts += [f"released {reason} in {stream}" for stream, reason in sorted(facts.released)]
     for name, value in (("laboratory", facts.laboratory), ("department", facts.department)):
         if value:

@@ -15,12 +15,13 @@ import msgspec
 
 from dedup.deciding import Known
 from dedup.store import DedupStore
-from ops.publishing import Publisher
+from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
 from ops.sources import REPORTS_OF, ReportRow, Sources, report_rows
 from ops.stewards.queries import STANDING_OPPOSITIONS
 from ops.verifying.scratch import due_of, view_of
 from routing.case import Case
+from schemas.patient import Phi
 
 PARTITIONS: Final = "SELECT partition FROM intake_progress ORDER BY partition"
 BOUNDS: Final = """
@@ -42,6 +43,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some reports of one partition, and those of them that can be read no more."""
 
     cases: list[Case]
+    unreadable: int
+
+
+class PageDue(Phi, frozen=True, kw_only=True):
+    """The same before anybody has said how rules are given them."""
+
+    due: list[Due]
     unreadable: int
 
 
@@ -68,19 +76,28 @@ class Past:
     ) -> list[Case]:
         """Return those of some reports that can be read, by report id."""
         rows = report_rows(await connection.fetch(REPORTS_OF, sorted(reports)))
-        return (await self._read(connection, rows, laboratories=laboratories)).cases
+        due = (await self._read(connection, rows)).due
+        return await self._publisher.cases_of(connection, due, laboratories=laboratories)
 
     async def since(
         self, connection: Connection, since: datetime, until: datetime, *, laboratories: bool
     ) -> AsyncIterator[Page]:
         """Yield the reports whose current version came in [since, until), a page at a time."""
+        async for page in self.due_since(connection, since, until):
+            cases = await self._publisher.cases_of(connection, page.due, laboratories=laboratories)
+            yield Page(cases=cases, unreadable=page.unreadable)
+
+    async def due_since(
+        self, connection: Connection, since: datetime, until: datetime
+    ) -> AsyncIterator[PageDue]:
+        """Yield the same reports as what may be asked of the streams about them."""
         for row in await connection.fetch(PARTITIONS):
             partition = row["partition"]
             after = await self._first(connection, partition, since - _SLACK)
             while after is not None:
                 rows = await connection.fetch(PAGE, partition, after, self._page)
                 within = [row for row in rows if since <= row["received_at"] < until]
-                yield await self._page_of(connection, partition, within, laboratories=laboratories)
+                yield await self._page_of(connection, partition, within)
                 is_last = len(rows) < self._page or rows[-1]["received_at"] >= until + _SLACK
                 after = None if is_last else rows[-1]["offset"] + 1
 
@@ -100,19 +117,16 @@ class Past:
         return low
 
     async def _page_of(
-        self, connection: Connection, partition: int, records: Sequence[Any], *, laboratories: bool
-    ) -> Page:
+        self, connection: Connection, partition: int, records: Sequence[Any]
+    ) -> PageDue:
         places = {(partition, record["offset"]) for record in records}
         ids = sorted({each for record in records for each in record["report_ids"]})
         found = report_rows(await connection.fetch(REPORTS_OF, ids)) if ids else []
-        rows = [row for row in found if row.place in places]
-        return await self._read(connection, rows, laboratories=laboratories)
+        return await self._read(connection, [row for row in found if row.place in places])
 
-    async def _read(
-        self, connection: Connection, rows: Sequence[ReportRow], *, laboratories: bool
-    ) -> Page:
+    async def _read(self, connection: Connection, rows: Sequence[ReportRow]) -> PageDue:
         if not rows:
-            return Page(cases=[], unreadable=0)
+            return PageDue(due=[], unreadable=0)
         told = await self._sources.read(connection, rows)
         known = Known()
         await self._store.load(connection, {row.person_id for row in rows}, known)
@@ -121,11 +135,7 @@ class Past:
             for row in await connection.fetch(STANDING_OPPOSITIONS, sorted(known.persons))
         }
         due = [
-            msgspec.structs.replace(
-                due_of(each, view_of(each, known, opposed)),
-                standings=None,
-            )
+            msgspec.structs.replace(due_of(each, view_of(each, known, opposed)), standings=None)
             for each in told.values()
         ]
-        cases = await self._publisher.cases_of(connection, due, laboratories=laboratories)
-        return Page(cases=cases, unreadable=len(rows) - len(told))
+        return PageDue(due=due, unreadable=len(rows) - len(told))

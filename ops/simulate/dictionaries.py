@@ -81,7 +81,9 @@ def _bodies(messages: list[MappedMessage]) -> Iterator[bytes]:
             )
             decision = router.route(case)
             for stream in sorted(decision.due):
-                yield router.project(stream, case, decision).body
+                for part, routed in decision.parts[stream].items():
+                    if routed.due:
+                        yield router.project(stream, part, case, decision).body
 
 
 if __name__ == "__main__":

@@ -291,6 +291,13 @@ SELECT p.p, $2, $3, $4 FROM unnest($1::bigint[]) AS p (p)
 ON CONFLICT (person_id) DO UPDATE
 SET after_report = least(reemission.after_report, EXCLUDED.after_report), reason = EXCLUDED.reason
 """
+# What is due already for another reason keeps that: it is held against the rules of then all the
+# same, from its first report on.
+RULES_CHANGED: Final = """
+INSERT INTO reemission (person_id, reason, after_report, since)
+SELECT p.p, 'rules_changed', $2, $3 FROM unnest($1::bigint[]) AS p (p)
+ON CONFLICT (person_id) DO UPDATE SET after_report = EXCLUDED.after_report
+"""
 NEXT_DUE: Final = """
 SELECT e.person_id FROM reemission e ORDER BY e.since, e.person_id LIMIT 1
 """

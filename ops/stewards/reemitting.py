@@ -115,7 +115,7 @@ class Reemitter:
             held: As they stand after the change.
             versions: End -> its version, which the events carry.
             at: When it was decided.
-            reason: identity_changed, opposition or replayed: what the events say.
+            reason: identity_changed, opposition, rules_changed or replayed: what the events say.
             joined: Who was merged into somebody in this transaction.
             moved: Reports whose person is another now: what can be read no more leaves the dossier.
             after: Go on after this report.

@@ -60,6 +60,8 @@ def as_text(found: Verified, streams: Sequence[Stream]) -> str:
         return text + "every stream holds what it should\n"
     text += "\nwhat differs (docs/runbooks/streams-differ.md)\n"
     text += table_of(["what", "reports"], [[what, n] for what, n in sorted(found.differ.items())])
-    text += "".join(f"{each.report_id}  {each.stream} {each.what}\n" for each in found.listed)
+    for each in found.listed:
+        where = (str(each.report_id), each.stream, each.part, each.what)
+        text += " ".join(filter(None, where)) + "\n"
     left = sum(found.differ.values()) - len(found.listed)
     return text + (f"and {left:,} more\n" if left else "")

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from routing.emitted import NOTHING, EmittedRow, Wanted
+from routing.holds import Hold
 from schemas.events import EventKind
 from schemas.patient import Phi
 from schemas.topics import Stream
@@ -39,10 +40,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     """Empty where it is about the report itself."""
     what: What
+    part: str = ""
+    """The condition; empty where it is about the whole report."""
 
 
 class Folded(Phi, frozen=True, kw_only=True):
-    """What a consumer holds of a report: its event of the highest version."""
+    """What a consumer holds of a part of a report: its event of the highest version."""
 
     event_version: int
     kind: EventKind
@@ -60,7 +63,7 @@ class Verified(msgspec.Struct, kw_only=True):
     compared: Counter[str] = msgspec.field(default_factory=Counter)
     """By stream: reports whose stream was held against what it should hold."""
     published: Counter[str] = msgspec.field(default_factory=Counter)
-    """By stream: of how many it holds a body."""
+    """By stream: of how many parts of reports it holds a body."""
     waiting: Counter[str] = msgspec.field(default_factory=Counter)
     """By stream: of how many it waits."""
     differ: Counter[str] = msgspec.field(default_factory=Counter)
@@ -126,13 +129,13 @@ def by_outbox(row: EmittedRow | None, fold: Folded | None, digest: UUID | None) 
     return None if row.body_digest == (NOTHING if digest is None else digest) else What.FOLD_BODY
 
 
-def by_hold(held: str, wanted: str) -> What | None:
-    """Return how a hold differs; an empty reason is no hold."""
+def by_hold(held: Hold | None, wanted: Hold | None) -> What | None:
+    """Return how a hold differs, in its reason or in what it is about; None is no hold."""
     if held == wanted:
         return None
-    if not held:
+    if held is None:
         return What.HOLD_MISSING
-    return What.HOLD_REASON if wanted else What.HOLD_LEFT
+    return What.HOLD_LEFT if wanted is None else What.HOLD_REASON
 
 
 STREAMLESS: Final = ""

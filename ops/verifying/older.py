@@ -6,16 +6,16 @@ it is told apart by judging it again as then: what agrees with no set of its tim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
-from routing.emitted import Wanted
+from routing.emitted import Place, Wanted
+from routing.holds import Hold
 from schemas.patient import Phi
-from schemas.topics import Stream
 
 # From when sets were in effect, the newest first.
 EFFECTS: Final = """
@@ -31,14 +31,15 @@ MOST_SETS: Final = 20
 """Changes of rules that are looked back upon."""
 _BEFORE: Final = timedelta(microseconds=1)
 
-Key = tuple[UUID, Stream]
+Wishes = Mapping[Place, Sequence[Wanted]]
+"""What is wanted of a report in a stream: all its parts."""
 
 
 class Judged(Phi, frozen=True, kw_only=True):
     """What one set of rules wanted, and of which reports it may have been asked."""
 
-    wanted: Mapping[Key, Wanted]
-    holds: Mapping[Key, str]
+    wanted: Wishes
+    holds: Mapping[Place, Hold | None]
     reports: frozenset[UUID]
 
 
@@ -72,8 +73,21 @@ async def older_of(
         again = [each for each in due if each.placed.report_id in reports]
         if again:
             asked = await publisher.ask(connection, again, ends_at - _BEFORE)
-            wanted = {(each.report_id, each.stream): each for each in asked.wanted}
+            wanted = by_place(asked.wanted)
             judged.append(Judged(wanted=wanted, holds=asked.holds, reports=reports))
     versions = {row["version"] for row in await connection.fetch(VERSIONS)}
-    versions |= {wish.decision.rule_version for one in judged for wish in one.wanted.values()}
+    versions |= {
+        wish.decision.rule_version
+        for one in judged
+        for wishes in one.wanted.values()
+        for wish in wishes
+    }
     return Older(judged=tuple(judged), known=frozenset(versions))
+
+
+def by_place(wanted: Iterable[Wanted]) -> Wishes:
+    """Return wishes by report and stream."""
+    found: dict[Place, list[Wanted]] = {}
+    for wish in wanted:
+        found.setdefault((wish.report_id, wish.stream), []).append(wish)
+    return found

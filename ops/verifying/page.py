@@ -16,7 +16,9 @@ from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
 from ops.weighing import Weighing
-from routing.emitted import Wanted
+from routing.emitted import Place, Wanted
+from routing.facts import WHOLE
+from routing.holds import Hold
 from routing.making import compared_of
 from schemas.patient import Phi
 from schemas.topics import Stream
@@ -32,8 +34,8 @@ from .differences import (
     by_table,
     name_of,
 )
-from .held import Holding, Key, holding_of
-from .older import older_of
+from .held import Holding, holding_of
+from .older import Wishes, by_place, older_of
 from .renamed import renamed
 from .scratch import Cases, Scratch, due_of, rows_of, view_of
 
@@ -141,21 +143,24 @@ class Page:
         ]
         publisher = self._parts.publisher
         asked = await publisher.ask(self._connection, due)
-        wanted = {(each.report_id, each.stream): each for each in asked.wanted}
+        wanted = by_place(asked.wanted)
         held = await holding_of(self._connection, self._parts.vault, [r.report_id for r in rows])
         self._found.reports += len(rows)
         self._found.unreadable += len(rows) - len(due)
-        by_rules: list[tuple[Key, What]] = []
+        by_rules: list[tuple[Place, str, What]] = []
         for row in rows:
             self._by_report(row, known, cases)
             for stream in self._streams:
-                key = (row.report_id, stream)
+                place = (row.report_id, stream)
                 is_capped = row.person_id in cases.capped and stream is not Stream.DOSSIER
-                wish = None if is_capped else wanted.get(key)
-                self._by_outbox(key, held)
-                if wish is not None:
+                wishes = () if is_capped else wanted.get(place, ())
+                self._by_outbox(place, held)
+                if wishes:
                     self._found.compared[stream] += 1
-                    by_rules += [(key, what) for what in self._by_rules(wish, asked.holds, held)]
+                    by_rules += [
+                        (place, part, what)
+                        for part, what in self._by_rules(place, wishes, asked.holds, held)
+                    ]
         waited_for = {r.report_id for r in rows if known.ends[r.person_id] in self._pending}
         lost = {r.report_id for r in rows} - told.keys()
         for report in await self._told_by_another(lost, cases, held):
@@ -183,63 +188,76 @@ class Page:
             report: cases.standings[report]
             for report in lost
             if report in cases.standings
-            and (row := held.table.get((report, _TRACING))) is not None
-            and row.published
+            and any(row.published for row in held.table.get((report, _TRACING), {}).values())
         }
         weighing = self._parts.weighing
         return sorted(await weighing.standing_back(self._connection, standing, _TRACING, None))
 
-    def _by_rules(self, wish: Wanted, holds: Mapping[Key, str], held: Holding) -> Iterator[What]:
-        """Give how a stream differs from what rules want of a report."""
-        key = (wish.report_id, wish.stream)
-        due = wish.projection
-        digest = None
-        if due is not None:
-            compared = due.body if due.compared is None else due.compared
-            digest = self._parts.publisher.digest_of(compared)
-        for what in (
-            by_table(held.table.get(key), wish, digest),
-            by_hold(held.holds.get(key, ""), holds.get(key, "")),
-        ):
+    def _by_rules(
+        self,
+        place: Place,
+        wishes: Sequence[Wanted],
+        holds: Mapping[Place, Hold | None],
+        held: Holding,
+    ) -> Iterator[tuple[str, What]]:
+        """Give how a stream differs from what rules want of a report, by part."""
+        table = held.table.get(place, {})
+        for wish in wishes:
+            due = wish.projection
+            digest = None
+            if due is not None:
+                compared = due.body if due.compared is None else due.compared
+                digest = self._parts.publisher.digest_of(compared)
+            what = by_table(table.get(wish.part), wish, digest)
             if what is not None:
-                yield what
+                yield wish.part, what
+        for part in sorted(table.keys() - {wish.part for wish in wishes}):
+            if table[part].published:
+                yield part, What.NOT_WITHDRAWN
+        what = by_hold(held.holds.get(place), holds.get(place))
+        if what is not None:
+            yield WHOLE, what
 
     async def _tell(
         self,
-        by_rules: list[tuple[Key, What]],
+        by_rules: list[tuple[Place, str, What]],
         due: list[Due],
-        wanted: Mapping[Key, Wanted],
+        wanted: Wishes,
         held: Holding,
     ) -> None:
         """Count what differs; what rules of before would have wanted so is told apart."""
         publisher = self._parts.publisher
-        older = await older_of(self._connection, publisher, due, {k[0] for k, _ in by_rules})
-        for key, what in by_rules:
-            fold, now = held.folds.get(key), wanted[key].decision.rule_version
-            is_unknown = fold is not None and fold.rule_version not in {now, *older.known}
+        older = await older_of(self._connection, publisher, due, {p[0] for p, _, _ in by_rules})
+        for place, part, what in by_rules:
+            fold = held.folds.get(place, {}).get(part)
+            known = {wanted[place][0].decision.rule_version, *older.known}
+            is_unknown = fold is not None and fold.rule_version not in known
             is_older = is_unknown or any(
-                key[0] in one.reports
-                and next(self._by_rules(one.wanted[key], one.holds, held), None) is None
+                place[0] in one.reports
+                and next(self._by_rules(place, one.wanted[place], one.holds, held), None) is None
                 for one in older.judged
             )
-            self._differs(*key, what, is_older=is_older)
+            self._differs(*place, what, part, is_older=is_older)
 
-    def _by_outbox(self, key: Key, held: Holding) -> None:
+    def _by_outbox(self, place: Place, held: Holding) -> None:
         """Hold the table against the fold of the events."""
-        row, fold = held.table.get(key), held.folds.get(key)
-        self._found.published[key[1]] += row is not None and row.published
-        self._found.waiting[key[1]] += key in held.holds
-        if fold is None and row is not None and key[1] in self._taken:
-            self._found.expired += 1
-            return
-        self._found.expired += fold is not None and fold.is_destroyed
-        body = None if fold is None else fold.body
-        digest = None
-        if body is not None:
-            digest = self._parts.publisher.digest_of(compared_of(key[1], body))
-        what = by_outbox(row, fold, digest)
-        if what is not None:
-            self._differs(*key, what)
+        stream = place[1]
+        self._found.waiting[stream] += place in held.holds
+        for part in sorted(held.parts(place)):
+            row = held.table.get(place, {}).get(part)
+            fold = held.folds.get(place, {}).get(part)
+            self._found.published[stream] += row is not None and row.published
+            if fold is None and row is not None and stream in self._taken:
+                self._found.expired += 1
+                continue
+            self._found.expired += fold is not None and fold.is_destroyed
+            body = None if fold is None else fold.body
+            digest = None
+            if body is not None:
+                digest = self._parts.publisher.digest_of(compared_of(stream, body))
+            what = by_outbox(row, fold, digest)
+            if what is not None:
+                self._differs(*place, what, part)
 
     async def _replaced(self, known: Known) -> None:
         """Hold what public health was told of replaced pseudonyms against the pointers of now."""
@@ -248,16 +266,17 @@ class Page:
         wishes = await renamed(self._connection, self._parts.replacer, known)
         held = await holding_of(self._connection, self._parts.vault, wishes)
         for number, wish in wishes.items():
-            key = (number, Stream.PUBLIC_HEALTH)
-            for what in self._by_rules(wish, {}, held):
-                self._differs(*key, what)
-            self._by_outbox(key, held)
+            place = (number, Stream.PUBLIC_HEALTH)
+            for part, what in self._by_rules(place, (wish,), {}, held):
+                self._differs(*place, what, part)
+            self._by_outbox(place, held)
 
     def _differs(
         self,
         report_id: UUID,
         stream: str,
         what: What,
+        part: str = WHOLE,
         *,
         is_pending: bool = False,
         is_older: bool = False,
@@ -270,4 +289,6 @@ class Page:
             return
         self._found.differ[name_of(stream, what)] += 1
         if len(self._found.listed) < self._parts.listed:
-            self._found.listed.append(Difference(report_id=report_id, stream=stream, what=what))
+            self._found.listed.append(
+                Difference(report_id=report_id, stream=stream, what=what, part=part)
+            )

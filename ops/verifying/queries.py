@@ -38,18 +38,19 @@ WHERE r.report_id = ANY ($1::uuid[]) AND r.updated_at < (
 PENDING: Final = "SELECT e.person_id FROM reemission e WHERE e.person_id = ANY ($1::bigint[])"
 
 HELD: Final = """
-SELECT e.report_id, e.stream, e.event_version, e.published, e.addressee, e.body_digest
+SELECT e.report_id, e.stream, e.part, e.event_version, e.published, e.addressee, e.body_digest,
+       e.told_as
 FROM emitted e WHERE e.report_id = ANY ($1::uuid[])
 """
 HOLDS: Final = """
-SELECT h.report_id, h.stream, h.reason FROM hold h WHERE h.report_id = ANY ($1::uuid[])
+SELECT h.report_id, h.stream, h.reason, h.parts FROM hold h WHERE h.report_id = ANY ($1::uuid[])
 """
-# What a consumer holds who goes by the one rule: the highest event_version of a report.
+# What a consumer holds who goes by the one rule: the highest event_version of a report and part.
 FOLD: Final = """
-SELECT DISTINCT ON (e.report_id, e.stream) e.report_id, e.stream, e.event_version, e.kind,
-       e.event_id, e.rule_version, e.payload
+SELECT DISTINCT ON (e.report_id, e.stream, e.part) e.report_id, e.stream, e.part, e.event_version,
+       e.kind, e.event_id, e.rule_version, e.payload
 FROM stream_event e WHERE e.report_id = ANY ($1::uuid[])
-ORDER BY e.report_id, e.stream, e.event_version DESC
+ORDER BY e.report_id, e.stream, e.part, e.event_version DESC
 """
 # Whether retention has taken events of a stream.
 TAKEN: Final = """

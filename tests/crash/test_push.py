@@ -1,7 +1,7 @@
 """SIGKILL of the process that pushes, between every two of its steps: nothing lost, ids kept.
 
-The receiver folds what it got as its rule says (the highest event_version of a report wins), and
-that must be what the stream itself says.
+The receiver folds what it got as its rule says (the highest event_version of a report and part
+wins), and that must be what the stream itself says.
 """
 
 from __future__ import annotations
@@ -113,11 +113,12 @@ def got_by(target: Target) -> list[Json]:
 
 
 def folded(events: list[Json]) -> dict[str, tuple[int, Any]]:
-    """What a receiver holds of each report that is there."""
+    """What a receiver holds of each part of a report that is there."""
     newest: dict[str, Json] = {}
     for event in events:
-        if event["event_version"] > newest.get(event["report_id"], {}).get("event_version", 0):
-            newest[event["report_id"]] = event
+        part = f"{event['report_id']} {event['part']}"
+        if event["event_version"] > newest.get(part, {}).get("event_version", 0):
+            newest[part] = event
     return {
         report: (event["event_version"], event["body"])
         for report, event in newest.items()

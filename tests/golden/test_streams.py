@@ -80,6 +80,8 @@ async def told(road: Road, sent_: Mapping[str, list[tuple[int, int]]]) -> dict[s
                 offset,
             )
             files |= {str(each): name for row in rows for each in row["report_ids"]}
+    for row in await road.rows("SELECT report_id, told_as FROM emitted WHERE told_as IS NOT NULL"):
+        files[str(row["told_as"])] = files[str(row["report_id"])]
     found: dict[str, Told] = {
         name: {stream.value: {"events": [], "holds": []} for stream in STREAMS} for name in sent_
     }

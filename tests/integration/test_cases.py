@@ -76,8 +76,9 @@ async def folded(road: Road, stream: Stream) -> dict[str, Mapping[str, Any]]:
     """What a consumer holds: the newest version of each report, without what is withdrawn."""
     newest: dict[str, Mapping[str, Any]] = {}
     for event in await road.events(stream):
-        if event["event_version"] > newest.get(event["report_id"], {}).get("event_version", 0):
-            newest[event["report_id"]] = event
+        part = f"{event['report_id']} {event['part']}".rstrip()
+        if event["event_version"] > newest.get(part, {}).get("event_version", 0):
+            newest[part] = event
     return {i: event["body"] for i, event in newest.items() if event["body"] is not None}
 
 

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from ingest.header import Header, read_header
 from ingest.judge import LabProfile, judge
-from ops.holding import queries
+from ops.bootstrap import Hub
+from ops.holding import queries, rechecking
 from ops.holding.looking import Wish, list_holds, show_report
 from ops.holding.rechecking import recheck, retry
 from ops.holding.releasing import Releasing
 from ops.holding.watch import set_limits, take_figures
 from ops.register import codes
 from ops.register.code_rows import row_of
+from ops.replay import append_replay
 from ops.runtime.metrics import METRICS
 from ops.simulate.sample import sample_message
 from ops.stewards.script import Asker
@@ -27,7 +30,7 @@ from ops.trace import trace
 from routing.doubts import Doubt
 from routing.rules import NOT_QUALIFIED
 from schemas.decision import Realm
-from schemas.errors import HubError, PermanentError
+from schemas.errors import HubError, PermanentError, TransientError
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import Stream
 from tests.support.fold import verified
@@ -234,14 +237,7 @@ async def test_a_word_that_is_mapped_lets_what_waits_for_it_go_by_itself(road: R
 
 
 async def test_a_mapping_asks_page_by_page_and_keeps_what_it_does_not_answer(road: Road) -> None:
-    for number, word in enumerate(("Vu faible", "Vu fort", "Illisible")):
-        raw = text_message(word).replace(b"LAB-5567", b"LAB-%d" % number)
-        header = read_header(raw)
-        assert isinstance(header, Header)
-        mapped = judge(raw, header, LabProfile(), Realm.TEST).mapped
-        assert mapped is not None
-        await road.put(mapped, raws=[raw])
-    await road.dispatch()
+    await put_texts(road, "Vu faible", "Vu fort", "Illisible")
     before = {row["report_id"]: row["since"] for row in await road.rows("SELECT * FROM hold")}
     assert len(before) == 3
     await map_word(road, "Vu faible", "positive")
@@ -255,13 +251,87 @@ async def test_a_mapping_asks_page_by_page_and_keeps_what_it_does_not_answer(roa
     assert all(before[row["report_id"]] == row["since"] for row in rows)
 
 
+async def put_texts(road: Road, *words: str) -> None:
+    """Put a report for each word, of one laboratory."""
+    for number, word in enumerate(words):
+        raw = text_message(word).replace(b"LAB-5567", b"LAB-%d" % number)
+        header = read_header(raw)
+        assert isinstance(header, Header)
+        mapped = judge(raw, header, LabProfile(), Realm.TEST).mapped
+        assert mapped is not None
+        await road.put(mapped, raws=[raw])
+    await road.dispatch()
+
+
+async def test_what_was_asked_is_not_asked_again_in_every_round_that_fails(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_texts(road, "Vu faible", "Vu fort", "Illisible")
+    await map_word(road, "Vu faible", "positive")
+    asked: list[int] = []
+
+    async def fails_at_the_second(hub: Hub, *, partition: int, offset: int, **about: Any) -> UUID:
+        async with hub.pool.acquire() as connection:
+            open_ = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+                " AND datname = current_database()"
+            )
+        assert open_ == 0, "nothing is locked while the log is appended to"
+        if len(asked) == 1 and is_away:
+            raise TransientError("log_away", "it is tried again")
+        asked.append(offset)
+        return await append_replay(hub, partition=partition, offset=offset, **about)
+
+    is_away = True
+    monkeypatch.setattr(rechecking, "append_replay", fails_at_the_second)
+    for _ in range(3):
+        with pytest.raises(TransientError):
+            await recheck(road.hub, page=10, after_seconds=0)
+    is_away = False
+    while await recheck(road.hub, page=10, after_seconds=0):
+        pass
+    assert len(asked) == len(set(asked)) == 3
+    await road.dispatch()
+    assert (await road.account()).replays == 3
+
+
+async def test_a_mapping_that_changes_meanwhile_begins_anew(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_texts(road, "Vu faible", "Vu fort")
+    await map_word(road, "Vu faible", "positive")
+    words = ["Vu fort"]
+
+    async def changes(hub: Hub, **about: Any) -> UUID:
+        if words:
+            await map_word(road, words.pop(), "positive")
+        return await append_replay(hub, **about)
+
+    monkeypatch.setattr(rechecking, "append_replay", changes)
+    while await recheck(road.hub, page=1, after_seconds=0):
+        pass
+    await road.dispatch()
+    assert await held(road) == {}
+
+
+async def test_one_process_asks_at_a_time(road: Road) -> None:
+    await put_text(road, "Vu faible")
+    await map_word(road, "Vu faible", "positive")
+    async with road.hub.pool.acquire() as other:
+        assert await other.fetchval(queries.ALONE)
+        assert not await recheck(road.hub, page=10, after_seconds=0)
+        assert await other.fetchval(queries.ALONE_NO_MORE)
+    assert await recheck(road.hub, page=10, after_seconds=0)
+
+
 async def test_what_is_asked_twice_because_of_a_crash_is_answered_once(
     road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put_text(road, "Vu faible")
     await map_word(road, "Vu faible", "positive")
     with monkeypatch.context() as broken:
-        broken.setattr(queries, "DONE", "SELECT 1 / ($1::integer - $1::integer)")
+        unkept = "SELECT 1 / ($1::integer - $1::integer), $2::timestamptz, $3::uuid"
+        broken.setattr(queries, "MOVE", unkept)
         with pytest.raises(HubError):
             await recheck(road.hub, page=10, after_seconds=0)
     assert await recheck(road.hub, page=10, after_seconds=0), "the row is still there"
@@ -389,6 +459,33 @@ async def test_many_are_let_go_by_a_filter_once_they_were_listed(road: Road) -> 
     for bad in (Wish(stream=DOSSIER), Wish(stream=DOSSIER, reason=NOT_QUALIFIED)):
         with pytest.raises(PermanentError):
             await releasing(road).release_many(bad, ASKER, dry_run=True)
+
+
+async def test_what_cannot_be_let_go_is_passed_by(road: Road) -> None:
+    """Two that can be read no more wait the longest; what comes behind is let go all the same."""
+    for number in range(4):
+        await road.put(message(None, contradicting(filler_order_number=f"F-{number}")))
+        await road.dispatch()
+    places = await road.rows('SELECT partition, "offset" FROM outcome ORDER BY "offset" LIMIT 2')
+    await road.rows(
+        'DELETE FROM intake WHERE "offset" = ANY ($1::bigint[]) RETURNING 1',
+        [row["offset"] for row in places],
+    )
+    wish = Wish(stream=DOSSIER, reason=Doubt.STATUS_CONTRADICTS, limit=1)
+    for _ in range(2):
+        done = await releasing(road).release_many(wish, ASKER, dry_run=False)
+        assert (done.found, done.released, done.still_waiting, done.behind) == (3, 1, 2, None)
+    assert len((await stream_fold(road))[DOSSIER]) == 2
+    # A request is bounded, and says where to go on.
+    one = await releasing(road).release_many(wish, ASKER, dry_run=False, tries=1)
+    assert (one.found, one.still_waiting) == (1, 1) and one.behind is not None
+    more = msgspec.structs.replace(wish, behind=one.behind)
+    other = await releasing(road).release_many(more, ASKER, dry_run=False, tries=1)
+    assert other.found == 1 and set(one.reports).isdisjoint(other.reports)
+    assert other.behind is not None
+    last = msgspec.structs.replace(wish, behind=other.behind)
+    none = await releasing(road).release_many(last, ASKER, dry_run=False, tries=1)
+    assert (none.found, none.behind) == (0, None)
 
 
 async def test_what_can_be_read_no_more_is_said_and_waits_on(road: Road) -> None:

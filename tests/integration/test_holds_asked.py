@@ -145,3 +145,12 @@ async def test_the_commands_print_what_there_is_and_nothing_nominative(
     assert CANARY not in said
     assert await commands.print_holds(tmp_path, wish, as_json=True) == 0
     assert msgspec.json.decode(capsys.readouterr().out) == []
+
+
+async def test_the_command_exits_1_where_some_wait_on(here: Road, tmp_path: Path) -> None:
+    asker = Asker(actor="op", reason="asked by phone")
+    wish = Wish(stream=DOSSIER, reason=Doubt.STATUS_CONTRADICTS)
+    await here.rows("DELETE FROM intake RETURNING 1")  # its retention has passed
+    for _ in range(2):
+        code = await commands.release_many(tmp_path, wish, asker, dry_run=False, as_json=True)
+        assert code == 1

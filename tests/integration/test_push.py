@@ -94,6 +94,22 @@ async def test_of_a_report_only_the_newest_version_that_waits_is_sent(
     assert sorted(sent) == [(str(UUID(int=1)), 3), (str(UUID(int=2)), 1)]
 
 
+async def test_the_conditions_of_a_report_pass_over_none_of_each_other(
+    hub: Hub, database: Database, target: Target
+) -> None:
+    flu, rsv = "influenza-a", "rsv"
+    await emit(hub, [event(1, part=flu), event(1, 2, part=flu), event(1, part=rsv)])
+    await added(hub, "one", target.url)
+    async with serving(hub, database.connect_kwargs):
+        await target.until(lambda: len(target.asked) == 2)
+        await emit(hub, [event(1, 2, kind=EventKind.WITHDRAWN, part=rsv)])
+        await target.until(lambda: len(target.asked) == 3)
+    sent = [(asked.json["part"], asked.json["event_version"]) for asked in target.asked]
+    assert sorted(sent[:2]) == [("influenza-a", 2), ("rsv", 1)]
+    assert sent[2] == ("rsv", 2)
+    assert [asked.headers["x-labdispatch-part"] for asked in target.asked] == [p for p, _ in sent]
+
+
 async def test_a_newer_version_waits_until_the_older_one_under_way_has_its_answer(
     hub: Hub, database: Database, target: Target
 ) -> None:

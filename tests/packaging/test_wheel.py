@@ -98,7 +98,7 @@ def test_what_a_command_reads_is_in_the_wheel(installed: Path, tmp_path: Path) -
         "from ops.simulate.places import communes\n"
         "from schemas import codes\n"
         "from importlib.resources import files\n"
-        "from routing.rules import load_rules\n"
+        "from routing.rule_file import load_rules\n"
         "load_rules((files('routing') / 'rules.json').read_bytes())\n"
         "print(len(migrations()), len(communes()), codes.__file__)\n"
     )

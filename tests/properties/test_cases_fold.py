@@ -202,6 +202,7 @@ def signed(body: Mapping[str, Any]) -> str:
 async def folded(road: Road, stream: Stream) -> dict[str, Mapping[str, Any]]:
     newest: dict[str, Mapping[str, Any]] = {}
     for event in await road.events(stream):
-        if event["event_version"] > newest.get(str(event["report_id"]), {}).get("event_version", 0):
-            newest[str(event["report_id"])] = event
+        part = f"{event['report_id']} {event['part']}".rstrip()
+        if event["event_version"] > newest.get(part, {}).get("event_version", 0):
+            newest[part] = event
     return {i: event["body"] for i, event in newest.items() if event["body"] is not None}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.case import Case
 from routing.explaining import explain
+from routing.facts import Facts, Sight
 from routing.router import Router
-from routing.rules import Ages, Because, Facts, Rule, Rules, Ruling, Sight, rule_on
+from routing.rules import Ages, Because, Rule, Rules, Ruling, rule_on
 from schemas.codes import CONDITIONS, Kind, Result
 from schemas.decision import Line, ProjectionName, Realm, Standing
 from schemas.patient import Address
@@ -130,15 +132,39 @@ def test_a_router_that_remembers_says_what_a_new_one_says(rules: Rules, given_: 
 @given(rules_of(), cases())
 def test_what_is_due_is_in_every_set_of_one_rule(rules: Rules, given_: Case) -> None:
     facts = given_.facts_in(EVERYTHING)
-    for stream, ruling in rules.judge(facts).items():
-        fitting = [r for r in rules.rules if r.stream is stream and fits(r, facts)]
-        if ruling.due:
-            assert ruling.rule in {each.id for each in fitting}
-        if not fitting:
-            assert not ruling.due
+    for stream, rulings in rules.judge(facts).items():
+        for part, ruling in rulings.items():
+            fitting = [r for r in rules.rules if r.stream is stream and fits(r, facts, part)]
+            if ruling.due:
+                assert ruling.rule in {each.id for each in fitting}
+            if not fitting:
+                assert not ruling.due
 
 
-def fits(rule: Rule, facts: Facts) -> bool:
+@settings(max_examples=40, deadline=None)
+@given(rules_of(), cases())
+def test_a_condition_is_judged_as_if_the_report_told_of_nothing_else(
+    rules: Rules, given_: Case
+) -> None:
+    facts = given_.facts_in(EVERYTHING)
+    for stream, rulings in rules.judge(facts).items():
+        for part, ruling in rulings.items():
+            if stream is Stream.DOSSIER:
+                assert part == ""
+                continue
+            alone = msgspec.structs.replace(
+                facts,
+                findings=tuple(sign for sign in facts.findings if sign[0] == part),
+                doubts=frozenset(doubt for doubt in facts.doubts if doubt[1] in {"", part}),
+            )
+            told = rules.judge(alone)[stream][part]
+            assert (told.due, told.rule, told.hold) == (ruling.due, ruling.rule, ruling.hold)
+            if ruling.finding is not None:
+                assert told.finding is not None
+                assert alone.findings[told.finding] == facts.findings[ruling.finding]
+
+
+def fits(rule: Rule, facts: Facts, part: str) -> bool:
     """Said again, and otherwise than the code says it."""
     sets: list[tuple[Any, Any]] = [
         (rule.statuses, facts.status),
@@ -150,7 +176,8 @@ def fits(rule: Rule, facts: Facts) -> bool:
         return False
     if rule.ages is not None and facts.age not in range(rule.ages.first, rule.ages.last + 1):
         return False
-    known = set(rule.conditions) - (facts.again if rule.once_an_episode else set())
+    known = set(rule.conditions) & ({part} if part else rule.conditions)
+    known -= facts.again if rule.once_an_episode else set()
     if rule.counts_only:
         known -= facts.beside | facts.waiting
     signs = {(c, k, r) for c in known for k in rule.kinds for r in rule.results}
@@ -170,7 +197,8 @@ def test_what_is_explained_is_what_is_done(rules: Rules, given_: Case, opposes: 
     facts = given_.facts_in(rules.sight)
     rulings = rules.judge(facts)
     for told in explain(rules, facts, opposes_dossier=opposes):
-        ruling = rulings[told.stream]
+        said_nothing = Ruling(because=Because.NO_RULE)
+        ruling = rulings[told.stream].get(told.part, said_nothing)
         if opposes and told.stream is Stream.DOSSIER:
             assert (told.due, told.because) == (False, Because.OPPOSED)
             continue
@@ -179,7 +207,7 @@ def test_what_is_explained_is_what_is_done(rules: Rules, given_: Case, opposes: 
             [] if ruling.rule == "none" else [ruling.rule]
         )
         for each in told.rules:
-            alone = rule_on(next(r for r in rules.rules if r.id == each.rule), facts)
+            alone = rule_on(next(r for r in rules.rules if r.id == each.rule), facts, told.part)
             assert each.because in {alone.because, Because.EARLIER_RULE}
 
 

@@ -226,13 +226,14 @@ class WorkerMachine(RuleBasedStateMachine):
 
 def _check_stream(events: list[dict[str, Any]]) -> None:
     seqs: dict[int, int] = {}
-    versions: dict[str, int] = {}
+    versions: dict[tuple[str, str], int] = {}
     ids = set()
     for event in events:
         assert event["seq"] == seqs.get(event["partition"], 0) + 1
         seqs[event["partition"]] = event["seq"]
-        assert event["event_version"] == versions.get(event["report_id"], 0) + 1
-        versions[event["report_id"]] = event["event_version"]
+        part = (event["report_id"], event["part"])
+        assert event["event_version"] == versions.get(part, 0) + 1
+        versions[part] = event["event_version"]
         assert event["event_id"] not in ids
         ids.add(event["event_id"])
 

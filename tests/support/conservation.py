@@ -67,9 +67,11 @@ def check_conservation(
     assert account["received"] == len(traces) + account["replays"], "records nobody sent"
     streams = {stream.value: instance.stream(stream.value) for stream in STREAMS}
     known = {report for held in traces for report in _reports_of(held)}
+    # What is told apart bears an id of its own; its message's trace names it.
+    told = known | {each for held in traces for each in _reports_of(held, "event")}
     for name, events in streams.items():
         check_stream(name, events)
-        strangers = {event["report_id"] for event in events} - known - _replaced(events)
+        strangers = {event["report_id"] for event in events} - told - _replaced(events)
         assert not strangers, f"{name}: events without a message: {sorted(strangers)[:3]}"
         assert account["events"][name] == len(events), f"{name}: the account counts otherwise"
     fold = instance.verified(seconds)
@@ -99,8 +101,8 @@ def _ending(record: Mapping[str, Any]) -> str:
     return next(str(s["ending"]) for s in record["stations"] if s["station"] == "outcome")
 
 
-def _reports_of(record: Mapping[str, Any]) -> list[str]:
-    return [s["report_id"] for s in record["stations"] if s["station"] == "report"]
+def _reports_of(record: Mapping[str, Any], station: str = "report") -> list[str]:
+    return [s["report_id"] for s in record["stations"] if s["station"] == station]
 
 
 def check_stream(name: str, events: Sequence[Mapping[str, Any]]) -> None:
@@ -110,7 +112,7 @@ def check_stream(name: str, events: Sequence[Mapping[str, Any]]) -> None:
     kinds: dict[str, str] = {}
     ids = set()
     for event in events:
-        partition, report = event["partition"], event["report_id"]
+        partition, report = event["partition"], _part(event)
         assert event["stream"] == name
         assert event["seq"] == seqs.get(partition, 0) + 1, f"{name}/{partition}: gap or disorder"
         seqs[partition] = event["seq"]
@@ -125,8 +127,13 @@ def check_stream(name: str, events: Sequence[Mapping[str, Any]]) -> None:
         ids.add(event["event_id"])
 
 
+def _part(event: Mapping[str, Any]) -> str:
+    """What a consumer goes by: the report, and what of it the event is about."""
+    return f"{event['report_id']} {event['part']}"
+
+
 def final_state(ledger: Ledger) -> dict[str, dict[str, Any]]:
-    """What each stream holds in the end: report -> last body, with what differs by run taken out.
+    """What each stream holds in the end: report and part -> last body, without what differs by run.
 
     Two runs that were sent the same end in the same state, whatever was cut or killed between.
     """
@@ -134,6 +141,6 @@ def final_state(ledger: Ledger) -> dict[str, dict[str, Any]]:
     for name, events in ledger.streams.items():
         held: dict[str, Any] = {}
         for event in events:
-            held[event["report_id"]] = event["body"]
+            held[_part(event)] = event["body"]
         state[name] = held
     return state

@@ -24,7 +24,9 @@ async def verified(road: Road) -> Verified:
 def told(found: Verified) -> str:
     """What differs, for whoever reads a failed test."""
     lines = [f"{what}: {n}" for what, n in sorted(found.differ.items())]
-    lines += [f"  {each.report_id} {each.stream} {each.what}" for each in found.listed[:20]]
+    lines += [
+        f"  {each.report_id} {each.stream} {each.part} {each.what}" for each in found.listed[:20]
+    ]
     return "\n".join(lines)
 
 
@@ -49,7 +51,7 @@ async def check_sense(road: Road) -> None:
         if body["case_id"]:
             firsts[body["case_id"]] += body["line"] == "first"
         if body["new_case"]:
-            told_of = new_cases.setdefault((whose[report], body["condition"]), [])
+            told_of = new_cases.setdefault((whose[_report(report)], body["condition"]), [])
             told_of.append(date.fromisoformat(body["sampled_on"]))
     assert set(firsts.values()) <= {0, 1}, "one report of a case counts"
     for days in new_cases.values():
@@ -60,4 +62,9 @@ async def check_sense(road: Road) -> None:
         assert row is None or row["result"] == "positive", "traced, and not counted"
     opposed = await road.rows("SELECT standing_id FROM opposition WHERE ended_at IS NULL")
     against = {row["standing_id"] for row in opposed}
-    assert not against & {whose[report] for report in folds[Stream.DOSSIER]}
+    assert not against & {whose[_report(report)] for report in folds[Stream.DOSSIER]}
+
+
+def _report(part: str) -> str:
+    """The report that a part in a fold is of."""
+    return part.partition(" ")[0]

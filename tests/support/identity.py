@@ -25,7 +25,7 @@ async def identity_state(road: Road) -> dict[str, Any]:
         "keys": "SELECT person_id, key FROM person_key",
         "reports": "SELECT report_id, person_id FROM report",
         "holds": "SELECT report_id, stream, reason FROM hold",
-        "emitted": "SELECT report_id, stream, published, addressee, body_digest FROM emitted"
+        "emitted": "SELECT report_id, stream, part, published, addressee, body_digest FROM emitted"
         " WHERE published",
         "cases": "SELECT person_id, condition, report_id, line, waits, case_id, again, case_variant"
         " FROM case_report",
@@ -38,14 +38,15 @@ async def identity_state(road: Road) -> dict[str, Any]:
 
 
 async def stream_fold(road: Road) -> dict[str, dict[str, Any]]:
-    """What a consumer holds: of each report the body of its highest event version."""
+    """What a consumer holds: of each part of a report the body of its highest event version."""
     folds: dict[str, dict[str, Any]] = {}
     for stream in STREAMS:
         newest: dict[str, Any] = {}
         for event in await road.events(stream):
-            held = newest.get(str(event["report_id"]))
+            part = f"{event['report_id']} {event['part']}".rstrip()
+            held = newest.get(part)
             if held is None or held["event_version"] < event["event_version"]:
-                newest[str(event["report_id"])] = event
+                newest[part] = event
         folds[stream.value] = {
             report: event["body"]
             for report, event in newest.items()
@@ -55,10 +56,14 @@ async def stream_fold(road: Road) -> dict[str, dict[str, Any]]:
 
 
 async def persons_by_report(road: Road) -> dict[str, int]:
-    """Whose each report is, by the sender's order number is not stored: by report id."""
+    """Whose each report is: by report id, and by the id under which a part of it is told apart."""
     return {
-        str(row["report_id"]): row["person_id"]
-        for row in await road.rows("SELECT report_id, person_id FROM report")
+        str(row["known_as"]): row["person_id"]
+        for row in await road.rows(
+            "SELECT r.report_id AS known_as, r.person_id FROM report r UNION SELECT e.told_as,"
+            " r.person_id FROM emitted e JOIN report r USING (report_id)"
+            " WHERE e.told_as IS NOT NULL"
+        )
     }
 
 

@@ -59,6 +59,7 @@ ORDERS = (
     Order(codes=("62469-2",), day="2026-03-20", unit="{copies}/mL"),
     Order(codes=("600-7",), day="2026-03-06", grows=True),
     Order(codes=("CRIBLAGE-A", "CRIBLAGE-B", "CRIBLAGE-C"), day="2026-03-07", tube="TUBE-A"),
+    Order(codes=("22314-9", "77685-6"), day="2026-03-06"),
 )
 TWISTS = ("", "", "", "", "words", "unit", "status", "unborn")
 
@@ -108,9 +109,9 @@ class Letter(msgspec.Struct, frozen=True):
             reported_at=f"{order.day[:-2]}{day:02d}T12:00:00+01:00",
             specimen=Specimen(identifier=order.tube) if order.tube else None,
             notes=order.notes,
-            # The first answers the order; what is beside it was not found.
+            # Each of a panel has an answer of its own, and a correction changes all of them.
             observations=tuple(
-                self._observation(order, n + 1, code, 2 if n else self.answer)
+                self._observation(order, n + 1, code, (self.answer + 2 * n) % len(ANSWERS))
                 for n, code in enumerate(codes)
             ),
         )

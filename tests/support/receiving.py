@@ -148,6 +148,7 @@ def event(
     kind: EventKind = EventKind.PUBLISHED,
     body: Any = None,
     message_id: UUID | None = None,
+    part: str = "",
 ) -> PendingEvent:
     """An event of the report `number`."""
     report_id = UUID(int=number)
@@ -155,7 +156,7 @@ def event(
     return PendingEvent(
         stream=stream,
         partition=number % 4,
-        event_id=event_id_of(stream, report_id, version),
+        event_id=event_id_of(stream, report_id, version, part),
         report_id=report_id,
         event_version=version,
         kind=kind,
@@ -165,6 +166,7 @@ def event(
         rule_version="1",
         person_version=1,
         message_id=message_id or UUID(int=number),
+        part=part,
         body=None if gone else msgspec.json.encode(body or {"number": number, "v": version}),
     )
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ops.register.code_rows import loinc_key_is_right
+from routing.facts import Facts
 from routing.findings import findings_of
 from routing.rule_file import load_own_rules
-from routing.rules import Facts, Rule
+from routing.rules import Rule
 from schemas.codes import ANALYSES, CONDITIONS, Kind, analysis_in, answer_of, unit_fits
 from schemas.codes.conditions import TABLE
 from schemas.codes.organisms import TABLE as ORGANISMS

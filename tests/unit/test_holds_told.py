@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ops.cli import main
 from ops.cli_holds import _wish
-from routing.doubts import DOUBTS, Doubt
+from routing.doubts import DOUBTS, Doubt, Doubted
+from routing.facts import Facts
 from routing.router import load_own_rules
-from routing.rules import Facts
 from schemas.codes import Kind, Result
 from schemas.report import ResultStatus
 from schemas.topics import STREAMS, Stream
@@ -57,7 +57,12 @@ SIGNS = st.tuples(
     st.sampled_from([Kind.RNA, Kind.ANTIGEN, Kind.IGM]),
     st.sampled_from(list(Result)),
 )
-DOUBTED = st.tuples(st.sampled_from(sorted(DOUBTS)), st.sampled_from(["", *CONDITIONS]))
+DOUBTED = st.builds(
+    Doubted,
+    st.sampled_from(sorted(DOUBTS)),
+    st.sampled_from(["", *CONDITIONS]),
+    st.sampled_from(["", Kind.RNA.value, Kind.IGG.value]),
+)
 RELEASED = st.tuples(st.sampled_from(STREAMS), st.sampled_from(sorted(DOUBTS)))
 
 
@@ -70,7 +75,7 @@ RELEASED = st.tuples(st.sampled_from(STREAMS), st.sampled_from(sorted(DOUBTS)))
 )
 def test_a_doubt_is_never_passed_over_and_never_keeps_back_what_is_known(
     findings: tuple[tuple[str, Kind, Result], ...],
-    doubts: frozenset[tuple[str, str]],
+    doubts: frozenset[Doubted],
     released: frozenset[tuple[Stream, str]],
     status: ResultStatus,
 ) -> None:
@@ -79,20 +84,23 @@ def test_a_doubt_is_never_passed_over_and_never_keeps_back_what_is_known(
     for stream in STREAMS:
         without = RULES.judge_stream(stream, sure)
         ruling = RULES.judge_stream(stream, facts)
-        standing = {(r, c) for r, c in doubts if (stream, r) not in released}
+        standing = {each for each in doubts if (stream, each.reason) not in released}
         if ruling.hold:
-            assert ruling.hold in {reason for reason, _ in standing}
+            assert ruling.hold in {each.reason for each in standing}
         if ruling.due:
             assert without.due, "a doubt makes nothing due"
             assert ruling.finding == without.finding
-            assert (Doubt.STATUS_CONTRADICTS, "") not in standing
-            about = "" if ruling.finding is None else findings[ruling.finding][0]
+            assert Doubted(Doubt.STATUS_CONTRADICTS) not in standing
+            about, kind, _ = ("", "", "") if ruling.finding is None else findings[ruling.finding]
             own = {
-                (reason, condition)
-                for reason, condition in standing
-                if condition and condition == about and stream is not Stream.DOSSIER
+                each.reason
+                for each in standing
+                if each.condition
+                and each.condition == about
+                and each.kind in {"", kind}
+                and stream is not Stream.DOSSIER
             }
-            assert not {reason for reason, _ in own} - {Doubt.BIRTH_DATE_AFTER_SAMPLING}
+            assert not own - {Doubt.BIRTH_DATE_AFTER_SAMPLING}
         elif without.due:
             assert ruling.hold, "what is due otherwise waits, and is not gone"
         if not standing:

@@ -10,10 +10,10 @@ import pytest
 
 from dedup.case_reports import DOUBTED, POSITIVE
 from ops.case_answers import answers_of
-from routing.doubts import Doubt
+from routing.doubts import Doubt, Doubted
+from routing.facts import Facts
 from routing.keeping_back import stands_back, withheld
 from routing.router import load_own_rules
-from routing.rules import Facts
 from schemas.codes import Kind, Result
 from schemas.decision import Line, Standing
 from schemas.report import ResultStatus
@@ -39,7 +39,7 @@ def test_what_nothing_is_doubted_of_has_its_weight() -> None:
 @pytest.mark.parametrize("reason", list(Doubt))
 def test_only_the_doubted_condition_is_kept_back(reason: Doubt) -> None:
     """And only for what its streams wait for: a birth date is the dossier's."""
-    found = withheld(RULES, facts(COVID, RSV, doubts=frozenset({(reason.value, "rsv")})))
+    found = withheld(RULES, facts(COVID, RSV, doubts=frozenset({Doubted(reason.value, "rsv")})))
     expected = frozenset() if reason is Doubt.BIRTH_DATE_AFTER_SAMPLING else {"rsv"}
     assert found == expected
 
@@ -54,7 +54,9 @@ def test_a_test_in_production_has_no_weight() -> None:
 
 
 def test_contact_tracing_decides_where_it_looks_for_the_condition() -> None:
-    doubts = frozenset({(Doubt.STATUS_CONTRADICTS.value, each) for each in ("", "sars-cov-2")})
+    doubts = frozenset(
+        {Doubted(Doubt.STATUS_CONTRADICTS.value, each) for each in ("", "sars-cov-2")}
+    )
     words = {stream: (stream, Doubt.STATUS_CONTRADICTS.value) for stream in (TRACING, HEALTH)}
 
     def kept(*released: Stream) -> bool:
@@ -65,7 +67,7 @@ def test_contact_tracing_decides_where_it_looks_for_the_condition() -> None:
     assert kept(HEALTH)
     assert not kept(TRACING)
     assert not kept(TRACING, HEALTH)
-    hiv = facts(HIV, doubts=frozenset({(Doubt.STATUS_CONTRADICTS.value, "hiv")}))
+    hiv = facts(HIV, doubts=frozenset({Doubted(Doubt.STATUS_CONTRADICTS.value, "hiv")}))
     assert withheld(RULES, hiv) == {"hiv"}
     let_go = msgspec.structs.replace(hiv, released=frozenset({words[HEALTH]}))
     assert withheld(RULES, let_go) == frozenset()

@@ -24,7 +24,7 @@ def with_statuses(said: str, *seen: str, order_control: str = "RE") -> LabReport
 
 
 def reasons(of: LabReport, **traits: str) -> set[str]:
-    return {reason for reason, _ in doubts_of(of, dominique(**traits), findings_of(of))}
+    return {each.reason for each in doubts_of(of, dominique(**traits), findings_of(of))}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_an_ordinary_report_is_not_doubted() -> None:
 def test_a_contradiction_names_the_conditions_looked_for_too() -> None:
     doubted = with_statuses("F", "X")
     assert doubts_of(doubted, dominique(), findings_of(doubted)) == {
-        (Doubt.STATUS_CONTRADICTS, ""),
-        (Doubt.STATUS_CONTRADICTS, "sars-cov-2"),
+        (Doubt.STATUS_CONTRADICTS, "", ""),
+        (Doubt.STATUS_CONTRADICTS, "sars-cov-2", ""),
     }
 
 
@@ -126,7 +126,17 @@ def pcr(**changes: Any) -> Observation:
 
 
 def doubted(of: LabReport) -> set[tuple[str, str]]:
-    return set(doubts_of(of, dominique(), findings_of(of)))
+    return {each[:2] for each in doubts_of(of, dominique(), findings_of(of))}
+
+
+def test_a_doubt_names_the_kind_of_the_analysis_that_was_not_understood() -> None:
+    igg = Coded(code="94563-4", text="IgG", system="LN")
+    of = report(observations=(pcr(value="voir"), pcr(position=2, code=igg, value="voir")))
+    reason = Doubt.RESULT_NOT_UNDERSTOOD
+    assert doubts_of(of, dominique(), findings_of(of)) == {
+        (reason, "sars-cov-2", "rna"),
+        (reason, "sars-cov-2", "igg"),
+    }
 
 
 @pytest.mark.parametrize("value", ["voir commentaire", "", "non transmis"])

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing import emitted, outbox
+from routing import emitted, holds, outbox
 from routing.case import HIDDEN, Projection
 from routing.emitted import Due, EmittedRow, Key, PendingEvent, Wanted, diff, event_id_of
 from routing.router import Router, load_own_rules, reason_of
-from schemas.decision import Realm
+from schemas.decision import Realm, RoutedPart
 from schemas.errors import FatalError
 from schemas.events import EventKind
 from schemas.report import ResultStatus
@@ -35,10 +35,14 @@ def wish(
     report_id: UUID = REPORT,
     reason: str = "new_version",
     partition: int = 0,
+    part: str = "",
+    beside: set[str] | None = None,
 ) -> Wanted:
     return Wanted(
         report_id=report_id,
         stream=stream,
+        part=part,
+        beside=None if beside is None else frozenset(beside),
         partition=partition,
         person_version=4,
         message_id=MESSAGE,
@@ -56,7 +60,7 @@ class Held:
 
     def apply(self, *wishes: Wanted) -> list[PendingEvent]:
         changes = diff(self.rows, wishes, Realm.TEST, SECRET)
-        self.rows |= {(row.report_id, row.stream): row for row in changes.rows}
+        self.rows |= {(row.report_id, row.stream, row.part): row for row in changes.rows}
         return changes.events
 
 
@@ -90,6 +94,67 @@ def test_what_is_said_of_the_making_alone_is_no_revision() -> None:
     assert said(held.apply(told(b"1 by rules 2", b"2"))) == [("revised", "new_version", 2)]
 
 
+def test_the_life_of_a_panel() -> None:
+    """What another version tells no more of is withdrawn; what it still tells of is left alone."""
+    held = Held()
+    first = held.apply(wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"}))
+    assert [(event.part, event.event_version) for event in first] == [("rsv", 1), ("covid", 1)]
+    assert len({event.event_id for event in first}) == 2
+    (gone,) = held.apply(wish(b"2", part="covid", beside={"covid"}))
+    assert (gone.part, gone.kind, gone.reason, gone.rule) == (
+        "rsv",
+        "withdrawn",
+        "corrected",
+        "none",
+    )
+    again = held.apply(wish(b"1", part="rsv"), wish(None, part="covid", beside={"rsv", "covid"}))
+    assert [(event.part, event.kind) for event in again] == [
+        ("rsv", "published"),
+        ("covid", "withdrawn"),
+    ]
+    assert said(held.apply(wish(None, beside={""}))) == [("withdrawn", "corrected", 4)]
+    assert held.apply(wish(None, beside={""})) == []
+
+
+def test_parts_of_versions_within_one_batch_build_on_each_other() -> None:
+    first = [wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"})]
+    events = Held().apply(*first, wish(b"3", part="rsv", beside={"rsv"}))
+    assert [(event.part, event.kind, event.event_version) for event in events] == [
+        ("rsv", "published", 1),
+        ("covid", "published", 1),
+        ("rsv", "revised", 2),
+        ("covid", "withdrawn", 2),
+    ]
+
+
+def test_what_is_doubted_says_so_and_what_is_told_no_more_does_not() -> None:
+    held = Held()
+    held.apply(wish(b"1", part="rsv"), wish(b"2", part="covid", beside={"rsv", "covid"}))
+    doubted = msgspec.structs.replace(wish(None, part="rsv", beside={"rsv"}), waits=True)
+    assert [(event.part, event.reason) for event in held.apply(doubted)] == [
+        ("rsv", "on_hold"),
+        ("covid", "corrected"),
+    ]
+
+
+def test_what_is_told_under_an_id_of_its_own_is_withdrawn_under_it() -> None:
+    apart, held = UUID(int=77), Held()
+    hidden = wish(b"1", part="hiv", beside={"hiv"})
+    assert hidden.projection is not None
+    told = msgspec.structs.replace(hidden.projection, told_as=apart)
+    events = held.apply(msgspec.structs.replace(hidden, projection=told))
+    events += held.apply(wish(None, part="hiv", beside={"hiv"}))
+    assert {event.report_id for event in events} == {apart}
+    assert said(events) == [("published", "new", 1), ("withdrawn", "corrected", 2)]
+    assert {row.report_id for row in held.rows.values()} == {REPORT}
+    held.apply(wish(b"1", part="hiv", beside={"hiv"}))
+    moved = held.apply(msgspec.structs.replace(hidden, projection=told))
+    assert [(event.report_id, event.reason) for event in moved] == [
+        (REPORT, "moved"),
+        (apart, "moved"),
+    ]
+
+
 def test_never_due_is_nothing() -> None:
     held = Held()
     assert held.apply(wish(None)) == []
@@ -104,6 +169,11 @@ def test_reasons_are_the_askers_where_they_fit() -> None:
     assert said(held.apply(wish(None, reason="cancelled"))) == [("withdrawn", "cancelled", 4)]
     held.apply(wish(b"1"))
     assert said(held.apply(wish(None, reason="replayed"))) == [("withdrawn", "no_longer_due", 6)]
+    held.apply(wish(b"1"))
+    assert said(held.apply(wish(b"2", reason="rules_changed"))) == [("revised", "rules_changed", 8)]
+    assert said(held.apply(wish(None, reason="rules_changed"))) == [
+        ("withdrawn", "rules_changed", 9)
+    ]
 
 
 def test_another_patient_is_told_as_a_withdrawal_and_a_new_result() -> None:
@@ -131,6 +201,7 @@ def test_a_withdrawn_event_has_no_body_and_ids_are_of_their_version() -> None:
     assert [event.event_id for event in events] == [
         event_id_of(Stream.DOSSIER, REPORT, version) for version in (1, 2)
     ]
+    assert event_id_of(Stream.DOSSIER, REPORT, 1, "rsv") != event_id_of(Stream.DOSSIER, REPORT, 1)
     assert event_id_of(Stream.PUBLIC_HEALTH, REPORT, 1) != event_id_of(Stream.DOSSIER, REPORT, 1)
 
 
@@ -145,6 +216,7 @@ WISHES = st.builds(
     st.sampled_from("ab"),
     stream=st.sampled_from(Stream),
     report_id=st.sampled_from([UUID(int=1), UUID(int=2)]),
+    part=st.sampled_from(["", "rsv"]),
 )
 
 
@@ -154,13 +226,13 @@ def test_laws_of_diff(wishes: list[Wanted]) -> None:
     events = [event for each in wishes for event in stepwise.apply(each)]
     assert at_once.apply(*wishes) == events
     assert at_once.rows == stepwise.rows
-    last = {(each.report_id, each.stream): each for each in wishes}
+    last = {(each.report_id, each.stream, each.part): each for each in wishes}
     assert stepwise.apply(*last.values()) == [], "the same wish twice is nothing"
     assert len({event.event_id for event in events}) == len(events)
     bodies: dict[Key, bytes | None] = {}
     versions: dict[Key, int] = {}
     for event in events:
-        key = (event.report_id, event.stream)
+        key = (event.report_id, event.stream, event.part)
         assert event.event_version == versions.get(key, 0) + 1
         versions[key] = event.event_version
         assert (event.body is None) == (event.kind is EventKind.WITHDRAWN)
@@ -184,20 +256,20 @@ def test_a_correction_to_negative_withdraws_the_index_case() -> None:
             Wanted(
                 report_id=REPORT,
                 stream=stream,
+                part=part,
                 partition=0,
                 person_version=1,
                 message_id=MESSAGE,
-                decision=Due(
-                    due=stream in decision.due,
-                    rule=decision.rules[stream],
-                    rule_version=decision.rule_version,
-                ),
-                projection=router.project(stream, given_case, decision)
-                if stream in decision.due
+                decision=Due(due=routed.due, rule=routed.rule, rule_version="1"),
+                projection=router.project(stream, part, given_case, decision)
+                if routed.due
                 else None,
                 reason=reason_of(given_case),
+                beside=frozenset(parts),
             )
             for stream in Stream
+            for parts in (decision.parts[stream] or {"": RoutedPart(rule="none")},)
+            for part, routed in parts.items()
         ]
         return {event.stream: said([event])[0] for event in held.apply(*wishes)}
 
@@ -279,11 +351,13 @@ async def test_what_is_declared_anonymously_has_no_header_of_its_own() -> None:
     conn = Recorder({("public-health", 2): 0})
     due = msgspec.structs.replace(
         wish(b"d", stream=Stream.PUBLIC_HEALTH),
-        projection=Projection(body=b"d", addressee="", pseudonym_periods=HIDDEN),
-        hidden_partition=2,
+        projection=Projection(
+            body=b"d", addressee="", pseudonym_periods=HIDDEN, told_as=UUID(int=6)
+        ),
+        partitions=4,
     )
     gone = msgspec.structs.replace(
-        wish(None, stream=Stream.PUBLIC_HEALTH, reason="cancelled"), hidden_partition=2
+        wish(None, stream=Stream.PUBLIC_HEALTH, reason="cancelled"), partitions=4
     )
     events = Held().apply(due, gone)
     assert said(events) == [("published", "new", 1), ("withdrawn", "cancelled", 2)]
@@ -314,7 +388,7 @@ async def test_nothing_to_write_asks_nothing() -> None:
     conn = Recorder()
     assert await outbox.write(conn, [], seal, AT) == {}
     await emitted.store(conn, [])
-    await emitted.write_holds(conn, [], [], AT)
+    await holds.write_holds(conn, {}, [], AT)
     assert await emitted.load(conn, []) == {}
     assert conn.told == []
 
@@ -322,7 +396,8 @@ async def test_nothing_to_write_asks_nothing() -> None:
 async def test_a_stream_put_on_hold_again_is_not_released() -> None:
     conn = Recorder()
     key = (REPORT, Stream.DOSSIER)
-    await emitted.write_holds(conn, [(*key, "why")], [key, (REPORT, Stream.PUBLIC_HEALTH)], AT)
-    assert [query for query, _ in conn.told] == [emitted.RELEASE, emitted.HOLD]
+    held = {key: holds.Hold("why", ("rsv", "hiv"))}
+    await holds.write_holds(conn, held, [key, (REPORT, Stream.PUBLIC_HEALTH)], AT)
+    assert [query for query, _ in conn.told] == [holds.RELEASE, holds.HOLD]
     assert conn.told[0][1] == ([REPORT], ["public-health"])
-    assert conn.told[1][1] == ([REPORT], ["dossier"], ["why"], AT)
+    assert conn.told[1][1] == ([REPORT], ["dossier"], ["why"], ["rsv hiv"], AT)

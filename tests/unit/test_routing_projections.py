@@ -19,6 +19,7 @@ from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.patient import Address
 from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
+from tests.support import parts
 from tests.unit.test_routing_cases import (
     CANARIES,
     NOT_DETECTED,
@@ -37,8 +38,7 @@ ROUTER = Router(load_own_rules(), SECRET, Realm.TEST)
 
 
 def projected(stream: Stream, **about: Any) -> Any:
-    given = case(**about)
-    return ROUTER.project(stream, given, ROUTER.route(given))
+    return parts.projected(ROUTER, stream, case(**about))
 
 
 def row(**about: Any) -> PublicHealthRow:

@@ -15,6 +15,7 @@ from schemas.decision import Line, Realm, RouteDecision, Standing
 from schemas.errors import FatalError
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import STREAMS, Stream
+from tests.support.parts import projections
 from tests.unit.test_routing_cases import (
     DETECTED,
     NOT_DETECTED,
@@ -34,6 +35,11 @@ DENGUE_IGM = Coded(code="25338-5", text="Dengue IgM", system="LN")
 
 def routed(of: LabReport, **about: Any) -> RouteDecision:
     return Router(load_own_rules(), SECRET, about.get("realm", Realm.TEST)).route(case(of, **about))
+
+
+def rule_of(decision: RouteDecision) -> str:
+    (routed,) = decision.parts[Stream.CONTACT_TRACING].values()
+    return routed.rule
 
 
 def broken(change: dict[str, Any]) -> bytes:
@@ -78,7 +84,7 @@ def test_a_positive_pcr_of_a_qualified_person_goes_everywhere() -> None:
     decision = routed(report(observation()))
     assert decision.due == ALL
     assert (decision.condition, decision.result) == ("sars-cov-2", "positive")
-    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-direct-detection"
+    assert rule_of(decision) == "tracing-direct-detection"
     assert decision.holds == {}
     assert decision.rule_version
 
@@ -115,7 +121,7 @@ def test_a_positive_antibody_is_no_index_case() -> None:
 
 def test_igm_makes_an_index_case_of_dengue() -> None:
     decision = routed(report(observation(DENGUE_IGM)))
-    assert decision.rules[Stream.CONTACT_TRACING] == "tracing-recent-antibody"
+    assert rule_of(decision) == "tracing-recent-antibody"
     assert Stream.CONTACT_TRACING in decision.due
 
 
@@ -178,10 +184,28 @@ def test_who_was_sampled_before_birth_waits_in_the_dossier_alone() -> None:
     assert decision.holds == {Stream.DOSSIER: Doubt.BIRTH_DATE_AFTER_SAMPLING}
 
 
-def test_a_gene_counts_only_where_no_whole_result_is_given() -> None:
-    gene = observation(Coded(code="94533-7", text="Gène N", system="LN"))
+@pytest.mark.parametrize("code", ["94533-7", "94307-6", "94308-4"])
+def test_a_gene_counts_only_where_no_whole_result_is_given(code: str) -> None:
+    gene = observation(Coded(code=code, text="Gène N", system="LN"))
     assert routed(report(gene)).result == "positive"
     assert routed(report(gene, observation(coded=NOT_DETECTED))).result == "negative"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "result"),
+    [
+        ("462371000124108", "Detected in pooled specimen", "indeterminate"),
+        ("895231008", "Not detected in pooled specimen", "negative"),
+    ],
+)
+def test_a_pool_that_holds_it_accuses_nobody_and_one_that_does_not_clears_all(
+    code: str, text: str, result: str
+) -> None:
+    for coded in (Coded(code=code, system="SCT"), Coded(code="P", text=text, system="L")):
+        decision = routed(report(observation(coded=coded)))
+        assert decision.result == result
+        assert decision.due == ALL - {Stream.CONTACT_TRACING}
+        assert decision.holds == {}
 
 
 def test_the_order_speaks_for_its_only_local_observation() -> None:
@@ -239,15 +263,64 @@ def test_a_second_line_waits_for_its_first() -> None:
     assert found.holds == {Stream.PUBLIC_HEALTH: FIRST_LINE_AWAITED}
 
 
-def test_what_counts_decides_before_what_hangs_on_another() -> None:
+def test_each_condition_stands_in_its_own_case() -> None:
     both = report(observation(), observation(FLU, position=2))
     router = Router(load_own_rules(), SECRET, Realm.TEST)
     given = case(both, standings=standing(Line.SECOND))
-    decision = router.route(given)
-    assert decision.due == ALL
-    for stream in (Stream.CONTACT_TRACING, Stream.PUBLIC_HEALTH):
-        body = msgspec.json.decode(router.project(stream, given, decision).body)
-        assert (body["condition"], body["result"]) == ("influenza-a", "positive")
+    assert router.route(given).due == ALL
+    (called,) = projections(router, Stream.CONTACT_TRACING, given).values()
+    assert msgspec.json.decode(called.body)["condition"] == "influenza-a"
+    rows = {
+        part: msgspec.json.decode(told.body)
+        for part, told in projections(router, Stream.PUBLIC_HEALTH, given).items()
+    }
+    assert {part: (row["result"], row["second_line_result"]) for part, row in rows.items()} == {
+        "sars-cov-2": ("", "positive"),
+        "influenza-a": ("positive", ""),
+    }
+
+
+def test_every_answer_of_a_panel_is_told() -> None:
+    rsv = Coded(code="92131-2", text="RSV", system="LN")
+    of = report(observation(coded=NOT_DETECTED), observation(FLU), observation(rsv))
+    decision = routed(of)
+    assert {stream: sorted(parts) for stream, parts in decision.parts.items()} == {
+        Stream.DOSSIER: [""],
+        Stream.CONTACT_TRACING: ["influenza-a", "rsv"],
+        Stream.PUBLIC_HEALTH: ["influenza-a", "rsv", "sars-cov-2"],
+    }
+    assert all(part.due for parts in decision.parts.values() for part in parts.values())
+
+
+def test_what_is_declared_anonymously_is_joined_to_nothing_of_its_report() -> None:
+    """A panel of serology: neither row hides the other, and no id lays one beside the other."""
+    hiv = Coded(code="7918-6", text="VIH", system="LN")
+    measles = Coded(code="21503-8", text="Rougeole IgM", system="LN")
+    router = Router(load_own_rules(), SECRET, Realm.TEST)
+    given = case(report(observation(hiv), observation(measles)))
+    told = projections(router, Stream.PUBLIC_HEALTH, given)
+    assert sorted(told) == ["hiv", "measles"]
+    assert told["measles"].told_as is None
+    assert told["hiv"].told_as not in {None, given.report_id}
+    other = Router(load_own_rules(), bytes(32), Realm.TEST)
+    assert projections(other, Stream.PUBLIC_HEALTH, given)["hiv"].told_as != told["hiv"].told_as
+
+
+def test_a_second_line_that_waits_holds_its_own_condition_alone() -> None:
+    both = report(observation(), observation(FLU, position=2))
+    decision = routed(both, standings=standing(Line.SECOND, waits=True))
+    parts = decision.parts[Stream.PUBLIC_HEALTH]
+    assert (parts[SARS].due, parts[SARS].hold) == (False, FIRST_LINE_AWAITED)
+    assert (parts["influenza-a"].due, parts["influenza-a"].hold) == (True, "")
+    assert decision.holds == {Stream.PUBLIC_HEALTH: FIRST_LINE_AWAITED}
+
+
+def test_of_several_reasons_what_a_person_can_answer_is_said_first() -> None:
+    rsv = Coded(code="92131-2", text="RSV", system="LN")
+    of = report(observation(), observation(rsv, coded=None, value="voir commentaire"))
+    decision = routed(of, standings=standing(Line.SECOND, waits=True))
+    assert decision.due == {Stream.DOSSIER}
+    assert decision.holds[Stream.PUBLIC_HEALTH] == Doubt.RESULT_NOT_UNDERSTOOD
 
 
 def test_a_sequence_alone_is_no_index_case() -> None:

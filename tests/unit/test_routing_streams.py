@@ -66,6 +66,7 @@ class FakeOutbox:
                 "message_id": UUID(int=1 << 120 | seq),
                 "emitted_at": datetime(2026, 3, 6, tzinfo=UTC),
                 "payload": payload,
+                "part": "",
             }
             self.lanes[partition].append(row)
 
@@ -369,6 +370,7 @@ async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
     assert topic.headers[0] == {
         "event_id": first["event_id"].encode(),
         "seq": b"1",
+        "part": b"",
         "event_version": b"1",
         "schema": schema_of(STREAM).encode(),
         "traceparent": topic.headers[0]["traceparent"],

@@ -11,9 +11,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from routing.doubts import Doubted
+from routing.facts import Facts
 from routing.rule_file import MAX_FILE_BYTES, load_own_rules, load_rules, own_source, read_rules
 from routing.rule_lines import locate
-from routing.rules import Because, Facts, rule_on
+from routing.rules import Because, rule_on
 from schemas.codes import CONDITIONS, Kind, Result
 from schemas.decision import Line, ProjectionName, Standing
 from schemas.errors import FatalError
@@ -241,14 +243,26 @@ DOUBT = {"holds_on": ["result_not_understood", "birth_date_after_sampling"]}
     ],
 )
 def test_a_doubt_holds_what_it_concerns(doubt: tuple[str, str], because: Because) -> None:
-    assert judged(DOUBT, doubts={doubt}) is because
+    assert judged(DOUBT, doubts={Doubted(*doubt)}) is because
+
+
+@pytest.mark.parametrize(
+    ("kind", "because"), [("rna", Because.DOUBT), ("", Because.DOUBT), ("igg", Because.CONDITION)]
+)
+def test_a_doubt_about_a_kind_that_a_rule_does_not_ask_for_is_none_of_its(
+    kind: str, because: Because
+) -> None:
+    doubt = Doubted("result_not_understood", "sars-cov-2", kind)
+    assert judged(DOUBT, doubts={doubt}, findings=()) is because
 
 
 def test_a_doubt_about_what_nobody_understood_holds_without_a_finding() -> None:
     nothing: dict[str, Any] = {"findings": ()}
-    named = {("result_not_understood", "sars-cov-2")}
+    named = {Doubted("result_not_understood", "sars-cov-2")}
     assert judged(DOUBT, doubts=named, **nothing) is Because.DOUBT
-    assert judged(DOUBT, doubts={("birth_date_after_sampling", "")}, **nothing) is Because.CONDITION
+    assert (
+        judged(DOUBT, doubts={Doubted("birth_date_after_sampling")}, **nothing) is Because.CONDITION
+    )
     assert judged(DOUBT, doubts=named, status=ResultStatus.CANCELLED, **nothing) is Because.STATUS
     released = {("contact-tracing", "result_not_understood")}
     assert judged(DOUBT, doubts=named, released=released, **nothing) is Because.CONDITION
@@ -267,7 +281,7 @@ def test_what_is_understood_flows_and_the_rest_waits_however_the_rules_are_cut()
         holds_on=["result_not_understood"],
     )
     both = rule(conditions=["sars-cov-2", "rsv"], holds_on=["result_not_understood"])
-    doubts = frozenset({("result_not_understood", "rsv")})
+    doubts = frozenset({Doubted("result_not_understood", "rsv")})
     for cut in ([rule(), other], [other, rule()], [both]):
         rules = load_rules(file(*cut))
         facts = Facts(status=ResultStatus.FINAL, findings=SIGNS, doubts=doubts)
@@ -295,7 +309,8 @@ def due(change: dict[str, Any], example: dict[str, Any], **about: Any) -> bool:
     fields = {"registry_id": about.pop("registry_id", "")}
     found = case(**about)
     whole = {name: getattr(found, name) for name in type(found).__struct_fields__} | fields
-    return rules.judge(type(found)(**whole).facts_in(rules.sight))[STREAMS[1]].due
+    rulings = rules.judge(type(found)(**whole).facts_in(rules.sight))[STREAMS[1]]
+    return any(ruling.due for ruling in rulings.values())
 
 
 def test_an_age_is_known_to_the_year_at_both_ends_of_a_rule() -> None:

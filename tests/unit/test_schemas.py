@@ -158,6 +158,7 @@ def header(of: Stream, **changes: Any) -> dict[str, Any]:
         "rule_version": "2026-2",
         "person_version": 1,
         "emitted_at": "2026-03-06T09:15:02Z",
+        "part": "",
         "body": None,
         **changes,
     }

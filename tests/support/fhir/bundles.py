@@ -13,8 +13,9 @@ import msgspec
 from ingest.mapping import map_raw
 from ops.simulate.simulation import Simulation
 from routing.case import Case, PersonView, Projection
+from routing.facts import WHOLE
 from routing.router import Router, load_own_rules
-from schemas.decision import ProjectionName, Realm, RouteDecision
+from schemas.decision import ProjectionName, Realm, RouteDecision, RoutedPart
 from schemas.patient import Ins
 from schemas.report import MappedMessage, Organisation
 from schemas.topics import Stream
@@ -29,16 +30,21 @@ ROUTER: Final = Router(load_own_rules(), bytes(range(32)), Realm.TEST)
 DUE: Final = RouteDecision(
     condition="",
     result="",
+    parts={
+        Stream.DOSSIER: {
+            WHOLE: RoutedPart(
+                rule="dossier-every-report", due=True, projection=ProjectionName.DOSSIER
+            )
+        }
+    },
     due=frozenset({Stream.DOSSIER}),
-    rules={Stream.DOSSIER: "dossier-every-report"},
-    projections={Stream.DOSSIER: ProjectionName.DOSSIER},
     rule_version="2026-2",
 )
 
 
 def projected(case: Case, decision: RouteDecision = DUE) -> Projection:
     """Return what the dossier gets of a case, as if it were due."""
-    return ROUTER.project(Stream.DOSSIER, case, decision)
+    return ROUTER.project(Stream.DOSSIER, WHOLE, case, decision)
 
 
 def body_of(case: Case) -> bytes:

@@ -90,6 +90,12 @@ ACCEPTED: Final = (
         "a laboratory's local code belongs to no system that a URI names; none is made up",
     ),
     Accepted(
+        "SECURITY_STRING_CONTENT_WARNING",
+        "",
+        "HTML",
+        "a laboratory's text is handed on as it wrote it; who shows it must escape it, as all text",
+    ),
+    Accepted(
         "Terminology_TX_NoValid_2_CC",
         r"\.identifier\[\d+\]\.type",
         "'IdentifierType'",
