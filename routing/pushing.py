@@ -46,6 +46,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     whole: bool = False
     """The receiver as a whole cannot be had: away, busy, or it does not let us in."""
+    unsure: bool = False
+    """Nobody knows whether it was taken: it may still arrive after whatever is sent next."""
     retry_after_seconds: float | None = None
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -38,6 +38,8 @@ _BUSY_SECONDS: Final = 0.25
 _SHORT_SECONDS: Final = 0.02
 
 Lanes = Callable[[], Mapping[int, Lane]]
+_Before = tuple[tuple[StreamEvent, ...], Mapping[str, int]]
+"""Earlier versions of a report that may be there, and what they may have left."""
 
 
 class CourierLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class CourierLimits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     dead_letters: int
     timeout_seconds: float
+    settle_seconds: float
     retry: PushLimits
 
 
@@ -90,7 +93,7 @@ class Courier:
         self._next_at: datetime | None = None
         self._flying: dict[UUID, Row] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: list[tuple[Row, Answer]] = []
+        self._ended: list[tuple[Row, Answer, Mapping[str, int]]] = []
         self._got_through_at = receiver.answered_at
         self._streak = 0
         self._rests_until: datetime | None = None
@@ -109,7 +112,7 @@ class Courier:
             Fenced: Another leads.
             TransientError: The database is away.
         """
-        if not await self._store.lead():
+        if not await self._store.lead(self._clock.now()):
             await settle()
         self._positions = await self._store.positions()
         try:
@@ -182,16 +185,24 @@ class Courier:
         earlier = await self._earlier(rows)
         for row in rows:
             event = events.get((row.partition, row.seq))
-            if event is None or (event.body is None and row.kind != "withdrawn"):
-                self._ended.append((row, _hub_says("expired")))
-                self.wake.set()
+            if isinstance(event, PermanentError):
+                self._end(row, event.reason)
                 continue
-            delivery = Delivery(event=event, earlier=earlier.get(row.report_id, ()))
+            if event is None or (event.body is None and row.kind != "withdrawn"):
+                self._end(row, "expired")
+                continue
+            bodies, left = earlier.get(row.report_id, ((), {}))
+            delivery = Delivery(event=event, earlier=bodies, left=left)
             self._flying[row.event_id] = row
             task = asyncio.create_task(self._fly(row, delivery))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._show_flying()
+
+    def _end(self, row: Row, reason: str) -> None:
+        """Let an event that cannot be sent at all be a dead letter; the others go on."""
+        self._ended.append((row, _hub_says(reason), {}))
+        self.wake.set()
 
     def _free(self, now: datetime) -> int:
         """Return how many may be sent now: none while the receiver rests, then one that tries."""
@@ -211,35 +222,48 @@ class Courier:
             fitting.append(row)
         return fitting
 
-    async def _earlier(self, rows: list[Row]) -> dict[UUID, tuple[StreamEvent, ...]]:
+    async def _earlier(self, rows: list[Row]) -> dict[UUID, _Before]:
         asked = [row.report_id for row in rows if row.event_version > 1]
         if not asked or not self._sender.wants_earlier:
             return {}
         newest = {row.report_id: row.event_version for row in rows}
         found = await self._store.earlier(asked)
-        places = {
-            report: [place[1:] for place in held if place[0] < newest[report]]
+        older = {
+            report: [each for each in held if each.event_version < newest[report]]
             for report, held in found.items()
         }
         events = await self._reader.read_at(
-            self._receiver.stream, [place for held in places.values() for place in held]
+            self._receiver.stream, [each.place for held in older.values() for each in held]
         )
         return {
-            report: tuple(event for place in held if (event := events.get(place)) is not None)
-            for report, held in places.items()
+            report: (
+                tuple(
+                    event
+                    for each in held
+                    if isinstance(event := events.get(each.place), StreamEvent)
+                ),
+                _most(each.put for each in held),
+            )
+            for report, held in older.items()
         }
 
     async def _fly(self, row: Row, delivery: Delivery) -> None:
         """Send one event; its answer waits to be noted."""
         began = asyncio.get_running_loop().time()
+        put: Mapping[str, int] = {}
         try:
+            put = self._sender.puts(delivery)
             hit("push.before_send")
             async with asyncio.timeout(self._limits.timeout_seconds):
                 answer = await self._sender.send(delivery)
             hit("push.after_send")
         except TimeoutError:
             answer = Answer(
-                outcome=Outcome.TRANSIENT, protocol=Protocol.HUB, code="timeout", whole=True
+                outcome=Outcome.TRANSIENT,
+                protocol=Protocol.HUB,
+                code="timeout",
+                whole=True,
+                unsure=True,
             )
         except PermanentError as error:
             answer = _hub_says(error.reason)
@@ -249,7 +273,7 @@ class Courier:
             return
         METRICS.push_seconds.observe(asyncio.get_running_loop().time() - began)
         METRICS.push_deliveries.labels(self._receiver.name, answer.outcome.value).inc()
-        self._ended.append((row, answer))
+        self._ended.append((row, answer, put))
         self.wake.set()
 
     # -------------------------------------------------------------------------------- answers
@@ -262,8 +286,8 @@ class Courier:
         if not ended:
             return True
         now = self._clock.now()
-        noted = [self._noted(row, answer, now) for row, answer in ended]
-        for row, _ in ended:
+        noted = [self._noted(row, answer, put, now) for row, answer, put in ended]
+        for row, _, _ in ended:
             self._flying.pop(row.event_id, None)
         superseded = await self._store.note(noted, self._flying, now)
         hit("push.after_note")
@@ -284,7 +308,7 @@ class Courier:
             return False
         return not deaths or await self._bears_its_dead()
 
-    def _noted(self, row: Row, answer: Answer, now: datetime) -> Noted:
+    def _noted(self, row: Row, answer: Answer, put: Mapping[str, int], now: datetime) -> Noted:
         chance = random.random()  # noqa: S311 - jitter, no secret
         after = next_of(
             answer,
@@ -300,7 +324,11 @@ class Courier:
         if answer.is_taken:
             self._got_through_at = now
         return Noted(
-            row=row, answer=answer, next=after, next_at=now + timedelta(seconds=after.wait_seconds)
+            row=row,
+            answer=answer,
+            next=after,
+            next_at=now + timedelta(seconds=after.wait_seconds),
+            put=put,
         )
 
     def _rest(self, answer: Answer, now: datetime, chance: float) -> None:
@@ -360,6 +388,15 @@ class Courier:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the highest count of each type."""
+    found: dict[str, int] = {}
+    for each in counts:
+        for kind, count in each.items():
+            found[kind] = max(found.get(kind, 0), count)
+    return found
 
 
 def _hub_says(code: str) -> Answer:

@@ -20,10 +20,12 @@ from schemas.errors import PermanentError
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _YES_NO: Final = frozenset({"Y", "N"})
-_SMTP: Final = frozenset(
-    "211 214 220 221 250 251 252 354 421 450 451 452 454 455 500 501 502 503 504 521 530 534 535"
-    " 538 550 551 552 553 554 555 556".split()
-)
+_SMTP: Final = frozenset({
+    "211", "214", "220", "221", "250", "251", "252", "354", "421", "450", "451", "452", "454",
+    "455", "500", "501", "502", "503", "504", "521", "530", "534", "535", "538", "550", "551",
+    "552", "553", "554", "555", "556",
+})  # fmt: skip
+"""RFC 5321, RFC 4954 and their extensions."""
 WORDS: Final[Mapping[str, frozenset[str]]] = {
     "ACK_RECEPTION_DMP": _YES_NO,
     "ACK_RECEPTION_MSS": _YES_NO | _SMTP,
@@ -32,9 +34,9 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What may be said, and which codes it may say; any other code is left out."""
 
-_FAILURES: Final = frozenset(
-    "100 101 102 103 200 201 202 203 204 205 206 207 DMPClosed".split()
-)
+_FAILURES: Final = frozenset({
+    "100", "101", "102", "103", "200", "201", "202", "203", "204", "205", "206", "207", "DMPClosed",
+})  # fmt: skip
 """HL7 table 0357, and what the DMP says of a patient's record."""
 _OTHER_FAILURE: Final = "other_error"
 _MAX_WORDS: Final = 50

@@ -266,7 +266,9 @@ def test_a_word_that_no_table_knows_says_nothing() -> None:
 
 
 def test_a_failure_that_no_table_knows_is_one_all_the_same() -> None:
-    raw = zam("ERR|||DUPONT^x|E|DUPONT^x", "OBX|1|CE|ACK_RECEPTION_DMP|C-1", "OBX|2|CE|LECTEUR_MSS|C-1")
+    raw = zam(
+        "ERR|||DUPONT^x|E|DUPONT^x", "OBX|1|CE|ACK_RECEPTION_DMP|C-1", "OBX|2|CE|LECTEUR_MSS|C-1"
+    )
     assert [word.code for word in words_of(raw)[1]] == ["other_error", ""]
 
 
