@@ -31,6 +31,7 @@ from ops.runtime.clock import SystemClock
 from ops.runtime.ids import new_message_id
 from ops.runtime.kafka import KafkaSettings, TransactionalPublisher
 from ops.runtime.kafka_topics import ensure_topics
+from ops.runtime.lifecycle import settle_memory
 from ops.runtime.migrate import migrate
 from ops.runtime.postgres import Pool, connected, open_pool
 from ops.runtime.topic import Compression, Tail, TopicSpec
@@ -190,6 +191,7 @@ async def _one(held: _Outbox, kafka: KafkaCluster, compression: Compression) -> 
         await connection.execute("DELETE FROM relay_position")
     stopping = asyncio.Event()
     publisher = _Watched(settings, ours, compression=compression, wanted=count, stopping=stopping)
+    settle_memory()  # as a station does
     relay = Relay(
         reader, Positions(pool), publisher, stream=stream, topic=ours, partitions=_PARTITIONS
     )

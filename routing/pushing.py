@@ -2,7 +2,8 @@
 
 Promise: no event becomes a dead letter because its receiver is away. A failure counts as the
 event's own where the receiver answered this event (500, AE, AR, 4xx of SMTP), or where others got
-through since it was last tried. Times are seconds; chance comes from the caller.
+through since it was last tried; never where the receiver says that it is busy. Times are seconds;
+chance comes from the caller.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The receiver as a whole cannot be had: away, busy, or it does not let us in."""
     unsure: bool = False
     """Nobody knows whether it was taken: it may still arrive after whatever is sent next."""
+    busy: bool = False
+    """It says itself that it has too much to do: this is never an event's own failure, for who
+    takes one of two is no less busy for the other."""
     retry_after_seconds: float | None = None
 
     @property
@@ -107,6 +111,7 @@ def next_of(
         tried.tried_at is not None
         and others_got_through_at is not None
         and others_got_through_at > tried.tried_at
+        and not answer.busy
     )
     failures = tried.failures + int(own)
     if failures >= limits.failures:

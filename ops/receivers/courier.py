@@ -34,6 +34,7 @@ _log = get_logger(__name__)
 _IDLE_SECONDS: Final = 1.0
 """How long it sleeps at most: figures of what waits grow old with it."""
 
+_GATHER_SECONDS: Final = 0.005
 _BUSY_SECONDS: Final = 0.25
 _SHORT_SECONDS: Final = 0.02
 
@@ -274,7 +275,8 @@ class Courier:
         METRICS.push_seconds.observe(asyncio.get_running_loop().time() - began)
         METRICS.push_deliveries.labels(self._receiver.name, answer.outcome.value).inc()
         self._ended.append((row, answer, put))
-        self.wake.set()
+        # Those that come together are noted together: one transaction, not one each.
+        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
 
     # -------------------------------------------------------------------------------- answers
 

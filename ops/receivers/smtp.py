@@ -143,6 +143,7 @@ def _answer(refused: _Refused) -> Answer:
         protocol=Protocol.SMTP,
         code=str(refused.code),
         whole=whole,
+        busy=whole and refused.code < 500,
     )
 
 

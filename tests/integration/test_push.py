@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,10 @@ from ops.receivers import changes
 from ops.receivers.receiver import Kind
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import lent
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
 from schemas.events import EventKind
 from tests.support.hub import scratch_hub
-from tests.support.postgres import Database
+from tests.support.postgres import Database, connected
 from tests.support.receiving import (
     ASKER,
     Asked,
@@ -377,3 +377,33 @@ async def test_what_ended_long_ago_is_dropped_and_what_waits_is_kept(
     async with serving(hub, database.connect_kwargs):
         found = await until_states(hub, "one", lambda f: (1, 1) not in f)
     assert found == {(2, 1): "dead", (3, 1): "accepted"}
+
+
+async def test_a_database_that_cuts_everybody_off_stops_sending_and_nothing_is_lost(
+    hub: Hub, database: Database, target: Target
+) -> None:
+    await added(hub, "one", target.url)
+    async with serving(hub, database.connect_kwargs):
+        for number in range(1, 4):
+            await persistently(lambda n=number: emit(hub, [event(n)]))  # type: ignore[misc]
+            await persistently(
+                lambda n=number: until_states(hub, "one", all_are("accepted", n))  # type: ignore[misc]
+            )
+            async with connected(database.superuser_kwargs) as admin:
+                await admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+    assert {asked.json["body"]["number"] for asked in target.asked} == {1, 2, 3}
+
+
+async def persistently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do what a connection of the pool that was cut off may refuse; a few times, one by one."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await work()
+            except TransientError:
+                await asyncio.sleep(0.02)
+            else:
+                return

@@ -86,6 +86,11 @@ def test_an_event_that_alone_brings_its_receiver_down_dies_in_the_end() -> None:
     assert next_after(said, failures=2, others=AFTER).state == "dead"
 
 
+def test_who_is_busy_refuses_one_of_two_and_that_is_no_events_failure() -> None:
+    said = msgspec.structs.replace(answer(Outcome.TRANSIENT, whole=True), busy=True)
+    assert next_after(said, failures=2, others=AFTER).failures == 2
+
+
 def test_retry_after_is_honoured_within_the_cap() -> None:
     assert next_after(answer(Outcome.TRANSIENT, retry=30)).wait_seconds == 30
     assert rest_of(answer(Outcome.TRANSIENT, whole=True, retry=30), 1, LIMITS, 0.5) == 30

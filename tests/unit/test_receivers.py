@@ -174,6 +174,7 @@ def test_what_a_status_means(status: int, outcome: Outcome, whole: bool) -> None
     found = answer_of(status, "", "", b"", NOW)
     assert (found.outcome, found.whole, found.code) == (outcome, whole, str(status))
     assert found.protocol is Protocol.HTTP
+    assert found.busy is (status in {429, 503})
 
 
 @pytest.mark.parametrize(
