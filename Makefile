@@ -124,7 +124,7 @@ proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
 
 proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
-	$(BIN)/pytest tests/crash/test_relay.py -m "proof or not proof" $(ARGS)
+	$(BIN)/pytest tests/crash/test_relay.py tests/properties/test_allow_list.py -m "proof or not proof" $(ARGS)
 
 bench-relay: setup-dev kafka ## events a second from the outbox into one broker, against a bare producer; codecs
 	$(BIN)/python -m benchmarks.relay $(ARGS)

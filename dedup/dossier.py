@@ -39,4 +39,19 @@ def dossier_ins(keys: PersonKeys, person: Candidate) -> Ins | None:
 def _were_merged(person: Candidate, ins: UUID, traits: UUID) -> bool:
     """Say whether traits and INS were two persons' until a steward said that these are one."""
     one, other = person.homes.get(ins), person.homes.get(traits)
-    return one is not None and other is not None and one != other
+    if one is None or other is None or one == other:
+        return False
+    return _was_there(person, ins, one, other) and _was_there(person, traits, other, one)
+
+
+def _was_there(person: Candidate, digest: UUID, owner: int, merged: int) -> bool:
+    """Say whether a digest was its owner's before somebody was merged into the owner.
+
+    What came afterwards came to both as one person: no steward has said anything of it. Whoever
+    was merged learns nothing more, so all rows of theirs were there.
+    """
+    while (merge := person.merges.get(merged)) is not None:
+        if merge.kept == owner:
+            return digest in merge.known
+        merged = merge.kept
+    return True

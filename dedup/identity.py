@@ -117,6 +117,14 @@ class PersonKeys(msgspec.Struct, frozen=True, kw_only=True):
         return self.tight + self.wide
 
 
+class Merge(msgspec.Struct, frozen=True, kw_only=True):
+    """A merge that stands, seen from whom was merged."""
+
+    kept: int
+    known: frozenset[UUID]
+    """Digests of traits and INS that the kept person had before; others came to both as one."""
+
+
 class Candidate(msgspec.Struct, kw_only=True):
     """A person that shares a key with the record, as far as the verdict needs to know them."""
 
@@ -129,5 +137,7 @@ class Candidate(msgspec.Struct, kw_only=True):
     quarantine: str = ""
     """Why nothing is linked to this person for now (a doubtful status); empty otherwise."""
     homes: dict[UUID, int] = {}
-    """Where stewards merged persons into this one: digest of an INS or of traits -> whose it was
-    before. Empty where nobody was merged."""
+    """Where stewards merged persons into this one: digest of an INS or of traits -> whose row it
+    is. Empty where nobody was merged."""
+    merges: dict[int, Merge] = {}
+    """Who was merged -> into whom, and what that one was known by then."""

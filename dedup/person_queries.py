@@ -60,6 +60,12 @@ WITH RECURSIVE up AS (
 SELECT d.person_id AS start, d.root AS person_id, d.isolated FROM down d
 """
 
+# The merges that stand of these persons, and what the kept one was known by then.
+MERGES: Final = """
+SELECT m.gone_id, m.kept_id, m.kept_aliases, m.kept_ins FROM person_merge m
+WHERE m.gone_id = ANY ($1::bigint[]) AND m.undone_by IS NULL
+"""
+
 # What these persons are known by: INS, and the $2 sets of traits that were seen last.
 LOAD_INS: Final = """
 SELECT i.person_id, i.ins_digest, i.payload, i.strict_digest, i.last_seen_on, i.replaced_on

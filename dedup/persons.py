@@ -17,7 +17,7 @@ from schemas.patient import Traits
 from . import person_queries as queries
 from .decide import Verdicts
 from .deciding import Known
-from .identity import Candidate, HeldIns
+from .identity import Candidate, HeldIns, Merge
 from .keys import KEY_VERSION
 from .person_writing import PersonWriter, Sealer
 from .queue import ReviewBudget
@@ -196,6 +196,10 @@ class PersonStore(PersonWriter):
             for (end, digest), (owner, _) in known.rows.items():
                 if end in merged:
                     known.persons[end].homes[digest] = owner
+            for row in await connection.fetch(queries.MERGES, everybody):
+                known.persons[known.ends[row["gone_id"]]].merges[row["gone_id"]] = Merge(
+                    kept=row["kept_id"], known=frozenset((*row["kept_aliases"], *row["kept_ins"]))
+                )
 
     async def _load_ins(self, connection: Connection, numbers: list[int], known: Known) -> None:
         for row in await connection.fetch(queries.LOAD_INS, numbers):

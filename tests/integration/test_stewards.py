@@ -22,6 +22,7 @@ from schemas.errors import PermanentError
 from schemas.patient import Traits
 from schemas.report import ResultStatus
 from schemas.topics import Stream
+from tests.support.fold import verified
 from tests.support.hub import Road, scratch_hub
 from tests.support.identity import (
     SECOND,
@@ -185,6 +186,26 @@ async def test_an_ins_that_came_during_a_merge_parts_with_its_record(road: Road)
     assert [k for k in after["keys"] if k.startswith(f"({first},")] == [
         k for k in before["keys"] if k.startswith(f"({first},")
     ]
+
+
+async def test_traits_that_came_since_a_merge_open_no_dossier(road: Road) -> None:
+    """They are linked by likeness alone: emitting again must not make of it what nobody said."""
+    offsets = await road.put(
+        message(without_ins(), report(filler_order_number="F-1")),
+        message(with_ins(), report(filler_order_number="F-2")),
+    )
+    await road.dispatch()
+    one, other = [await person_of_offset(road, offset) for offset in offsets]
+    await stewards(road).merge(one, other, STEWARD)
+    slip = without_ins(birth_place="75111")
+    (offset,) = await road.put(message(slip, report(filler_order_number="F-3")))
+    await road.dispatch()
+    assert await person_of_offset(road, offset) == min(one, other)
+    held = await road.rows("SELECT report_id, reason FROM hold WHERE stream = 'dossier'")
+    assert [row["reason"] for row in held] == ["identity_not_qualified"]
+    await verified(road)
+    assert (await stewards(road).reemit(one, STEWARD)).stream_events == 0
+    assert len(await road.rows("SELECT 1 FROM hold WHERE stream = 'dossier'")) == 1
 
 
 async def drain(road: Road) -> None:

@@ -98,8 +98,9 @@ def test_no_event_holds_what_its_schema_does_not_name(made: MappedMessage) -> No
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3_600)
 @given(_messages())
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=10_000, deadline=None)
 def test_no_event_of_very_many_messages_does(made: MappedMessage) -> None:
     _holds(made)
 

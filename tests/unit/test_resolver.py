@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from dedup.dossier import dossier_ins
-from dedup.identity import Candidate, HeldIns
+from dedup.identity import Candidate, HeldIns, Merge
 from dedup.key_function import KeyFunction
 from dedup.resolver import Resolution, Resolver, Subject
 from ops.runtime.metrics import METRICS
@@ -99,3 +100,27 @@ def test_a_dossier_opens_where_a_steward_said_that_two_are_one() -> None:
     assert dossier_ins(other, someone) == DOMINIQUE_INS
     someone.homes = {digest: 1, other.alias_digest: 1}
     assert dossier_ins(other, someone) is None
+
+
+def test_what_came_since_a_merge_opens_no_dossier() -> None:
+    """It came to both as one: no steward has said anything of it."""
+    someone, other = person(dominique()), KEYS.derive(dominique(ins=(), birth_family="DURAND"))
+    (digest,) = someone.ins
+    traits = other.alias_digest
+
+    def opens(owner_of_ins: int, owner_of_traits: int, *known: UUID) -> bool:
+        someone.homes = {digest: owner_of_ins, traits: owner_of_traits}
+        # 3 was merged into 2, and 2 into 1.
+        someone.merges = {
+            3: Merge(kept=2, known=frozenset(known)),
+            2: Merge(kept=1, known=frozenset(known)),
+        }
+        return dossier_ins(other, someone) is not None
+
+    assert not opens(3, 1)
+    assert not opens(3, 2)
+    assert not opens(1, 3)
+    assert opens(3, 1, traits)
+    assert opens(3, 2, traits)
+    assert opens(1, 3, digest)
+    assert not opens(1, 3, traits)
