@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -23,8 +23,8 @@ from ops.runtime.metrics import METRICS
 from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_of, rest_of
 from routing.streams import Lane, StreamReader, share_out
 from schemas.errors import PermanentError, TransientError
-from schemas.events import StreamEvent
 
+from .earlier import NOTHING, Before, earlier_of
 from .receiver import Receiver
 from .sender import Delivery, Sender
 from .store import Noted, PushStore, Row
@@ -39,8 +39,6 @@ _BUSY_SECONDS: Final = 0.25
 _SHORT_SECONDS: Final = 0.02
 
 Lanes = Callable[[], Mapping[int, Lane]]
-_Before = tuple[tuple[StreamEvent, ...], Mapping[str, int]]
-"""Earlier versions of a report that may be there, and what they may have left."""
 
 
 class CourierLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +181,9 @@ class Courier:
         events = await self._reader.read_at(
             self._receiver.stream, [(row.partition, row.seq) for row in rows]
         )
-        earlier = await self._earlier(rows)
+        earlier: Mapping[UUID, Before] = {}
+        if self._sender.wants_earlier:
+            earlier = await earlier_of(rows, self._store, self._reader, self._receiver.stream)
         for row in rows:
             event = events.get((row.partition, row.seq))
             if isinstance(event, PermanentError):
@@ -192,8 +192,8 @@ class Courier:
             if event is None or (event.body is None and row.kind != "withdrawn"):
                 self._end(row, "expired")
                 continue
-            bodies, left = earlier.get(row.report_id, ((), {}))
-            delivery = Delivery(event=event, earlier=bodies, left=left)
+            before = earlier.get(row.report_id, NOTHING)
+            delivery = Delivery(event=event, earlier=before.events, left=before.left)
             self._flying[row.event_id] = row
             task = asyncio.create_task(self._fly(row, delivery))
             self._tasks.add(task)
@@ -222,31 +222,6 @@ class Courier:
                 break
             fitting.append(row)
         return fitting
-
-    async def _earlier(self, rows: list[Row]) -> dict[UUID, _Before]:
-        asked = [row.report_id for row in rows if row.event_version > 1]
-        if not asked or not self._sender.wants_earlier:
-            return {}
-        newest = {row.report_id: row.event_version for row in rows}
-        found = await self._store.earlier(asked)
-        older = {
-            report: [each for each in held if each.event_version < newest[report]]
-            for report, held in found.items()
-        }
-        events = await self._reader.read_at(
-            self._receiver.stream, [each.place for held in older.values() for each in held]
-        )
-        return {
-            report: (
-                tuple(
-                    event
-                    for each in held
-                    if isinstance(event := events.get(each.place), StreamEvent)
-                ),
-                _most(each.put for each in held),
-            )
-            for report, held in older.items()
-        }
 
     async def _fly(self, row: Row, delivery: Delivery) -> None:
         """Send one event; its answer waits to be noted."""
@@ -390,15 +365,6 @@ class Courier:
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return the highest count of each type."""
-    found: dict[str, int] = {}
-    for each in counts:
-        for kind, count in each.items():
-            found[kind] = max(found.get(kind, 0), count)
-    return found
 
 
 def _hub_says(code: str) -> Answer:

@@ -9,8 +9,7 @@ process without the lock still writes is refused by the epoch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ import msgspec
 from ops.runtime.clock import Clock
 from ops.runtime.logs import get_logger, place_of
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool, connected, lent, translated
+from ops.runtime.postgres import Connection, Pool, connected, lent
 from routing.streams import Lane, StreamReader
 from schemas.errors import FatalError, Fenced, HubError, TransientError
 from schemas.topics import Stream
@@ -30,6 +29,7 @@ from .receiver import Kind, Receiver
 from .sender import Sender
 from .senders import SenderParts, open_sender
 from .store import PushStore, receiver_of
+from .sweeping import POOL_DEADLINE_SECONDS, answering, sweep
 
 _log = get_logger(__name__)
 
@@ -37,19 +37,12 @@ _PROVE_SECONDS: Final = 1.0
 _PROOF_DEADLINE_SECONDS: Final = 2.0
 _PROOF_HOLDS_SECONDS: Final = 5.0
 """Far under what the server needs to give up a session that went silent (a minute)."""
-_POOL_DEADLINE_SECONDS: Final = 10.0
-"""Of what is looked at beside: a database that went silent must not hold everything up."""
-_SWEEP_SECONDS: Final = 2.0
-"""After so long no other share is swept in one look: the session has to be proved again."""
 _CANCEL_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 3.0
 """After a leader that did not end in order: longer than it needs to find out."""
 _AGAIN_SECONDS: Final = 5.0
 """Between two tries to serve a receiver that could not be served."""
 _LOOK_SECONDS: Final = 10.0
-_SWEPT_ROWS: Final = 1_000
-_SWEEPS: Final = 20
-"""In one look: 2,000 rows a second go, more than ever come."""
 
 
 class Served(msgspec.Struct):
@@ -161,7 +154,7 @@ class Couriers:
     async def _prove(self, session: Connection) -> list[Receiver]:
         """Show that the session lives, by reading with it which receivers there are."""
         began = self._now()
-        async with _answering(_PROOF_DEADLINE_SECONDS):
+        async with answering(_PROOF_DEADLINE_SECONDS):
             rows = await session.fetch(queries.LIST)
         self._proved_at = began
         return [receiver_of(row) for row in rows]
@@ -174,7 +167,7 @@ class Couriers:
         return number not in self._served and self._now() >= self._not_before.get(number, 0.0)
 
     async def _begin(self, session: Connection, receiver: Receiver) -> None:
-        async with _answering(_PROOF_DEADLINE_SECONDS):
+        async with answering(_PROOF_DEADLINE_SECONDS):
             if not await session.fetchval(queries.LOCK, receiver.receiver_id):
                 return  # another process leads it
         stopping = asyncio.Event()
@@ -196,7 +189,7 @@ class Couriers:
                 served.stopping.set()
             if not served.task.done():
                 continue
-            async with _answering(_PROOF_DEADLINE_SECONDS):
+            async with answering(_PROOF_DEADLINE_SECONDS):
                 await session.fetchval(queries.UNLOCK, number)
             del self._served[number]
             METRICS.push_receivers.set(len(self._served))
@@ -281,7 +274,7 @@ class Couriers:
         while True:
             for stream in list(self._lanes):
                 try:
-                    async with _answering(_POOL_DEADLINE_SECONDS):
+                    async with answering(POOL_DEADLINE_SECONDS):
                         lanes = await self._reader.lanes(stream)
                 except FatalError as error:
                     self._fatal = error
@@ -303,14 +296,9 @@ class Couriers:
     async def _sweep_and_count(self, receivers: list[Receiver]) -> None:
         """Drop what ended long ago, some at a time, and count the dead letters."""
         before = self._clock.now() - timedelta(seconds=self._keep_seconds)
-        ends = self._now() + _SWEEP_SECONDS
         try:
-            async with _answering(_POOL_DEADLINE_SECONDS), self._pool.acquire() as connection:
-                await connection.execute(queries.LET_GO_OF_REMOVED, _SWEPT_ROWS)
-                for _ in range(_SWEEPS):
-                    swept = await connection.fetchval(queries.SWEEP, before, _SWEPT_ROWS)
-                    if swept < _SWEPT_ROWS or self._now() > ends:
-                        break
+            async with answering(POOL_DEADLINE_SECONDS), self._pool.acquire() as connection:
+                await sweep(connection, before)
                 rows = await connection.fetch(queries.DEAD_OF_ALL)
         except TransientError as error:  # whether we lead is the session's to say
             METRICS.errors.labels("push", error.reason).inc()
@@ -348,18 +336,6 @@ class Couriers:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-@asynccontextmanager
-async def _answering(seconds: float) -> AsyncIterator[None]:
-    """Give a database so many seconds for a block, its errors turned into ours.
-
-    Raises:
-        HubError: As `translated` says; `database_away` where it stays silent.
-    """
-    with translated():
-        async with asyncio.timeout(seconds):
-            yield
 
 
 async def _slept(stopping: asyncio.Event, seconds: float) -> None:
