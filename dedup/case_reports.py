@@ -22,8 +22,8 @@ DEAD: Final = -1
 POSITIVE: Final = 0
 """Precedence of a positive answer."""
 DOUBTED: Final = 5
-"""Precedence of whatever a report says whose statuses contradict each other. Behind all: while it
-waits for a person it must not keep another positive from being told."""
+"""Precedence of whatever a report says that waits for a person (a doubt, a test in production).
+Behind all: it must not keep another positive from being told."""
 _SHORTEST_NUMBER: Final = 3
 _TIE: Final = b"case-tie"
 _NUMBER: Final = b"case-number-v1"

@@ -24,6 +24,10 @@ ON CONFLICT DO NOTHING
 
 # ---------------------------------------------------------------- reports
 
+# Whose reports are held under these keys; without a lock, for the locks of persons come first.
+HELD_PERSONS: Final = """
+SELECT DISTINCT r.person_id FROM report r WHERE r.report_key = ANY ($1::uuid[])
+"""
 REPORTS: Final = """
 SELECT r.report_id, r.report_key, r.person_id, r.version, r.status, r.status_rank,
        r.content_digest, r.sampled_on, r."offset"

@@ -8,7 +8,7 @@ statements does not grow with the batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -66,12 +66,22 @@ class Resolver:
         self._hot: set[int] = set()
 
     async def resolve(
-        self, connection: Connection, subjects: Sequence[Subject], at: datetime
+        self,
+        connection: Connection,
+        subjects: Sequence[Subject],
+        at: datetime,
+        also: Collection[int] = (),
     ) -> list[Resolution]:
         """Return the person of each subject, in their order, and write what was decided.
 
         Takes the locks of all keys of the batch, then looks up in a later statement: two first
         results of one new person, wherever they are handled, make one person.
+
+        Args:
+            connection: Inside the transaction of the batch.
+            subjects: Of the batch, in its order.
+            at: When it is decided.
+            also: Persons whom the batch's reports may leave: locked with the others, in one order.
 
         Raises:
             TransientError: The keys in use have changed since this process last looked; the same
@@ -85,9 +95,9 @@ class Resolver:
         self._remember(search.hot)
         hit("dispatch.after_lookup")
         batch, decided = await self._settle(search, numbers)
-        versions = await self._store.lock_persons(
-            connection, {p for p, _ in decided if p not in batch.new}
-        )
+        known = {p for p, _ in decided if p not in batch.new}
+        locked = await self._store.lock_persons(connection, known | set(also))
+        versions = {person: version for person, version in locked.items() if person in known}
         resolutions = [
             Resolution(
                 person_id=person_id,

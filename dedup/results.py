@@ -196,7 +196,7 @@ def _seen(seen: Observation) -> tuple[object, ...]:
         None if seen.unit is None else seen.unit.code or seen.unit.text,
         seen.reference_range,
         seen.interpretations,
-        seen.status,
+        (seen.status, "amended") if seen.amended else seen.status,
         seen.observed_at,
         None if seen.method is None else _named(seen.method),
         seen.notes,

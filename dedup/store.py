@@ -75,6 +75,13 @@ class DedupStore(PersonStore):
 
     # ------------------------------------------------------------------ reports
 
+    async def held_persons(self, connection: Connection, keys: Collection[UUID]) -> set[int]:
+        """Return whose the reports are that are held under these keys, to be locked."""
+        if not keys:
+            return set()
+        rows = await connection.fetch(queries.HELD_PERSONS, list(keys))
+        return {row["person_id"] for row in rows}
+
     async def reports_for_update(
         self, connection: Connection, keys: Collection[UUID]
     ) -> dict[UUID, list[HeldReport]]:

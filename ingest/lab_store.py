@@ -122,6 +122,10 @@ class PostgresLabStore:
         async with lent(self._pool) as connection:
             return await _one(connection, lab_id)
 
+    async def one_on(self, connection: Connection, lab_id: int) -> Lab | None:
+        """Return a laboratory, asked for on a connection at hand: a transaction needs no other."""
+        return await _one(connection, lab_id)
+
     async def register(self, registry_id: str) -> Lab | None:
         """Insert in state `onboarding`, audited, or read what is there; None where it is full."""
         async with lent(self._pool) as connection:

@@ -29,6 +29,7 @@ STATUSES: Final = _LETTERS | {
     "V": ResultStatus.FINAL,
 }
 """OBX-11, table 0085: here A is amended, B appended to, S partial (not scheduled), V verified."""
+_AMENDED: Final = frozenset({"A", "B"})
 _CODED_TYPES: Final = frozenset({"CWE", "CE", "CNE", "CF"})
 _FIRST_PART_TYPES: Final = frozenset({"DT", "TM", "TS", "DTM", "ID", "IS", "SI", "CX"})
 """Types whose first part says what there is to show."""
@@ -85,6 +86,8 @@ def observation_of(
         _others(reading, segment, raw)
         if reading.repetition in raw and value_type in _CODED_TYPES
         else (),
+        # What has no status of its own took that of the report, and amends nothing.
+        status is ResultStatus.CORRECTED and reading.part(segment, 11).upper() in _AMENDED,
     )
 
 

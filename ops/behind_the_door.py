@@ -5,6 +5,8 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 
 from __future__ import annotations
 
+from functools import partial
+
 from dedup.case_store import CaseStore
 from dedup.episodes import Window
 from dedup.key_function import KeyFunction
@@ -32,8 +34,9 @@ from ops.stewards.script import Script
 from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
+from ops.weighing import Weighing
 from routing.positions import Positions
-from routing.pseudonym import Pseudonyms
+from routing.pseudonym import Pseudonyms, addressee_of
 from routing.relay import Relay
 from routing.router import Router
 from routing.rules import Rules
@@ -74,13 +77,17 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     instance = hub.instance
     window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
-    casework = Casework(cases, store, sources, secret=secret, window=window)
+    rules = RulesInEffect(lambda rules: router_of(hub, rules))
     publisher = Publisher(
-        rules=RulesInEffect(lambda rules: router_of(hub, rules)),
+        rules=rules,
         vault=vault,
         body_secret=vault.secret("body"),
         realm=hub.realm,
         cases=cases,
+        partitions=hub.instance.partitions,
+    )
+    casework = Casework(
+        cases, store, sources, Weighing(rules, publisher), secret=secret, window=window
     )
     return Dispatcher(
         pool=hub.pool,
@@ -123,6 +130,7 @@ def stewards_of(
         publisher,
         casework,
         replacer_of(hub),
+        addressee=partial(addressee_of, hub.vault.secret("pseudonym")),
         page=settings.steward_page,
         most=settings.steward_reports,
     )
@@ -169,6 +177,7 @@ def verifier_of(hub: Hub, dispatcher: Dispatcher) -> Verifier:
         Parts(
             scratch=scratch,
             publisher=dispatcher.publisher,
+            weighing=dispatcher.casework.weighing,
             replacer=replacer_of(hub),
             vault=hub.vault,
             page=settings.steward_page,

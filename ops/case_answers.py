@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,6 @@ from dedup.case_reports import DEAD, DOUBTED
 from routing.findings import SPEAKING, ConditionFinding
 from schemas.codes import Analysis, Kind, analysis_in, analysis_of
 from schemas.report import LabReport, Observation
-from schemas.statuses import status_contradicts
 
 _NO_ANSWER: Final = 4
 """Precedence of what is no answer of the tables: behind all of them."""
@@ -29,14 +28,22 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
 
 
-def answers_of(report: LabReport, findings: Sequence[ConditionFinding]) -> dict[str, Answer]:
+def answers_of(
+    report: LabReport,
+    findings: Sequence[ConditionFinding],
+    withheld: Collection[str] = (),
+) -> dict[str, Answer]:
     """Return condition -> what the report says of it; pure.
 
     Only of analyses that can make a case or only ever follow one: an antibody is no part of it.
+
+    Args:
+        report: As mapped.
+        findings: What it says of tracked conditions.
+        withheld: Conditions of which nothing is told before a person has looked.
     """
     found: dict[tuple[str, bool], tuple[int, str]] = {}
     speaks = report.status in SPEAKING
-    is_doubted = status_contradicts(report)
 
     def note(analysis: Analysis, precedence: int, observed_at: str) -> None:
         if analysis.makes_index_case or analysis.is_second_line:
@@ -54,13 +61,15 @@ def answers_of(report: LabReport, findings: Sequence[ConditionFinding]) -> dict[
     if ordered is not None and not any(c == ordered.condition.code for c, _ in found):
         said = (_unanswered(ordered, observation) for observation in report.observations)
         note(ordered, max(said, default=DEAD), "")
-    variants = _variants(findings) if speaks and not is_doubted else {}
+    variants = _variants(findings) if speaks else {}
     return {
         condition: Answer(
-            precedence=DOUBTED if is_doubted and precedence != DEAD else precedence,
+            precedence=DOUBTED
+            if condition in withheld and precedence not in {DEAD, _NO_ANSWER}
+            else precedence,
             is_second_line=is_second,
             observed_at=observed_at,
-            variant=variants.get(condition, ""),
+            variant="" if condition in withheld else variants.get(condition, ""),
         )
         for (condition, is_second), (precedence, observed_at) in found.items()
         if not (is_second and (condition, False) in found)

@@ -32,8 +32,11 @@ from ops.publishing import Due
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
-from ops.sources import Sources, Told
+from ops.sources import REPORTS_OF, Sources, Told, report_rows
+from ops.weighing import Weighing
+from ops.withdrawing import Withdrawn, withdrawn_of
 from routing.case import PersonView
+from routing.doubts import doubts_of
 from routing.findings import findings_of
 from routing.places import day_of, sampled_at
 from schemas.decision import Line, Standing
@@ -51,7 +54,9 @@ class Worked(Phi, frozen=True, kw_only=True):
 
     due: list[Due]
     unread: int = 0
-    """Others that can be read no more: what the streams hold of them stays as it was."""
+    """Others that can be read no more: what public health holds of them stays as it was."""
+    withdrawn: Sequence[Withdrawn] = ()
+    """Those of them of whose episode another report tells contact tracing now."""
     moves: Mapping[str, int] = {}
 
     def count(self) -> None:
@@ -68,6 +73,7 @@ class Casework:
         store: The table of cases.
         persons: Locks persons.
         sources: Reads reports back.
+        weighing: Says what rules keep from being told.
         secret: Keys the digests of numbers.
         window: How long a positive keeps the next from being a new case; the instance's.
     """
@@ -77,6 +83,7 @@ class Casework:
         store: CaseStore,
         persons: DedupStore,
         sources: Sources,
+        weighing: Weighing,
         *,
         secret: bytes,
         window: Window = SIXTY_DAYS,
@@ -84,6 +91,7 @@ class Casework:
         self._store = store
         self._persons = persons
         self._sources = sources
+        self.weighing = weighing
         self._secret = secret
         self.window = window
 
@@ -93,26 +101,36 @@ class Casework:
         Others whose standing has changed come behind them, read back from their records.
         """
         versions: dict[int, int] = {}
+        met: set[int] = set()
         for each in due:
             number, version = each.person.person_id, each.person.person_version
             versions[number] = max(versions.get(number, 0), version)
+            if version > 1 or not each.placed.is_new:
+                met.add(number)
         with pure_step():
             due = [_found(each) for each in due]
             concerned = [each for each in due if each.findings is not None]
             owners = {each.placed.report_id: each.person.person_id for each in concerned}
-            said = {each.placed.report_id: self.said(each, at) for each in concerned}
         if not concerned:
             return Worked(due=list(due))
+        withheld = await self.weighing.withheld(connection, concerned, at)
+        with pure_step():
+            said = {
+                each.placed.report_id: self.said(
+                    each, at, withheld.get(each.placed.report_id, frozenset())
+                )
+                for each in concerned
+            }
         left = {p for p in (each.placed.held_person for each in concerned) if p is not None}
-        # A person of one message has no report but this one.
-        known = {person for person in owners.values() if versions[person] > 1}
+        # A person of one message that has just come has no report but those of it.
+        known = met & set(owners.values())
         versions |= await self._persons.lock_persons(connection, left - versions.keys())
         held = await self._store.load(connection, known | left)
         hit("dispatch.after_cases")
         with pure_step():
             change = rearrange(held, said, owners, self.window)
         await self._store.write(connection, change.changed, change.gone)
-        return await self._worked(connection, due, change, owners, versions)
+        return await self._worked(connection, due, change, owners, versions, at=at)
 
     async def reassign(self, connection: Connection, persons: Collection[int]) -> set[UUID]:
         """Group the cases of persons anew whose reports have changed hands; return what changed.
@@ -135,6 +153,8 @@ class Casework:
         change: Rearranged,
         owners: Mapping[UUID, int],
         versions: Mapping[int, int],
+        *,
+        at: datetime,
     ) -> Worked:
         standings: dict[UUID, dict[str, Standing]] = {}
         for row in change.after.values():
@@ -155,24 +175,59 @@ class Casework:
         behind = [
             _due(each, moved[i].person_id, versions, standings[i]) for i, each in read.items()
         ]
+        lost = {report: standings[report] for report in moved.keys() - read.keys()}
         return Worked(
             due=placed + behind,
-            unread=len(moved) - len(read),
+            unread=len(lost),
+            withdrawn=await self._withdrawn(connection, lost, versions, at),
             moves=_moves(change),
         )
 
-    def said(self, due: Due, at: datetime) -> dict[str, CaseReport]:
+    async def _withdrawn(
+        self,
+        connection: Connection,
+        lost: Mapping[UUID, Mapping[str, Standing]],
+        versions: Mapping[int, int],
+        at: datetime,
+    ) -> list[Withdrawn]:
+        """Take back what another report tells now: one episode has one index case."""
+        stream = Stream.CONTACT_TRACING
+        gone = await self.weighing.standing_back(connection, lost, stream, at)
+        rows = report_rows(await connection.fetch(REPORTS_OF, sorted(gone))) if gone else []
+        return await withdrawn_of(connection, rows, versions, REASON)
+
+    async def withheld(
+        self, connection: Connection, due: Sequence[Due]
+    ) -> dict[UUID, frozenset[str]]:
+        """Return report -> conditions that have no weight in its cases, by the rules of now."""
+        return await self.weighing.withheld(connection, due, None)
+
+    async def standing_back(
+        self, connection: Connection, owners: Mapping[UUID, int], at: datetime
+    ) -> set[UUID]:
+        """Return those of some reports of whose episode contact tracing is told by another.
+
+        Args:
+            connection: Inside the transaction whose reports these are; cases are grouped.
+            owners: Report -> person.
+            at: By the rules in effect then.
+        """
+        found = await self._store.standings(connection, set(owners.values()), owners.keys())
+        return await self.weighing.standing_back(connection, found, Stream.CONTACT_TRACING, at)
+
+    def said(self, due: Due, at: datetime, withheld: Collection[str] = ()) -> dict[str, CaseReport]:
         """Return what a report says of each condition that it looks for; pure.
 
         Args:
             due: With its findings, if it can belong to a case, and its report key.
             at: Since when it says so.
+            withheld: Conditions of which nothing is told before a person has looked.
         """
         report, placed = due.placed.report, due.placed
         numbers = numbers_of(self._secret, report)
         received = due.source.received_at.astimezone(UTC).date()
         said = {}
-        for condition, answer in answers_of(report, due.findings or ()).items():
+        for condition, answer in answers_of(report, due.findings or (), withheld).items():
             moment = sampled_at(report, answer.observed_at)
             said[condition] = CaseReport(
                 person_id=due.person.person_id,
@@ -195,7 +250,10 @@ def _found(due: Due) -> Due:
     """Say what a report that can belong to a case finds; of another nothing is said here."""
     if due.placed.held_person is None and not is_tracked(due.placed.report):
         return due
-    return msgspec.structs.replace(due, findings=findings_of(due.placed.report))
+    report = due.placed.report
+    findings = findings_of(report)
+    doubts = doubts_of(report, due.message.traits, findings)
+    return msgspec.structs.replace(due, findings=findings, doubts=doubts)
 
 
 def _due(

@@ -60,6 +60,7 @@ MODULES: Final = {
     "routing": (
         "places",
         "fhir",
+        "fhir_statuses",
         "fhir_units",
         "fhir_values",
         "fhir_actors",

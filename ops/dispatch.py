@@ -48,6 +48,7 @@ from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
 from schemas.errors import PermanentError, pure_step
 from schemas.outcome import Parked, ParkReason
+from schemas.topics import Stream
 
 _log = get_logger(__name__)
 
@@ -215,10 +216,16 @@ class Dispatcher:
             if item.mapped is not None and item.record.offset_place not in passed.duplicates
         ]
         subjects = [subject_of(item) for item in fresh]
-        resolutions = await self._resolver.resolve(connection, subjects, at) if fresh else []
+        with pure_step():
+            keyed = [self._keyed(item) for item in fresh]
+        resolutions = []
+        if fresh:
+            told = {report.key for reports in keyed for report in reports}
+            left = await self._store.held_persons(connection, told)
+            resolutions = await self._resolver.resolve(connection, subjects, at, left)
         keys = [subject.keys for subject in subjects]
         opposed = await note_and_ask(connection, resolutions, keys, at)
-        placed = await self._place(connection, fresh, resolutions, at)
+        placed = await self._place(connection, fresh, keyed, resolutions, at=at)
         due = [
             due
             for item, resolution, reports in zip(fresh, resolutions, placed, strict=True)
@@ -226,6 +233,10 @@ class Dispatcher:
         ]
         worked = await self.casework.settle(connection, due, at)
         published = await self.publisher.prepare(connection, worked.due, at)
+        if worked.withdrawn:
+            stream = Stream.CONTACT_TRACING
+            taken = await self.publisher.withdraw(connection, worked.withdrawn, stream)
+            published = Published(events=published.events + taken.events)
         rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
         await self._tally.write(connection, unit.items, rows, at)
@@ -238,12 +249,12 @@ class Dispatcher:
         self,
         connection: Connection,
         fresh: Sequence[Prepared],
+        keyed: Sequence[tuple[Keyed, ...]],
         resolutions: Sequence[Resolution],
+        *,
         at: datetime,
     ) -> list[list[Placed]]:
         """Put every report in its place and write the versions."""
-        with pure_step():
-            keyed = [self._keyed(item) for item in fresh]
         held = await self._store.reports_for_update(
             connection, {k.key for reports in keyed for k in reports}
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from ops.printing import print_json
 from ops.runtime.postgres import translated
 from ops.runtime.vault import PseudonymKey
 from ops.stewards.script import Asker, check_asker
-from routing.pseudonym import period_of
+from routing.pseudonym import NEXT_DAYS, period_of
 from schemas.errors import PermanentError
 
 AUDIT: Final = "SELECT audit_append($1, 'pseudonyms_retired', $2, $3)"
@@ -36,7 +36,7 @@ async def retire(data_dir: Path, purpose: str, period: str, *, actor: str, reaso
     """Destroy the key of a purpose and period, once it is in the audit chain.
 
     Raises:
-        PermanentError: There is no such key, or its period is not over (`period_not_over`).
+        PermanentError: There is no such key, or its period is not over for `NEXT_DAYS` days.
     """
     check_asker(Asker(actor=actor, reason=reason))
     async with instance_at(data_dir) as hub:
@@ -56,12 +56,15 @@ def check_retirable(keys: list[PseudonymKey], purpose: str, period: str, today: 
     """Refuse what would cut pseudonyms that are in use, and what is a slip of the pen.
 
     Raises:
-        PermanentError: `no_such_key` or `period_not_over`.
+        PermanentError: `no_such_key` or `period_not_over`: a period is used for as long after its
+            end as the one before it knew the next.
     """
     known = {(each.purpose, each.period) for each in keys}
     if (purpose, period) not in known:
         raise PermanentError("no_such_key", "`labdispatch pseudonyms list` shows which there are")
-    if period >= period_of(today):
+    if period >= period_of(today - timedelta(days=NEXT_DAYS)):
         raise PermanentError(
-            "period_not_over", "results of this period still come: wait until it has ended"
+            "period_not_over",
+            f"results of this period still come, and are corrected: wait until it is over for"
+            f" {NEXT_DAYS} days",
         )

@@ -17,8 +17,9 @@ from ops.ruling.in_effect import RulesInEffect
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import SealClass, Vault
+from ops.withdrawing import Withdrawn
 from routing import emitted, outbox
-from routing.doubts import DOUBTS
+from routing.doubts import DOUBTS, Doubts
 from routing.emitted import PendingEvent, Wanted
 from routing.findings import ConditionFinding
 from routing.pseudonym import body_digest
@@ -48,22 +49,14 @@ class Due(Phi, frozen=True, kw_only=True):
     """Condition -> where it stands among the person's reports; None: as it is held."""
     findings: tuple[ConditionFinding, ...] | None = None
     """What the report says, where somebody has found it already."""
+    doubts: Doubts | None = None
+    """What is doubted of it, where somebody has asked already."""
     model_version: str = ""
     """Of the matcher that said about whom it is; empty where it did not decide."""
     streams: tuple[Stream, ...] = STREAMS
     """Which are to be looked at; the others hold what they held."""
     released: frozenset[tuple[Stream, str]] = frozenset()
     """Doubts about the report that a person has let go, by stream and reason."""
-
-
-class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A report to take back from a stream, by what is known of it without its content."""
-
-    report_id: UUID
-    partition: int
-    person_version: int
-    message_id: UUID
-    reason: str
 
 
 class Asked(Phi, frozen=True, kw_only=True):
@@ -94,6 +87,7 @@ class Publisher:
         body_secret: Key of the digests by which bodies are compared.
         realm: Of the instance.
         cases: Where reports stand among those of their persons.
+        partitions: Of the instance.
     """
 
     def __init__(
@@ -104,12 +98,14 @@ class Publisher:
         body_secret: bytes,
         realm: Realm,
         cases: CaseStore,
+        partitions: int,
     ) -> None:
         self._rules = rules
         self._vault = vault
         self._body_secret = body_secret
         self._realm = realm
         self._cases = cases
+        self._partitions = partitions
 
     async def prepare(self, connection: Connection, due: Sequence[Due], at: datetime) -> Published:
         """Write what the streams will hold; return the events that say so."""
@@ -147,7 +143,7 @@ class Publisher:
         asked = Asked(wanted=[], holds={})
         with pure_step():
             for one, case in zip(due, cases, strict=True):
-                asked.wanted.extend(_wanted(router, one, case, asked.holds))
+                asked.wanted.extend(_wanted(router, one, case, asked.holds, self._partitions))
         return asked
 
     async def cases_of(
@@ -241,7 +237,11 @@ class Publisher:
 
 
 def _wanted(
-    router: Router, due: Due, case: Case, holds: dict[tuple[UUID, Stream], str]
+    router: Router,
+    due: Due,
+    case: Case,
+    holds: dict[tuple[UUID, Stream], str],
+    partitions: int,
 ) -> list[Wanted]:
     """Say for each stream what it should hold of this report; note what waits."""
     decision = router.route(case)
@@ -266,6 +266,8 @@ def _wanted(
                 ),
                 projection=router.project(stream, case, decision) if is_due else None,
                 reason="on_hold" if is_doubted and not is_due else reason,
+                hidden_partition=due.placed.report_id.int % partitions,
+                is_version=not due.reason and due.placed.version is not None,
                 moves=stream is Stream.CONTACT_TRACING and _is_another_s(due),
             )
         )
@@ -290,6 +292,7 @@ def _case(due: Due, realm: Realm, registry_id: str) -> Case:
         version=due.placed.version_number,
         standings=due.standings or {},
         known_findings=due.findings,
+        known_doubts=due.doubts,
         registry_id=registry_id,
         released=due.released,
         model_version=due.model_version,

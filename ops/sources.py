@@ -119,7 +119,7 @@ class Sources:
         for row in rows:
             record = records.get(row.place)
             if record is not None:
-                told = await self._told(row, record, profiles)
+                told = await self._told(connection, row, record, profiles)
                 if told is not None:
                     found[row.report_id] = told
         return found
@@ -139,17 +139,23 @@ class Sources:
             for row in rows
         }
 
-    async def prepared(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+    async def prepared(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> Prepared:
         """Prepare a record as dispatch did when it came."""
         prepared = self._preparer.prepare(record)
         if prepared is None:
-            prepared = self._preparer.prepare(record, await self._profile(record, profiles))
+            profile = await self._profile(connection, record, profiles)
+            prepared = self._preparer.prepare(record, profile)
         assert prepared is not None, "a profile was given"
         return prepared
 
-    async def again(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+    async def again(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> Prepared:
         """Prepare a record with today's mapping."""
-        return self._preparer.prepare_again(record, await self._profile(record, profiles))
+        profile = await self._profile(connection, record, profiles)
+        return self._preparer.prepare_again(record, profile)
 
     def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
         """Return the keys of a set of traits, of the newest version unless another is asked for."""
@@ -176,18 +182,22 @@ class Sources:
         return self._preparer.keys.ways(keys, hot)
 
     async def _told(
-        self, row: ReportRow, record: StoredRecord, profiles: dict[int, LabProfile]
+        self,
+        connection: Connection,
+        row: ReportRow,
+        record: StoredRecord,
+        profiles: dict[int, LabProfile],
     ) -> Told | None:
         """Find a report in its record: the mapping whose content is the one that stands.
 
         A version that a replay made was mapped again: then the mapping of the door says something
         else, or nothing. Where neither fits (the mapping has changed since), today's is taken.
         """
-        first = await self.prepared(record, profiles)
+        first = await self.prepared(connection, record, profiles)
         keyed = self._find(row, first)
         if keyed is not None and keyed.digest == row.content_digest:
             return _told(row, first, keyed)
-        second = await self.again(record, profiles)
+        second = await self.again(connection, record, profiles)
         later = self._find(row, second)
         if later is not None:
             return _told(row, second, later)
@@ -201,9 +211,11 @@ class Sources:
         exact = [group for group in fitting if group.digest == row.content_digest]
         return next(iter(exact or fitting), None)
 
-    async def _profile(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> LabProfile:
+    async def _profile(
+        self, connection: Connection, record: StoredRecord, profiles: dict[int, LabProfile]
+    ) -> LabProfile:
         if record.lab_id not in profiles:
-            lab = await self._labs.one(record.lab_id)
+            lab = await self._labs.one_on(connection, record.lab_id)
             profiles[record.lab_id] = LabProfile() if lab is None else profile_of(lab)
         return profiles[record.lab_id]
 

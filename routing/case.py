@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Final
 from uuid import UUID
 
 from schemas.days import counted_day
@@ -18,6 +19,10 @@ from .doubts import NO_DOUBTS, Doubts, doubts_of
 from .findings import ConditionFinding, findings_of
 from .places import day_of, department_of, sampled_at
 from .rules import Facts, Sight
+
+HIDDEN: Final = "-"
+"""In place of the periods of a row that is declared anonymously: nothing names its pseudonyms
+beside the person's others, and its header says neither moment nor person."""
 
 
 class PersonView(Phi, frozen=True, kw_only=True):
@@ -47,6 +52,8 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     """Condition -> where the report stands among those of the person."""
     known_findings: tuple[ConditionFinding, ...] | None = None
     """What it says, where somebody has found it already."""
+    known_doubts: Doubts | None = None
+    """What is doubted of it, where somebody has asked already."""
     registry_id: str = ""
     """The laboratory's number in the register; set where rules look at laboratories."""
     released: frozenset[tuple[Stream, str]] = frozenset()
@@ -80,7 +87,8 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     @cached_property
     def doubts(self) -> Doubts:
         """What is doubted of the report, by reason and condition."""
-        return doubts_of(self.report, self.traits, self.findings)
+        known = self.known_doubts
+        return doubts_of(self.report, self.traits, self.findings) if known is None else known
 
     def facts_in(self, sight: Sight) -> Facts:
         """Return what rules may look at, as far as `sight` goes; made once for each sight."""
@@ -140,5 +148,7 @@ class Projection(Phi, frozen=True, kw_only=True):
     compared: bytes | None = None
     """What is compared with what the stream holds, where that is not the whole body: without what
     is said of the making alone, so that another version of a rule is no revision."""
+    lacks_pseudonym: bool = False
+    """The key of its period was destroyed: nobody can make its pseudonym any more."""
     pseudonym_periods: str = ""
-    """Of public health: the periods whose pseudonyms it holds, with a space between."""
+    """Of public health: periods whose pseudonyms it holds, with a space between; or `HIDDEN`."""

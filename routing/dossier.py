@@ -28,32 +28,12 @@ from .fhir import (
 )
 from .fhir_actors import organisation_of, practitioner_of, provenance_of
 from .fhir_patient import patient_of
+from .fhir_statuses import status_of_observation, status_of_report
 from .fhir_values import attachment_of, interpretation_of, range_of, value_of
 from .grouping import members_of
 from .making import Making
 from .places import sampled_at
 
-# After HL7's v2-to-FHIR maps of tables 0123 (reports) and 0085 (observations).
-REPORT_STATUS: Final = {
-    ResultStatus.ORDERED: "registered",
-    ResultStatus.IN_PROCESS: "registered",
-    ResultStatus.SCHEDULED: "registered",
-    ResultStatus.RESULTS_ENTERED: "partial",
-    ResultStatus.PARTIAL: "partial",
-    ResultStatus.PRELIMINARY: "preliminary",
-    ResultStatus.FINAL: "final",
-    ResultStatus.UNCHANGED: "final",
-    ResultStatus.CORRECTED: "corrected",
-    ResultStatus.CANCELLED: "cancelled",
-    ResultStatus.NOT_ASKED: "cancelled",
-    ResultStatus.DELETED: "entered-in-error",
-    ResultStatus.WRONG: "entered-in-error",
-}
-OBSERVATION_STATUS: Final = {
-    **REPORT_STATUS,
-    ResultStatus.RESULTS_ENTERED: "preliminary",
-    ResultStatus.PARTIAL: "preliminary",
-}
 META: Final = "MetaDMPMSS"
 """Coding system of what a sender asks of the national services; no observation of the patient."""
 META_TAGS: Final = "urn:labdispatch:dmp-mss"
@@ -188,7 +168,7 @@ class _Bundle:
         performer = self._organisation(observation.performer) or self.laboratory
         resource: dict[str, Any] = {
             "resourceType": "Observation",
-            "status": OBSERVATION_STATUS[status],
+            "status": status_of_observation(observation, status),
             "category": _OBSERVATIONS,
             "code": catalogued(observation.code, _NO_CODE),
             "subject": self._subject,
@@ -220,7 +200,9 @@ class _Bundle:
             "meta": _tags_of(report),
             "identifier": _order_numbers(report),
             "basedOn": None if order is None else [order],
-            "status": REPORT_STATUS[report.status],
+            "status": status_of_report(
+                report.status, [each for each in report.observations if not _is_meta(each)]
+            ),
             "category": _REPORTS,
             "code": catalogued(report.code, _NO_CODE),
             "subject": self._subject,

@@ -19,7 +19,7 @@ from schemas.ids import id_of
 from schemas.patient import Phi
 from schemas.topics import Stream
 
-from .case import Projection
+from .case import HIDDEN, Projection
 from .pseudonym import body_digest
 
 NOTHING: Final = UUID(int=0)
@@ -91,6 +91,10 @@ class Wanted(Phi, frozen=True, kw_only=True):
     projection: Projection | None = None
     reason: str = ""
     """Why it is asked: new_version, cancelled, identity_changed or replayed."""
+    hidden_partition: int | None = None
+    """The stream's lane of its events where they are declared anonymously: by the report alone."""
+    is_version: bool = True
+    """The report's own new version asks; else what the hub knows of it has changed."""
     moves: bool = False
     """It is about another patient than before: withdrawn of the one, published of the other."""
 
@@ -105,7 +109,7 @@ class EmittedRow(Phi, frozen=True, kw_only=True):
     addressee: str
     body_digest: UUID
     pseudonym_periods: str = ""
-    """Of public health: the periods whose pseudonyms it holds, with a space between."""
+    """Of public health: periods whose pseudonyms it holds, with a space between; or `HIDDEN`."""
 
 
 class PendingEvent(Phi, frozen=True, kw_only=True):
@@ -124,6 +128,8 @@ class PendingEvent(Phi, frozen=True, kw_only=True):
     person_version: int
     message_id: UUID
     body: bytes | None = None
+    is_hidden: bool = False
+    """Of a row that is declared anonymously: no header of it may be laid beside another's."""
 
 
 class Changes(NamedTuple):
@@ -146,6 +152,7 @@ def diff(
 
     Same body (or what of it is compared) and addressee: nothing. Another addressee, or another
     patient: withdrawn from the old, published to the new (two versions). No longer due: withdrawn.
+    What has no pseudonym any more leaves the row that stands, unless the laboratory changed it.
     Wishes for one report are met in order.
 
     Args:
@@ -177,7 +184,7 @@ def _steps(
         reason = wish.reason if wish.reason in WITHDRAWAL_REASONS else "no_longer_due"
         if wish.reason == "new_version":
             reason = "corrected"
-        gone = _event(wish, version + 1, EventKind.WITHDRAWN, reason, realm)
+        gone = _event(wish, version + 1, EventKind.WITHDRAWN, reason, realm, held=row)
         return [gone], _row(wish, version + 1, row.addressee, None)
     projection = wish.projection
     assert projection is not None, "what is due has a projection"
@@ -185,6 +192,8 @@ def _steps(
     digest = body_digest(secret, projection.body if told is None else told)
     if row is None or not standing:
         kind, reason = EventKind.PUBLISHED, "new"
+    elif _keeps(wish):
+        return [], None
     elif row.addressee != projection.addressee or (wish.moves and row.body_digest != digest):
         moved = _event(wish, version + 1, EventKind.WITHDRAWN, "moved", realm)
         new = _event(wish, version + 2, EventKind.PUBLISHED, "moved", realm)
@@ -198,13 +207,33 @@ def _steps(
     return [event], _row(wish, version + 1, projection.addressee, digest)
 
 
-def _event(wish: Wanted, version: int, kind: EventKind, reason: str, realm: Realm) -> PendingEvent:
+def _keeps(wish: Wanted) -> bool:
+    """Say whether a row that stands is left as it is: its pseudonym could not be made again.
+
+    A new version of the laboratory goes out without one all the same.
+    """
+    lacks = wish.projection is not None and wish.projection.lacks_pseudonym
+    return lacks and not wish.is_version
+
+
+def _event(
+    wish: Wanted,
+    version: int,
+    kind: EventKind,
+    reason: str,
+    realm: Realm,
+    *,
+    held: EmittedRow | None = None,
+) -> PendingEvent:
     body = None
+    told = wish.projection or held
+    is_hidden = told is not None and told.pseudonym_periods == HIDDEN
+    hidden_partition = wish.partition if wish.hidden_partition is None else wish.hidden_partition
     if kind is not EventKind.WITHDRAWN and wish.projection is not None:
         body = wish.projection.body
     return PendingEvent(
         stream=wish.stream,
-        partition=wish.partition,
+        partition=hidden_partition if is_hidden else wish.partition,
         event_id=event_id_of(wish.stream, wish.report_id, version),
         report_id=wish.report_id,
         event_version=version,
@@ -213,9 +242,10 @@ def _event(wish: Wanted, version: int, kind: EventKind, reason: str, realm: Real
         realm=realm,
         rule=wish.decision.rule,
         rule_version=wish.decision.rule_version,
-        person_version=wish.person_version,
+        person_version=0 if is_hidden else wish.person_version,
         message_id=wish.message_id,
         body=body,
+        is_hidden=is_hidden,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from ops.runtime.postgres import Connection
@@ -30,12 +30,12 @@ INSERT: Final = """
 INSERT INTO stream_event (stream, partition, seq, event_id, report_id, event_version, kind, reason,
     realm, rule, rule_version, person_version, message_id, emitted_at, payload)
 SELECT stream, partition, seq, event_id, report_id, event_version, kind, reason,
-    realm, rule, rule_version, person_version, message_id, $14, payload
+    realm, rule, rule_version, person_version, message_id, emitted_at, payload
 FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[], $5::uuid[], $6::integer[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::uuid[],
-    $15::bytea[])
+    $14::timestamptz[], $15::bytea[])
     AS new (stream, partition, seq, event_id, report_id, event_version, kind, reason,
-        realm, rule, rule_version, person_version, message_id, payload)
+        realm, rule, rule_version, person_version, message_id, emitted_at, payload)
 """
 
 ADVANCE: Final = """
@@ -56,7 +56,7 @@ async def write(
         conn: Inside a transaction.
         events: Of any streams and partitions.
         seal: Bodies are stored as what it gives for (body, the event id's bytes).
-        at: The events' `emitted_at`, aware.
+        at: The events' `emitted_at`, aware; of hidden ones only its day in UTC is told.
 
     Raises:
         FatalError: A stream has no such partition (`stream_head_missing`).
@@ -68,6 +68,7 @@ async def write(
         None if event.body is None else seal(event.body, event.event_id.bytes) for event in events
     ]
     seqs, heads = await _number(conn, events)
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     await conn.execute(
         INSERT,
         [event.stream for event in events],
@@ -83,7 +84,7 @@ async def write(
         [event.rule_version for event in events],
         [event.person_version for event in events],
         [event.message_id for event in events],
-        at,
+        [day if event.is_hidden else at for event in events],
         payloads,
     )
     lanes = sorted(heads)

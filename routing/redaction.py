@@ -223,6 +223,7 @@ _OBSERVATION: Final = (
     _field(f"{_OBX}.reference_range", "OBX-7", "+fhir", *_NOWHERE),
     _field(f"{_OBX}.interpretations[]", "OBX-8", "+fhir", *_DECIDES),
     _field(f"{_OBX}.status", "OBX-11", "~vocabulary status", *_DECIDES),
+    _field(f"{_OBX}.amended", "OBX-11 (A, B)", "~vocabulary status", *_NOWHERE),
     _field(f"{_OBX}.observed_at", "OBX-14", "+fhir", "+decree", *_DAY),
     *_coded(f"{_OBX}.method", "OBX-17"),
     _field(f"{_OBX}.notes[]", "NTE-3 (OBX)", "+fhir", *_NO_ONE),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, assert_type
 
 import msgspec
 
-from schemas.decision import ProjectionName, Realm, RouteDecision
+from schemas.decision import ProjectionName, Realm, RouteDecision, Standing
+from schemas.events import PublicHealthRow
 from schemas.topics import Stream
 
-from .case import Case, PersonView, Projection
+from .case import HIDDEN, Case, PersonView, Projection
 from .dossier import bundle_of
 from .explaining import OPPOSED_RULE
 from .findings import ConditionFinding
+from .keeping_back import stands_back, withheld
 from .making import Making
 from .places import department_of
 from .pseudonym import DerivedKeys, PeriodKeys, Pseudonyms, addressee_of, check_secret
@@ -123,12 +125,25 @@ class Router:
             return Projection(
                 body=_ENCODER.encode(row),
                 addressee="",
+                lacks_pseudonym=_lacks_pseudonym(row),
                 pseudonym_periods=f"{row.pseudonym_period} {row.pseudonym_next_period}".rstrip(),
             )
         assert_type(name, Literal[ProjectionName.PUBLIC_HEALTH_ANONYMOUS])
-        # No periods: what names its pseudonyms beside the person's others would join the two.
         hidden = anonymous_row_of(case, finding, self._pseudonyms)
-        return Projection(body=_ENCODER.encode(hidden), addressee="")
+        return Projection(
+            body=_ENCODER.encode(hidden),
+            addressee="",
+            lacks_pseudonym=_lacks_pseudonym(hidden),
+            pseudonym_periods=HIDDEN,
+        )
+
+    def withheld(self, case: Case) -> frozenset[str]:
+        """Return the conditions of which the report is told nothing before a person has looked."""
+        return withheld(self._rules, case.facts_in(self._rules.sight))
+
+    def stands_back(self, stream: Stream, standings: Iterable[Standing]) -> bool:
+        """Say whether a stream is told nothing of a report that stands so, whatever it says."""
+        return stands_back(self._rules, stream, standings)
 
     def decisive(self, stream: Stream, case: Case) -> ConditionFinding | None:
         """Return the finding that made a report due in a stream; None where its rule asks none."""
@@ -148,3 +163,7 @@ class Router:
             rulings = self._known[facts] = self._rules.judge(facts)
         case.__dict__["_ruled"] = (self, rulings)
         return rulings
+
+
+def _lacks_pseudonym(row: PublicHealthRow) -> bool:
+    return not row.pseudonym or bool(row.pseudonym_next_period and not row.pseudonym_next)

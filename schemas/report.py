@@ -148,6 +148,8 @@ class Observation(Phi, frozen=True, array_like=True, gc=False):
     document: Document | None = None
     others: tuple[Coded, ...] = ()
     """Further repetitions of a coded value, in their order: each is as much a value as `coded`."""
+    amended: bool = False
+    """OBX-11 was A (amended) or B (appended): `status` is corrected then, as for C."""
 
 
 class LabReport(Phi, frozen=True, array_like=True, gc=False):

@@ -124,7 +124,10 @@ class Settings(BaseSettings):
     replication_factor: int = Field(3, ge=1, le=9, description="Of topics made by the hub.")
     min_insync_replicas: int = Field(2, ge=1, le=9, description="Of topics made by the hub.")
     pool_connections: int = Field(
-        8, ge=2, le=200, description="Database connections of one process."
+        8,
+        ge=2,
+        le=200,
+        description="Database connections of a process: twice `dispatch_workers` plus 4, or more.",
     )
 
     # -- doors
@@ -675,6 +678,12 @@ class Settings(BaseSettings):
             raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
         if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
             raise ValueError("engine cluster needs postgres_dsn")
+        least = 2 * self.dispatch_workers + 4
+        if self.pool_connections < least:
+            raise ValueError(
+                f"pool_connections is to be {least} or more for {self.dispatch_workers}"
+                " dispatch_workers: two each, and four for what runs beside them"
+            )
         self._kafka_fits()
         self._inbound_fits()
         return self

@@ -91,7 +91,8 @@ class LocalNumbers:
                 record = records.get((partition, row["offset"]))
                 if record is None:
                     continue
-                mapped = (await self._sources.prepared(record, profiles)).mapped
+                prepared = await self._sources.prepared(connection, record, profiles)
+                mapped = prepared.mapped
                 named = numbers & _local(mapped.traits) if mapped is not None else set()
                 if named:
                     owners = await self._owners(connection, row["report_ids"])

@@ -280,10 +280,10 @@ SELECT r.report_id, r.report_key, r.person_id, r.version, r.content_digest, r.pa
 FROM report r WHERE r.person_id = ANY ($1::bigint[]) AND r.report_id > $2
 ORDER BY r.report_id LIMIT $3
 """
-MESSAGE_IDS: Final = """
-SELECT o.partition, o."offset", o.message_id
-FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
-JOIN outcome o ON o.partition = asked.p AND o."offset" = asked.o
+# To whose dossier reports went that stand there.
+ADDRESSEES: Final = """
+SELECT e.report_id, e.addressee FROM emitted e
+WHERE e.report_id = ANY ($1::uuid[]) AND e.stream = 'dossier' AND e.published
 """
 REMAINS: Final = """
 INSERT INTO reemission (person_id, reason, after_report, since)

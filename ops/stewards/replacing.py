@@ -35,14 +35,14 @@ Pair = tuple[int, str]
 """A person who is merged into another, and a period in which its pseudonym was used."""
 
 # Periods in which a person's pseudonym stands in rows that public health holds: of its reports as
-# they stood when it was merged.
+# they stood when it was merged; not of those that are declared anonymously (routing/case.py).
 USED: Final = """
 SELECT DISTINCT m.gone_id, p.period
 FROM person_merge m
 JOIN person_merge_report r ON r.link_event_id = m.link_event_id AND r.of_gone
 JOIN emitted e ON e.report_id = r.report_id AND e.stream = 'public-health' AND e.published
 CROSS JOIN LATERAL string_to_table(e.pseudonym_periods, ' ') AS p (period)
-WHERE m.gone_id = ANY ($1::bigint[]) AND m.undone_by IS NULL AND p.period <> ''
+WHERE m.gone_id = ANY ($1::bigint[]) AND m.undone_by IS NULL AND p.period NOT IN ('', '-')
 """
 STANDING: Final = """
 SELECT r.person_id, r.period FROM pseudonym_replaced r WHERE r.person_id = ANY ($1::bigint[])

@@ -136,7 +136,7 @@ class Script:
         check_asker(asker)
         for left in range(_TRIES - 1, -1, -1):
             try:
-                # One at a time: a change may need a second connection to read the register.
+                # One at a time: acts are rare, and must not take dispatch its connections.
                 async with self._alone:
                     return await self._once(asked, asker, action, work)
             except TransientError as error:
@@ -171,6 +171,8 @@ class Script:
                     hit("stewards.before_commit")
                 hit("stewards.after_commit")
         published.count()
+        for worked in (w for r in act.events for w in r.worked):
+            worked.count()
         METRICS.steward_acts.labels(action or "reemit").inc()
         METRICS.reemitted_reports.inc(sum(r.reports for r in act.events))
         METRICS.unreadable_reports.inc(sum(r.unreadable for r in act.events))

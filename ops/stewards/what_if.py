@@ -80,7 +80,7 @@ async def what_if(
         records = await sources.records(connection, [event.place for event in events])
         for event in events:
             record = records.get(event.place)
-            prepared = None if record is None else await sources.prepared(record, {})
+            prepared = None if record is None else await sources.prepared(connection, record, {})
             if prepared is None or prepared.mapped is None:
                 found.unreadable += 1
                 continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from dedup.case_reports import CaseReport
@@ -14,6 +15,7 @@ from ops.sources import ReportRow, Told
 from ops.stewards.queries import REPORTS_PAGE
 from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.replacing import Replacer
+from ops.weighing import Weighing
 from routing.emitted import Wanted
 from routing.making import compared_of
 from schemas.patient import Phi
@@ -35,6 +37,8 @@ from .older import older_of
 from .renamed import renamed
 from .scratch import Cases, Scratch, due_of, rows_of, view_of
 
+_TRACING: Final = Stream.CONTACT_TRACING
+
 
 class Parts(Phi, frozen=True, kw_only=True):
     """What a page is looked at with."""
@@ -43,6 +47,8 @@ class Parts(Phi, frozen=True, kw_only=True):
     """Computes what should be."""
     publisher: Publisher
     """Says what the streams should hold of a report."""
+    weighing: Weighing
+    """Says of which reports contact tracing is told nothing as they stand."""
     replacer: Replacer
     """Says what public health should hold of replaced pseudonyms."""
     vault: Vault
@@ -151,6 +157,10 @@ class Page:
                     self._found.compared[stream] += 1
                     by_rules += [(key, what) for what in self._by_rules(wish, asked.holds, held)]
         waited_for = {r.report_id for r in rows if known.ends[r.person_id] in self._pending}
+        lost = {r.report_id for r in rows} - told.keys()
+        for report in await self._told_by_another(lost, cases, held):
+            is_pending = report in waited_for
+            self._differs(report, _TRACING, What.NOT_WITHDRAWN, is_pending=is_pending)
         settled = [each for each in by_rules if each[0][0] not in waited_for]
         self._found.pending += len(by_rules) - len(settled)
         if settled:
@@ -162,6 +172,22 @@ class Page:
             self._differs(row.report_id, STREAMLESS, What.OWNER, is_pending=is_pending)
         if row.report_id in cases.differ and row.person_id not in cases.capped:
             self._differs(row.report_id, STREAMLESS, What.CASE, is_pending=is_pending)
+
+    async def _told_by_another(
+        self, lost: Collection[UUID], cases: Cases, held: Holding
+    ) -> list[UUID]:
+        """Find index cases that can be read no more, and whose episode another report tells."""
+        if _TRACING not in self._streams:
+            return []
+        standing = {
+            report: cases.standings[report]
+            for report in lost
+            if report in cases.standings
+            and (row := held.table.get((report, _TRACING))) is not None
+            and row.published
+        }
+        weighing = self._parts.weighing
+        return sorted(await weighing.standing_back(self._connection, standing, _TRACING, None))
 
     def _by_rules(self, wish: Wanted, holds: Mapping[Key, str], held: Holding) -> Iterator[What]:
         """Give how a stream differs from what rules want of a report."""

@@ -27,6 +27,13 @@ FIRST_AT: Final = (
     "SELECT r.report_id, r.first_at FROM report r WHERE r.report_id = ANY ($1::uuid[])"
 )
 
+# Of these, the ones that were handled last before the rules of now came into effect.
+BEFORE_THE_RULES: Final = """
+SELECT r.report_id FROM report r
+WHERE r.report_id = ANY ($1::uuid[]) AND r.updated_at < (
+    SELECT max(e.effective_at) FROM rule_effect e WHERE e.effective_at <= now())
+"""
+
 # Who is still to be emitted again: what the streams hold of them may be old.
 PENDING: Final = "SELECT e.person_id FROM reemission e WHERE e.person_id = ANY ($1::bigint[])"
 

@@ -2,8 +2,9 @@
 
 Out of the reports as they stand and what is known of their persons. No standing that is stored is
 leaned on: cases are grouped anew, from nothing. Of the table of cases only facts are taken that a
-report's newest version no longer tells: since when it speaks of a condition, and that an earlier
-version did (a dead row joins others still).
+report's newest version no longer tells: since when it speaks of a condition, that an earlier
+version did (a dead row joins others still), and whether it waited for a person by the rules of
+before, if it was handled by them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from dedup.case_reports import DEAD, CaseReport, is_tracked
+from dedup.case_reports import DEAD, DOUBTED, CaseReport, is_tracked
 from dedup.case_store import CaseStore
 from dedup.cases import rearrange
 from dedup.deciding import Known
@@ -106,12 +107,19 @@ class Scratch:
             for row in await connection.fetch(queries.FIRST_AT, [t.row.report_id for t in tracked])
         }
         with pure_step():
-            return {
-                each.row.report_id: self._casework.said(
-                    due_of(each, PersonView(person_id=each.row.person_id, person_version=0)),
-                    first_at[each.row.report_id],
+            due = {
+                each.row.report_id: due_of(
+                    each, PersonView(person_id=each.row.person_id, person_version=0)
                 )
                 for each in tracked
+            }
+        withheld = await self._casework.withheld(connection, list(due.values()))
+        with pure_step():
+            return {
+                report: self._casework.said(
+                    each, first_at[report], withheld.get(report, frozenset())
+                )
+                for report, each in due.items()
             }
 
     async def group(
@@ -133,8 +141,27 @@ class Scratch:
             (row.report_id, row.condition): row
             for row in await self._cases.load(connection, numbers)
         }
+        odd = [
+            report_id
+            for report_id, rows in said.items()
+            for condition, row in rows.items()
+            if _weighs_otherwise(held.get((report_id, condition)), row)
+        ]
+        before: set[UUID] = set()
+        if odd:
+            rows_before = await connection.fetch(queries.BEFORE_THE_RULES, odd)
+            before = {row["report_id"] for row in rows_before}
         with pure_step():
-            return self._grouped(held, said, set(read))
+            told = {
+                report_id: {
+                    condition: _as_weighed(row, held.get((report_id, condition)))
+                    if report_id in before
+                    else row
+                    for condition, row in rows.items()
+                }
+                for report_id, rows in said.items()
+            }
+            return self._grouped(held, told, set(read))
 
     def _grouped(
         self,
@@ -205,6 +232,20 @@ def view_of(told: Told, known: Known, opposed: Collection[int]) -> PersonView:
 def rows_of(found: Sequence[Any]) -> list[ReportRow]:
     """Return rows of the table `report`."""
     return [ReportRow(**row) for row in found]
+
+
+def _weighs_otherwise(held: CaseReport | None, row: CaseReport) -> bool:
+    """Say whether a report waits for a person by one of the two alone."""
+    if held is None or DEAD in {held.precedence, row.precedence}:
+        return False
+    return (held.precedence == DOUBTED) is not (row.precedence == DOUBTED)
+
+
+def _as_weighed(row: CaseReport, held: CaseReport | None) -> CaseReport:
+    """Return what a report says with the weight that rules of before gave it."""
+    if held is None or not _weighs_otherwise(held, row):
+        return row
+    return msgspec.structs.replace(row, precedence=held.precedence, variant=held.variant)
 
 
 def _since(row: CaseReport, elder: CaseReport) -> CaseReport:

@@ -276,6 +276,28 @@ async def test_a_correction_of_the_patient_takes_the_first_line_away(road: Road)
     assert persons[0]["person_id"] != persons[1]["person_id"]
 
 
+async def test_whom_a_report_leaves_is_locked_with_the_others_in_one_order(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dominique(ins=(OTHER_INS,), birth_family="AUTRE", birth_given="CLAUDE", sex="M")
+    await road.put(message(), message(other, report(filler_order_number="F-2")))
+    await road.dispatch()
+    persons = {row["person_id"] for row in await road.rows("SELECT person_id FROM report")}
+    locked: list[set[int]] = []
+    lock = DedupStore.lock_persons
+
+    async def noting(self: DedupStore, connection: Any, numbers: Any) -> dict[int, int]:
+        locked.append(set(numbers))
+        return await lock(self, connection, locked[-1])
+
+    monkeypatch.setattr(DedupStore, "lock_persons", noting)
+    await road.put(message(other, report(status=ResultStatus.CORRECTED)))
+    await road.dispatch()
+    assert locked[0] == persons
+    assert len(persons) == 2
+    assert all(later <= persons for later in locked)
+
+
 async def test_a_report_leaves_a_person_who_is_in_the_batch_with_something_else(
     road: Road,
 ) -> None:

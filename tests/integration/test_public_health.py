@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from ops.bootstrap import Hub
+from ops.holding.rechecking import retry
 from ops.pseudonym_keys import print_keys, retire
 from ops.stewards.acts import Stewards
 from routing.pseudonym import pseudonym_of
@@ -19,7 +21,8 @@ from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.report import Coded, LabReport, ResultStatus, Specimen
 from schemas.statuses import status_contradicts
 from schemas.topics import Stream
-from tests.support.hub import Road, scratch_hub
+from tests.support.fold import verified
+from tests.support.hub import PARTITIONS, Road, scratch_hub
 from tests.support.identity import STEWARD, identity_state, person_of_offset, stream_fold
 from tests.support.people import OTHER_INS, dominique, message, observation, report
 from tests.support.postgres import Database
@@ -279,6 +282,7 @@ async def test_what_is_declared_anonymously_joins_with_nothing(road: Road) -> No
     assert (held["hiv"]["age"], held["hiv"]["age_class"]) == (None, "49")
     assert held["hiv"]["residence_commune"] == held["hiv"]["laboratory_finess"] == ""
     assert held["hiv"]["new_case"] is True
+    await no_header_joins(road)
     assert "hiv" not in {
         b["condition"] for b in (await stream_fold(road))["contact-tracing"].values()
     }
@@ -286,6 +290,25 @@ async def test_what_is_declared_anonymously_joins_with_nothing(road: Road) -> No
     told = await replaced(road)
     assert set(told) == {"2026-H1"}
     assert held["hiv"]["pseudonym"] not in told["2026-H1"]
+    await road.put(message(SOMEBODY, msgspec.structs.replace(hiv, status=ResultStatus.WRONG)))
+    await road.dispatch()
+    assert "hiv" not in {
+        b.get("condition") for b in (await stream_fold(road))["public-health"].values()
+    }
+    await no_header_joins(road)
+    await verified(road)
+
+
+async def no_header_joins(road: Road) -> None:
+    """Of what is declared anonymously: no moment, no version of a person, no laboratory's lane."""
+    events = await road.events(Stream.PUBLIC_HEALTH)
+    hidden = {e["report_id"] for e in events if e["rule"] == "public-health-hiv"}
+    assert len(hidden) == 1
+    for event in events:
+        told = (event["person_version"] > 0, event["emitted_at"][11:19] != "00:00:00")
+        assert told == ((False, False) if event["report_id"] in hidden else (True, True))
+        lane = UUID(event["report_id"]).int % PARTITIONS if event["report_id"] in hidden else 0
+        assert event["partition"] == lane or event["rule"] == "persons_merged"
 
 
 # ---------------------------------------------------------------- pseudonyms
@@ -404,6 +427,7 @@ async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(
 
     monkeypatch.setattr("ops.pseudonym_keys.instance_at", this)
     kept, gone = await two_persons(road, sampled("2026-01-20"))
+    told = pseudonym(road, gone, "2026-H1")
     await retire(Path(), PURPOSE, "2026-H1", actor="steward.one", reason="over")
     await print_keys(Path(), as_json=False)
     assert capsys.readouterr().out.splitlines()[-2:] == [
@@ -415,7 +439,24 @@ async def test_a_period_whose_key_was_retired_has_no_pseudonym_any_more(
     await stewards(road).merge(kept, gone, STEWARD)
     assert await replaced(road) == {}
     found = await rows(road)
-    assert found["2026-01-20"]["pseudonym"] == ""
+    # The row that stands is left as it is: it has a pseudonym that nobody could make again.
+    assert found["2026-01-20"]["pseudonym"] == told
+    (which,) = await road.rows('SELECT report_id FROM report WHERE "offset" = 1')
+    monkeypatch.setattr(
+        "ops.prepare.map_again", lambda *_: message(SOMEBODY, sampled("2026-01-20"))
+    )
+    await retry(road.hub, which["report_id"], STEWARD)
+    await road.dispatch()
+    assert (await rows(road))["2026-01-20"]["pseudonym"] == told
+    await verified(road)
+    corrected = negative(
+        "2026-01-20", filler_order_number="F-2026-01-20", status=ResultStatus.CORRECTED
+    )
+    await road.put(message(SOMEBODY, corrected))
+    await road.dispatch()
+    found = await rows(road)
+    assert (found["2026-01-20"]["pseudonym"], found["2026-01-20"]["result"]) == ("", "negative")
+    await verified(road)
     assert found["2026-07-20"]["pseudonym"] == pseudonym(road, kept, "2026-H2")
 
 

@@ -172,6 +172,7 @@ OTHER: Mapping[str, Any] = {
     "reports[].observations[].unit.code": "g/L",
     "reports[].observations[].interpretations[]": "NEG",
     "reports[].observations[].status": ResultStatus.CORRECTED,
+    "reports[].observations[].amended": True,
     "reports[].observations[].observed_at": "2026-01-02T02:02:00+01:00",
     "reports[].observations[].document.type": "TEXT",
     "reports[].observations[].document.subtype": "XML",
@@ -287,6 +288,7 @@ _SCENES: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = {
         ({**_TEXT, f"{_OBX}value": "", f"{_OBX}interpretations": ("POS",)}, "NEG"),
     ),
     f"{_OBX}status": (({}, ResultStatus.DELETED),),
+    f"{_OBX}amended": (({f"{_OBX}status": ResultStatus.CORRECTED}, True),),
     f"{_OBX}others[].code": (
         ({f"{_OBX}others": (Coded(code="C"),)}, FREE),
         (_beside(code="260373001", system="SCT"), "260415000"),

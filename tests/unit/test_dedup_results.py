@@ -137,6 +137,20 @@ def test_another_further_repetition_is_another_content() -> None:
     assert len(digests) == 4
 
 
+def test_amended_is_another_content_than_corrected_and_than_final() -> None:
+    digests = {
+        content_digest(
+            SECRET, report(observations=(observation(status=status, amended=amended),)), dominique()
+        )
+        for status, amended in (
+            (ResultStatus.FINAL, False),
+            (ResultStatus.CORRECTED, False),
+            (ResultStatus.CORRECTED, True),
+        )
+    }
+    assert len(digests) == 3
+
+
 LOCAL_FIRST = Coded(
     code="COVPCR", text="PCR COVID", system="L", alternate_code="94500-6", alternate_system="LN"
 )

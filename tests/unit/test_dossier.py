@@ -29,6 +29,7 @@ from tests.support.fhir.bundles import DUE, projected
 from tests.support.fhir.goldens import (
     CDA,
     GOLDENS,
+    amended,
     asked,
     document_report,
     golden_body,
@@ -147,6 +148,56 @@ def test_another_version_of_rules_model_or_mapping_is_no_other_content() -> None
     later = projected(second, msgspec.structs.replace(DUE, rule_version="another"))
     assert later.compared == projected(first).compared
     assert later.body != projected(first).body
+
+
+# ------------------------------------------------------------------ what is amended
+
+
+def statuses_of(of: LabReport) -> tuple[str, list[str]]:
+    (whole,) = parts("DiagnosticReport", of=of)
+    return whole["status"], [each["status"] for each in parts("Observation", of=of)]
+
+
+def test_a_corrected_report_is_amended_where_no_result_is_corrected() -> None:
+    corrected = with_status("C")
+    first, second = corrected.observations
+    final = msgspec.structs.replace(second, status=ResultStatus.FINAL)
+    beside = msgspec.structs.replace(corrected, observations=(first, final))
+    assert statuses_of(corrected) == ("corrected", ["corrected", "corrected"])
+    assert statuses_of(amended(corrected)) == ("amended", ["amended", "amended"])
+    assert statuses_of(amended(corrected, 1)) == ("corrected", ["amended", "corrected"])
+    assert statuses_of(amended(beside, 1)) == ("amended", ["amended", "final"])
+    assert statuses_of(beside) == ("corrected", ["corrected", "final"])
+    for letter, said in (("X", "amended"), ("D", "corrected"), ("W", "corrected")):
+        gone = msgspec.structs.replace(second, status=ResultStatus(letter))
+        taken_back = msgspec.structs.replace(corrected, observations=(first, gone))
+        assert statuses_of(amended(taken_back, 1))[0] == said
+    meta = asked("DESTMSSANTEPAT")
+    asking = msgspec.structs.replace(meta, status=ResultStatus.CORRECTED)
+    of = amended(corrected)
+    of = msgspec.structs.replace(of, observations=(*of.observations, asking))
+    assert statuses_of(of) == ("amended", ["amended", "amended"])
+
+
+@pytest.mark.parametrize("letter", [each for each in ResultStatus if each != "C"])
+def test_only_what_is_corrected_is_amended(letter: str) -> None:
+    of = with_status(letter)
+    assert statuses_of(amended(of)) == statuses_of(of)
+
+
+def test_an_amended_result_keeps_the_status_that_the_laboratory_gave_its_report() -> None:
+    for letter, said in (("F", "final"), ("A", "partial"), ("W", "entered-in-error")):
+        of = amended(msgspec.structs.replace(with_status("C"), status=ResultStatus(letter)))
+        each = said if letter == "W" else "amended"
+        assert statuses_of(of) == (said, [each, each])
+
+
+def test_an_amended_document_makes_an_amended_report() -> None:
+    held = document_report().observations[0]
+    held = msgspec.structs.replace(held, status=ResultStatus.CORRECTED)
+    of = report(held, status=ResultStatus.CORRECTED)
+    assert statuses_of(of) == ("corrected", [])
+    assert statuses_of(amended(of)) == ("amended", [])
 
 
 # ------------------------------------------------------------------ what is taken back

@@ -477,6 +477,24 @@ def test_statuses(
     assert report.status == report_status and report.observations[0].status == first_status
 
 
+@pytest.mark.parametrize("letter", ["A", "B", "a", "B^text"])
+@pytest.mark.parametrize(("said", "status"), [("C", "C"), ("F", "F"), ("M", "C"), ("", "C")])
+def test_an_amended_result_is_corrected_and_says_so(letter: str, said: str, status: str) -> None:
+    segments = (OBR.removesuffix("F") + said, OBX.removesuffix("F") + letter)
+    found = only(*segments)
+    (seen,) = found.observations
+    assert (found.status, seen.status, seen.amended) == (status, "C", True)
+    assert "status_contradicts" not in findings(PID, *segments)
+
+
+@pytest.mark.parametrize("letter", ["C", "F", "D", "S", "", "?", "AB"])
+def test_no_other_letter_amends(letter: str) -> None:
+    # A of OBR-25 is partial, and what has no status of its own takes that of its report.
+    for said in "AC":
+        found = only(OBR.removesuffix("F") + said, OBX.removesuffix("F") + letter)
+        assert found.status == said and not found.observations[0].amended
+
+
 def test_a_missing_status_is_a_finding() -> None:
     found = findings(PID, OBR.removesuffix("F"), OBX.removesuffix("F"))
     assert found["report_status_missing"].place == Place("OBR", 1, 25)

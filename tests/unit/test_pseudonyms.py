@@ -208,7 +208,11 @@ def test_keys_are_listed_by_name_alone(tmp_path: Path) -> None:
 def test_only_a_period_that_is_over_is_retired() -> None:
     keys = [PseudonymKey("public-health", f"2026-H{half}", is_retired=False) for half in (1, 2)]
     day = date(2026, 11, 27)
-    check_retirable(keys, "public-health", "2026-H1", day)
+    # For 90 days rows of it still come, and are corrected.
+    check_retirable(keys, "public-health", "2026-H1", date(2026, 9, 29))
+    for early in (date(2026, 6, 30), date(2026, 7, 1), date(2026, 9, 28)):
+        with pytest.raises(PermanentError, match="period_not_over"):
+            check_retirable(keys, "public-health", "2026-H1", early)
     with pytest.raises(PermanentError, match="period_not_over"):
         check_retirable(keys, "public-health", "2026-H2", day)
     for purpose, period in (("public-health", "2025-H1"), ("publichealth", "2026-H1")):

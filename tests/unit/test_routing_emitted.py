@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing import emitted, outbox
-from routing.case import Projection
+from routing.case import HIDDEN, Projection
 from routing.emitted import Due, EmittedRow, Key, PendingEvent, Wanted, diff, event_id_of
 from routing.router import Router, load_own_rules, reason_of
 from schemas.decision import Realm
@@ -268,10 +268,39 @@ async def test_seqs_are_gapless_in_the_order_given() -> None:
     assert (heads, insert, advance) == (outbox.HEADS, outbox.INSERT, outbox.ADVANCE)
     assert asked == (["dossier", "dossier", "public-health"], [0, 3, 0])
     assert rows[2] == [6, 7, 8, 1, 10]
-    assert rows[13] == AT
+    assert rows[13] == [AT] * 5
     assert rows[14][0] == events[0].event_id.bytes + b"a"
     assert rows[14][2] is None
     assert moved == (["dossier", "dossier", "public-health"], [0, 3, 0], [8, 1, 10])
+
+
+async def test_what_is_declared_anonymously_has_no_header_of_its_own() -> None:
+    """Published, and withdrawn by what is held alone."""
+    conn = Recorder({("public-health", 2): 0})
+    due = msgspec.structs.replace(
+        wish(b"d", stream=Stream.PUBLIC_HEALTH),
+        projection=Projection(body=b"d", addressee="", pseudonym_periods=HIDDEN),
+        hidden_partition=2,
+    )
+    gone = msgspec.structs.replace(
+        wish(None, stream=Stream.PUBLIC_HEALTH, reason="cancelled"), hidden_partition=2
+    )
+    events = Held().apply(due, gone)
+    assert said(events) == [("published", "new", 1), ("withdrawn", "cancelled", 2)]
+    assert {(e.person_version, e.partition) for e in events} == {(0, 2)}
+    await outbox.write(conn, events, seal, AT)
+    assert conn.told[1][1][13] == [AT.replace(hour=0)] * 2
+
+
+def test_a_row_whose_pseudonym_nobody_can_make_is_left_as_it_is() -> None:
+    held = Held()
+    held.apply(wish(b"told", stream=Stream.PUBLIC_HEALTH))
+    blank = msgspec.structs.replace(
+        wish(b"blank", stream=Stream.PUBLIC_HEALTH),
+        projection=Projection(body=b"blank", addressee="a", lacks_pseudonym=True),
+    )
+    assert held.apply(msgspec.structs.replace(blank, is_version=False, reason="replayed")) == []
+    assert said(held.apply(blank)) == [("revised", "new_version", 2)]
 
 
 async def test_a_missing_head_is_fatal_and_nothing_is_written() -> None:

@@ -78,6 +78,12 @@ def test_the_cluster_needs_its_database() -> None:
         load_settings(engine=Engine.CLUSTER)
 
 
+def test_every_dispatch_worker_finds_a_connection() -> None:
+    with pytest.raises(FatalError, match="pool_connections is to be 12 or more"):
+        load_settings(dispatch_workers=4, pool_connections=11)
+    assert load_settings(dispatch_workers=4, pool_connections=12).pool_connections == 12
+
+
 def test_a_child_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = load_settings(
         engine=Engine.CLUSTER,

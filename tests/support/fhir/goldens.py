@@ -67,6 +67,15 @@ def with_status(letter: str, **changes: Any) -> LabReport:
     return report(found, measured, **(values | changes))
 
 
+def amended(of: LabReport, *which: int) -> LabReport:
+    """Return a report whose results, or those of these places, came with OBX-11 A or B."""
+    found = (
+        msgspec.structs.replace(each, amended=not which or each.position in which)
+        for each in of.observations
+    )
+    return msgspec.structs.replace(of, observations=tuple(found))
+
+
 def microbiology() -> LabReport:
     def grown(position: int, sub_id: str, code: str, name: str, **about: Any) -> Observation:
         coded = Coded(code=code, text=name, system="LN")
@@ -142,6 +151,7 @@ GOLDENS: dict[str, dict[str, Any]] = {
         "laboratory": Organisation(),
     },
     **{f"status-{letter}": {"of": with_status(letter)} for letter in "PFCXDW"},
+    "status-amended": {"of": amended(with_status("C"))},
     "microbiology": {"of": microbiology()},
     "document": {"of": document_report()},
     "every-value": {"of": every_value()},

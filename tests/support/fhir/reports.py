@@ -100,6 +100,7 @@ observations = st.builds(
     performer=st.none() | organisations,
     document=st.none() | documents,
     others=st.just(()) | st.tuples(coded),
+    amended=st.booleans(),
 )
 reports = st.builds(
     LabReport,

@@ -1,0 +1,79 @@
+"""Which reports have no weight in their cases: what rules keep from being told (docs/cases.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ops.publishing import Due, Publisher
+from ops.ruling.in_effect import RulesInEffect
+from ops.runtime.postgres import Connection
+from schemas.decision import Standing
+from schemas.errors import pure_step
+from schemas.topics import Stream
+
+
+class Weighing:
+    """Asks the rules in effect; writes and locks nothing.
+
+    Args:
+        rules: The rules in effect.
+        publisher: Says how a report is given to rules.
+    """
+
+    def __init__(self, rules: RulesInEffect, publisher: Publisher) -> None:
+        self._rules = rules
+        self._publisher = publisher
+
+    async def withheld(
+        self, connection: Connection, due: Sequence[Due], at: datetime | None
+    ) -> dict[UUID, frozenset[str]]:
+        """Return report -> conditions of which nothing is told before a person has looked.
+
+        Of most batches nothing is, and then nothing is asked.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            due: The reports, whatever is known of their cases.
+            at: By the rules in effect then; None: now.
+        """
+        alone = [msgspec.structs.replace(one, standings={}) for one in due]
+        cases = await self._publisher.cases_of(connection, alone, laboratories=False)
+        odd = {case.report_id for case in cases if case.doubts or not case.ins_realm_ok}
+        if not odd:
+            return {}
+        router = await self._rules.at(connection, at)
+        if router.sight.laboratories:
+            cases = await self._publisher.cases_of(connection, alone, laboratories=True)
+        with pure_step():
+            return {
+                case.report_id: router.withheld(case) for case in cases if case.report_id in odd
+            }
+
+    async def standing_back(
+        self,
+        connection: Connection,
+        standings: Mapping[UUID, Mapping[str, Standing]],
+        stream: Stream,
+        at: datetime | None,
+    ) -> set[UUID]:
+        """Return the reports of which a stream is told nothing as they stand, whatever they say.
+
+        Args:
+            connection: Inside the transaction whose reports these are.
+            standings: Report -> condition -> where it stands.
+            stream: The stream.
+            at: By the rules in effect then; None: now.
+        """
+        if not standings:
+            return set()
+        router = await self._rules.at(connection, at)
+        with pure_step():
+            return {
+                report
+                for report, told in standings.items()
+                if router.stands_back(stream, told.values())
+            }
