@@ -54,6 +54,7 @@ def limits_of(settings: Settings) -> CourierLimits:
         in_flight_bytes=settings.push_in_flight_bytes,
         dead_letters=settings.push_dead_letters,
         timeout_seconds=settings.push_timeout_seconds,
+        settle_seconds=settings.push_settle_seconds,
         retry=PushLimits(
             failures=settings.push_failures,
             base_seconds=settings.push_retry_seconds,

@@ -2,13 +2,14 @@
 
 Whom it may go to is decided here too. A patient gets a letter only where the laboratory asked for
 it (DESTMSSANTEPAT) and never where it says that the patient must not see the result yet
-(INVISIBLE_PATIENT). Source: volet Transmission d'un document CDA-R2 en HL7 v2, MetaDMPMSS.
+(INVISIBLE_PATIENT), nor its representatives; a professional never where it is masked to them
+(MASQUE_PS). Source: volet Transmission d'un document CDA-R2 en HL7 v2, MetaDMPMSS.
 The subject names nobody: it stands outside of what is encrypted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -28,6 +29,17 @@ class To(StrEnum):
 
     PATIENT = "patient"
     PROFESSIONAL = "professional"
+
+
+_NEVER: Final[Mapping[To, Mapping[str, str]]] = {
+    To.PATIENT: {
+        "INVISIBLE_PATIENT": "invisible_patient",
+        # A child's box is read by its representatives, and nobody tells us whose box it is.
+        "INVISIBLE_REP_LEGAUX": "invisible_representatives",
+    },
+    To.PROFESSIONAL: {"MASQUE_PS": "masked"},
+}
+"""What forbids a letter, whatever else was asked for."""
 
 
 class Letter(Phi, frozen=True, kw_only=True):
@@ -50,8 +62,9 @@ def letter_of(bundle: JsonObject, to: To) -> Letter | str:
     if report is None or patient is None:
         return "no_report"
     tags = {tag.get("code") for tag in report.get("meta", {}).get("tag", ()) if _is_ours(tag)}
-    if to is To.PATIENT and "INVISIBLE_PATIENT" in tags:
-        return "invisible_patient"
+    for tag, reason in _NEVER[to].items():
+        if tag in tags:
+            return reason
     asked = "DESTMSSANTEPAT" if to is To.PATIENT else "DESTMSSANTEPS"
     if asked not in tags:
         return "not_asked"

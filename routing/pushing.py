@@ -47,6 +47,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     whole: bool = False
     """The receiver as a whole cannot be had: away, busy, or it does not let us in."""
+    unsure: bool = False
+    """Nobody knows whether it was taken: it may still arrive after whatever is sent next."""
     busy: bool = False
     """It says itself that it has too much to do: this is never an event's own failure, for who
     takes one of two is no less busy for the other."""

@@ -199,20 +199,24 @@ class StreamReader:
 
     async def read_at(
         self, stream: Stream, places: Collection[tuple[int, int]]
-    ) -> dict[tuple[int, int], StreamEvent]:
-        """Return the events at these places (partition, seq); those retention took are absent."""
+    ) -> dict[tuple[int, int], StreamEvent | PermanentError]:
+        """Return the events at these places (partition, seq); those retention took are absent.
+
+        One that cannot be read stands for itself as its error: the others are there all the same.
+        """
         with translated():
             async with self._pool.acquire() as connection:
                 rows = await connection.fetch(
                     PLACES, stream.value, [each[0] for each in places], [e[1] for e in places]
                 )
-        found = {}
+        found: dict[tuple[int, int], StreamEvent | PermanentError] = {}
         for row in rows:
+            place = row["partition"], row["seq"]
             try:
-                found[row["partition"], row["seq"]] = self._event(row)
+                found[place] = self._event(row)
             except PermanentError as error:
                 if error.reason != _EXPIRED:
-                    raise
+                    found[place] = error
         return found
 
     def _page(

@@ -33,6 +33,15 @@ _STUBS: Final[Mapping[str, JsonObject]] = {
     "ServiceRequest": {"intent": "order", "subject": {"display": _WITHDRAWN}},
 }
 """What R4 demands of a resource of each type, beside its status."""
+_FIRST: Final[Mapping[str, int]] = {
+    "DiagnosticReport": Parts.REPORT,
+    "Observation": Parts.OBSERVATIONS,
+    "Specimen": Parts.SPECIMEN,
+    "ServiceRequest": Parts.ORDER,
+}
+"""The number of the first part of each type that has a stub; the others of it follow."""
+_DIGITS: Final = 8
+"""Of a part's number at the end of its id."""
 
 
 def transaction_of(bundle: JsonObject, base: str, stale: Iterable[Part] = ()) -> JsonObject:
@@ -85,6 +94,34 @@ def parts_of(bundle: JsonObject) -> frozenset[Part]:
         (entry["resource"]["resourceType"], entry["fullUrl"].removeprefix(_URN))
         for entry in bundle.get("entry", ())
         if entry["resource"]["resourceType"] not in SHARED or not _condition(entry["resource"])
+    )
+
+
+def counted(report_id: UUID, parts: Iterable[Part]) -> dict[str, int]:
+    """Return how many parts of a report there are by type: enough to name them all again.
+
+    Only types that a withdrawal leaves a stub of; ids that are not of this report count nothing.
+    """
+    whose = Parts(report_id)
+    found: dict[str, int] = {}
+    for kind, part in parts:
+        first = _FIRST.get(kind)
+        if first is None:
+            continue
+        place = int(part[-_DIGITS:], 16) - first
+        if place >= 0 and whose.urn(first + place) == f"{_URN}{part}":
+            found[kind] = max(found.get(kind, 0), place + 1)
+    return found
+
+
+def named(report_id: UUID, counts: Mapping[str, int]) -> frozenset[Part]:
+    """Return the parts of a report that `counted` has counted."""
+    whose = Parts(report_id)
+    return frozenset(
+        (kind, whose.urn(_FIRST[kind] + place).removeprefix(_URN))
+        for kind, count in counts.items()
+        if kind in _FIRST
+        for place in range(count)
     )
 
 

@@ -21,6 +21,8 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 # The receiver does not let us in, is not there, or has too much to do: no event is at fault.
 _WHOLE: Final = frozenset({401, 403, 404, 405, 407, 410, 429, 502, 503, 504})
+# A gateway gave up: who stands behind it may still be at it.
+_UNSURE: Final = frozenset({502, 504})
 _BUSY: Final = frozenset({429, 503})
 _TRANSIENT: Final = frozenset({408, 409, 423, 425})
 _ISSUES: Final = frozenset({
@@ -66,6 +68,7 @@ def answer_of(
         code=str(status),
         detail=_issues(body),
         whole=whole,
+        unsure=status in _UNSURE,
         busy=status in _BUSY,
         retry_after_seconds=wait,
     )

@@ -1,8 +1,8 @@
 """Carries one stream to one receiver: takes, sends, notes; at least once, in order per report.
 
 Whatever it has under way when it dies is sent again by the next leader, with the same id. Of a
-report one event is under way at a time, and only its newest version is sent. A receiver that is
-away is left alone as a whole, and then tried with one event.
+report one event is under way at a time, and of each part only the newest version is sent. A
+receiver that is away is left alone as a whole, and then tried with one event.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ops.runtime.metrics import METRICS
 from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_of, rest_of
 from routing.streams import Lane, StreamReader, share_out
 from schemas.errors import PermanentError, TransientError
-from schemas.events import StreamEvent
 
+from .earlier import NOTHING, Before, earlier_of
 from .receiver import Receiver
 from .sender import Delivery, Sender
 from .store import Noted, Part, PushStore, Row
@@ -49,6 +49,7 @@ class CourierLimits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int
     dead_letters: int
     timeout_seconds: float
+    settle_seconds: float
     retry: PushLimits
 
 
@@ -91,7 +92,7 @@ class Courier:
         self._next_at: datetime | None = None
         self._flying: dict[UUID, Row] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: list[tuple[Row, Answer]] = []
+        self._ended: list[tuple[Row, Answer, Mapping[str, int]]] = []
         self._got_through_at = receiver.answered_at
         self._streak = 0
         self._rests_until: datetime | None = None
@@ -110,7 +111,7 @@ class Courier:
             Fenced: Another leads.
             TransientError: The database is away.
         """
-        if not await self._store.lead():
+        if not await self._store.lead(self._clock.now()):
             await settle()
         self._positions = await self._store.positions()
         try:
@@ -180,19 +181,29 @@ class Courier:
         events = await self._reader.read_at(
             self._receiver.stream, [(row.partition, row.seq) for row in rows]
         )
-        earlier = await self._earlier(rows)
+        earlier: Mapping[Part, Before] = {}
+        if self._sender.wants_earlier:
+            earlier = await earlier_of(rows, self._store, self._reader, self._receiver.stream)
         for row in rows:
             event = events.get((row.partition, row.seq))
-            if event is None or (event.body is None and row.kind != "withdrawn"):
-                self._ended.append((row, _hub_says("expired")))
-                self.wake.set()
+            if isinstance(event, PermanentError):
+                self._end(row, event.reason)
                 continue
-            delivery = Delivery(event=event, earlier=earlier.get((row.report_id, row.part), ()))
+            if event is None or (event.body is None and row.kind != "withdrawn"):
+                self._end(row, "expired")
+                continue
+            before = earlier.get((row.report_id, row.part), NOTHING)
+            delivery = Delivery(event=event, earlier=before.events, left=before.left)
             self._flying[row.event_id] = row
             task = asyncio.create_task(self._fly(row, delivery))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._show_flying()
+
+    def _end(self, row: Row, reason: str) -> None:
+        """Let an event that cannot be sent at all be a dead letter; the others go on."""
+        self._ended.append((row, _hub_says(reason), {}))
+        self.wake.set()
 
     def _free(self, now: datetime) -> int:
         """Return how many may be sent now: none while the receiver rests, then one that tries."""
@@ -212,35 +223,23 @@ class Courier:
             fitting.append(row)
         return fitting
 
-    async def _earlier(self, rows: list[Row]) -> dict[Part, tuple[StreamEvent, ...]]:
-        asked = [(row.report_id, row.part) for row in rows if row.event_version > 1]
-        if not asked or not self._sender.wants_earlier:
-            return {}
-        newest = {(row.report_id, row.part): row.event_version for row in rows}
-        found = await self._store.earlier(asked)
-        places = {
-            part: [place[1:] for place in held if place[0] < newest[part]]
-            for part, held in found.items()
-        }
-        events = await self._reader.read_at(
-            self._receiver.stream, [place for held in places.values() for place in held]
-        )
-        return {
-            part: tuple(event for place in held if (event := events.get(place)) is not None)
-            for part, held in places.items()
-        }
-
     async def _fly(self, row: Row, delivery: Delivery) -> None:
         """Send one event; its answer waits to be noted."""
         began = asyncio.get_running_loop().time()
+        put: Mapping[str, int] = {}
         try:
+            put = self._sender.puts(delivery)
             hit("push.before_send")
             async with asyncio.timeout(self._limits.timeout_seconds):
                 answer = await self._sender.send(delivery)
             hit("push.after_send")
         except TimeoutError:
             answer = Answer(
-                outcome=Outcome.TRANSIENT, protocol=Protocol.HUB, code="timeout", whole=True
+                outcome=Outcome.TRANSIENT,
+                protocol=Protocol.HUB,
+                code="timeout",
+                whole=True,
+                unsure=True,
             )
         except PermanentError as error:
             answer = _hub_says(error.reason)
@@ -250,7 +249,7 @@ class Courier:
             return
         METRICS.push_seconds.observe(asyncio.get_running_loop().time() - began)
         METRICS.push_deliveries.labels(self._receiver.name, answer.outcome.value).inc()
-        self._ended.append((row, answer))
+        self._ended.append((row, answer, put))
         # Those that come together are noted together: one transaction, not one each.
         asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
 
@@ -264,8 +263,8 @@ class Courier:
         if not ended:
             return True
         now = self._clock.now()
-        noted = [self._noted(row, answer, now) for row, answer in ended]
-        for row, _ in ended:
+        noted = [self._noted(row, answer, put, now) for row, answer, put in ended]
+        for row, _, _ in ended:
             self._flying.pop(row.event_id, None)
         superseded = await self._store.note(noted, self._flying, now)
         hit("push.after_note")
@@ -286,7 +285,7 @@ class Courier:
             return False
         return not deaths or await self._bears_its_dead()
 
-    def _noted(self, row: Row, answer: Answer, now: datetime) -> Noted:
+    def _noted(self, row: Row, answer: Answer, put: Mapping[str, int], now: datetime) -> Noted:
         chance = random.random()  # noqa: S311 - jitter, no secret
         after = next_of(
             answer,
@@ -302,7 +301,11 @@ class Courier:
         if answer.is_taken:
             self._got_through_at = now
         return Noted(
-            row=row, answer=answer, next=after, next_at=now + timedelta(seconds=after.wait_seconds)
+            row=row,
+            answer=answer,
+            next=after,
+            next_at=now + timedelta(seconds=after.wait_seconds),
+            put=put,
         )
 
     def _rest(self, answer: Answer, now: datetime, chance: float) -> None:

@@ -7,13 +7,14 @@ and of an answer a bounded part is read and none is logged.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 import msgspec
 
 from routing.pushing import Answer, Outcome, Protocol
-from routing.transaction import Part, parts_of, transaction_of, withdrawal_of
+from routing.transaction import Part, counted, named, parts_of, transaction_of, withdrawal_of
 from schemas.errors import PermanentError, pure_step
 from schemas.events import StreamEvent
 
@@ -52,6 +53,10 @@ class _HttpSender:
             headers={"User-Agent": "labdispatch", "Accept-Encoding": "identity"},
         )
 
+    def puts(self, delivery: Delivery) -> Mapping[str, int]:  # noqa: ARG002 - the port's
+        """Return nothing: what was sent before is named by its report's id alone."""
+        return {}
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -79,11 +84,11 @@ class _HttpSender:
                     self._parts.clock.now(),
                 )
         except httpx.TimeoutException:
-            return _away("timeout")
+            return _away("timeout", unsure=True)
         except httpx.ConnectError as error:
             return _away("tls_refused" if _is_tls(error) else "no_connection")
         except httpx.HTTPError:
-            return _away("connection_broken")
+            return _away("connection_broken", unsure=True)
 
     async def _bounded(self, response: httpx.Response) -> bytes:
         """Read what may be read; the status alone has said enough where there is more."""
@@ -140,6 +145,14 @@ class FhirSender(_HttpSender):
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token.decode()}"
 
+    def puts(self, delivery: Delivery) -> Mapping[str, int]:
+        """Return what of the report may be there: of this version, and of those before."""
+        with pure_step():
+            parts = _left_by(delivery)
+            if delivery.event.body is not None:
+                parts |= parts_of(msgspec.json.decode(delivery.event.body))
+            return counted(delivery.event.report_id, parts)
+
     async def send(self, delivery: Delivery) -> Answer:
         """Send one report, or its withdrawal."""
         with pure_step():
@@ -149,17 +162,25 @@ class FhirSender(_HttpSender):
 
 def transaction_for(delivery: Delivery, base: str) -> dict[str, Any]:
     """Return the transaction of an event, with what earlier versions left behind taken back."""
-    stale: set[Part] = set()
-    for earlier in delivery.earlier:
-        if earlier.body is not None:
-            stale |= parts_of(msgspec.json.decode(earlier.body))
+    stale = _left_by(delivery)
     if delivery.event.body is None:
         return withdrawal_of(delivery.event.report_id, stale, base)
     return transaction_of(msgspec.json.decode(delivery.event.body), base, stale)
 
 
-def _away(code: str) -> Answer:
-    return Answer(outcome=Outcome.TRANSIENT, protocol=Protocol.HUB, code=code, whole=True)
+def _left_by(delivery: Delivery) -> set[Part]:
+    """Return what earlier versions may have left at the receiver."""
+    left = set(named(delivery.event.report_id, delivery.left))
+    for earlier in delivery.earlier:
+        if earlier.body is not None:
+            left |= parts_of(msgspec.json.decode(earlier.body))
+    return left
+
+
+def _away(code: str, *, unsure: bool = False) -> Answer:
+    return Answer(
+        outcome=Outcome.TRANSIENT, protocol=Protocol.HUB, code=code, whole=True, unsure=unsure
+    )
 
 
 def _is_tls(error: BaseException) -> bool:

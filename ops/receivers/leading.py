@@ -18,17 +18,18 @@ import msgspec
 from ops.runtime.clock import Clock
 from ops.runtime.logs import get_logger, place_of
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool, connected, lent, translated
+from ops.runtime.postgres import Connection, Pool, connected, lent
 from routing.streams import Lane, StreamReader
 from schemas.errors import FatalError, Fenced, HubError, TransientError
 from schemas.topics import Stream
 
 from . import queries
 from .courier import Courier, CourierLimits
-from .receiver import Receiver
+from .receiver import Kind, Receiver
 from .sender import Sender
 from .senders import SenderParts, open_sender
 from .store import PushStore, receiver_of
+from .sweeping import POOL_DEADLINE_SECONDS, answering, sweep
 
 _log = get_logger(__name__)
 
@@ -36,14 +37,12 @@ _PROVE_SECONDS: Final = 1.0
 _PROOF_DEADLINE_SECONDS: Final = 2.0
 _PROOF_HOLDS_SECONDS: Final = 5.0
 """Far under what the server needs to give up a session that went silent (a minute)."""
+_CANCEL_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 3.0
 """After a leader that did not end in order: longer than it needs to find out."""
 _AGAIN_SECONDS: Final = 5.0
 """Between two tries to serve a receiver that could not be served."""
 _LOOK_SECONDS: Final = 10.0
-_SWEPT_ROWS: Final = 1_000
-_SWEEPS: Final = 20
-"""In one look: 2,000 rows a second go, more than ever come."""
 
 
 class Served(msgspec.Struct):
@@ -97,6 +96,7 @@ class Couriers:
         self._lanes: dict[Stream, Mapping[int, Lane]] = {}
         self._proved_at = float("-inf")
         self._fatal: FatalError | None = None
+        self._stuck: set[asyncio.Task[None]] = set()
         self._shown: set[tuple[str, str]] = set()
         self._names: set[str] = set()
 
@@ -111,24 +111,27 @@ class Couriers:
             while not stopping.is_set():
                 try:
                     async with connected(self._connect, "push") as session:
-                        await self._lead(session, stopping)
+                        try:
+                            await self._lead(session, stopping, polling)
+                        finally:  # before the session lets go of the locks, not after
+                            await self._cancel_all()
                 except TransientError as error:
                     METRICS.errors.labels("push", error.reason).inc()
-                    await self._cancel_all()
                     await _slept(stopping, _PROVE_SECONDS)
-                if polling.done():
-                    polling.result()
         finally:
             polling.cancel()
-            await self._cancel_all()
             await asyncio.gather(polling, return_exceptions=True)
 
     # -------------------------------------------------------------------------------- leading
 
-    async def _lead(self, session: Connection, stopping: asyncio.Event) -> None:
+    async def _lead(
+        self, session: Connection, stopping: asyncio.Event, polling: asyncio.Task[None]
+    ) -> None:
         """Hold the session, prove it, and serve what it holds the locks of."""
         looked_at = float("-inf")
         while not stopping.is_set() and self._fatal is None:
+            if polling.done():
+                polling.result()
             receivers = await self._prove(session)
             await self._end_what_changed(session, receivers)
             for receiver in receivers:
@@ -151,12 +154,8 @@ class Couriers:
     async def _prove(self, session: Connection) -> list[Receiver]:
         """Show that the session lives, by reading with it which receivers there are."""
         began = self._now()
-        try:
-            with translated():
-                async with asyncio.timeout(_PROOF_DEADLINE_SECONDS):
-                    rows = await session.fetch(queries.LIST)
-        except TimeoutError:
-            raise TransientError("database_away", "it is tried again") from None
+        async with answering(_PROOF_DEADLINE_SECONDS):
+            rows = await session.fetch(queries.LIST)
         self._proved_at = began
         return [receiver_of(row) for row in rows]
 
@@ -168,7 +167,7 @@ class Couriers:
         return number not in self._served and self._now() >= self._not_before.get(number, 0.0)
 
     async def _begin(self, session: Connection, receiver: Receiver) -> None:
-        with translated():
+        async with answering(_PROOF_DEADLINE_SECONDS):
             if not await session.fetchval(queries.LOCK, receiver.receiver_id):
                 return  # another process leads it
         stopping = asyncio.Event()
@@ -190,7 +189,7 @@ class Couriers:
                 served.stopping.set()
             if not served.task.done():
                 continue
-            with translated():
+            async with answering(_PROOF_DEADLINE_SECONDS):
                 await session.fetchval(queries.UNLOCK, number)
             del self._served[number]
             METRICS.push_receivers.set(len(self._served))
@@ -203,7 +202,14 @@ class Couriers:
         sender: Sender | None = None
         try:
             sender = open_sender(receiver, self._parts)
-            store = PushStore(self._pool, receiver, keeps_every_word=sender.keeps_every_word)
+            store = PushStore(
+                self._pool,
+                receiver,
+                keeps_every_word=sender.keeps_every_word,
+                settle_seconds=(
+                    self._limits.settle_seconds if receiver.kind is Kind.FHIR else None
+                ),
+            )
             courier = Courier(
                 receiver=receiver,
                 store=store,
@@ -248,10 +254,16 @@ class Couriers:
     async def _cancel_all(self) -> None:
         """Stop sending at once: the locks are gone, or time is up."""
         self._proved_at = float("-inf")
-        tasks = [served.task for served in self._served.values()]
+        tasks = {served.task for served in self._served.values()}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            # One that waits for a silent database may not end: what it still writes is refused by
+            # its epoch, and nobody waits for it.
+            _, stuck = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+            self._stuck |= stuck
+            for task in stuck:
+                task.add_done_callback(self._stuck.discard)
         self._served.clear()
         METRICS.push_receivers.set(0)
 
@@ -262,9 +274,17 @@ class Couriers:
         while True:
             for stream in list(self._lanes):
                 try:
-                    lanes = await self._reader.lanes(stream)
+                    async with answering(POOL_DEADLINE_SECONDS):
+                        lanes = await self._reader.lanes(stream)
+                except FatalError as error:
+                    self._fatal = error
+                    return
                 except HubError as error:
                     METRICS.errors.labels("push", error.reason).inc()
+                    continue
+                except Exception as error:  # noqa: BLE001 - boundary: else all pushes end unseen
+                    METRICS.errors.labels("push", "unexpected").inc()
+                    _log.error("push_failed", error=type(error).__name__, where=place_of(error))
                     continue
                 if lanes != self._lanes[stream]:
                     self._lanes[stream] = lanes
@@ -276,12 +296,13 @@ class Couriers:
     async def _sweep_and_count(self, receivers: list[Receiver]) -> None:
         """Drop what ended long ago, some at a time, and count the dead letters."""
         before = self._clock.now() - timedelta(seconds=self._keep_seconds)
-        async with lent(self._pool) as connection:
-            for _ in range(_SWEEPS):
-                done = await connection.execute(queries.SWEEP, before, _SWEPT_ROWS)
-                if done != f"DELETE {_SWEPT_ROWS}":
-                    break
-            rows = await connection.fetch(queries.DEAD_OF_ALL)
+        try:
+            async with answering(POOL_DEADLINE_SECONDS), self._pool.acquire() as connection:
+                await sweep(connection, before)
+                rows = await connection.fetch(queries.DEAD_OF_ALL)
+        except TransientError as error:  # whether we lead is the session's to say
+            METRICS.errors.labels("push", error.reason).inc()
+            return
         dead = {row["receiver_id"]: row["dead"] for row in rows}
         for each in receivers:
             METRICS.push_dead.labels(each.name).set(dead.get(each.receiver_id, 0))

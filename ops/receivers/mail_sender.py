@@ -8,6 +8,7 @@ that is sent again has the same Message-ID.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -66,6 +67,10 @@ class MailSender:
 
     async def close(self) -> None:
         """Each letter has a connection of its own."""
+
+    def puts(self, delivery: Delivery) -> Mapping[str, int]:  # noqa: ARG002 - the port's
+        """Return nothing: of a letter nothing can be taken back."""
+        return {}
 
     async def send(self, delivery: Delivery) -> Answer:
         """Send the letter about an event, if there is one to send.

@@ -22,6 +22,8 @@ from .words import acknowledgement, by_original, words_of
 
 ER7: Final = "application/hl7-v2+er7"
 _MOST_EVENTS: Final = 200
+_MOST_MESSAGES: Final = 50
+"""That have one control id: more are not looked through."""
 _MAX_BYTES: Final = 64 * 1024
 HttpRequest = Request[Any, Any, Any]
 
@@ -54,7 +56,7 @@ def receiver_routes(pool: Pool) -> list[ControllerRouterHandler]:
             try:
                 async with connection.transaction():
                     for original, said in by_original(words).items():
-                        events = await _events_of(connection, number, original)
+                        events = await events_of(connection, number, original)
                         for each in said:
                             await connection.fetch(
                                 operating.SAY, number, events, each.word, each.code
@@ -68,7 +70,7 @@ def receiver_routes(pool: Pool) -> list[ControllerRouterHandler]:
     return [post_acknowledgement]
 
 
-async def _events_of(connection: Connection, number: int, original: str) -> list[UUID]:
+async def events_of(connection: Connection, number: int, original: str) -> list[UUID]:
     """Return the events of this receiver that an original names.
 
     Raises:
@@ -79,18 +81,27 @@ async def _events_of(connection: Connection, number: int, original: str) -> list
         event = await connection.fetchval(operating.BY_EVENT, number, asked)
         if event is not None:
             return [event]
+    named = await connection.fetch(
+        operating.NAMED, asked, control_key_of(original), _MOST_MESSAGES + 1
+    )
+    if len(named) > _MOST_MESSAGES:
+        raise _several_originals()
     rows = await connection.fetch(
-        operating.BY_MESSAGE, number, asked, control_key_of(original), _MOST_EVENTS
+        operating.BY_MESSAGE, number, [row["message_id"] for row in named], _MOST_EVENTS
     )
     events: dict[UUID, set[UUID]] = {}
     for row in rows:
         events.setdefault(row["message_id"], set()).add(row["event_id"])
     told = {frozenset(each) for each in events.values()}
     if len(told) > 1:
-        raise PermanentError("several_originals", "name the event's id in OBX-4")
+        raise _several_originals()
     if not told:
         raise PermanentError("no_such_original", "nothing of this name was sent to this receiver")
     return sorted(told.pop())
+
+
+def _several_originals() -> PermanentError:
+    return PermanentError("several_originals", "name the event's id in OBX-4")
 
 
 def _answer(body: bytes) -> Response[bytes]:

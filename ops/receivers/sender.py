@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[StreamEvent, ...] = ()
     """Versions that were sent or may have been, the newest first; not all, where retention took
     some."""
+    left: Mapping[str, int] = {}
+    """What all of them may have left there, by type; known even where retention took the bodies."""
 
     def __repr__(self) -> str:
         """Return the type's name alone: bodies are personal data."""
@@ -30,6 +33,14 @@ class Sender(Protocol):
     """Whether it has to know what of the same report was sent before."""
     keeps_every_word: bool
     """Whether what was sent cannot be overwritten: a withdrawal is then sent in any case."""
+
+    def puts(self, delivery: Delivery) -> Mapping[str, int]:
+        """Return what of the report may be there once this was sent, by type: a count each.
+
+        Raises:
+            PermanentError: The event cannot be read.
+        """
+        ...
 
     async def send(self, delivery: Delivery) -> Answer:
         """Send an event and return the answer; what the world does is an answer, no error.

@@ -45,6 +45,17 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     next: Next
     next_at: datetime
+    put: Mapping[str, int] = {}
+    """What of the report this version and earlier ones may have left there, by type."""
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier version that may be at the receiver."""
+
+    event_version: int
+    place: tuple[int, int]
+    """Partition and seq."""
+    put: Mapping[str, int]
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,17 +86,30 @@ class PushStore:
         pool: Connections.
         receiver: The receiver.
         keeps_every_word: Whether a withdrawal is sent even where a newer version waits.
+        settle_seconds: For how long a request that got no answer may still arrive. None: the
+            receiver tells versions apart itself, so none waits for that.
     """
 
-    def __init__(self, pool: Pool, receiver: Receiver, *, keeps_every_word: bool) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        receiver: Receiver,
+        *,
+        keeps_every_word: bool,
+        settle_seconds: float | None = None,
+    ) -> None:
         self._pool = pool
         self._id = receiver.receiver_id
         self._stream = receiver.stream
         self._keeps_every_word = keeps_every_word
+        self._settle_seconds = settle_seconds
         self._epoch = 0
 
-    async def lead(self) -> bool:
+    async def lead(self, at: datetime) -> bool:
         """Begin to lead; say whether whoever led before ended in order.
+
+        Args:
+            at: The moment: what such a one had under way may still arrive.
 
         Raises:
             Fenced: The receiver is no more.
@@ -95,7 +119,8 @@ class PushStore:
             if row is None:
                 raise _fenced()
             if not row["resigned"]:
-                await connection.execute(queries.MARK_TRIED, self._id)
+                await connection.execute(queries.MARK_TRIED, self._id, at)
+                await self._hold_back(connection, None)
         self._epoch = row["epoch"]
         return bool(row["resigned"])
 
@@ -130,12 +155,16 @@ class PushStore:
             if await connection.fetchval(queries.FENCE, self._id, self._epoch) is None:
                 raise _fenced()
             rows = await connection.fetch(
-                queries.TAKE, self._id, self._stream.value, partitions, after, count, at
-            )
+                queries.TAKE, self._id, self._stream.value, partitions, after, count, at,
+                self._keeps_every_word,
+            )  # fmt: skip
             if len(rows) != sum(count):
                 raise TransientError("outbox_moved", "it is looked at again")
             await connection.execute(queries.MOVE, self._id, partitions, after, count)
-            return await self._supersede(connection, {r["report_id"] for r in rows}, flying, at)
+            taken = {row["report_id"] for row in rows}
+            superseded = await self._supersede(connection, taken, flying, at)
+            await self._hold_back(connection, taken)
+            return superseded
 
     async def due(self, limit: int, flying_reports: Collection[UUID], at: datetime) -> list[Row]:
         """Return what is to be sent now, at most `limit`."""
@@ -145,21 +174,22 @@ class PushStore:
             )
         return [Row(**row) for row in rows]
 
-    async def earlier(self, parts: Collection[Part]) -> dict[Part, list[tuple[int, int, int]]]:
-        """Return version, partition and seq of what may be at the receiver, the newest first."""
+    async def earlier(self, parts: Collection[Part]) -> dict[Part, list[Earlier]]:
+        """Return the versions that may be at the receiver, the newest first."""
         asked = list(parts)
         async with lent(self._pool) as connection:
             rows = await connection.fetch(
-                queries.EARLIER,
-                self._id,
-                [report_id for report_id, _ in asked],
-                _EARLIER,
-                [part for _, part in asked],
-            )
-        found: dict[Part, list[tuple[int, int, int]]] = {}
+                queries.EARLIER, self._id,
+                [report_id for report_id, _ in asked], _EARLIER, [part for _, part in asked],
+            )  # fmt: skip
+        found: dict[Part, list[Earlier]] = {}
         for row in rows:
-            place = (row["event_version"], row["partition"], row["seq"])
-            found.setdefault((row["report_id"], row["part"]), []).append(place)
+            each = Earlier(
+                event_version=row["event_version"],
+                place=(row["partition"], row["seq"]),
+                put=msgspec.json.decode(row["put"], type=dict[str, int]),
+            )
+            found.setdefault((row["report_id"], row["part"]), []).append(each)
         return found
 
     async def waiting(self) -> Waiting:
@@ -194,7 +224,13 @@ class PushStore:
                 [each.answer.code for each in noted],
                 [each.answer.detail for each in noted],
                 [each.next_at for each in noted],
+                [each.answer.unsure for each in noted],
+                [msgspec.json.encode(each.put).decode() for each in noted],
             )
+            await self._hold_back(
+                connection, {each.row.report_id for each in noted if each.answer.unsure}
+            )
+            await self._let_go(connection, noted)
             again = {each.row.report_id for each in noted if each.next.state == "waiting"}
             return await self._supersede(connection, again, flying, at) if again else 0
 
@@ -207,6 +243,22 @@ class PushStore:
         """Count dead letters."""
         async with lent(self._pool) as connection:
             return int(await connection.fetchval(queries.DEAD, self._id))
+
+    async def _hold_back(self, connection: Connection, report_ids: Collection[UUID] | None) -> None:
+        """Let no version of these reports go while an older one may still arrive; None: of all."""
+        if self._settle_seconds is None or (report_ids is not None and not report_ids):
+            return
+        asked = None if report_ids is None else list(report_ids)
+        await connection.execute(queries.HOLD_BACK, self._id, asked, self._settle_seconds)
+
+    async def _let_go(self, connection: Connection, noted: Sequence[Noted]) -> None:
+        """Keep no older version for what it left there: the one that was taken now says it."""
+        taken = [each.row for each in noted if each.next.state == "accepted"]
+        if self._settle_seconds is not None and taken:
+            await connection.execute(
+                queries.LET_GO, self._id,
+                [row.report_id for row in taken], [row.event_version for row in taken],
+            )  # fmt: skip
 
     async def _supersede(
         self,

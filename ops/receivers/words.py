@@ -1,14 +1,16 @@
 """What a receiver says later of what it took: a business acknowledgement, ZAM^Z01 or ZAM^Z02; pure.
 
 Source: volet Transmission d'un document CDA-R2 en HL7 v2, 2.1 (french-profile 2.1): OBX-3 names the
-word (ACK_RECEPTION_DMP, LECTEUR_MSS), OBX-4 holds the MSH-10 of the original. Nothing else of the
-message is kept: no name of a reader, no text.
+word (ACK_RECEPTION_DMP, LECTEUR_MSS), OBX-4 holds the MSH-10 of the original. Words and codes are
+closed sets, for what else stands there may be the name or number of a reader: nothing else of the
+message is kept.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -16,8 +18,27 @@ import msgspec
 from ingest.er7 import read
 from schemas.errors import PermanentError
 
-_WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{1,39}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_YES_NO: Final = frozenset({"Y", "N"})
+_SMTP: Final = frozenset({
+    "211", "214", "220", "221", "250", "251", "252", "354", "421", "450", "451", "452", "454",
+    "455", "500", "501", "502", "503", "504", "521", "530", "534", "535", "538", "550", "551",
+    "552", "553", "554", "555", "556",
+})  # fmt: skip
+"""RFC 5321, RFC 4954 and their extensions."""
+WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "ACK_RECEPTION_DMP": _YES_NO,
+    "ACK_RECEPTION_MSS": _YES_NO | _SMTP,
+    "ACK_LECTURE_MSS": _YES_NO,
+    "LECTEUR_MSS": frozenset(),  # who read it: that somebody did is all we keep
+}
+"""What may be said, and which codes it may say; any other code is left out."""
+
+_FAILURES: Final = frozenset({
+    "100", "101", "102", "103", "200", "201", "202", "203", "204", "205", "206", "207", "DMPClosed",
+})  # fmt: skip
+"""HL7 table 0357, and what the DMP says of a patient's record."""
+_OTHER_FAILURE: Final = "other_error"
 _MAX_WORDS: Final = 50
 _MAX_ORIGINAL: Final = 199
 
@@ -51,9 +72,9 @@ def words_of(raw: bytes) -> tuple[str, list[Word]]:
                 (segment.component(3, 1), segment.component(4, 1), segment.component(5, 1))
             )
     found = [
-        Word(original=original, word=word, code=_code(value) or _code(failed))
+        Word(original=original, word=word, code=_code(word, value, failed))
         for word, original, value in words
-        if _WORD.fullmatch(word) and 0 < len(original) <= _MAX_ORIGINAL
+        if word in WORDS and 0 < len(original) <= _MAX_ORIGINAL
     ]
     if not found or len(found) > _MAX_WORDS:
         raise PermanentError(
@@ -80,5 +101,10 @@ def acknowledgement(control_id: str, code: str, error: str = "") -> bytes:
     return ("\r".join(lines) + "\r").encode("ascii")
 
 
-def _code(text: str) -> str:
-    return text if _CODE.fullmatch(text) else ""
+def _code(word: str, value: str, failed: str) -> str:
+    """Return the code of a word, or of the failure that the message tells of; out of a table."""
+    if value in WORDS[word]:
+        return value
+    if not failed or not WORDS[word]:
+        return ""
+    return failed if failed in _FAILURES | _SMTP else _OTHER_FAILURE

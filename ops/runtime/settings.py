@@ -515,6 +515,13 @@ class Settings(BaseSettings):
     push_timeout_seconds: Seconds = Field(
         15.0, description="How long one event may take to be sent and answered."
     )
+    push_settle_seconds: int = Field(
+        60,
+        ge=1,
+        le=86_400,
+        description="How long a request that got no answer may still arrive at a FHIR server: the"
+        " next version of its report waits for so long.",
+    )
     push_answer_bytes: int = Field(
         64 * 1024, ge=1024, description="The most bytes that are read of an answer."
     )

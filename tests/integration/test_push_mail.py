@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -20,15 +21,18 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
 
 from ops.bootstrap import Hub
+from ops.receivers import commands
 from ops.receivers.receiver import Kind, Options
 from schemas.errors import PermanentError
 from schemas.events import EventKind
+from schemas.report import Coded
 from schemas.topics import Stream
 from tests.support.certificates import Authority
-from tests.support.hub import scratch_hub
+from tests.support.hub import Road, scratch_hub
 from tests.support.mailbox import PASSWORD, USER, Mailbox
+from tests.support.people import message, observation, report
 from tests.support.postgres import Database
-from tests.support.receiving import added, deliveries, emit, event, serving, until_states
+from tests.support.receiving import ASKER, added, deliveries, emit, event, serving, until_states
 from tests.unit.test_letter import MATRICULE, bundle
 
 DOMAIN = "mss.example.org"
@@ -262,3 +266,54 @@ def rsa_certificate() -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
         .sign(key, hashes.SHA256())
     )
     return key, certificate
+
+
+async def test_from_the_command_and_a_laboratorys_message_to_the_patients_box(
+    hub: Hub,
+    database: Database,
+    box: Mailbox,
+    authority: Authority,
+    tmp_path: Path,
+) -> None:
+    """What the laboratory asks for in MetaDMPMSS is what the letter hears of."""
+
+    @asynccontextmanager
+    async def instance_at(_: Path, **__: Any) -> AsyncIterator[Hub]:
+        yield hub
+
+    (tmp_path / "secret").write_text(f"{USER}:{PASSWORD}\n")
+    ours = authority.issue("hub")
+    options = Options(
+        sender=f"labdispatch@{DOMAIN}", to="patient", domain=DOMAIN, sign_cert=str(ours.cert),
+        sign_key=str(ours.key),
+    )  # fmt: skip
+    url = f"smtp://127.0.0.1:{box.port}"
+    wish = commands.wish_of("mail", "mssante", "dossier", url, options, from_start=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "instance_at", instance_at)
+        await commands.add(tmp_path, wish, tmp_path / "secret", ASKER, as_json=True)
+    road = Road(hub)
+    await road.put(asking("F-1", "DESTMSSANTEPAT"))
+    await road.put(asking("F-2", "DESTMSSANTEPAT", "INVISIBLE_PATIENT"))
+    await road.put(asking("F-3"))
+    await road.dispatch()
+    async with serving(hub, database.connect_kwargs):
+        await until_states(hub, "mail", lambda f: list(f.values()) == ["accepted"] * 3)
+    told = sorted(row["code"] for row in await deliveries(hub, "mail"))
+    assert told == ["250", "invisible_patient", "not_asked"]
+    assert len(box.letters) == 1
+
+
+def asking(order: str, *codes: str) -> Any:
+    """A message that asks so of the national services."""
+    asked = [
+        observation(
+            position=place,
+            code=Coded(code=code, text=code, system="MetaDMPMSS"),
+            value_type="CE",
+            value="Y",
+            coded=Coded(code="Y", text="", system="expandedYes-NoIndicator"),
+        )
+        for place, code in enumerate(codes, 2)
+    ]
+    return message(None, report(filler_order_number=order, observations=(observation(), *asked)))

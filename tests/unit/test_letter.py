@@ -109,3 +109,16 @@ def test_a_letter_is_bounded() -> None:
     assert isinstance(found, Letter)
     assert found.text.count("\n") < 520
     assert "document joint" in found.text
+
+
+@pytest.mark.parametrize(
+    ("to", "tags", "why"),
+    [
+        (To.PATIENT, ("DESTMSSANTEPAT", "INVISIBLE_REP_LEGAUX"), "invisible_representatives"),
+        (To.PROFESSIONAL, ("DESTMSSANTEPS", "MASQUE_PS"), "masked"),
+    ],
+)
+def test_what_is_to_be_hidden_goes_to_nobody_whoever_asked(
+    to: To, tags: tuple[str, ...], why: str
+) -> None:
+    assert letter_of(bundle(*tags), to) == why

@@ -39,7 +39,7 @@ def test_a_name_is_a_label(name: str) -> None:
     ("kind", "url"),
     [
         (Kind.FHIR, "https://dossier.example.org/fhir"),
-        (Kind.WEBHOOK, "https://10.1.2.3:8443/in?tenant=3"),
+        (Kind.WEBHOOK, "https://10.1.2.3:8443/in/tenant-3"),
         (Kind.WEBHOOK, "http://127.0.0.1:9/in"),
         (Kind.WEBHOOK, "http://localhost/in"),
         (Kind.WEBHOOK, "http://[::1]:80/in"),
@@ -69,6 +69,8 @@ def test_an_address_that_fits(kind: Kind, url: str) -> None:
         (Kind.WEBHOOK, "https:///in"),
         (Kind.WEBHOOK, f"https://example.org/{'a' * 2_000}"),
         (Kind.FHIR, "https://example.org/fhir?x=1"),
+        (Kind.WEBHOOK, "https://example.org/in?code=a-secret"),
+        (Kind.WEBHOOK, "https://example.org/in?"),
         (Kind.FHIR, "smtps://example.org"),
         (Kind.MSSANTE, "smtp://mail.example.org"),
     ],
@@ -243,6 +245,32 @@ def test_a_business_acknowledgement_says_what_of_which_message() -> None:
         Word(original="C-1", word="ACK_RECEPTION_DMP", code="Y"),
         Word(original="C-1", word="LECTEUR_MSS", code=""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "kept"),
+    [
+        ("ACK_RECEPTION_MSS", "554", "554"), ("ACK_RECEPTION_DMP", "554", ""),
+        ("ACK_LECTURE_MSS", "N", "N"), ("ACK_LECTURE_MSS", "DUPONT", ""),
+        ("LECTEUR_MSS", "DUPONT", ""), ("LECTEUR_MSS", "810000023084", ""),
+        ("ACK_RECEPTION_DMP", "YES", ""),
+    ],
+)  # fmt: skip
+def test_only_codes_of_our_tables_are_kept_never_who_read(word: str, value: str, kept: str) -> None:
+    _, (found,) = words_of(zam(f"OBX|1|CE|{word}|C-1|{value}"))
+    assert found.code == kept
+
+
+def test_a_word_that_no_table_knows_says_nothing() -> None:
+    with pytest.raises(PermanentError, match="nothing_acknowledged"):
+        words_of(zam("OBX|1|CE|DUPONT|C-1|Y"))
+
+
+def test_a_failure_that_no_table_knows_is_one_all_the_same() -> None:
+    raw = zam(
+        "ERR|||DUPONT^x|E|DUPONT^x", "OBX|1|CE|ACK_RECEPTION_DMP|C-1", "OBX|2|CE|LECTEUR_MSS|C-1"
+    )
+    assert [word.code for word in words_of(raw)[1]] == ["other_error", ""]
 
 
 def test_the_example_of_the_page_is_one() -> None:

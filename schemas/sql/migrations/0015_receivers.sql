@@ -41,6 +41,9 @@ CREATE TABLE receiver_position (
 
 -- What became of an event at a receiver. A dead letter is a row of state dead.
 -- tried: it may have been sent, known or not. failures: those that are its own, not the receiver's.
+-- unsure_at: a try of then had no answer, so it may still arrive there. put: what of the report this
+-- version and earlier ones may have left there, a count by type. kept: it says what stands at a FHIR
+-- server until a newer version is taken there; no age ends it.
 CREATE TABLE delivery (
     receiver_id    integer NOT NULL REFERENCES receiver (receiver_id),
     event_id       uuid NOT NULL,
@@ -61,11 +64,16 @@ CREATE TABLE delivery (
     tried_at       timestamptz,
     next_at        timestamptz NOT NULL,
     ended_at       timestamptz,
+    unsure_at      timestamptz,
+    put            jsonb NOT NULL DEFAULT '{}',
+    kept           boolean NOT NULL DEFAULT false,
     PRIMARY KEY (receiver_id, event_id)
 );
 CREATE INDEX delivery_waiting ON delivery (receiver_id, next_at) WHERE state = 'waiting';
 CREATE INDEX delivery_dead ON delivery (receiver_id, ended_at) WHERE state = 'dead';
-CREATE INDEX delivery_ended ON delivery (ended_at) WHERE state IN ('accepted', 'superseded', 'discarded');
+CREATE INDEX delivery_ended ON delivery (ended_at)
+    WHERE state IN ('accepted', 'superseded', 'discarded') AND NOT kept;
+CREATE INDEX delivery_kept ON delivery (receiver_id) WHERE kept;
 CREATE INDEX delivery_by_report ON delivery (report_id, receiver_id, event_version);
 
 -- What a receiver said later of an event it had taken: a business acknowledgement (ZAM^Z01, ^Z02).
