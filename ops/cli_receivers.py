@@ -79,7 +79,12 @@ def _reached_by(command: Any) -> Any:
 def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     @group.command()
     @click.argument("name")
-    @click.option("--kind", type=click.Choice(["fhir", "webhook", "mssante"]), required=True)
+    @click.option(
+        "--kind",
+        type=click.Choice(["fhir", "webhook", "mssante"]),
+        required=True,
+        help="A FHIR server, a webhook, or secure mail.",
+    )
     @click.option(
         "--stream", type=click.Choice(["dossier", "contact-tracing", "public-health"]),
         required=True, help="What it is sent; fhir and mssante carry the dossier.",

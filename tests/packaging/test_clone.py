@@ -136,7 +136,11 @@ def _commands(*programs: str) -> Iterator[tuple[str, str]]:
     """Yield every line of a document that calls one of the programs, in a fence or in a span."""
     for path in DOCUMENTS:
         text = text_of(path)
-        fenced = [line.strip() for block in FENCE.findall(text) for line in block.splitlines()]
+        fenced = [
+            line.strip()
+            for block in FENCE.findall(text)
+            for line in block.replace("\\\n", " ").splitlines()
+        ]
         for line in [*fenced, *SPAN.findall(FENCE.sub("", text))]:
             if line.split(" ")[0] in programs:
                 yield path, line

@@ -34,6 +34,9 @@ async def identity_state(road: Road) -> dict[str, Any]:
     }.items():
         state[name] = sorted(str(tuple(row.values())) for row in await road.rows(query))
     state["fold"] = await stream_fold(road)
+    for bundle in state["fold"]["dossier"].values():
+        # Under what it was made comes last, and is no part of what is said of the patient.
+        assert bundle["entry"].pop()["resource"]["resourceType"] == "Provenance"
     return state
 
 
