@@ -38,7 +38,7 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         # They share the partitions as workers of two processes would: by membership, and apart by
         # the fence. Each has a matcher of its own; what may be opened for review is the process's.
         budget = budget_of(settings)
-        # A consumer of Kafka stands at one place: there a process has one worker, and one starts more.
+        # A consumer of Kafka stands at one place: on the cluster a process has one worker.
         count = 1 if hub.is_cluster else settings.dispatch_workers
         dispatchers = [dispatcher_of(hub, budget) for _ in range(count)]
         workers = [worker_of(hub, dispatcher) for dispatcher in dispatchers]

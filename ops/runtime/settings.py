@@ -446,8 +446,8 @@ class Settings(BaseSettings):
         ge=1,
         le=16,
         description="How many batches a dispatch process has in hand at a time, each of partitions"
-        " of its own: while one waits for the database, another is computed. On the embedded engine; on"
-        " the cluster a process has one, and more processes are started.",
+        " of its own: while one waits for the database, another is computed. On the embedded"
+        " engine; on the cluster a process has one, and more processes are started.",
     )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
