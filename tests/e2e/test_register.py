@@ -83,7 +83,8 @@ async def test_a_local_text_is_listed_mapped_and_then_in_the_stream(fresh: Embed
         assert await send(fresh, result(number, "Vu faible")) == "AA"
         fresh.drained()
         number += 1
-    assert set(results(fresh)) == {"positive"}
+    # What waited for the mapping goes too; of one person's sampling on one day one report counts.
+    assert set(results(fresh)) - {""} == {"positive"}
     everything = "".join(p.read_text(errors="replace") for p in fresh.data_dir.glob("logs/*"))
     figures = ask(f"http://127.0.0.1:{fresh.http_port}/metrics")[2].decode()
     told = json.dumps(said(fresh, "conformance")) + json.dumps(listed)
