@@ -42,7 +42,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
 
 
 def _asker(actor: str | None, reason: str) -> Any:
-    from ops.receivers.changes import Asker
+    from ops.asking import Asker
     from ops.register.labs import who_asks
 
     return Asker(actor=actor or who_asks(), reason=reason)

@@ -15,8 +15,8 @@ Run = Callable[[Coroutine[Any, Any, int | None]], None]
 
 def asker_of(actor: str | None, reason: str) -> Any:
     """Return who asks: the user of this process unless another is named."""
+    from ops.asking import Asker
     from ops.register.labs import who_asks
-    from ops.stewards.script import Asker
 
     return Asker(actor=actor or who_asks(), reason=reason)
 

@@ -175,8 +175,8 @@ def _reports(route: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         in effect say, is gone over by dispatch: what is due no more is withdrawn, what is due is
         published, with reason rules_changed. Asked twice it does no harm; stopped, ask again.
         """
+        from ops.asking import Asker
         from ops.ruling.commands import apply_rules
-        from ops.stewards.script import Asker
 
         asker = Asker(actor=actor, reason=why)
         run(apply_rules(data_dir, asker, since=since, until=until, dry_run=dry_run,

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.looking import instance_at
 from ops.runtime.postgres import translated
 from ops.stewards.commands import desk_at
-from ops.stewards.script import Asker
 
 from .as_text import bulk_as_text, list_as_text, released_as_text, report_as_text
 from .looking import Wish, list_holds, show_report

@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.replay import append_replay
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, translated
-from ops.stewards.script import Asker
 from schemas.errors import PermanentError, TransientError
 from schemas.topics import STREAMS
 

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
-from ops.stewards.script import Act, Asker, Script
+from ops.stewards.script import Act, Script
 from schemas.errors import PermanentError, TransientError
 from schemas.topics import STREAMS
 

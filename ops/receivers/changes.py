@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.register.labs import check_audit
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import Vault
@@ -32,13 +33,6 @@ from .receiver import (
 from .store import receiver_of
 
 _TOKEN_BYTES: Final = 24
-
-
-class Asker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and why: both stand in the audit chain."""
-
-    actor: str
-    reason: str = ""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
@@ -20,7 +21,7 @@ from schemas.errors import PermanentError
 from schemas.topics import Stream
 
 from . import changes, operating, queries, secret
-from .changes import Asker, Wish
+from .changes import Wish
 from .receiver import Kind, Options, check_domain
 from .senders import tls_of
 from .store import receiver_of

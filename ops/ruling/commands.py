@@ -13,13 +13,13 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.behind_the_door import dispatcher_of, past_of, router_of
 from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime.postgres import Connection, translated
 from ops.stewards.commands import moment
-from ops.stewards.script import Asker
 from routing.case import Case
 from routing.rule_file import load_rules
 from routing.rules import Rules

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from dedup.review import Action, PairVerdict, action_of, pair_of
+from ops.asking import Asker
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
@@ -22,7 +23,7 @@ from . import queries
 from .done import Done, done_of
 from .merging import join, merge
 from .opposing import allow, oppose, undo_opposition
-from .script import Act, Asker, Script
+from .script import Act, Script
 from .unmerging import unmerge
 from .verdicts import is_second, note, propose, put_back, undo_verdict
 

@@ -14,6 +14,7 @@ import msgspec
 
 from dedup.model import load_model
 from dedup.review import PairVerdict
+from ops.asking import Asker
 from ops.behind_the_door import dispatcher_of
 from ops.bootstrap import Hub
 from ops.looking import instance_at
@@ -26,7 +27,6 @@ from .acts import Stewards
 from .as_text import done_as_text, history_as_text, item_as_text, items_as_text
 from .done import Done
 from .finding import DuplicateSearch
-from .script import Asker
 
 _UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400}
 _LISTED: Final = 50

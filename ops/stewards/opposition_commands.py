@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from schemas.errors import PermanentError
 
@@ -17,7 +18,6 @@ from .commands import desk_at
 from .local_numbers import LocalNumbers
 from .opposition_batch import OppositionBatch
 from .opposition_file import DONE, MAX_LINE_CHARACTERS, RESULTS, Answered, Said, read_lines
-from .script import Asker
 
 
 def batch_of(hub: Hub, stewards: Stewards) -> OppositionBatch:

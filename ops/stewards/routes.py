@@ -20,6 +20,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from dedup.review import PairVerdict
+from ops.asking import Asker
 from ops.register.access import Gate, HttpRequest, bearer_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
@@ -31,7 +32,6 @@ from .credentials import Known, NewSteward, StewardEntry
 from .desk import Event, Item, Shown
 from .done import Done
 from .explaining import Explained
-from .script import Asker
 
 STEWARDS_ONLY: Final = (
     "Needs a steward's bearer token (`labdispatch review steward add`). Audited; X-Reason goes into"

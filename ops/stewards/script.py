@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from dedup.store import DedupStore
+from ops.asking import Asker
 from ops.publishing import Published, Publisher
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
@@ -36,13 +37,6 @@ _MAX_TEXT: Final = 200
 _AGAIN: Final = frozenset(
     {"persons_moved", "persons_busy", "deadlock", "lock_timeout", "serialization"}
 )
-
-
-class Asker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, and why: both stand in the audit chain."""
-
-    actor: str
-    reason: str = ""
 
 
 class Act(msgspec.Struct, kw_only=True):

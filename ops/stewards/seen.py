@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from ops.asking import Asker
 from ops.runtime.postgres import Connection
 
 from . import desk, queries
@@ -11,7 +12,7 @@ from .acts import Stewards
 from .desk import Event, Item, Shown
 from .explaining import Explained, explain
 from .persons import look
-from .script import Asker, check_asker
+from .script import check_asker
 
 
 async def see_list(

@@ -10,11 +10,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from ops.asking import Asker
 from ops.behind_the_door import verifier_of
 from ops.holding.rechecking import retry
 from ops.holding.releasing import Releasing
 from ops.ruling.loading import Order, put_into_effect
-from ops.stewards.script import Asker
 from ops.withdrawing import Withdrawn
 from routing.doubts import Doubt
 from schemas.decision import Realm

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.header import Header, read_header
 from ingest.judge import LabProfile, judge
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.holding import queries, rechecking
 from ops.holding.looking import Wish, list_holds, show_report
@@ -25,7 +26,6 @@ from ops.register.code_rows import row_of
 from ops.replay import append_replay
 from ops.runtime.metrics import METRICS
 from ops.simulate.sample import sample_message
-from ops.stewards.script import Asker
 from ops.trace import trace
 from routing.doubts import Doubt
 from routing.rules import NOT_QUALIFIED

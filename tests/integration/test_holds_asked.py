@@ -13,6 +13,7 @@ import pytest
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.holding import commands
 from ops.holding.looking import Wish
@@ -22,7 +23,6 @@ from ops.register.access import Gate
 from ops.stewards.acts import Stewards
 from ops.stewards.credentials import add_steward
 from ops.stewards.routes import ReviewDesk
-from ops.stewards.script import Asker
 from ops.tokens import OPERATOR
 from routing.doubts import Doubt
 from schemas.errors import HubError

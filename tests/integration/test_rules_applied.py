@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.ruling import commands
 from ops.ruling.applying import Applied, applied_as_text
 from ops.ruling.commands import applying_of
 from ops.stewards.reemitting import NOTHING_YET
-from ops.stewards.script import Asker
 from schemas.errors import HubError, PermanentError
 from schemas.report import Coded
 from schemas.topics import Stream

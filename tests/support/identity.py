@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.stewards.script import Asker
+from ops.asking import Asker
 from schemas.topics import STREAMS
 from tests.support.hub import Road
 

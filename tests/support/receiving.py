@@ -11,9 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from ops.asking import Asker
 from ops.bootstrap import Hub, reader_of
 from ops.receivers import changes
-from ops.receivers.changes import Added, Asker, Wish
+from ops.receivers.changes import Added, Wish
 from ops.receivers.leading import Couriers
 from ops.receivers.receiver import Kind, Options
 from ops.receivers.secret import made_for
