@@ -51,7 +51,7 @@ async def until_account(product: Embedded, **wanted: int) -> dict[str, Any]:
 
 
 async def test_a_loop_is_answered_alike_counted_and_the_account_closes(product: Embedded) -> None:
-    before = product.account()
+    before = await until_account(product)  # tests come in any order: nothing of theirs is under way
     looping = message(1, "LABLOOP")
     async with MllpClient("127.0.0.1", product.mllp_port) as client:
         answers = [(await client.send(looping)).raw for _ in range(10)]
