@@ -1,7 +1,7 @@
 """Published figures: what the indicators say of one place, time, age class and sex. Pure.
 
-Neutral to how they are kept, protected or written: engine, disclosure control, files, HTTP and plots
-speak in these. Sources: docs/indicators.md; french-profile 4 (names, age classes, rates).
+Neutral to how they are kept, protected or written: engine, disclosure control, files, HTTP and
+plots speak in these. Sources: docs/indicators.md; french-profile 4 (names, age classes, rates).
 """
 
 from __future__ import annotations

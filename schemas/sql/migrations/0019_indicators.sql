@@ -1,0 +1,108 @@
+-- Indicators: what was taken of the public-health stream, what follows from it, and what was published
+-- of that. No name stands here: rows bear pseudonyms, published tables have gone through disclosure
+-- control (ADR 0044).
+
+-- One row. batch is the fence: every transaction that counts raises it; who finds another number than
+-- it left has been overtaken. layout: of rows and cells; another release's is counted anew.
+CREATE TABLE indicator_progress (
+    only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    batch       bigint NOT NULL DEFAULT 0,
+    events      bigint NOT NULL DEFAULT 0,
+    layout      integer NOT NULL DEFAULT 0,
+    moved_at    timestamptz,                 -- when events were last counted
+    wanted_at   timestamptz,                 -- somebody asked for an extraction now
+    rebuilt_at  timestamptz                  -- counting last began at zero
+);
+INSERT INTO indicator_progress DEFAULT VALUES;
+
+-- Up to where each partition of the stream is counted: written with all that follows, or not at all.
+CREATE TABLE indicator_position (
+    partition  integer PRIMARY KEY,
+    seq        bigint NOT NULL
+);
+
+-- What stands of a part of a report: its latest row, packed. person: 64 bits of the pseudonym, by which
+-- the rows of one person and half-year are found; next_person: the same person's in the half-year
+-- after, of rows of a half-year's last days. day: of sampling.
+CREATE TABLE indicator_row (
+    report_id      uuid NOT NULL,
+    part           text NOT NULL,
+    event_version  integer NOT NULL,
+    person         bigint NOT NULL,
+    next_person    bigint,
+    day            date NOT NULL,
+    packed         bytea NOT NULL,
+    PRIMARY KEY (report_id, part)
+) WITH (fillfactor = 90);
+CREATE INDEX indicator_row_by_person ON indicator_row (person);
+CREATE INDEX indicator_row_by_next ON indicator_row (next_person) WHERE next_person IS NOT NULL;
+CREATE INDEX indicator_row_by_day ON indicator_row USING brin (day);
+
+-- A pseudonym that stands for no person of its own any more (PseudonymReplaced), while that holds.
+CREATE TABLE indicator_alias (
+    report_id      uuid NOT NULL,
+    part           text NOT NULL,
+    event_version  integer NOT NULL,
+    period         text NOT NULL,
+    old            text NOT NULL,
+    new            text NOT NULL,
+    PRIMARY KEY (report_id, part)
+);
+CREATE INDEX indicator_alias_by_old ON indicator_alias (old, period);
+CREATE INDEX indicator_alias_by_new ON indicator_alias (new, period);
+
+-- What is counted: of a condition, a time and a department all cells by age and sex, packed, so that a
+-- batch writes few rows however many cells it touches. label: a day's ordinal, or a week as yyyyww.
+CREATE TABLE indicator_cell (
+    condition   text NOT NULL,
+    period      text NOT NULL CHECK (period IN ('day', 'week')),
+    label       integer NOT NULL,
+    department  text NOT NULL,
+    packed      bytea NOT NULL,
+    PRIMARY KEY (condition, period, label, department)
+) WITH (fillfactor = 70);
+
+-- Times whose cells changed since they were last published, and in which batch they last did.
+CREATE TABLE indicator_due (
+    condition  text NOT NULL,
+    period     text NOT NULL,
+    label      integer NOT NULL,
+    batch      bigint NOT NULL,
+    PRIMARY KEY (condition, period, label)
+);
+
+-- A moment whose state was published whole. Its tables are written before it: what has no row here
+-- does not exist.
+CREATE TABLE indicator_extraction (
+    number    bigint PRIMARY KEY CHECK (number > 0),
+    at        timestamptz NOT NULL,
+    batch     bigint NOT NULL,
+    events    bigint NOT NULL,
+    lag       bigint NOT NULL,               -- events in the stream that were not counted yet
+    policy    text NOT NULL,                 -- of disclosure control, by name and version
+    tables    integer NOT NULL
+);
+CREATE INDEX indicator_extraction_by_at ON indicator_extraction (at);
+
+-- What an extraction published of a time that had changed, for one level of areas, after disclosure
+-- control; what did not change has the table of an earlier extraction. source: digest of the counts
+-- it was made of.
+CREATE TABLE indicator_table (
+    condition   text NOT NULL,
+    period      text NOT NULL CHECK (period IN ('day', '7days', 'week')),
+    label       integer NOT NULL,
+    level       text NOT NULL CHECK (level IN ('france', 'region', 'department')),
+    extraction  bigint NOT NULL,
+    source      bytea NOT NULL,
+    figures     bytea NOT NULL,
+    PRIMARY KEY (condition, period, level, label, extraction)
+);
+CREATE INDEX indicator_table_by_extraction ON indicator_table (extraction);
+
+-- How much of the last days had come, as an extraction saw it.
+CREATE TABLE indicator_completeness (
+    extraction  bigint NOT NULL,
+    condition   text NOT NULL,
+    packed      bytea NOT NULL,
+    PRIMARY KEY (extraction, condition)
+);
