@@ -30,6 +30,8 @@ class Period(StrEnum):
     """The seven days that end on a day; the label is that last day."""
     WEEK = "week"
     """An ISO week, Monday to Sunday; the label is `2026-S10`."""
+    MONTH = "month"
+    """Of conditions that are declared anonymously, whose days are told to nobody: `2026-03`."""
 
 
 class Flag(StrEnum):

@@ -23,18 +23,19 @@ CREATE TABLE indicator_position (
 
 -- What stands of a part of a report: its latest row, packed. person: 64 bits of the pseudonym, by which
 -- the rows of one person and half-year are found; next_person: the same person's in the half-year
--- after, of rows of a half-year's last days. day: of sampling.
+-- after, where a window of days reaches into it. Both and day (it counts on) are NULL where it counts
+-- nowhere: withdrawn, a second line.
 CREATE TABLE indicator_row (
     report_id      uuid NOT NULL,
     part           text NOT NULL,
     event_version  integer NOT NULL,
-    person         bigint NOT NULL,
+    person         bigint,
     next_person    bigint,
-    day            date NOT NULL,
+    day            integer,
     packed         bytea NOT NULL,
     PRIMARY KEY (report_id, part)
 ) WITH (fillfactor = 90);
-CREATE INDEX indicator_row_by_person ON indicator_row (person);
+CREATE INDEX indicator_row_by_person ON indicator_row (person) WHERE person IS NOT NULL;
 CREATE INDEX indicator_row_by_next ON indicator_row (next_person) WHERE next_person IS NOT NULL;
 CREATE INDEX indicator_row_by_day ON indicator_row USING brin (day);
 
@@ -44,31 +45,33 @@ CREATE TABLE indicator_alias (
     part           text NOT NULL,
     event_version  integer NOT NULL,
     period         text NOT NULL,
-    old            text NOT NULL,
-    new            text NOT NULL,
+    old            bytea NOT NULL,
+    new            bytea NOT NULL,
     PRIMARY KEY (report_id, part)
 );
 CREATE INDEX indicator_alias_by_old ON indicator_alias (old, period);
 CREATE INDEX indicator_alias_by_new ON indicator_alias (new, period);
 
--- What is counted: of a condition, a time and a department all cells by age and sex, packed, so that a
--- batch writes few rows however many cells it touches. label: a day's ordinal, or a week as yyyyww.
+-- What is counted: of a condition, a time and a department all cells by age and sex and the delays,
+-- packed, so that a batch writes few rows however many cells it touches. day: ordinal of the day, or of
+-- the first of a month where no more is told (conditions that are declared anonymously). Weeks have no
+-- cells: they are the seven days that end on a Sunday.
 CREATE TABLE indicator_cell (
     condition   text NOT NULL,
-    period      text NOT NULL CHECK (period IN ('day', 'week')),
-    label       integer NOT NULL,
+    period      text NOT NULL CHECK (period IN ('day', 'month')),
+    day         integer NOT NULL,
     department  text NOT NULL,
     packed      bytea NOT NULL,
-    PRIMARY KEY (condition, period, label, department)
+    PRIMARY KEY (condition, period, day, department)
 ) WITH (fillfactor = 70);
 
 -- Times whose cells changed since they were last published, and in which batch they last did.
 CREATE TABLE indicator_due (
     condition  text NOT NULL,
     period     text NOT NULL,
-    label      integer NOT NULL,
+    day        integer NOT NULL,
     batch      bigint NOT NULL,
-    PRIMARY KEY (condition, period, label)
+    PRIMARY KEY (condition, period, day)
 );
 
 -- A moment whose state was published whole. Its tables are written before it: what has no row here
@@ -85,17 +88,17 @@ CREATE TABLE indicator_extraction (
 CREATE INDEX indicator_extraction_by_at ON indicator_extraction (at);
 
 -- What an extraction published of a time that had changed, for one level of areas, after disclosure
--- control; what did not change has the table of an earlier extraction. source: digest of the counts
--- it was made of.
+-- control; what did not change has the table of an earlier extraction. day: the last of the time.
+-- source: digest of what it was made of.
 CREATE TABLE indicator_table (
     condition   text NOT NULL,
-    period      text NOT NULL CHECK (period IN ('day', '7days', 'week')),
-    label       integer NOT NULL,
+    period      text NOT NULL CHECK (period IN ('day', '7days', 'week', 'month')),
+    day         integer NOT NULL,
     level       text NOT NULL CHECK (level IN ('france', 'region', 'department')),
     extraction  bigint NOT NULL,
     source      bytea NOT NULL,
     figures     bytea NOT NULL,
-    PRIMARY KEY (condition, period, level, label, extraction)
+    PRIMARY KEY (condition, period, level, day, extraction)
 );
 CREATE INDEX indicator_table_by_extraction ON indicator_table (extraction);
 
