@@ -21,6 +21,14 @@ VARIANT_MARKS: Final = ("A0", "A1", "B0", "B1", "C0", "C1")
 """In the order of `Figure.variants`."""
 
 
+COUNTS: Final = (
+    "tests", "positive_tests", "persons", "positive_persons", "eligible_persons", "cases",
+    "screened",
+)  # fmt: skip
+"""Fields of a figure that count results or persons, besides `variants`: what is protected."""
+RATES: Final = ("incidence", "positivity", "screening")
+
+
 class Period(StrEnum):
     """What time a figure is of."""
 
@@ -68,10 +76,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """Results of first lines."""
     positive_tests: int | None = None
     persons: int | None = None
-    """Distinct persons tested in the time; of `7days` those who count by the 60-day rule."""
+    """Distinct persons tested in the time."""
     positive_persons: int | None = None
+    eligible_persons: int | None = None
+    """Of the persons those who had not been positive in the 60 days before: the rule's denominator,
+    the T of SI-DEP's files."""
     cases: int | None = None
-    """New cases: persons positive, and not in the 60 days before."""
+    """New cases: persons positive, and not in the 60 days before; the P of SI-DEP's files."""
     population: int | None = None
     screened: int | None = None
     """Positives that were screened for variants."""
@@ -80,9 +91,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     incidence: float | None = None
     """New cases per 100,000 inhabitants; of `day` too, where nobody should read much into it."""
     positivity: float | None = None
-    """Percent of the persons tested who were positive."""
+    """New cases as percent of the eligible persons."""
     screening: float | None = None
-    """Persons tested per 100,000 inhabitants."""
+    """Eligible persons per 100,000 inhabitants."""
     incidence_class: str = ""
     """In place of the rate where the area is small."""
     positivity_class: str = ""

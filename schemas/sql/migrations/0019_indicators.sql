@@ -39,18 +39,16 @@ CREATE INDEX indicator_row_by_person ON indicator_row (person) WHERE person IS N
 CREATE INDEX indicator_row_by_next ON indicator_row (next_person) WHERE next_person IS NOT NULL;
 CREATE INDEX indicator_row_by_day ON indicator_row USING brin (day);
 
--- A pseudonym that stands for no person of its own any more (PseudonymReplaced), while that holds.
+-- Two pseudonyms of a half-year that stand for one person (PseudonymReplaced); NULL once withdrawn.
 CREATE TABLE indicator_alias (
     report_id      uuid NOT NULL,
     part           text NOT NULL,
     event_version  integer NOT NULL,
-    period         text NOT NULL,
-    old            bytea NOT NULL,
-    new            bytea NOT NULL,
+    period         text,
+    old            bytea,
+    new            bytea,
     PRIMARY KEY (report_id, part)
 );
-CREATE INDEX indicator_alias_by_old ON indicator_alias (old, period);
-CREATE INDEX indicator_alias_by_new ON indicator_alias (new, period);
 
 -- What is counted: of a condition, a time and a department all cells by age and sex and the delays,
 -- packed, so that a batch writes few rows however many cells it touches. day: ordinal of the day, or of
