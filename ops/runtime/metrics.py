@@ -541,7 +541,8 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self.indicator_lag_seconds = Gauge(
-            f"{name}_indicator_lag_seconds", "For how long there has been something to count",
+            f"{name}_indicator_lag_seconds",
+            "For how long nothing was counted although there is something to count",
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self.indicator_extraction = Gauge(
@@ -562,8 +563,8 @@ class Metrics:
         self.indicator_forgotten = Counter(
             f"{name}_indicator_extractions_forgotten", "Extractions that can be asked for no more"
         )
-        self.indicator_stopped = Gauge(
-            f"{name}_indicator_stopped", "1 while counting stands still for a person's word",
+        self.indicator_aliases = Gauge(
+            f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
