@@ -22,26 +22,23 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-Triangle = Mapping[int, Sequence[int]]
-"""Counts by day of sampling (ordinal) and by whole days until reception."""
+from .nowcast_delays import DEFAULT, Learned, Method, Triangle, burst, learn, missing, reach
+from .nowcast_spread import Z_80, Z_95, bounds
 
+__all__ = [
+    "DEFAULT",
+    "Completeness",
+    "Interval",
+    "Learned",
+    "Method",
+    "Triangle",
+    "estimate",
+    "estimate_over",
+    "learn",
+]
 
-class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """What the estimate may be tuned by; the defaults are those that were evaluated."""
-
-    delays: int = 21
-    """What comes later than so many days after sampling is not waited for."""
-    window: int = 56
-    """So many days of reception are learned from."""
-    drawn: float = 20.0
-    """A day of the week is drawn towards all days (or the larger area) as by so many tests."""
-    least: int = 50
-    """Fewer tests in the window that are old enough: nothing is estimated."""
-    floor: float = 0.05
-    """A day of which less than this share can have come: nothing is estimated."""
-
-
-DEFAULT: Final = Method()
+_MOST: Final = 1.0
+"""What is missing is never held for more uncertain than its own size by its days' differences."""
 
 
 class Interval(NamedTuple):
@@ -54,8 +51,9 @@ class Interval(NamedTuple):
 class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one day, or of several together, has come.
 
-    `share` is `reported / expected`. All three are None where nothing can be said: too little was
-    ever received, the history is shorter than the longest delay, or the day has only just begun.
+    `share` is `reported / expected`; where nothing has come, what usually has by now. All are None
+    where nothing can be said: too little was ever received, the history is shorter than the
+    longest delay, or the day has only just begun.
     """
 
     reported: int
@@ -65,38 +63,6 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     share_80: Interval | None
     """The true share is in here eight times of ten."""
     share_95: Interval | None
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """How the tests of one area and condition come in: what `learn` found, and `estimate` needs."""
-
-    through: int
-    """The last day of reception that is over, and was learned from."""
-    method: Method
-    stays: tuple[tuple[float, ...], ...]
-    """By day of the week (Monday first) and delay d: the share of what came within d days that
-    had come within d - 1."""
-    doubts: tuple[tuple[float, ...], ...]
-    """Relative variance of each of `stays`."""
-    excess: tuple[float, ...]
-    """By days since sampling: relative variance of what was still to come, beyond all that."""
-
-
-def learn(
-    triangle: Triangle, through: int, larger: Learned | None = None, method: Method = DEFAULT
-) -> Learned | None:
-    """Return how tests come in, from the days of reception up to `through`.
-
-    Args:
-        triangle: Counts by day and delay; what came after `through` is not looked at.
-        through: The last day of reception that is over: yesterday, as a rule.
-        larger: What was learned for the area around it: few tests are drawn towards its delays.
-        method: What is tuned.
-
-    Returns:
-        None where there is too little to learn from and no larger area.
-    """
-    raise NotImplementedError
 
 
 def estimate(
@@ -114,7 +80,7 @@ def estimate(
         day: The day of sampling.
         settled: Tests of the day that are complete as they are (dated by their reception).
     """
-    raise NotImplementedError
+    return estimate_over(learned, triangle, [day], {day: settled})
 
 
 def estimate_over(
@@ -127,4 +93,74 @@ def estimate_over(
 
     What was learned is the same for each of them, so its errors are taken as one error.
     """
-    raise NotImplementedError
+    reported = sum(sum(triangle.get(day, ())) for day in days)
+    reported += sum((settled or {}).get(day, 0) for day in days)
+    coming = [_still_to_come(learned, triangle, day) for day in days]
+    known = [each for each in coming if each is not None]
+    if len(known) < len(coming):
+        return Completeness(
+            reported=reported, expected=None, share=None, share_80=None, share_95=None
+        )
+    mean = sum(each.mean for each in known)
+    relative = 1.0
+    if mean > 0:
+        counting = sum(each.mean**2 * each.counting for each in known)
+        shared = sum(each.mean * each.shared**0.5 for each in known) ** 2
+        relative = (counting + shared) / mean**2
+    late = sum(each.late for each in known)
+    expected = reported + max(0.0, sum(each.likely for each in known) - late)
+    share = reported / expected if expected > 0 else min(each.usual for each in known)
+    return Completeness(
+        reported=reported,
+        expected=expected,
+        share=share,
+        share_80=_interval(reported, late, bounds(mean, relative, Z_80, 0.1), share),
+        share_95=_interval(reported, late, bounds(mean, relative, Z_95, 0.025), share),
+    )
+
+
+def _interval(reported: int, late: int, missing: tuple[float, float], share: float) -> Interval:
+    """Return the bounds of the share; what came today was part of what was missing."""
+    least, most = (max(0.0, each - late) for each in missing)
+    return Interval(min(share, _share(reported, most)), max(share, _share(reported, least)))
+
+
+def _share(reported: int, missing: float) -> float:
+    """Return the share; of nothing that is all there will be, all has come."""
+    return reported / (reported + missing) if missing > 0 else 1.0
+
+
+class _Coming(NamedTuple):
+    """What is still to come of a day after the last day of reception that is over."""
+
+    likely: float
+    """What is missing on average: as much more, as usually is when so much has come."""
+    usual: float
+    """That share."""
+    mean: float
+    """Of its distribution, which does not take nothing for a proof that nothing will come."""
+    counting: float
+    """Relative variance of its own: of counting."""
+    shared: float
+    """Relative variance that the days beside it have with it: of what was learned."""
+    late: int
+    """What of it has come today."""
+
+
+def _still_to_come(learned: Learned | None, triangle: Triangle, day: int) -> _Coming | None:
+    if learned is None:
+        return None
+    method, passed = learned.method, learned.through - day
+    if passed >= method.delays:
+        return _Coming(0.0, 1.0, 0.0, 1.0, 0.0, 0)
+    if passed < 0:
+        return None
+    counts = triangle.get(day, ())
+    come = sum(counts[: passed + 1])
+    share, doubt = reach(learned.stays, learned.doubts, day, passed, method.delays)
+    if share < method.floor:
+        return None
+    mean, counting, shared = missing(come, share, doubt)
+    own = min(_MOST, learned.excess[passed] * burst(share))
+    likely = come * (1 - share) / share
+    return _Coming(likely, share, mean, counting + own, shared, sum(counts[passed + 1 :]))
