@@ -1,4 +1,4 @@
-"""A published table as it is kept: the figures of one time and level, packed. Pure."""
+"""A published table as it is kept: the figures of one time and level, packed."""
 
 from __future__ import annotations
 
