@@ -529,7 +529,7 @@ INDICATORS: Final = (
     Drawn(
         title="For how long: something to count, and the last extraction",
         queries=(
-            ("max(labdispatch_indicator_lag_seconds)", "counted nothing, though there is something"),
+            ("max(labdispatch_indicator_lag_seconds)", "counted nothing, with some to count"),
             ("max(labdispatch_indicator_extraction_age_seconds)", "age of the last extraction"),
         ),
         unit="s",

@@ -23,7 +23,7 @@ from schemas.figures import Extraction, Figure, Period
 
 from . import completing, extraction_queries, packing, queries
 from .packing import Packed
-from .stored import pack_table
+from .stored import pack_table, unpack_table
 from .tables import (
     LEVELS,
     WINDOW,
@@ -286,8 +286,6 @@ async def _published(
     connection: Connection, condition: str, times: Sequence[Time], number: int
 ) -> list[Figure]:
     """Return what was last published of some times."""
-    from .stored import unpack_table  # noqa: PLC0415
-
     found: list[Figure] = []
     for period in sorted({time.period for time in times}):
         days = sorted(time.day for time in times if time.period == period)

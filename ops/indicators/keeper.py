@@ -61,6 +61,7 @@ class Keeper:
         pool: Pool,
         reader: EventReader,
         counter: Counter,
+        *,
         extractor: Extractor,
         clock: Clock,
         pace: Pace,
@@ -143,7 +144,7 @@ class Keeper:
         METRICS.indicator_lag.set(batch.left)
 
     async def _overtaken(self) -> bool:
-        """Say whether somebody else has counted, or begun at zero, while there was nothing to do."""
+        """Say whether somebody else has counted, or begun at zero, meanwhile."""
         with translated():
             async with self._pool.acquire() as connection:
                 progress = await connection.fetchrow(queries.PROGRESS)

@@ -51,7 +51,7 @@ FROM unnest($1::uuid[], $2::text[]) AS asked (report_id, part)
 JOIN indicator_row r ON r.report_id = asked.report_id AND r.part = asked.part
 """
 
-# The rows of some persons, by their own pseudonym and as the half-year's after theirs, on these days.
+# The rows of some persons on some days, by their own pseudonym and as the half-year's after theirs.
 OF_PERSONS: Final = """
 SELECT r.report_id, r.part, r.packed
 FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS asked (person, first_day, last_day)

@@ -1,8 +1,8 @@
 """From cells to the table of a time: every area, age class and sex of a condition. Pure.
 
-A table is made whole, from the same cells, so that disclosure control sees all its margins at once.
-Sums of persons over ages, sexes and areas are sums of distinct persons (routing/indicator_cells.py);
-over days only tests are added.
+A table is made whole, from the same cells, so that disclosure control sees all margins at once.
+Sums of persons over ages, sexes and areas are of distinct persons; over days only tests are added
+(routing/indicator_cells.py).
 """
 
 from __future__ import annotations
