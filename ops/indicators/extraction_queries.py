@@ -26,10 +26,21 @@ WHERE number < $1 ORDER BY number DESC LIMIT $2
 
 # What an extraction wrote that was never finished.
 DROP_UNFINISHED_TABLES: Final = "DELETE FROM indicator_table WHERE extraction > $1"
+DROP_UNFINISHED_SHOWN: Final = "DELETE FROM indicator_shown WHERE extraction > $1"
 DROP_UNFINISHED_COMPLETENESS: Final = "DELETE FROM indicator_completeness WHERE extraction > $1"
 
+# What has changed up to a day, and what has not but may be told now that some days have passed.
 DUE: Final = """
-SELECT condition, period, day FROM indicator_due WHERE day <= $1 ORDER BY condition, period, day
+SELECT condition, period, day FROM indicator_due WHERE day <= $1
+UNION
+SELECT condition, period, day FROM indicator_cell WHERE day BETWEEN $2 AND $1
+"""
+
+# Everything: after another policy, or another population.
+ALL_TIMES: Final = """
+SELECT condition, period, day FROM indicator_due WHERE day <= $1
+UNION
+SELECT condition, period, day FROM indicator_cell WHERE day <= $1
 """
 
 CELLS_OF_DAYS: Final = """
@@ -39,26 +50,36 @@ ORDER BY day, department
 """
 
 CONDITIONS: Final = """
-SELECT DISTINCT condition FROM indicator_cell WHERE period = 'day' AND day > $1 ORDER BY condition
+SELECT DISTINCT condition FROM indicator_cell WHERE period = 'day' AND day BETWEEN $1 AND $2
+ORDER BY condition
 """
 
-# What was last published of a time.
-SOURCES: Final = """
-SELECT asked.period, asked.day, held.source
-FROM unnest($2::text[], $3::integer[]) AS asked (period, day)
-CROSS JOIN LATERAL (
-    SELECT t.source FROM indicator_table t
-    WHERE t.condition = $1 AND t.period = asked.period AND t.level = 'france'
-      AND t.day = asked.day
-    ORDER BY t.extraction DESC LIMIT 1
-) AS held
+# What was decided last of a block.
+SHOWN: Final = """
+SELECT source, packed FROM indicator_shown
+WHERE condition = $1 AND block = $2 AND extraction <= $3
+ORDER BY extraction DESC LIMIT 1
 """
 
+KEEP_SHOWN: Final = """
+INSERT INTO indicator_shown (condition, block, extraction, source, packed)
+VALUES ($1, $2, $3, $4, $5)
+"""
+
+# Writes a table, unless it is what was published last.
 KEEP_TABLES: Final = """
-INSERT INTO indicator_table (condition, period, day, level, extraction, source, figures)
-SELECT condition, period, day, level, $1, source, figures
-FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::bytea[], $7::bytea[])
-  AS new (condition, period, day, level, source, figures)
+INSERT INTO indicator_table (condition, period, day, level, extraction, figures)
+SELECT new.condition, new.period, new.day, new.level, $1, new.figures
+FROM unnest($2::text[], $3::text[], $4::integer[], $5::text[], $6::bytea[])
+  AS new (condition, period, day, level, figures)
+WHERE NOT EXISTS (
+    SELECT 1 FROM (
+        SELECT t.figures FROM indicator_table t
+        WHERE t.condition = new.condition AND t.period = new.period AND t.level = new.level
+          AND t.day = new.day
+        ORDER BY t.extraction DESC LIMIT 1
+    ) AS last WHERE last.figures = new.figures
+)
 """
 
 KEEP_COMPLETENESS: Final = """
@@ -86,6 +107,14 @@ WHERE t.extraction < $1 AND EXISTS (
     SELECT 1 FROM indicator_table n
     WHERE n.condition = t.condition AND n.period = t.period AND n.level = t.level
       AND n.day = t.day AND n.extraction > t.extraction AND n.extraction <= $1
+)
+"""
+FORGET_SHOWN: Final = """
+DELETE FROM indicator_shown s
+WHERE s.extraction < $1 AND EXISTS (
+    SELECT 1 FROM indicator_shown n
+    WHERE n.condition = s.condition AND n.block = s.block AND n.extraction > s.extraction
+      AND n.extraction <= $1
 )
 """
 FORGET_COMPLETENESS: Final = "DELETE FROM indicator_completeness WHERE extraction < $1"

@@ -75,16 +75,14 @@ def with_margins(
 ) -> dict[str, OfArea]:
     """Return the sums of France, the regions and the departments, by area.
 
-    Those whose department is unknown are in France alone.
+    Those whose department is unknown, or is none of ours, are in France alone.
     """
     areas: dict[str, OfArea] = {FRANCE: {}}
     for department, sums in departments.items():
         _add_area(areas[FRANCE], sums)
-        if not department:
-            continue
-        areas[f"department:{department}"] = sums
-        region = region_of(department)
+        region = region_of(department) if department else ""
         if region:
+            areas[f"department:{department}"] = sums
             _add_area(areas.setdefault(f"region:{region}", {}), sums)
     return areas
 

@@ -555,6 +555,11 @@ class Settings(BaseSettings):
     )
 
     # -- indicators
+    population_file: Path | None = Field(
+        None,
+        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        " the structure of ages is synthetic, and every rate says so.",
+    )
     indicators_batch_events: int = Field(
         50_000,
         ge=1,
