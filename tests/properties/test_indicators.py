@@ -35,9 +35,9 @@ class Total:
         """Add what a batch changes."""
         for key, change in deltas.cells.items():
             self.cells[key] = added(self.cells.get(key), change)
-        for key, both in deltas.delays.items():
-            for place, change in enumerate(both):
-                self.delays[key, place] = added(self.delays.get((key, place)), change)
+        for place, both in deltas.delays.items():
+            for kind, delays in enumerate(both):
+                self.delays[place, kind] = added(self.delays.get((place, kind)), delays)
 
     def named(self) -> Cells:
         """Return what is not zero, as SQL names it."""
