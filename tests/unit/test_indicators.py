@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -305,16 +306,17 @@ def test_a_body_that_is_none_of_ours_is_refused_without_its_values(body: bytes) 
 
 def test_versions_of_a_row_merge_in_any_order() -> None:
     versions: Sequence[Row] = [
-        Row(1, 30, 3, 20, "c"),
+        Row(1, 30, 3, 20, "c", day=20),
         Row(2, 0),
-        Row(3, 25, 1, 28, "c"),
+        Row(3, 27, 1, 28, "c", day=27),
+        Row(4, 25, 1, 28, "c", day=25),
     ]
     found = set()
-    for a in range(3):
-        for b in range(3):
-            for c in range(3):
-                if {a, b, c} == {0, 1, 2}:
-                    row = merged(merged(merged(None, versions[a]), versions[b]), versions[c])
-                    found.add((row.version, row.received, row.day, row.flags))
+    for order in permutations(versions):
+        row = None
+        for version in order:
+            row = merged(row, version)
+        assert row is not None
+        found.add((row.version, row.received, row.day, row.flags))
     assert len(found) == 1
-    assert found.pop()[:3] == (3, 25, 25)
+    assert found.pop()[:3] == (4, 25, 25)
