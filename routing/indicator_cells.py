@@ -8,6 +8,7 @@ only those of `Measure` that are counts of rows do. Rules: docs/indicator-rules.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from enum import IntEnum
@@ -135,16 +136,21 @@ class Deltas(NamedTuple):
 
 Stratum = tuple[str, str, str, str, str]
 """Condition, period, department, age class, sex."""
-_Lane = dict[int, Counts]
+_Lane = dict[int, int]
+"""By day, counts packed into one number."""
 
 
 class Ledger:
-    """Adds up what rows and persons count; windows as steps up and down, summed once at the end."""
+    """Adds up what rows and persons count.
+
+    All counts of a cell are one whole number, 32 bits for each measure: one addition adds them all,
+    below zero too, and they are taken apart once at the end. A run of windows is a step up and a
+    step down. So a row costs four additions, however many windows and measures it counts in.
+    """
 
     def __init__(self) -> None:
-        self._days: dict[Stratum, _Lane] = {}
-        self._steps: dict[Stratum, _Lane] = {}
-        self._delays: dict[tuple[str, str], dict[int, Delays]] = {}
+        self._strata: dict[Stratum, tuple[_Lane, _Lane]] = {}
+        self._delays: dict[tuple[str, str], _Lane] = {}
 
     def add(self, rows: Sequence[Row], period: str, sign: int) -> None:
         """Count all rows of one condition of one person in one half-year, or take them back.
@@ -153,95 +159,79 @@ class Ledger:
         leave out those that are more than 6 days away from each that changes: what they would count
         is the same before and after.
         """
+        if len(rows) == 1:
+            self.add_one(rows[0], period, sign)
+            return
+        tested = []
         for row in rows:
             if row.period == period:
-                self._add_row(row, sign)
-        if len(rows) == 1:
-            row = rows[0]
+                self._add_row(row, _of_row(row.flags), sign)
             if row.flags & TEST:
-                if row.period == period:
-                    self._add_person(row, row.flags, sign)
-                first, last = _ends(row, period)
-                if first <= last and not row.flags & MONTH:
-                    self._add_window(row, row.flags, first, last, sign)
-            return
-        tested = [row for row in rows if row.flags & TEST]
+                tested.append(row)
         if tested:
             self._add_days(tested, period, sign)
             self._add_windows([row for row in tested if not row.flags & MONTH], period, sign)
 
+    def add_one(self, row: Row, period: str, sign: int) -> None:
+        """Do the same for a person with one row."""
+        flags = row.flags
+        if row.period == period:
+            self._add_row(row, _of_lone_row(flags), sign)
+        if flags & (TEST | MONTH) == TEST:
+            first, last = _ends(row, period)
+            if first <= last:
+                self._add_window(row, flags, first, last, sign)
+
     def deltas(self) -> Deltas:
-        """Return what came together."""
-        for stratum, steps in self._steps.items():
-            lane = self._days.setdefault(stratum, {})
-            running = [0] * len(WINDOWED)
-            last = 0
+        """Return what came together; nothing may be added afterwards."""
+        cells: dict[CellKey, Counts] = {}
+        for (condition, period, department, age_class, sex), (days, steps) in self._strata.items():
+            running = last = 0
             for day in sorted(steps):
-                if any(running):
-                    _raise(lane, range(last, day), running)
-                running = [one + other for one, other in zip(running, steps[day], strict=True)]
+                if running:
+                    for each in range(last, day):
+                        days[each] = days.get(each, 0) + running
+                running += steps[day]
                 last = day
-        self._steps = {}
-        cells = {
-            CellKey(stratum[0], stratum[1], day, stratum[2], stratum[3], stratum[4]): counts
-            for stratum, lane in self._days.items()
-            for day, counts in lane.items()
-            if any(counts)
-        }
+            for day, counted in days.items():
+                if counted:
+                    key = CellKey(condition, period, day, department, age_class, sex)
+                    cells[key] = _apart(counted)
         delays = {
-            DelayKey(condition, day, department): counted
-            for (condition, department), lanes in self._delays.items()
-            for day, counted in lanes.items()
-            if any(counted.tests) or any(counted.positive_tests)
+            DelayKey(condition, day, department): _delays_apart(counted)
+            for (condition, department), lane in self._delays.items()
+            for day, counted in lane.items()
+            if counted
         }
         return Deltas(cells, delays)
 
-    def _add_row(self, row: Row, sign: int) -> None:
-        flags, day = row.flags, row.day
-        counts = self._counts(_stratum(row), day)
-        for measure in _row_measures(flags):
-            counts[measure] += sign
-        if flags & (TEST | BY_RECEPTION | MONTH) != TEST or not row.received:
-            return
-        place = (row.condition, row.department)
-        lane = self._delays.get(place)
-        if lane is None:
-            lane = self._delays[place] = {}
-        counted = lane.get(day)
-        if counted is None:
-            counted = lane[day] = Delays([0] * DELAYS, [0] * DELAYS)
-        delay = min(row.received - day, LONGEST_DELAY + 1)
-        counted.tests[delay] += sign
-        if flags & POSITIVE:
-            counted.positive_tests[delay] += sign
-
-    def _add_person(self, row: Row, flags: int, sign: int) -> None:
-        counts = self._counts(_stratum(row), row.day)
-        for measure in _person_measures(flags & _PERSONAL):
-            counts[measure] += sign
+    def _add_row(self, row: Row, counted: int, sign: int) -> None:
+        days, _ = self._lanes(row)
+        day, flags = row.day, row.flags
+        days[day] = days.get(day, 0) + sign * counted
+        if flags & (TEST | BY_RECEPTION | MONTH) == TEST and row.received:
+            place = (row.condition, row.department)
+            lane = self._delays.get(place)
+            if lane is None:
+                lane = self._delays[place] = {}
+            counted = _of_delay(row.received - day, flags & POSITIVE)
+            lane[day] = lane.get(day, 0) + sign * counted
 
     def _add_window(self, row: Row, flags: int, first: int, last: int, sign: int) -> None:
-        stratum = _stratum(row)
-        lane = self._steps.get(stratum)
-        if lane is None:
-            lane = self._steps[stratum] = {}
-        up, down = lane.get(first), lane.get(last + 1)
-        if up is None:
-            up = lane[first] = [0] * len(WINDOWED)
-        if down is None:
-            down = lane[last + 1] = [0] * len(WINDOWED)
-        for place in _window_places(flags & _PERSONAL):
-            up[place] += sign
-            down[place] -= sign
+        _, steps = self._lanes(row)
+        counted = sign * _of_window(flags & _PERSONAL)
+        steps[first] = steps.get(first, 0) + counted
+        steps[last + 1] = steps.get(last + 1, 0) - counted
 
     def _add_days(self, tested: Sequence[Row], period: str, sign: int) -> None:
         by_day: dict[int, list[Row]] = {}
         for row in tested:
             if row.period == period:
                 by_day.setdefault(row.day, []).append(row)
-        for found in by_day.values():
+        for day, found in by_day.items():
             speaks, flags = _together(found)
-            self._add_person(speaks, flags, sign)
+            days, _ = self._lanes(speaks)
+            days[day] = days.get(day, 0) + sign * _of_person(flags & _PERSONAL)
 
     def _add_windows(self, tested: Sequence[Row], period: str, sign: int) -> None:
         spans = [(*_ends(row, period), row) for row in tested]
@@ -252,14 +242,14 @@ class Ledger:
                 speaks, flags = _together(found)
                 self._add_window(speaks, flags, first, following - 1, sign)
 
-    def _counts(self, stratum: Stratum, day: int) -> Counts:
-        lane = self._days.get(stratum)
-        if lane is None:
-            lane = self._days[stratum] = {}
-        counts = lane.get(day)
-        if counts is None:
-            counts = lane[day] = [0] * MEASURES
-        return counts
+    def _lanes(self, row: Row) -> tuple[_Lane, _Lane]:
+        """Return the counts of days, and the steps of windows, of a row's place, age and sex."""
+        period = MONTH_PERIOD if row.flags & MONTH else DAY
+        stratum = (row.condition, period, row.department, row.age_class, row.sex)
+        lanes = self._strata.get(stratum)
+        if lanes is None:
+            lanes = self._strata[stratum] = ({}, {})
+        return lanes
 
 
 def week_of(day: int) -> str:
@@ -304,24 +294,74 @@ _OF_PERSONS: Final = (
     (ELIGIBLE, Measure.ELIGIBLE_PERSONS),
     (CASE, Measure.CASES),
 )
+_BITS: Final = 32
+"""Of a measure in a packed number: no batch has so many events that a count goes beyond."""
+
+
+class _Packing:
+    """Takes whole numbers apart that hold many counts, each of 32 bits and signed."""
+
+    def __init__(self, fields: int) -> None:
+        self._bytes = fields * _BITS // 8
+        self._unpack = struct.Struct(f"<{fields}i").unpack
+        self._middle = sum(1 << _BITS * field + _BITS - 1 for field in range(fields))
+
+    def apart(self, packed: int) -> tuple[int, ...]:
+        """Return the counts; what a count below zero has borrowed of the next one is given back."""
+        told = (packed + self._middle) ^ self._middle
+        return self._unpack(told.to_bytes(self._bytes, "little"))
+
+
+_CELL: Final = _Packing(MEASURES)
+_DELAY: Final = _Packing(2 * DELAYS)
+
+
+def _apart(packed: int) -> Counts:
+    return list(_CELL.apart(packed))
+
+
+def _delays_apart(packed: int) -> Delays:
+    counts = _DELAY.apart(packed)
+    return Delays(list(counts[:DELAYS]), list(counts[DELAYS:]))
+
+
+def _one(place: int) -> int:
+    return 1 << _BITS * place
 
 
 @lru_cache(maxsize=4096)
-def _row_measures(flags: int) -> tuple[int, ...]:
-    found = [int(measure) for flag, measure in _OF_ROWS if flags & flag]
+def _of_row(flags: int) -> int:
+    """Return what a row counts by itself, packed."""
+    counted = sum(_one(measure) for flag, measure in _OF_ROWS if flags & flag)
     if flags & TEST and flags & BY_RECEPTION:
-        found.append(int(Measure.BY_RECEPTION_TESTS))
-    return tuple(found)
+        counted += _one(Measure.BY_RECEPTION_TESTS)
+    return counted
 
 
 @lru_cache(maxsize=64)
-def _person_measures(flags: int) -> tuple[int, ...]:
-    return tuple(int(measure) for flag, measure in _OF_PERSONS if flags & flag)
+def _of_person(flags: int) -> int:
+    """Return what a person counts on a day, by what the tests of that day say together."""
+    return sum(_one(measure) for flag, measure in _OF_PERSONS if flags & flag)
+
+
+@lru_cache(maxsize=4096)
+def _of_lone_row(flags: int) -> int:
+    """Return what a row and its person count who has no other."""
+    return _of_row(flags) + (_of_person(flags & _PERSONAL) if flags & TEST else 0)
 
 
 @lru_cache(maxsize=64)
-def _window_places(flags: int) -> tuple[int, ...]:
-    return tuple(place for place, (flag, _) in enumerate(_OF_PERSONS) if flags & flag)
+def _of_window(flags: int) -> int:
+    """Return what a person counts in a window."""
+    found = zip(WINDOWED, _OF_PERSONS, strict=True)
+    return sum(_one(measure) for measure, (flag, _) in found if flags & flag)
+
+
+@lru_cache(maxsize=4096)
+def _of_delay(delay: int, positive: int) -> int:
+    """Return what a row counts among delays: tests, then positives."""
+    place = min(delay, LONGEST_DELAY + 1)
+    return _one(place) + (_one(DELAYS + place) if positive else 0)
 
 
 def _together(found: Collection[Row]) -> tuple[Row, int]:
@@ -337,11 +377,6 @@ def _weight(row: Row) -> tuple[int, int, str, str, str]:
     return row.flags & (CASE | POSITIVE), row.day, row.department, row.age_class, row.sex
 
 
-def _stratum(row: Row) -> Stratum:
-    period = MONTH_PERIOD if row.flags & MONTH else DAY
-    return row.condition, period, row.department, row.age_class, row.sex
-
-
 def _ends(row: Row, period: str) -> tuple[int, int]:
     """Return the first and last day on which windows end that a row counts in, within a half-year.
 
@@ -352,12 +387,3 @@ def _ends(row: Row, period: str) -> tuple[int, int]:
     if row.period == period:
         return row.day, min(last, ends)
     return max(begins, row.day), last
-
-
-def _raise(lane: _Lane, days: range, by: Sequence[int]) -> None:
-    for day in days:
-        counts = lane.get(day)
-        if counts is None:
-            counts = lane[day] = [0] * MEASURES
-        for measure, count in zip(WINDOWED, by, strict=True):
-            counts[measure] += count

@@ -23,6 +23,8 @@ from .indicator_rows import WINDOW_DAYS, Heard, Row, RowKey, groups_of, merged
 _Span = tuple[int, int]
 _Spans = dict[str, _Span]
 """By condition, the first and last day of the rows that a change can touch."""
+_AROUND: Final = WINDOW_DAYS - 1
+"""Days before and after a row on which another of the person can matter to it."""
 _EVERY: Final = ""
 """In place of a condition: all of them, on every day."""
 _ALWAYS: Final = (0, 1 << 30)
@@ -45,6 +47,15 @@ class Changes(NamedTuple):
     rows: Mapping[RowKey, Row]
     """To be kept from now on."""
     aliases: Mapping[RowKey, HeldAlias]
+
+
+class _Touched(NamedTuple):
+    """Whose counts can change, before a batch is taken."""
+
+    lone: Mapping[Person, Row]
+    """Persons of whom nothing is held, and of whom the batch has one row: most are."""
+    spans: Mapping[tuple[Person, ...], _Spans]
+    """The others, by all their pseudonyms before and after."""
 
 
 class Book:
@@ -71,28 +82,29 @@ class Book:
 
     def reaches(self, events: Iterable[Heard]) -> list[Reach]:
         """Return whose rows must be held before `apply`, when the events' own are."""
-        spans = self._touched(*self._said(events))
-        return [
-            Reach(
-                period,
-                person,
-                min(first for first, _ in by_condition.values()),
-                max(last for _, last in by_condition.values()),
-            )
-            for together, by_condition in spans.items()
-            for period, person in together
+        touched = self._touched(*self._said(events))
+        found = [
+            Reach(*person, row.day - _AROUND, row.day + _AROUND)
+            for person, row in touched.lone.items()
         ]
+        for together, spans in touched.spans.items():
+            first = min(first for first, _ in spans.values())
+            last = max(last for _, last in spans.values())
+            found += [Reach(*person, first, last) for person in together]
+        return found
 
     def apply(self, events: Iterable[Heard]) -> Changes:
         """Take events; return what they change. Events of before, or told twice, change nothing."""
         rows, aliases = self._said(events)
-        spans = self._touched(rows, aliases)
+        touched = self._touched(rows, aliases)
         ledger = Ledger()
-        self._count(ledger, spans, -1)
+        self._count(ledger, touched.spans, -1)
         for key, row in rows.items():
             self._put(key, row)
         self._aliases.take(aliases)
-        self._count(ledger, spans, 1)
+        self._count(ledger, touched.spans, 1)
+        for (period, _), row in touched.lone.items():
+            ledger.add_one(row, period, 1)
         return Changes(ledger.deltas(), rows, aliases)
 
     def _said(self, events: Iterable[Heard]) -> tuple[dict[RowKey, Row], dict[RowKey, HeldAlias]]:
@@ -111,56 +123,59 @@ class Book:
                 aliases[key] = HeldAlias(version, alias)
         return rows, aliases
 
-    def _touched(
-        self, rows: Mapping[RowKey, Row], aliases: Mapping[RowKey, HeldAlias]
-    ) -> dict[tuple[Person, ...], _Spans]:
-        """Return whose counts can change, by all their pseudonyms before and after."""
+    def _touched(self, rows: Mapping[RowKey, Row], aliases: Mapping[RowKey, HeldAlias]) -> _Touched:
+        """Return whose counts can change."""
         more: dict[Person, list[Person]] = {}
         for one, other in self._aliases.ends(aliases):
             more.setdefault(one, []).append(other)
             more.setdefault(other, []).append(one)
-        found: dict[tuple[Person, ...], _Spans] = {}
-        for person in more:
-            found[self._aliases.together(person, more)] = {_EVERY: _ALWAYS}
+        lone: dict[Person, Row] = {}
+        spans: dict[Person, _Spans] = {person: {_EVERY: _ALWAYS} for person in more}
+        held_rows, persons, is_joined = self._rows, self._persons, self._aliases.is_joined
         for key, row in rows.items():
-            held = self._rows.get(key)
+            held = held_rows.get(key)
             if held is None:
-                told: Iterable[Row] = (row,)
-            elif _counts_alike(held, row):
-                continue
-            else:
-                told = (held, row)
-            for each in told:
-                day = each.day
-                for person in groups_of(each):
-                    spans = found.setdefault(self._aliases.together(person, more), {})
-                    first, last = spans.get(each.condition, (day, day))
-                    spans[each.condition] = (
-                        min(first, day - WINDOW_DAYS + 1),
-                        max(last, day + WINDOW_DAYS - 1),
-                    )
-        return found
+                for person in groups_of(row):
+                    if person in persons or person in spans or is_joined(person):
+                        _widen(spans, person, row)
+                    elif person in lone:
+                        _widen(spans, person, lone.pop(person))
+                        _widen(spans, person, row)
+                    else:
+                        lone[person] = row
+            elif not _counts_alike(held, row):
+                for each in (held, row):
+                    for person in groups_of(each):
+                        if person in lone:
+                            _widen(spans, person, lone.pop(person))
+                        _widen(spans, person, each)
+        together: dict[tuple[Person, ...], _Spans] = {}
+        for person, found in spans.items():
+            all_of_them = self._aliases.together(person, more)
+            others = together.get(all_of_them)
+            together[all_of_them] = found if others is None else _both(others, found)
+        return _Touched(lone, together)
 
     def _count(self, ledger: Ledger, spans: Mapping[tuple[Person, ...], _Spans], sign: int) -> None:
-        for together, by_condition in spans.items():
+        for together, asked in spans.items():
             period = together[0][0]
             for persons in self._aliases.parts(together) if len(together) > 1 else (together,):
                 rows = self._rows_of(persons)
                 if not rows:
                     continue
-                asked = by_condition
-                if _EVERY in by_condition:
-                    asked = dict.fromkeys((row.condition for row in rows), _ALWAYS)
-                for condition, (first, last) in asked.items():
+                for condition, (first, last) in _conditions_of(asked, rows).items():
                     near = [
                         row
                         for row in rows
-                        if row.condition == condition and first <= row.day <= last
+                        if first <= row.day <= last and row.condition == condition
                     ]
                     if near:
                         ledger.add(near, period, sign)
 
     def _rows_of(self, persons: tuple[Person, ...]) -> list[Row]:
+        if len(persons) == 1:
+            rows = self._persons.get(persons[0])
+            return [] if rows is None else list(rows.values())
         found = (self._persons.get(person) for person in persons)
         return list(chain.from_iterable(rows.values() for rows in found if rows))
 
@@ -174,7 +189,36 @@ class Book:
                     del self._persons[person]
         self._rows[key] = row
         for person in groups_of(row):
-            self._persons.setdefault(person, {})[key] = row
+            beside = self._persons.get(person)
+            if beside is None:
+                self._persons[person] = {key: row}
+            else:
+                beside[key] = row
+
+
+def _widen(spans: dict[Person, _Spans], person: Person, row: Row) -> None:
+    """Let a person's span reach around a row."""
+    first, last = row.day - _AROUND, row.day + _AROUND
+    held = spans.get(person)
+    if held is None:
+        spans[person] = {row.condition: (first, last)}
+        return
+    before = held.get(row.condition)
+    if before is not None:
+        first, last = min(first, before[0]), max(last, before[1])
+    held[row.condition] = (first, last)
+
+
+def _both(one: _Spans, other: _Spans) -> _Spans:
+    found = dict(one)
+    for condition, (first, last) in other.items():
+        held = found.get(condition, (first, last))
+        found[condition] = (min(first, held[0]), max(last, held[1]))
+    return found
+
+
+def _conditions_of(asked: _Spans, rows: Iterable[Row]) -> _Spans:
+    return dict.fromkeys((row.condition for row in rows), _ALWAYS) if _EVERY in asked else asked
 
 
 def _counts_alike(held: Row, row: Row) -> bool:
