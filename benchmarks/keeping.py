@@ -15,6 +15,7 @@ import resource
 import shutil
 import time
 from datetime import date, timedelta
+from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,7 +37,7 @@ from routing.pseudonym import next_period_of, period_of
 from schemas.areas import departments
 from schemas.areas.population import synthetic_population
 from schemas.events import PublicHealthRow
-from tests.support.postgres import make_template, open_folder, clone, scratch_server
+from tests.support.postgres import clone, make_template, open_folder, scratch_server
 
 FLOOR: Final = 50_000.0
 """Events a second of the process's own time."""
@@ -94,9 +95,7 @@ async def _run(count: int, batch: int, *, profile: bool) -> list[Row]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _measure(
-    pool: Pool, vault: Vault, count: int, batch: int, *, profile: bool
-) -> list[Row]:
+async def _measure(pool: Pool, vault: Vault, count: int, batch: int, *, profile: bool) -> list[Row]:
     protection = Protection(policy=Policy(), population=synthetic_population())
     keeper = Keeper(
         pool,
@@ -176,7 +175,7 @@ def _row(source: random.Random, day: date, department: str, persons: int) -> Pub
     late = min(20, int(source.expovariate(0.8)))
     following = next_period_of(day)
     return PublicHealthRow(
-        pseudonym=f"{person:032x}",
+        pseudonym=_pseudonym(person),
         pseudonym_period=period_of(day),
         age=person % 97,
         age_class=("09", "19", "29", "39", "49", "59", "69", "79", "89", "90")[person % 10],
@@ -198,9 +197,13 @@ def _row(source: random.Random, day: date, department: str, persons: int) -> Pub
         received_on=day.isoformat(),
         new_case=source.random() < 0.9 if positive else None,
         recent_positive=False,
-        pseudonym_next=f"{person + 1:032x}" if following else "",
+        pseudonym_next=_pseudonym(-person) if following else "",
         pseudonym_next_period=following,
     )
+
+
+def _pseudonym(person: int) -> str:
+    return blake2b(str(person).encode(), digest_size=16).hexdigest()
 
 
 if __name__ == "__main__":
