@@ -299,6 +299,37 @@ class Metrics:
         self.stream_events_served = Labelled(
             Counter(f"{name}_stream_events_served", "Events read over HTTP by stream", ["stream"])
         )
+        self.stream_followers = Labelled(
+            Gauge(
+                f"{name}_stream_followers",
+                "Readers that follow a stream over HTTP now, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_tail_bytes = Labelled(
+            Gauge(
+                f"{name}_stream_tail_bytes",
+                "Bytes of the newest events kept in memory for those who follow, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_fell_behind = Labelled(
+            Counter(
+                f"{name}_stream_fell_behind",
+                "How often a follower was slower than what the tail keeps, by stream",
+                ["stream"],
+            )
+        )
+        self.stream_reads_ended = Labelled(
+            Counter(
+                f"{name}_stream_reads_ended",
+                "Reads of a stream over HTTP by stream and why they ended: whole, gone, unread,"
+                " stopping, or the reason of an error",
+                ["stream", "reason"],
+            )
+        )
         # -- all
         self.errors = Labelled(
             Counter(
