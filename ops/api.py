@@ -26,6 +26,7 @@ from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.health import Readiness
 from ops.runtime.metrics import METRICS, render
+from ops.stream_tokens.port import StreamAccess
 from ops.tokens import is_valid
 from routing.streams import StreamReader, encode_line
 from schemas.errors import HubError
@@ -48,6 +49,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     more_routes: list[ControllerRouterHandler] = []
     """Routes of other doors (files)."""
+    access: StreamAccess | None = None
+    """Says who may read a stream; None: no stream is served."""
     readiness: Callable[[], Awaitable[Readiness]]
     """Names what is away."""
     desk: Desk | None = None

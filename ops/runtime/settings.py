@@ -581,6 +581,21 @@ class Settings(BaseSettings):
         86_400, ge=0, le=30 * 86_400, description="How long an old key of a webhook signs too."
     )
 
+    # -- readers of streams
+    stream_connections: Count = Field(
+        1_000,
+        description="The most reads of streams under way at an api process; one token has at most"
+        " half of them.",
+    )
+    stream_token_refresh_seconds: Seconds = Field(
+        2.0,
+        description="How often an api process reads the readers' tokens again: a revoked one reads"
+        " no longer than that.",
+    )
+    stream_token_stale_seconds: Seconds = Field(
+        30.0, description="How old that copy may be before it lets nobody in."
+    )
+
     # -- stewards
     steward_reports: Count = Field(
         2_000,
