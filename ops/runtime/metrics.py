@@ -300,6 +300,7 @@ class Metrics:
             Counter(f"{name}_stream_events_served", "Events read over HTTP by stream", ["stream"])
         )
         self._declare_readers(name)
+        self._declare_following(name)
         # -- all
         self.errors = Labelled(
             Counter(
@@ -458,6 +459,39 @@ class Metrics:
         )
         self.gained_ins = Counter(
             f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
+        )
+
+    def _declare_following(self, name: str) -> None:
+        self.stream_followers = Labelled(
+            Gauge(
+                f"{name}_stream_followers",
+                "Readers that follow a stream over HTTP now, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_tail_bytes = Labelled(
+            Gauge(
+                f"{name}_stream_tail_bytes",
+                "Bytes of the newest events kept in memory for those who follow, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_fell_behind = Labelled(
+            Counter(
+                f"{name}_stream_fell_behind",
+                "How often a follower was slower than what the tail keeps, by stream",
+                ["stream"],
+            )
+        )
+        self.stream_reads_ended = Labelled(
+            Counter(
+                f"{name}_stream_reads_ended",
+                "Reads of a stream over HTTP by stream and why they ended: whole, gone, unread,"
+                " stopping, or the reason of an error",
+                ["stream", "reason"],
+            )
         )
 
     def _declare_readers(self, name: str) -> None:
