@@ -102,25 +102,22 @@ async def test_a_token_is_made_used_and_revoked(hub: Hub, clock: SetClock) -> No
     assert secret not in kept and secret not in chain
 
 
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        ("", "no_token"),
-        ("Bearer ", "no_token"),
-        ("Basic c3BmOng=", "no_token"),
-        ("Bearer nonsense", "unknown_token"),
-        ("Bearer \udcff\x00", "unknown_token"),
-        (bearer(BUILT_IN["dossier"]), "token_not_for_stream"),
-        (bearer(BUILT_IN["operator"]), "token_not_for_stream"),
-    ],
+STRANGERS = (
+    ("", "no_token"),
+    ("Bearer ", "no_token"),
+    ("Basic c3BmOng=", "no_token"),
+    ("Bearer nonsense", "unknown_token"),
+    ("Bearer \udcff\x00", "unknown_token"),
+    (bearer(BUILT_IN["dossier"]), "token_not_for_stream"),
+    (bearer(BUILT_IN["operator"]), "token_not_for_stream"),
 )
-async def test_whoever_has_no_token_for_it_is_told_so(
-    hub: Hub, clock: SetClock, header: str, reason: str
-) -> None:
+
+
+async def test_whoever_has_no_token_for_it_is_told_so(hub: Hub, clock: SetClock) -> None:
     access = process_of(hub, clock)
-    with pytest.raises(Refused) as refused:
-        await access.admit(header, CASES)
-    assert refused.value.reason == reason
+    for header, reason in STRANGERS:
+        with pytest.raises(Refused, match=reason):
+            await access.admit(header, CASES)
     assert await audited(hub, "stream_read") == []
 
 
