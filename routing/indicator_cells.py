@@ -9,7 +9,7 @@ only those of `Measure` that are counts of rows do. Rules: docs/indicator-rules.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import IntEnum
 from functools import lru_cache
@@ -136,6 +136,9 @@ class Deltas(NamedTuple):
 
 Stratum = tuple[str, str, str, str, str]
 """Condition, period, department, age class, sex."""
+_Span = tuple[int, int, Row, int]
+"""First and last day on which windows end that hold a person's day; its row that weighs most, and
+what its rows count together."""
 _Lane = dict[int, int]
 """By day, counts packed into one number."""
 
@@ -162,15 +165,23 @@ class Ledger:
         if len(rows) == 1:
             self.add_one(rows[0], period, sign)
             return
-        tested = []
+        by_day: dict[tuple[bool, int], list[Row]] = {}
         for row in rows:
-            if row.period == period:
+            is_own = row.period == period
+            if is_own:
                 self._add_row(row, _of_row(row.flags), sign)
             if row.flags & TEST:
-                tested.append(row)
-        if tested:
-            self._add_days(tested, period, sign)
-            self._add_windows([row for row in tested if not row.flags & MONTH], period, sign)
+                by_day.setdefault((is_own, row.day), []).append(row)
+        spans = []
+        for (is_own, day), found in by_day.items():
+            speaks, flags = _together(found)
+            if is_own:
+                days, _ = self._lanes(speaks)
+                days[day] = days.get(day, 0) + sign * _of_person(flags & _PERSONAL)
+            if not flags & MONTH:
+                spans.append((*_ends(speaks, period), speaks, flags))
+        if spans:
+            self._add_windows(spans, sign)
 
     def add_one(self, row: Row, period: str, sign: int) -> None:
         """Do the same for a person with one row."""
@@ -223,23 +234,16 @@ class Ledger:
         steps[first] = steps.get(first, 0) + counted
         steps[last + 1] = steps.get(last + 1, 0) - counted
 
-    def _add_days(self, tested: Sequence[Row], period: str, sign: int) -> None:
-        by_day: dict[int, list[Row]] = {}
-        for row in tested:
-            if row.period == period:
-                by_day.setdefault(row.day, []).append(row)
-        for day, found in by_day.items():
-            speaks, flags = _together(found)
-            days, _ = self._lanes(speaks)
-            days[day] = days.get(day, 0) + sign * _of_person(flags & _PERSONAL)
-
-    def _add_windows(self, tested: Sequence[Row], period: str, sign: int) -> None:
-        spans = [(*_ends(row, period), row) for row in tested]
-        turns = sorted({turn for first, last, _ in spans for turn in (first, last + 1)})
+    def _add_windows(self, spans: Sequence[_Span], sign: int) -> None:
+        """Count one person in runs of windows that hold the same of its days."""
+        turns = sorted({turn for first, last, _, _ in spans for turn in (first, last + 1)})
         for first, following in pairwise(turns):
-            found = [row for begins, ends, row in spans if begins <= first <= ends]
+            found = [each for each in spans if each[0] <= first <= each[1]]
             if found:
-                speaks, flags = _together(found)
+                speaks = found[0][2] if len(found) == 1 else max((s[2] for s in found), key=_weight)
+                flags = 0
+                for each in found:
+                    flags |= each[3]
                 self._add_window(speaks, flags, first, following - 1, sign)
 
     def _lanes(self, row: Row) -> tuple[_Lane, _Lane]:
@@ -364,12 +368,12 @@ def _of_delay(delay: int, positive: int) -> int:
     return _one(place) + (_one(DELAYS + place) if positive else 0)
 
 
-def _together(found: Collection[Row]) -> tuple[Row, int]:
-    """Return the row whose place, age and sex a person has in a time, and what all rows count."""
+def _together(found: Sequence[Row]) -> tuple[Row, int]:
+    """Return the row whose place, age and sex a person has on a day, and what all rows count."""
     flags = 0
     for row in found:
         flags |= row.flags
-    return max(found, key=_weight), flags
+    return found[0] if len(found) == 1 else max(found, key=_weight), flags
 
 
 def _weight(row: Row) -> tuple[int, int, str, str, str]:
