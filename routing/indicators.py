@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from .indicator_aliases import Aliases, HeldAlias, Person
-from .indicator_cells import Deltas, Ledger
+from .indicator_cells import Deltas
+from .indicator_ledger import Ledger
 from .indicator_rows import WINDOW_DAYS, Heard, Row, RowKey, groups_of, merged
 
 _Span = tuple[int, int]
