@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -29,9 +30,9 @@ from .disclosure_cells import (
     TESTS,
     VARIANTS,
     WEEK,
+    Node,
     Shown,
-    mask_of,
-    tells,
+    Told,
     week_label,
 )
 from .disclosure_deciding import decide
@@ -85,40 +86,41 @@ class _Sight:
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
-        self._masks: dict[str, dict[str, tuple[list[int], list[int]]]] = {
-            group: {} for group in GROUPS
-        }
-        self._told: dict[tuple[str, str, int], bool] = {}
+        self._told: dict[tuple[str, str], Told] = {}
+        self._answers: dict[tuple[str, str, Node], bool] = {}
         self.lowest = frozenset(shown.lowest)
 
-    def tells(self, group: str, area: str, wanted: int) -> bool:
-        """Say whether a cell, or a union of cells, is shown."""
-        key = (group, area, wanted)
-        told = self._told.get(key)
-        if told is None:
-            masks = self._masks[group]
-            if area not in masks:
-                masks[area] = self._shown.masks(group, area)
-            told = tells(masks[area], wanted)
-            self._told[key] = told
-        return told
+    def tells(self, group: str, area: str, node: Node) -> bool:
+        """Say whether a node is shown."""
+        answer = self._answers.get((group, area, node))
+        if answer is None:
+            if (group, area) not in self._told:
+                self._told[group, area] = self._shown.told(group, area)
+            answer = self._told[group, area].tells(node)
+            self._answers[group, area, node] = answer
+        return answer
 
 
-def _parts(figure: Figure) -> list[tuple[str, tuple[str, ...]]]:
+def _parts(figure: Figure) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the blocks of a figure, and the times of each that it is the sum of."""
-    if figure.period in {Period.WEEK, Period.MONTH}:
-        return [(figure.label, (WEEK if figure.period == Period.WEEK else MONTH,))]
-    last = date.fromisoformat(figure.label)
+    return _times_of(figure.period, figure.label)
+
+
+@lru_cache(maxsize=4096)
+def _times_of(period: str, label: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if period in {Period.WEEK, Period.MONTH}:
+        return ((label, (WEEK if period == Period.WEEK else MONTH,)),)
+    last = date.fromisoformat(label)
     weekday = last.isoweekday()
-    if figure.period == Period.DAY:
-        return [(week_label(last), (str(weekday),))]
+    if period == Period.DAY:
+        return ((week_label(last), (str(weekday),)),)
     if weekday == _DAYS:
-        return [(week_label(last), (WEEK,))]
+        return ((week_label(last), (WEEK,)),)
     earlier = tuple(str(day) for day in range(weekday + 1, _DAYS + 1))
-    return [
+    return (
         (week_label(last - timedelta(days=6)), earlier),
         (week_label(last), tuple(str(day) for day in range(1, weekday + 1))),
-    ]
+    )
 
 
 def _protected(figure: Figure, policy: Policy, sights: Mapping[Block, _Sight]) -> Figure:
@@ -128,11 +130,11 @@ def _protected(figure: Figure, policy: Policy, sights: Mapping[Block, _Sight]) -
     for group in GROUPS:
         for block, times in parts:
             sight = sights.get((figure.condition, block))
-            wanted = 0
-            for time in times:
-                wanted |= mask_of(time, ages, figure.sex)
-            if sight is None or not sight.tells(group, figure.area, wanted):
+            if sight is None or not all(
+                sight.tells(group, figure.area, Node(time, ages, figure.sex)) for time in times
+            ):
                 withheld.add(group)
+                break
     if withheld:
         figure = _without(figure, withheld)
         if POSITIVES in withheld and parts[-1][1] == (WEEK,) and figure.age_class == ALL_AGES:

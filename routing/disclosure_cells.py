@@ -1,13 +1,13 @@
 """The cells that disclosure control speaks of: nodes of a tree over days, ages and sexes. Pure.
 
 A node is a day, the whole week, or a month; of an age range (`0` is all ages); of a sex, or both.
-Its `mask` is the set of finest cells (day, age class, sex) that it is made of, as bits: what is
-known of nodes is known of their unions. Persons of unknown age or sex are in no finest cell; they
-are in the counts of the nodes above.
+Where a node is told finer, all its parts are told; so whoever is told a part is told the whole.
+Persons of unknown age or sex are in no part; they are in the counts of the nodes above.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import lru_cache
@@ -65,11 +65,6 @@ class Node(NamedTuple):
         last = f"-{self.ages[-1]}" if len(self.ages) > 1 else ""
         return f"{self.time}:{self.ages[0]}{last}{self.sex}"
 
-    @property
-    def mask(self) -> int:
-        """Return the finest cells that it is made of."""
-        return mask_of(self.time, self.ages, self.sex)
-
     def splits(self) -> list[tuple[Node, ...]]:
         """Return how it can be told finer: by age, else by sex; nothing of a sex alone."""
         if self.sex:
@@ -79,24 +74,25 @@ class Node(NamedTuple):
         by_age = [] if parts is None else [tuple(self._replace(ages=part) for part in parts)]
         return [*by_age, by_sex]
 
-    def above(self) -> Node | None:
-        """Return the node that it is split from; None of a root."""
-        if self.sex:
-            return self._replace(sex="")
-        parent = _PARENTS.get(self.ages)
-        return None if parent is None else self._replace(ages=parent)
+
+@lru_cache(maxsize=8192)
+def wider_than(node: Node) -> tuple[Node, ...]:
+    """Return the nodes that a node is a part of, itself among them, the narrowest first."""
+    ranges: list[tuple[str, ...]] = [node.ages]
+    while ranges[-1] in _PARENTS:
+        ranges.append(_PARENTS[ranges[-1]])
+    times = (node.time,) if node.time in {WEEK, MONTH} else (node.time, WEEK)
+    sexes = (node.sex, "") if node.sex else ("",)
+    return tuple(Node(time, ages, sex) for time in times for ages in ranges for sex in sexes)
 
 
-@lru_cache(maxsize=4096)
-def mask_of(time: str, ages: tuple[str, ...], sex: str) -> int:
-    """Return the finest cells of a day, week or month, some ages, and a sex or both."""
-    days = range(7) if time == WEEK else (0,) if time == MONTH else (int(time) - 1,)
-    found = 0
-    for day in days:
-        for age in ages:
-            for each in SEXES if not sex else (sex,):
-                found |= 1 << (day * 20 + AGE_CLASSES.index(age) * 2 + SEXES.index(each))
-    return found
+@lru_cache(maxsize=8192)
+def above(node: Node) -> Node | None:
+    """Return the node that a node is split from; None of a root."""
+    if node.sex:
+        return node._replace(sex="")
+    parent = _PARENTS.get(node.ages)
+    return None if parent is None else node._replace(ages=parent)
 
 
 @lru_cache(maxsize=4096)
@@ -111,15 +107,58 @@ def node_of(key: str) -> Node:
     return Node(time, AGE_CLASSES[start : AGE_CLASSES.index(last or first) + 1], sex)
 
 
-def covers(masks: Iterable[int], wanted: int) -> bool:
-    """Say whether a set of cells is a union of known ones (disjoint, or known whole)."""
-    left = wanted
-    for mask in masks:
-        if mask & ~wanted == 0:
-            left &= ~mask
-            if not left:
-                return True
-    return not left
+class Told:
+    """What an area tells of a group of counts: the finest nodes, and whether nobody is in them."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.nodes: dict[Node, bool] = {}
+        self._above: Counter[Node] = Counter()
+        for name in names:
+            self.tell(node_of(name.rstrip("=")), nobody=name.endswith("="))
+
+    def tell(self, node: Node, *, nobody: bool) -> None:
+        """Tell a node, which nothing told is a part of."""
+        self.nodes[node] = nobody
+        self._count(node, 1)
+
+    def close(self, node: Node) -> None:
+        """Tell a node and its sisters of a split no more, but their sum; of a root, nothing."""
+        wider = above(node) or node
+        for each in [each for each in self.nodes if each == wider or wider in _line(each)]:
+            del self.nodes[each]
+            self._count(each, -1)
+        if wider != node:
+            self.tell(wider, nobody=False)
+
+    def tells(self, node: Node) -> bool:
+        """Say whether the count of a node is told, or follows from what is."""
+        if node in self.nodes or self._above[node] > 0:
+            return True
+        if any(self.nodes.get(wider, False) for wider in wider_than(node)):
+            return True
+        if node.time == WEEK and all(self.tells(node._replace(time=day)) for day in DAYS):
+            return True
+        parts = _SPLITS.get(node.ages) if node.sex else None
+        return parts is not None and all(self.tells(node._replace(ages=part)) for part in parts)
+
+    def holder(self, node: Node) -> Node | None:
+        """Return the finest told node that a node is a part of; None where there is none."""
+        return next((wider for wider in wider_than(node) if wider in self.nodes), None)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of what is told, `=` after those that nobody is in."""
+        return tuple(node.key + "=" * nobody for node, nobody in sorted(self.nodes.items()))
+
+    def _count(self, node: Node, by: int) -> None:
+        for each in _line(node):
+            self._above[each] += by
+
+
+@lru_cache(maxsize=8192)
+def _line(node: Node) -> tuple[Node, ...]:
+    """Return the nodes above a node, up to its root."""
+    parent = above(node)
+    return () if parent is None else (parent, *_line(parent))
 
 
 class Cells:
@@ -213,23 +252,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     lowest: tuple[str, ...] = ()
     """Areas that are given the lowest class of weekly incidence in place of a number."""
 
-    def masks(self, group: str, area: str) -> tuple[list[int], list[int]]:
-        """Return the masks of what is known of an area, and of what is known to be nobody."""
-        known, nobody = [], []
-        for name in self.nodes.get(group, {}).get(area, ()):
-            mask = node_of(name.rstrip("=")).mask
-            known.append(mask)
-            if name.endswith("="):
-                nobody.append(mask)
-        return known, nobody
-
-
-def tells(masks: tuple[list[int], list[int]], wanted: int) -> bool:
-    """Say whether a set of cells may be told by what is known, and known to be nobody."""
-    known, nobody = masks
-    for mask in nobody:
-        wanted &= ~mask
-    return covers(known, wanted)
+    def told(self, group: str, area: str) -> Told:
+        """Return what is told of an area."""
+        return Told(self.nodes.get(group, {}).get(area, ()))
 
 
 def _sum(counts: list[Counts], group: str) -> Counts:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final, NamedTuple
 
 from schemas.areas import areas, parent_of
 from schemas.figures import ALL_AGES, FRANCE, Figure, Period
@@ -27,20 +26,18 @@ from .disclosure_cells import (
     Counts,
     Node,
     Shown,
+    Told,
+    above,
     counts_of,
     first_day,
     last_day,
-    tells,
     week_label,
 )
 from .disclosure_flow import FREE, UNLIMITED, Parts, Row, shown_small
 from .disclosure_policy import Policy
 
-Told = dict[Node, bool]
-"""The finest nodes that an area tells, and whether nobody is in them."""
-Masks = tuple[list[int], list[int]]
-_EVERYTHING: Final = (1 << 140) - 1
-_NOTHING_HIDDEN: Final[Masks] = ([], [_EVERYTHING])
+Limits = dict[Row, dict[int, int]]
+"""Row -> column -> what a part cannot exceed."""
 
 
 def decide(
@@ -109,20 +106,15 @@ class _Deciding:
     ) -> None:
         """Decide what all areas tell of a group of counts, parents before children."""
         self._told[group] = told = {}
-        told[FRANCE] = self._candidate(group, FRANCE, daily, _NOTHING_HIDDEN)
+        told[FRANCE] = self._candidate(group, FRANCE, daily, None)
         for parent, children in every.items():
-            known = _masks(told[parent])
             for child in children:
-                told[child] = self._candidate(group, child, daily, known)
+                told[child] = self._candidate(group, child, daily, told[parent])
             self._tell_less(group, parent, children)
 
     def names(self, group: str) -> dict[str, tuple[str, ...]]:
         """Return the names of what is told, of the areas that tell anything."""
-        return {
-            area: tuple(node.key + "=" * nobody for node, nobody in sorted(told.items()))
-            for area, told in self._told[group].items()
-            if told
-        }
+        return {area: told.names() for area, told in self._told[group].items() if told.nodes}
 
     def add_young(
         self, names: dict[str, tuple[str, ...]], group: str, block: str, on: date
@@ -152,7 +144,7 @@ class _Deciding:
         for figure in figures:
             if figure.period != Period.WEEK or figure.age_class != ALL_AGES or figure.sex:
                 continue
-            if tells(_masks(self._told[POSITIVES].get(figure.area, {})), Node(WEEK).mask):
+            if self._told[POSITIVES].get(figure.area, Told()).tells(Node(WEEK)):
                 continue
             withheld.add(figure.area)
             inhabitants = figure.population or 0
@@ -166,14 +158,14 @@ class _Deciding:
                 found.extend(closed)
         return tuple(sorted(found))
 
-    def _candidate(self, group: str, area: str, daily: frozenset[str], parent: Masks) -> Told:
+    def _candidate(self, group: str, area: str, daily: frozenset[str], parent: Told | None) -> Told:
         """Return the finest nodes that an area may tell, its sisters left aside."""
         if self._by_month:
             roots: Sequence[str] = (MONTH,)
         else:
             roots = DAYS if area == FRANCE or area in daily else (WEEK,)
         allowed = self._allowed(group, area, parent)
-        told: Told = {}
+        told = Told()
         for time in roots:
             root = Node(time)
             counts = self._cells.of(group, area, root)
@@ -193,49 +185,75 @@ class _Deciding:
                 for part in split:
                     self._grow(group, area, part, allowed, told)
                 return
-        told[node] = nobody
+        told.tell(node, nobody=nobody)
 
-    def _allowed(self, group: str, area: str, parent: Masks) -> Callable[[Node], bool]:
+    def _allowed(self, group: str, area: str, parent: Told | None) -> Callable[[Node], bool]:
         """Return what says whether a node is no finer than what it must not be finer than."""
-        bounds = [parent]
+        bounds = [] if parent is None else [parent]
         if group in LIMITS:
-            bounds.append(_masks(self._told[LIMITS[group][0]].get(area, {})))
-        before = self._before
-        earlier = None if before is None else before.masks(group, area)
-        decided = () if before is None else before.decided
+            bounds.append(self._told[LIMITS[group][0]].get(area, Told()))
+        earlier = None if self._before is None else self._before.told(group, area)
+        decided = () if self._before is None else self._before.decided
 
         def allowed(node: Node) -> bool:
-            mask = node.mask
-            if earlier is not None and node.time in decided and not tells(earlier, mask):
+            if earlier is not None and node.time in decided and not earlier.tells(node):
                 return False
-            return all(tells(bound, mask) for bound in bounds)
+            return all(bound.tells(node) for bound in bounds)
 
         return allowed
 
     def _tell_less(self, group: str, parent: str, children: Sequence[str]) -> None:
         """Let children tell less until no cell of theirs can be shown to be small."""
         told = self._told[group]
-        finest = [node for node, nobody in told[parent].items() if not nobody]
-        levels = [(finest, None), *self._of_unknown(group, finest, children)]
-        given_up: set[tuple[int, int, Row, int]] = set()
+        finest = [node for node, nobody in told[parent].nodes.items() if not nobody]
+        if not finest:
+            return
+        self._solve_all(group, finest, children)
+        coarser = self._of_unknown(group, finest, children)
+        if not coarser:
+            return
+        for columns, asked in coarser:
+            self._solve(group, _Layout(columns, children, told), asked)
+        # What was closed at a coarser level has changed the finest one.
+        self._solve_all(group, finest, children)
+
+    def _solve_all(self, group: str, finest: Sequence[Node], children: Sequence[str]) -> None:
+        """Solve day by day, where nobody tells a sum over days."""
+        told = self._told[group]
+        apart = not any(
+            node.time == WEEK and not nobody
+            for child in children
+            for node, nobody in told[child].nodes.items()
+        )
+        for times in map(frozenset, DAYS) if apart and not self._by_month else (None,):
+            columns = [node for node in finest if times is None or node.time in times]
+            if columns:
+                self._solve(group, _Layout(columns, children, told), None)
+
+    def _solve(self, group: str, layout: _Layout, asked: frozenset[int] | None) -> None:
+        given_up: set[tuple[int, Row, int]] = set()
         found = True
         while found:
             found = False
-            for level, (columns, asked) in enumerate(levels):
-                solved: list[tuple[Parts, object]] = []
-                for measure in range(len(self._cells.of(group, FRANCE, Node(WEEK)))):
-                    problem = _Problem(self._cells, group, measure, columns, children, told)
-                    limits = self._limits(group, measure, problem)
-                    if (problem.parts, limits) in solved:
+            layout.lay()
+            solved: list[tuple[Parts, Limits]] = []
+            for measure in range(len(self._cells.of(group, FRANCE, Node(WEEK)))):
+                parts = layout.parts(self._cells, group, measure)
+                limits = self._limits(group, measure, layout)
+                if (parts, limits) in solved:
+                    continue
+                solved.append((parts, limits))
+                for row, column in shown_small(parts, self._policy.threshold, limits, asked):
+                    if (measure, row, column) in given_up:
                         continue
-                    solved.append((problem.parts, limits))
-                    for row, column in shown_small(
-                        problem.parts, self._policy.threshold, limits, asked
-                    ):
-                        if (level, measure, row, column) not in given_up:
-                            found = True
-                            if not _close_one(problem, told, row, column):
-                                given_up.add((level, measure, row, column))
+                    found = True
+                    node = layout.columns[column]
+                    sisters = [
+                        (self._cells.of(group, child, node)[measure], child)
+                        for child in layout.exact.get(column, ())
+                    ]
+                    if not layout.close_one(parts, sisters, row, column):
+                        given_up.add((measure, row, column))
 
     def _of_unknown(
         self, group: str, finest: Sequence[Node], children: Sequence[str]
@@ -247,10 +265,10 @@ class _Deciding:
         levels: dict[int, dict[Node, None]] = {}
         wider: dict[Node, list[Node]] = {}
         for node in finest:
-            above = node.above()
-            while above is not None:
-                wider.setdefault(above, []).append(node)
-                above = above.above()
+            parent = above(node)
+            while parent is not None:
+                wider.setdefault(parent, []).append(node)
+                parent = above(parent)
         for node, parts in wider.items():
             for child in children:
                 counts = self._cells.of(group, child, node)
@@ -270,110 +288,91 @@ class _Deciding:
             found.append(([*nodes, *others, *short], frozenset(range(len(nodes)))))
         return found
 
-    def _limits(self, group: str, measure: int, problem: _Problem) -> dict[Row, dict[int, int]]:
+    def _limits(self, group: str, measure: int, layout: _Layout) -> Limits:
         """Return what counts cannot exceed: positives no more than the tests that are told."""
         if group not in LIMITS:
             return {}
         larger, fields = LIMITS[group]
-        masks = {child: _masks(told) for child, told in self._told[larger].items()}
-        found: dict[Row, dict[int, int]] = {}
-        for row, members in problem.members.items():
+        told = self._told[larger]
+        found: Limits = {}
+        for row, members in layout.members.items():
             of_row = found.setdefault(row, {})
             for column, children in members.items():
-                node = problem.columns[column]
-                limit = 0
-                for child in children:
-                    if tells(masks[child], node.mask):
-                        limit += self._cells.of(larger, child, node)[fields[measure]]
-                    else:
-                        limit += UNLIMITED
-                of_row[column] = limit
+                node = layout.columns[column]
+                of_row[column] = sum(
+                    self._cells.of(larger, child, node)[fields[measure]]
+                    if told[child].tells(node)
+                    else UNLIMITED
+                    for child in children
+                )
         return found
 
 
-class _Exact(NamedTuple):
-    """A child that tells a column itself."""
-
-    held: int
-    child: str
-    node: Node
-
-
-class _Problem:
-    """What the children of a parent withhold of one count, as rows and columns."""
+class _Layout:
+    """Who tells what of the cells of a parent: rows and columns of the transport problem."""
 
     def __init__(
-        self,
-        cells: Cells,
-        group: str,
-        measure: int,
-        columns: Sequence[Node],
-        children: Sequence[str],
-        told: Mapping[str, Told],
+        self, columns: Sequence[Node], children: Sequence[str], told: Mapping[str, Told]
     ) -> None:
         self.columns = columns
-        self.parts: Parts = {}
+        self._children = children
+        self._told = told
         self.members: dict[Row, dict[int, list[str]]] = {}
-        self.exact: dict[int, list[_Exact]] = {}
-        for child in children:
-            rows = [(node, node.mask, nobody) for node, nobody in told[child].items()]
-            for column, node in enumerate(columns):
-                count = cells.of(group, child, node)[measure]
-                mask = node.mask
-                within = [each for each, wider, _ in rows if not mask & ~wider]
-                if not within and not any(not each & ~mask for _, each, _ in rows):
-                    self._add(FREE, column, count, child)
-                elif within and within[0].mask != mask and not told[child][within[0]]:
-                    self._add((child, within[0].key), column, count, child)
-                elif count:
-                    self.exact.setdefault(column, []).append(_Exact(count, child, node))
+        self.exact: dict[int, list[str]] = {}
 
-    def _add(self, row: Row, column: int, count: int, child: str) -> None:
-        held = self.parts.setdefault(row, {})
-        held[column] = held.get(column, 0) + count
-        self.members.setdefault(row, {}).setdefault(column, []).append(child)
+    def lay(self) -> None:
+        """Lay it out as things are told now."""
+        self.members, self.exact = {}, {}
+        for child in self._children:
+            told = self._told[child]
+            for column, node in enumerate(self.columns):
+                holder = told.holder(node)
+                if holder is None and not told.tells(node):
+                    row = FREE
+                elif holder is not None and holder != node and not told.nodes[holder]:
+                    row = (child, holder.key)
+                else:
+                    self.exact.setdefault(column, []).append(child)
+                    continue
+                self.members.setdefault(row, {}).setdefault(column, []).append(child)
 
+    def parts(self, cells: Cells, group: str, measure: int) -> Parts:
+        """Return the truth of one count, of everything that is not told part by part."""
+        return {
+            row: {
+                column: sum(
+                    cells.of(group, child, self.columns[column])[measure] for child in children
+                )
+                for column, children in members.items()
+            }
+            for row, members in self.members.items()
+        }
 
-def _close_one(problem: _Problem, told: Mapping[str, Told], row: Row, column: int) -> bool:
-    """Close what tells of a column: a sister's cell, else a row's sum. False: nothing does.
+    def close_one(
+        self, parts: Parts, sisters: Sequence[tuple[int, str]], row: Row, column: int
+    ) -> bool:
+        """Close what tells of a column: a sister's cell, else a row's sum. False: nothing does.
 
-    What was closed since the problem was put needs no closing: it is put again.
-    """
-    exact = problem.exact.get(column, [])
-    for cell in sorted(exact):
-        mask = cell.node.mask
-        if any(not each.mask & ~mask for each in told[cell.child]):
-            _close(told[cell.child], cell.node)
-            return True
-    rows = [each for each, held in problem.parts.items() if column in held and each != FREE]
-    if exact or not rows:
-        return bool(exact)
-    child, key = (
-        row if row in rows else min(rows, key=lambda at: (sum(problem.parts[at].values()), at))
-    )
-    node = next((each for each in told[child] if each.key == key), None)
-    if node is not None:
-        _close(told[child], node)
-    return True
-
-
-def _close(told: Told, node: Node) -> None:
-    """Tell a node and its sisters of the same split no more, but their sum; of a root, nothing."""
-    above = node.above()
-    wider = node.mask if above is None else above.mask
-    for each in [each for each in told if each.time == node.time and each.mask & ~wider == 0]:
-        del told[each]
-    if above is not None:
-        told[above] = False
+        What was closed since this was laid out needs no closing: it is laid out again.
+        """
+        node = self.columns[column]
+        for count, child in sorted(sisters):
+            if count and self._told[child].tells(node):
+                self._told[child].close(node)
+                return True
+        rows = [each for each, held in parts.items() if column in held and each != FREE]
+        if not rows:
+            return any(count for count, _ in sisters)
+        child, key = row if row in rows else min(rows, key=lambda at: (sum(parts[at].values()), at))
+        held = next((each for each in self._told[child].nodes if each.key == key), None)
+        if held is not None:
+            self._told[child].close(held)
+        return True
 
 
 def _depth(node: Node) -> int:
-    above = node.above()
-    return 0 if above is None else 1 + _depth(above)
-
-
-def _masks(told: Told) -> Masks:
-    return [node.mask for node in told], [node.mask for node, nobody in told.items() if nobody]
+    parent = above(node)
+    return 0 if parent is None else 1 + _depth(parent)
 
 
 def _children(every: Iterable[str]) -> dict[str, list[str]]:
@@ -404,6 +403,8 @@ def _by_days(
     settled: Sequence[str],
 ) -> tuple[str, ...]:
     """Return the areas that had enough, a day, in the week before; else in this week so far."""
+    if not any(any(counts_of(figure, group)) for figure in last_week):
+        last_week = ()
     period, days = (Period.WEEK, 7) if last_week else (Period.DAY, 0)
     counts: dict[str, int] = {}
     for figure in last_week or figures:
