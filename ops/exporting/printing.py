@@ -1,0 +1,70 @@
+"""`labdispatch stream`: what it prints, as NDJSON, CSV or a table for the eye."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ops.bootstrap import reader_of
+from ops.looking import instance_at
+from routing.streams import StreamReader
+from schemas.topics import Stream
+
+from .audit import Tally, audited, check_asked
+from .lines import Lines, lines_of
+
+_PAGE: Final = 1_000
+_POLL_SECONDS: Final = 0.05
+
+
+class StreamAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be printed."""
+
+    stream: Stream
+    after: str | None = None
+    limit: int | None = None
+    follow: bool = False
+    where: tuple[tuple[str, str], ...] = ()
+    form: str = "ndjson"
+
+
+async def print_stream(data_dir: Path, ask: StreamAsk, *, actor: str | None, reason: str) -> int:
+    """Print events up to the present end, or on and on; a reader that goes away ends it."""
+    asker = check_asked(ask.stream, actor, reason)
+    lines = lines_of(ask.form, ask.stream)
+    async with instance_at(data_dir) as hub:
+        what = f"command stream, {ask.form}{', followed' if ask.follow else ''}"
+        async with audited(hub.pool, asker, ask.stream, what) as tally:
+            try:
+                await _print(ask, reader_of(hub), lines, tally)
+            except BrokenPipeError:
+                # `| head` has what it wants; Python would complain once more at its end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+async def _print(ask: StreamAsk, reader: StreamReader, lines: Lines, tally: Tally) -> None:
+    cursor, left = ask.after, ask.limit
+    _write(lines.head())
+    while left is None or left > 0:
+        page = await reader.read_page(ask.stream, cursor, min(_PAGE, left or _PAGE))
+        if page:
+            _write(b"".join(map(lines.line, page)))
+            tally.events += len(page)
+            cursor = str(page[-1].cursor)
+            left = None if left is None else left - len(page)
+        elif not ask.follow:
+            break
+        else:
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _write(content: bytes) -> None:
+    if content:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
