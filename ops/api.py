@@ -106,14 +106,13 @@ def _streams(parts: ApiParts) -> ControllerRouterHandler:
 
         async def lines() -> AsyncIterator[bytes]:
             page, left = first, limit
-            while page:
-                METRICS.stream_events_served.labels(stream.value).inc(len(page))
-                yield b"".join(encode_line(event) for event in page)
-                left -= len(page)
+            while page.events:
+                METRICS.stream_events_served.labels(stream.value).inc(len(page.events))
+                yield b"".join(encode_line(event) for event in page.events)
+                left -= len(page.events)
                 if left <= 0:
                     return
-                cursor = str(page[-1].cursor)
-                page = await parts.reader.read_page(stream, cursor, min(left, _PAGE))
+                page = await parts.reader.read_page(stream, page.cursor, min(left, _PAGE))
 
         return StreamingResponse(lines, media_type=NDJSON)
 

@@ -59,6 +59,13 @@ def add_to(
     @click.option("--after", metavar="CURSOR", default=None, help="Read on after this cursor.")
     @click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many.")
     @click.option("--follow", is_flag=True, help="Wait for more; end with Ctrl-C.")
+    @click.option(
+        "--state",
+        type=click.Choice(["events", "latest"]),
+        default="events",
+        show_default=True,
+        help="Every event; or first of each report the newest version, then what follows.",
+    )
     @where_option
     @click.option(
         "--format",
@@ -75,6 +82,7 @@ def add_to(
         after: str | None,
         limit: int | None,
         follow: bool,  # noqa: FBT001
+        state: str,
         where: tuple[str, ...],
         form: str,
         actor: str | None,
@@ -84,6 +92,7 @@ def add_to(
 
         Streams that hold names need --actor and --reason, and are written to the audit chain.
         """
+        from ops.exporting.manifest import State
         from ops.exporting.printing import StreamAsk, print_stream
         from schemas.topics import Stream
 
@@ -93,6 +102,7 @@ def add_to(
             limit=limit,
             follow=follow,
             where=tuple(pairs_of(where)),
+            state=State(state),
             form=form,
         )
         run(print_stream(data_dir, ask, actor=actor, reason=reason))

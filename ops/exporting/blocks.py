@@ -15,7 +15,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 
 from ops.runtime.postgres import Pool, lent
-from routing.streams import LANES, lanes_of
+from routing.outbox_reader import lanes_of
+from routing.stream_queries import LANES
 from schemas.errors import PermanentError
 from schemas.topics import Stream
 

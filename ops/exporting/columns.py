@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from routing.streams import Opener
+from routing.outbox_reader import Opener
 from schemas.errors import PermanentError
 
 from .blocks import CODE_SEPARATOR, CODES, Block
@@ -41,8 +41,8 @@ _UUID_TEXT: Final = 36
 _EXPIRED: Final = b"expired"
 """Stands for a body whose retention has passed; told from any other by identity."""
 
-Fits = Callable[[Any], bool]
-"""Says whether a body is asked for."""
+Fits = Callable[[bytes], bool]
+"""Says whether a body, as JSON, is asked for."""
 
 
 class Converted(NamedTuple):
@@ -65,7 +65,7 @@ class Converter:
     Args:
         opener: The vault.
         ask: Which rows; what is not asked for is left out.
-        fits: Says of a body of the stream's main table whether it is asked for; None: all are.
+        fits: Says of a body whether it is asked for; None: all are.
     """
 
     def __init__(self, opener: Opener, ask: Ask, fits: Fits | None = None) -> None:
@@ -146,10 +146,8 @@ class Converter:
             bodies = [bodies[row] for row in kept]
         if table.body is None:
             columns = {"body": pa.array([b and b.decode() for b in bodies], pa.string())}
-            fitting = None
         else:
             opened = self._decoded(table, bodies)
-            fitting = self._fitting(table, opened)
             columns = {
                 each.name: _column(each, list(map(attrgetter(each.name), opened)))
                 for each in table.columns
@@ -158,7 +156,7 @@ class Converter:
         day = self._day(table, header, columns)
         arrays = [columns[c.name] if c.is_body else header[c.name] for c in table.columns]
         batch = pa.record_batch([*arrays, day], schema=inside_schema_of(table))
-        return self._asked(table, batch, fitting)
+        return self._asked(table, batch, bodies)
 
     def _decoded(self, table: Table, bodies: Sequence[bytes | None]) -> list[Any]:
         decode = self._decoders[table.name].decode
@@ -167,35 +165,30 @@ class Converter:
         nothing = SimpleNamespace(**{c.name: None for c in table.columns if c.is_body})
         return [nothing if each is None else decode(each) for each in bodies]
 
-    def _fitting(self, table: Table, opened: Sequence[Any]) -> list[bool] | None:
-        if self._fits is None or table.name != TABLES[self._ask.stream][0].name:
-            return None
-        return [self._fits(each) for each in opened]
-
     def _day(
         self, table: Table, header: Mapping[str, pa.Array], columns: Mapping[str, pa.Array]
     ) -> pa.Array:
         """Return the day by which rows are parted: of sampling in `latest`, else of emission."""
         if self._ask.state is State.LATEST and table.sampled:
-            sampled = columns[table.sampled]
-            return sampled if sampled.type == pa.date32() else _days_of(sampled.to_pylist())
+            first, *others = (_dated(columns[name]) for name in table.sampled)
+            return pc.coalesce(first, *others) if others else first
         return header["emitted_at"].cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
 
     def _asked(
-        self, table: Table, batch: pa.RecordBatch, fitting: list[bool] | None
+        self, table: Table, batch: pa.RecordBatch, bodies: Sequence[bytes | None]
     ) -> pa.RecordBatch:
-        """Leave out what is not asked for; a row without a day is in no range."""
-        mask = None if fitting is None else pa.array(fitting, pa.bool_())
+        """Leave out what is not asked for; as in a filter, a row without a day fits any range."""
+        mask = None
+        if self._fits is not None:
+            mask = pa.array([each is not None and self._fits(each) for each in bodies], pa.bool_())
         whole = table.name == REPLACED.name and self._ask.state is State.LATEST
         day = batch.column(batch.num_columns - 1)
-        for bound, compare in (
-            (self._ask.since, pc.greater_equal),
-            (self._ask.until, pc.less_equal),
-        ):
+        asked = ((self._ask.since, pc.greater_equal), (self._ask.until, pc.less_equal))
+        for bound, compare in asked:
             if bound is not None and not whole:
-                within = compare(day, pa.scalar(bound, pa.date32()))
+                within = pc.fill_null(compare(day, pa.scalar(bound, pa.date32())), True)
                 mask = within if mask is None else pc.and_(mask, within)
-        return batch if mask is None else batch.filter(mask, null_selection_behavior="drop")
+        return batch if mask is None else batch.filter(mask)
 
 
 def inside_schema_of(table: Table) -> pa.Schema:
@@ -264,6 +257,10 @@ def _days_of(texts: Sequence[str | None]) -> pa.Array:
     encoded = pa.array(texts, pa.string()).dictionary_encode()
     days = [_day_of(each) for each in encoded.dictionary.to_pylist()]
     return pa.array(days, pa.date32()).take(encoded.indices)
+
+
+def _dated(column: pa.Array) -> pa.Array:
+    return column if column.type == pa.date32() else _days_of(column.to_pylist())
 
 
 def _day_of(text: str) -> date | None:

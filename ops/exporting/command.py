@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime import failpoints
+from routing.filters import fits, parse_filter
 from schemas.errors import PermanentError
 
 from .audit import audited, check_asked
 from .blocks import take_extraction
+from .columns import Fits
 from .export import SEGMENT_ROWS, Exporter, Tell
 from .extraction import Extraction, decode_extraction, encode_extraction
 from .files import WRITTEN_WITH
@@ -80,7 +83,14 @@ async def export_to(
             )
         taken = decode_extraction(manifest.extraction, ask.stream, hub.instance.instance_id)
         exporter = Exporter(
-            hub.pool, hub.vault, folder, manifest, taken, tell=tell, segment_rows=segment_rows
+            hub.pool,
+            hub.vault,
+            folder,
+            manifest,
+            taken,
+            tell=tell,
+            fits=fits_of(ask),
+            segment_rows=segment_rows,
         )
         return await exporter.run()
 
@@ -93,10 +103,21 @@ def check_ask(ask: Ask) -> None:
     """
     if ask.since is not None and ask.until is not None and ask.since > ask.until:
         raise PermanentError("bad_range", "--from is after --to")
+    fits_of(ask)
     if ask.where and ask.state is not State.LATEST:
         raise PermanentError(
             "bad_filter", "--where needs --state latest: a withdrawal says not of what it is"
         )
+
+
+def fits_of(ask: Ask) -> Fits | None:
+    """Return the filter of an ask; None: it asks for every row.
+
+    Raises:
+        PermanentError: `bad_filter`.
+    """
+    asked = parse_filter(ask.stream, ask.where)
+    return functools.partial(fits, ask.stream, asked) if asked else None
 
 
 def as_text(manifest: Manifest) -> str:

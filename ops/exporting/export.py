@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ops.runtime import failpoints
 from ops.runtime.postgres import Pool
-from routing.streams import Opener
+from routing.outbox_reader import Opener
 from schemas.errors import PermanentError, TransientError
 
 from .blocks import Block, BlockReader

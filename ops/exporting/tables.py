@@ -57,8 +57,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     body: Any
     """The type of its body; None: the body is one JSON object (dossier)."""
-    sampled: str = ""
-    """The field that tells the day of sampling; empty: rows have none."""
+    sampled: tuple[str, ...] = ()
+    """Fields that tell the day of sampling: the first that has one. Source: routing/filters.py."""
 
 
 _OF_HEADER: Final = (
@@ -118,7 +118,7 @@ RESULT: Final = Table(
     name="result",
     columns=_header() + _body(PublicHealthRow, patterns.PUBLIC_HEALTH),
     body=PublicHealthRow,
-    sampled="sampled_on",
+    sampled=("sampled_on",),
 )
 REPLACED: Final = Table(
     stream=Stream.PUBLIC_HEALTH,
@@ -131,7 +131,7 @@ CASE: Final = Table(
     name="case",
     columns=_header() + _body(TracingCase, patterns.CONTACT_TRACING),
     body=TracingCase,
-    sampled="sampled_at",
+    sampled=("sampled_at", "reported_at"),
 )
 BUNDLE: Final = Table(
     stream=Stream.DOSSIER,
