@@ -6,11 +6,13 @@ import functools
 import sys
 from pathlib import Path
 
+import msgspec
+
 from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime import failpoints
-from routing.filters import fits, parse_filter
+from routing.filters import fits, pairs_of, parse_filter
 from schemas.errors import PermanentError
 
 from .audit import audited, check_asked
@@ -35,7 +37,7 @@ async def run_export(
 ) -> int:
     """Write an export, or go on with one, and say what is there."""
     asker = check_asked(ask.stream, actor, reason)
-    check_ask(ask)
+    ask = checked(ask)
     async with instance_at(data_dir) as hub:
         failpoints.arm(hub.settings.failpoints)
         what = f"command export, {ask.state.value}, {ask.form.value}"
@@ -66,6 +68,7 @@ async def export_to(
             retention has taken part of the extraction.
         TransientError: The database is away, or the disk full: the same again goes on.
     """
+    ask = checked(ask)
     with held_folder(out) as folder:
         manifest = read_manifest(folder)
         if manifest is None:
@@ -95,19 +98,20 @@ async def export_to(
         return await exporter.run()
 
 
-def check_ask(ask: Ask) -> None:
-    """Refuse what makes no sense.
+def checked(ask: Ask) -> Ask:
+    """Return an ask as it stands in a manifest, and refuse what makes no sense.
 
     Raises:
         PermanentError: `bad_range` or `bad_filter`.
     """
     if ask.since is not None and ask.until is not None and ask.since > ask.until:
         raise PermanentError("bad_range", "--from is after --to")
-    fits_of(ask)
+    where = tuple(pairs_of(parse_filter(ask.stream, ask.where)))
     if ask.where and ask.state is not State.LATEST:
         raise PermanentError(
             "bad_filter", "--where needs --state latest: a withdrawal says not of what it is"
         )
+    return msgspec.structs.replace(ask, where=where)
 
 
 def fits_of(ask: Ask) -> Fits | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Final, Protocol
@@ -89,6 +90,7 @@ class Exporter:
         self._tables = TABLES[manifest.ask.stream]
         self._tell = tell
         self._segment_rows = segment_rows
+        self._stopped = threading.Event()
 
     async def run(self) -> Manifest:
         """Read and write what is left, and return the manifest of the whole.
@@ -103,6 +105,9 @@ class Exporter:
             spill = Spill(self._scratch, self._tables)
             await self._read(spill)
             await asyncio.to_thread(self._write, spill)
+        except asyncio.CancelledError:
+            self._stopped.set()  # a thread ends by itself alone, and is waited for
+            raise
         except (OSError, pa.ArrowException) as error:
             number = getattr(error, "errno", None)
             raise TransientError(
@@ -134,7 +139,10 @@ class Exporter:
         self._keep_whole()
         for table in self._tables:
             for day in spill.days(table):
-                self._write_day(spill, table, day, lambda rows: self._tell.writing(rows, total))
+                self._write_day(spill, table, day)
+                if self._stopped.is_set():
+                    return
+                self._tell.writing(self._manifest.rows, total)
         self._note(
             complete=True,
             events=self._extraction.events,
@@ -150,17 +158,21 @@ class Exporter:
         ]
         self._note(files=tuple(kept))
 
-    def _write_day(
-        self, spill: Spill, table: Table, day: date | None, tell: Callable[[int], None]
-    ) -> None:
-        noted = {each.path for each in self._manifest.files}
+    def _write_day(self, spill: Spill, table: Table, day: date | None) -> None:
+        of_day = [f for f in self._manifest.files if (f.table, f.day) == (table.name, day)]
+        if sum(each.rows for each in of_day) == spill.count(table, day):
+            return
+        noted = {each.path for each in of_day}
         for number, groups in enumerate(_in_files(grouped(spill.rows_of(table, day), table))):
             path = self._path(table, day, number)
             if path in noted:
-                scratch = self._scratch / f"writing.{self._manifest.ask.form.value}"
+                continue
+            scratch = self._scratch / f"writing.{self._manifest.ask.form.value}"
             rows = 0
             with sheet(scratch, table, self._manifest.ask.form) as file:
                 for group in groups:
+                    if self._stopped.is_set():
+                        return
                     file.write(group)
                     rows += group.num_rows
             written = Written(
@@ -174,7 +186,6 @@ class Exporter:
             put(self._folder / path, scratch)
             self._note(files=(*self._manifest.files, written))
             failpoints.hit("export.after_file")
-            tell(self._manifest.rows)
 
     def _path(self, table: Table, day: date | None, number: int) -> str:
         folder = "__HIVE_DEFAULT_PARTITION__" if day is None else day.isoformat()

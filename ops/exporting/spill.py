@@ -84,12 +84,20 @@ class Spill:
 
     def rows_of(self, table: Table, day: date | None) -> Iterator[pa.Table]:
         """Yield the rows of a day in the order in which they were read."""
+        for piece in self._pieces(table, day):
+            with pa.memory_map(str(self._folder / piece.file)) as source:
+                batch = pa.ipc.open_file(source).get_batch(piece.number)
+                yield pa.Table.from_batches([batch])
+
+    def count(self, table: Table, day: date | None) -> int:
+        """Return how many rows a day has."""
+        return sum(piece.rows for piece in self._pieces(table, day))
+
+    def _pieces(self, table: Table, day: date | None) -> Iterator[Piece]:
         for segment in self.segments:
             for piece in segment.pieces:
                 if piece.table == table.name and piece.day == day:
-                    with pa.memory_map(str(self._folder / piece.file)) as source:
-                        batch = pa.ipc.open_file(source).get_batch(piece.number)
-                        yield pa.Table.from_batches([batch])
+                    yield piece
 
     def _write(self, table: Table, batches: Sequence[pa.RecordBatch]) -> list[Piece]:
         rows = pa.Table.from_batches(batches, inside_schema_of(table)).unify_dictionaries()
