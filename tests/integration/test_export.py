@@ -234,6 +234,10 @@ async def test_a_case_without_a_day_is_found_and_texts_are_joined_in_csv(
     await exported(hub, ask, tmp_path / "out")
     found = rows_of(tmp_path / "out", "case")
     assert {type(row["day"]) for row in found} == {date, type(None)}
+    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "out").rglob("*")} == {
+        "0o600",
+        "0o700",
+    }
     assert found[0]["phones"] == ["0639980001", "0199990002"]
     assert found[0]["emails"] == []
     assert found[0]["used_family"] is None
