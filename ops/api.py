@@ -26,6 +26,7 @@ from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.health import Readiness
 from ops.runtime.metrics import METRICS, render
+from ops.stream_tokens.port import StreamAccess
 from ops.tokens import is_valid
 from routing.streams import StreamReader, encode_line
 from schemas.errors import HubError
@@ -48,6 +49,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     more_routes: list[ControllerRouterHandler] = []
     """Routes of other doors (files)."""
+    access: StreamAccess | None = None
+    """Says who may read a stream; None: no stream is served."""
     readiness: Callable[[], Awaitable[Readiness]]
     """Names what is away."""
     desk: Desk | None = None
@@ -101,14 +104,13 @@ def _streams(parts: ApiParts) -> ControllerRouterHandler:
 
         async def lines() -> AsyncIterator[bytes]:
             page, left = first, limit
-            while page:
-                METRICS.stream_events_served.labels(stream.value).inc(len(page))
-                yield b"".join(encode_line(event) for event in page)
-                left -= len(page)
+            while page.events:
+                METRICS.stream_events_served.labels(stream.value).inc(len(page.events))
+                yield b"".join(encode_line(event) for event in page.events)
+                left -= len(page.events)
                 if left <= 0:
                     return
-                cursor = str(page[-1].cursor)
-                page = await parts.reader.read_page(stream, cursor, min(left, _PAGE))
+                page = await parts.reader.read_page(stream, page.cursor, min(left, _PAGE))
 
         return StreamingResponse(lines, media_type=NDJSON)
 

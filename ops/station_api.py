@@ -29,6 +29,8 @@ from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
+from ops.stream_tokens.opening import access_of
+from ops.stream_tokens.routes import token_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
 from ops.tokens import load_or_make_tokens
@@ -54,6 +56,8 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
         proofs = Proofs(door.register, certificates)
         files = open_batch_door(hub, door)
+        access = access_of(hub, tokens)
+        desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
         parts = ApiParts(
             messages=MessageDoor(
@@ -63,7 +67,8 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             ),
             reader=reader_of(hub),
             tokens=tokens,
-            desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
+            access=access,
+            desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
@@ -73,6 +78,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *hold_routes(hub, review),
                 *opposition_routes(hub, review),
                 *receiver_routes(hub.pool),
+                *token_routes(desk),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
@@ -99,7 +105,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),
+            access.keep(settings.stream_token_refresh_seconds),
             *(work() for work in files.works),
         )
         await door.appender.stop()
         await last_flush(hub, door)
+        await access.last_flush()
