@@ -25,6 +25,7 @@ from ops.ruling.routes import rule_routes
 from ops.runtime.settings import Settings
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
+from ops.stream_tokens.routes import token_routes
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = _ROOT / "schemas" / "json"
@@ -36,6 +37,7 @@ def application() -> Litestar:
     nothing: Any = None
     settings = Settings.model_construct()
     gate = Gate(tokens={})
+    desk = Desk(pool=nothing, clock=nothing, gate=gate)
     review = ReviewDesk(nothing, gate, nothing)
     files: Any = SimpleNamespace(uploads=None, store=None, settings=settings)
     return build_api(
@@ -43,7 +45,7 @@ def application() -> Litestar:
             messages=nothing,
             reader=nothing,
             tokens={},
-            desk=Desk(pool=nothing, clock=nothing, gate=gate),
+            desk=desk,
             read_conformance=nothing,
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
@@ -53,6 +55,7 @@ def application() -> Litestar:
                 *hold_routes(nothing, review),
                 *opposition_routes(nothing, review),
                 *receiver_routes(nothing),
+                *token_routes(desk),
             ],
             readiness=nothing,
         )

@@ -33,6 +33,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/check", NOBODY),
     ("/v1/findings", NOBODY),
     ("/v1/streams/", ("stream",)),
+    ("/v1/tokens", ("operator",)),
     ("/v1/conformance/", ("operator", "laboratory")),
     ("/v1/conformance", ("operator",)),
     ("/v1/labs/import", ("operator",)),

@@ -20,7 +20,7 @@ from ops.contracts_page import application, contracts
 from ops.schemas_page import FOLDER, schema
 from ops.streams_page import example
 from routing.headers import HEADERS, headers_of
-from routing.streams import OutboxEvent
+from routing.outbox_reader import OutboxEvent
 from schemas.events import EventHeader, StreamEvent
 from schemas.topics import STREAMS, Stream
 from tests.support.json_schema import misfits
