@@ -43,7 +43,6 @@ def application() -> Litestar:
     return build_api(
         ApiParts(
             messages=nothing,
-            reader=nothing,
             tokens={},
             desk=desk,
             read_conformance=nothing,

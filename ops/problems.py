@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from ops.runtime.metrics import METRICS
 from ops.stream_tokens.refusals import Refused
+from routing.cursors import CursorExpired
 from schemas.errors import HubError, PermanentError
 
 PROBLEM: Final = "application/problem+json"
@@ -18,6 +19,7 @@ HttpRequest = Request[Any, Any, Any]
 
 _STATUS: Final = {
     "cursor_expired": 410,
+    "unreadable_payload": 500,
     "no_such_laboratory": 404,
     "no_such_certificate": 404,
     "no_such_token": 404,
@@ -58,6 +60,8 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     status: int
     detail: str
+    oldest: str | msgspec.UnsetType = msgspec.UNSET
+    """Of `cursor_expired`: the cursor that begins with the oldest event kept."""
 
 
 def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
@@ -76,6 +80,7 @@ def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
             title=error.reason,
             status=status,
             detail=error.remedy,
+            oldest=error.oldest if isinstance(error, CursorExpired) else msgspec.UNSET,
         ),
         status_code=status,
         media_type=PROBLEM,

@@ -9,7 +9,7 @@ from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import open_door, reader_of
+from ops.bootstrap import open_door
 from ops.closed_http import refusing_meanwhile
 from ops.holding.rechecking import keep_rechecking
 from ops.holding.routes import hold_routes
@@ -29,6 +29,7 @@ from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
+from ops.stream_door import door_of_streams
 from ops.stream_tokens.opening import access_of
 from ops.stream_tokens.routes import token_routes
 from ops.supervise import say_ready
@@ -65,9 +66,8 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 proofs=proofs,
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
-            reader=reader_of(hub),
+            streams=door_of_streams(hub, access, stopping),
             tokens=tokens,
-            access=access,
             desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,

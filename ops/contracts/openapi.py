@@ -22,8 +22,17 @@ from .access import BODIES, OPTIONAL, SCHEMES, access_of
 Json = dict[str, Any]
 HttpRequest = Request[Any, Any, Any]
 
-NDJSON: Final = "application/x-ndjson"
 _PROBLEM: Final = "application/problem+json"
+_STREAM: Final = "/v1/streams/{name}"
+_FORMS: Final = {
+    "application/x-ndjson": "One event a line, each by the schema of its stream; or `cursor` alone.",
+    "text/event-stream": "The same as server-sent events; the id of each is its cursor.",
+}
+_STREAM_REFUSALS: Final = {
+    "400": "`bad_cursor`, `bad_filter`, `bad_parameter`: `detail` says what is allowed.",
+    "410": "`cursor_expired`: retention took what comes next; `detail` says where to begin again.",
+    "429": "`quota_used`, `connections_used`, `readers_full` and others: wait as Retry-After says.",
+}
 _NOISE: Final = ("deprecated", "allowEmptyValue", "allowReserved")
 """What the framework says everywhere, and that is the default."""
 _DENIED: Final = {
@@ -82,9 +91,38 @@ def _complete(path: str, method: str, operation: Json) -> None:
             "description": words,
             "content": {media: {"schema": {"type": "string", "format": "binary"}}},
         }
-    for content in (each.get("content", {}) for each in answers.values()):
-        if NDJSON in content:
-            content[NDJSON] = _lines()
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _asked(parameter["schema"])
+    if path == _STREAM:
+        _complete_stream(operation)
+
+
+def _complete_stream(operation: Json) -> None:
+    """Say what the handler of a stream answers, which gives bytes of its own making."""
+    answers: Json = operation["responses"]
+    answers["200"]["content"] = {media: _lines(words) for media, words in _FORMS.items()}
+    for status, words in _STREAM_REFUSALS.items():
+        answers[status] = _problem_answer(words)
+    for parameter in operation["parameters"]:
+        if parameter["name"] == "name":
+            parameter["schema"]["enum"] = [stream.value for stream in STREAMS]
+    operation["parameters"].append(
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "The id of the last server-sent event: says the same as `after`.",
+            "required": False,
+        }
+    )
+
+
+def _asked(field: Json) -> Json:
+    """Return the schema of a parameter: what is left out of a query is not null, it is not there."""
+    kinds = [each for each in field.get("oneOf", ()) if each.get("type") != "null"]
+    if len(kinds) != 1:
+        return field
+    return {**kinds[0], **{key: value for key, value in field.items() if key != "oneOf"}}
 
 
 def _told(words: str) -> str:
@@ -94,13 +132,10 @@ def _told(words: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in kept.split("\n\n"))
 
 
-def _lines() -> Json:
-    """Return what NDJSON holds: OpenAPI 3.1 has no word for the schema of a line."""
+def _lines(words: str) -> Json:
+    """Return what the lines of a stream hold: OpenAPI 3.1 has no word for the schema of one."""
     return {
-        "schema": {
-            "type": "string",
-            "description": "One event a line, each by the schema of its stream.",
-        },
+        "schema": {"type": "string", "description": words},
         "x-line-schemas": {
             stream.value: {"url": f"/docs/schemas/{stream.value}.json", "schema": schema_of(stream)}
             for stream in STREAMS
