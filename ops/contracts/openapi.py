@@ -25,7 +25,7 @@ HttpRequest = Request[Any, Any, Any]
 _PROBLEM: Final = "application/problem+json"
 _STREAM: Final = "/v1/streams/{name}"
 _FORMS: Final = {
-    "application/x-ndjson": "One event a line, each by the schema of its stream; or `cursor` alone.",
+    "application/x-ndjson": "One event a line, by the schema of its stream; or a `cursor` alone.",
     "text/event-stream": "The same as server-sent events; the id of each is its cursor.",
 }
 _STREAM_REFUSALS: Final = {
@@ -118,7 +118,7 @@ def _complete_stream(operation: Json) -> None:
 
 
 def _asked(field: Json) -> Json:
-    """Return the schema of a parameter: what is left out of a query is not null, it is not there."""
+    """Return the schema of a parameter: what is left out of a query is not null."""
     kinds = [each for each in field.get("oneOf", ()) if each.get("type") != "null"]
     if len(kinds) != 1:
         return field
