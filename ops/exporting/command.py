@@ -12,6 +12,7 @@ from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime import failpoints
+from ops.runtime.lifecycle import settle_memory
 from routing.filters import fits, pairs_of, parse_filter
 from schemas.errors import PermanentError
 
@@ -40,6 +41,7 @@ async def run_export(
     ask = checked(ask)
     async with instance_at(data_dir) as hub:
         failpoints.arm(hub.settings.failpoints)
+        settle_memory()
         what = f"command export, {ask.state.value}, {ask.form.value}"
         async with audited(hub.pool, asker, ask.stream, what) as tally:
             with Bars(shown=not as_json) as bars:

@@ -148,17 +148,20 @@ def held_folder(folder: Path) -> Iterator[Path]:
 
 
 def put(path: Path, scratch: Path) -> None:
-    """Give a finished file its name: it is there whole and durable, or not at all.
+    """Give a finished file its name: it is there whole and durable, or not at all; 0600.
 
     Raises:
         FatalError: The file system is another one (`not_one_file_system`).
     """
     handle = os.open(scratch, os.O_RDONLY)
     try:
+        os.fchmod(handle, 0o600)
         os.fsync(handle)
     finally:
         os.close(handle)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fsync_folder(folder.parent)
     try:
         scratch.rename(path)
     except OSError as error:

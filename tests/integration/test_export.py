@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.bootstrap import Hub
-from ops.exporting import command
+from ops.exporting import blocks, command, printing
 from ops.exporting.command import export_to, run_export
 from ops.exporting.manifest import Ask, Form, Manifest, State, held_folder, read_manifest
+from ops.exporting.printing import StreamAsk, print_stream
 from ops.exporting.tables import CASE, RESULT
 from ops.runtime import failpoints
 from ops.runtime.failpoints import FailpointError
@@ -127,7 +130,7 @@ async def test_events_are_all_of_them_in_order_by_day_of_emission(hub: Hub, tmp_
 
 @pytest.mark.parametrize("form", Form)
 async def test_the_same_extraction_gives_the_same_bytes(
-    hub: Hub, tmp_path: Path, form: Form
+    hub: Hub, tmp_path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However it was read in between, and whatever the stream has told since."""
     filler = Filler(hub)
@@ -135,7 +138,9 @@ async def test_the_same_extraction_gives_the_same_bytes(
     ask = asked(form=form, since=date(2026, 3, 2))
     first = await exported(hub, ask, tmp_path / "one")
     await filler.fill(Stream.PUBLIC_HEALTH, 300, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
-    await exported(hub, ask, tmp_path / "two", extraction=first.extraction, segment_rows=17)
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks, "MOST_ROWS", 7)
+        await exported(hub, ask, tmp_path / "two", extraction=first.extraction, segment_rows=17)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     later = await exported(hub, ask, tmp_path / "three")
     assert later.rows != first.rows
@@ -229,6 +234,10 @@ async def test_a_case_without_a_day_is_found_and_texts_are_joined_in_csv(
     await exported(hub, ask, tmp_path / "out")
     found = rows_of(tmp_path / "out", "case")
     assert {type(row["day"]) for row in found} == {date, type(None)}
+    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "out").rglob("*")} == {
+        "0o600",
+        "0o700",
+    }
     assert found[0]["phones"] == ["0639980001", "0199990002"]
     assert found[0]["emails"] == []
     assert found[0]["used_family"] is None
@@ -374,3 +383,82 @@ async def test_ten_years_are_answered_by_what_is_there(hub: Hub, tmp_path: Path)
     assert (await exported(hub, ask, tmp_path / "years")).rows == whole.rows
     empty = await exported(hub, asked(since=date(2029, 1, 1)), tmp_path / "empty")
     assert {each.table for each in empty.files} <= {"pseudonym_replaced"}
+
+
+async def test_a_stream_is_printed_as_lines_columns_or_a_table(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    @asynccontextmanager
+    async def this(_: Path, **__: Any) -> AsyncIterator[Hub]:
+        yield hub
+
+    monkeypatch.setattr(printing, "instance_at", this)
+    await Filler(hub).fill(Stream.PUBLIC_HEALTH, 120)
+    every = await Road(hub).events(Stream.PUBLIC_HEALTH)
+
+    async def printed(**changes: Any) -> str:
+        ask = StreamAsk(**{"stream": Stream.PUBLIC_HEALTH, **changes})
+        assert await print_stream(Path(), ask, actor=None, reason="") == 0
+        return capsysbinary.readouterr().out.decode()
+
+    lines = (await printed()).splitlines()
+    ids = sorted(str(each["event_id"]) for each in every)
+    assert sorted(json.loads(line)["event_id"] for line in lines) == ids
+    rest = await printed(after=json.loads(lines[99])["cursor"])
+    assert len(rest.splitlines()) == 20
+    rows = list(csv.DictReader((await printed(form="csv")).splitlines()))
+    assert sorted(row["event_id"] for row in rows) == ids
+    assert {row["record"] for row in rows} == {"result", "pseudonym_replaced"}
+    assert all((row["condition"] == "") == (row["old"] != "") for row in rows
+               if row["kind"] != "withdrawn")  # fmt: skip
+    table = (await printed(form="table", limit=5)).splitlines()
+    assert len(table) == 6
+    assert table[0].startswith("emitted_at")
+    latest = (await printed(state=State.LATEST)).splitlines()
+    assert len(latest) == len(folded(every))
+    some = (await printed(where=(("condition", "rsv"),))).splitlines()
+    fold = folded(
+        {**event, "body": event.get("body")} for event in (json.loads(line) for line in some)
+    )
+    assert {key[1] for key in fold} <= {"rsv", ""}
+    assert {key for key in fold if key[1]} == {key for key in folded(every) if key[1] == "rsv"}
+    for wrong, reason in (
+        ({"where": (("condition", "x"),)}, "bad_filter"),
+        ({"after": "x"}, "bad_cursor"),
+        ({"after": "x", "state": State.LATEST}, "bad_state"),
+        ({"stream": Stream.DOSSIER}, "who_asks"),
+    ):
+        with pytest.raises(PermanentError) as caught:
+            await printed(**wrong)
+        assert caught.value.reason == reason
+
+
+async def test_what_follows_a_nominative_stream_is_audited_to_its_end(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    @asynccontextmanager
+    async def this(_: Path, **__: Any) -> AsyncIterator[Hub]:
+        yield hub
+
+    monkeypatch.setattr(printing, "instance_at", this)
+    filler = Filler(hub)
+    await filler.fill(Stream.CONTACT_TRACING, 10)
+    ask = StreamAsk(stream=Stream.CONTACT_TRACING, follow=True, form="table")
+    following = asyncio.create_task(print_stream(Path(), ask, actor="t.one", reason="watch"))
+    seen = b""
+    while seen.count(b"\n") < 11:
+        await asyncio.sleep(0.01)
+        seen += capsysbinary.readouterr().out
+    await filler.fill(Stream.CONTACT_TRACING, 5, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
+    while seen.count(b"\n") < 16:
+        await asyncio.sleep(0.01)
+        seen += capsysbinary.readouterr().out
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    assert b"DOMINIQUE" not in seen
+    said = await Road(hub).rows("SELECT action, subject FROM audit ORDER BY audit_id")
+    what = "stream contact-tracing: command stream, table, followed"
+    assert [tuple(row) for row in said] == [
+        ("stream_read", what), ("stream_read_ended", f"{what}: 15 given"),
+    ]  # fmt: skip
