@@ -37,8 +37,8 @@ __all__ = [
     "learn",
 ]
 
-_MOST: Final = 1.0
-"""What is missing is never held for more uncertain than its own size by its days' differences."""
+_MOST: Final = 4.0
+"""Relative variance at most: a negative binomial of more is nearly always nothing."""
 
 
 class Interval(NamedTuple):
@@ -106,7 +106,7 @@ def estimate_over(
     if mean > 0:
         counting = sum(each.mean**2 * each.counting for each in known)
         shared = sum(each.mean * each.shared**0.5 for each in known) ** 2
-        relative = (counting + shared) / mean**2
+        relative = min(_MOST, (counting + shared) / mean**2)
     late = sum(each.late for each in known)
     expected = reported + max(0.0, sum(each.likely for each in known) - late)
     share = reported / expected if expected > 0 else min(each.usual for each in known)
@@ -161,6 +161,6 @@ def _still_to_come(learned: Learned | None, triangle: Triangle, day: int) -> _Co
     if share < method.floor:
         return None
     mean, counting, shared = missing(come, share, doubt)
-    own = min(_MOST, learned.excess[passed] * burst(share))
+    own = learned.excess[passed] * burst(share)
     likely = come * (1 - share) / share
     return _Coming(likely, share, mean, counting + own, shared, sum(counts[passed + 1 :]))
