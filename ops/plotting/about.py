@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.areas import code_of, departments, is_region, regions
 from schemas.codes.conditions import CONDITIONS
 from schemas.errors import PermanentError
 from schemas.figures import FRANCE, Extraction, Figure, Flag, Period
@@ -52,6 +53,9 @@ PERIODS: Final = {
     Period.WEEK: "by ISO week",
     Period.MONTH: "by month",
 }
+
+
+_SEXES: Final = {"F": "women", "M": "men"}
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,17 +141,23 @@ def title_of(figure: Figure, about: About) -> str:
 
 
 def subtitle_of(figures: Sequence[Figure], place: str = "") -> str:
-    """Return the second line: where, and when."""
+    """Return the second line: where, when, and of whom."""
     first, last = figures[0].label, figures[-1].label
     time = first if first == last else f"{first} to {last}"
-    return f"{place or area_named(figures[0].area)}, {time}, {PERIODS[Period(figures[0].period)]}"
+    who = _SEXES.get(figures[0].sex, "")
+    when = PERIODS[Period(figures[0].period)]
+    return ", ".join(
+        part for part in (place or area_named(figures[0].area), who, time, when) if part
+    )
 
 
 def area_named(area: str) -> str:
     """Return an area's name for a reader."""
-    if area == FRANCE:
-        return "France"
-    return area.replace(":", " ")
+    code = code_of(area)
+    known = regions().get(code) if is_region(area) else departments().get(code)
+    if known is None:
+        return "France" if area == FRANCE else area.replace(":", " ")
+    return known.name if is_region(area) else f"{known.name} ({code})"
 
 
 def footer_of(figures: Iterable[Figure], about: About) -> str:

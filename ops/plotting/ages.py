@@ -35,7 +35,7 @@ INCHES: Final = (9.0, 4.2)
 _TICKS: Final = 10
 
 
-def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About, place: str = "") -> None:
+def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About) -> None:
     """Draw the figures of one area by age class and time.
 
     What is withheld is hatched, what does not exist is left white. Times of which results are
@@ -56,7 +56,7 @@ def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About, place: str 
     write_on(
         sheet,
         f"{title_of(by_age[0], about)}, by age",
-        subtitle_of(by_age, place),
+        subtitle_of(by_age),
         footer_of(by_age, about),
     )
     is_any_withheld = False

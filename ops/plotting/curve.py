@@ -61,7 +61,7 @@ class Bar(NamedTuple):
         return self.value
 
 
-def draw_curve(sheet: Sheet, figures: Sequence[Figure], about: About, place: str = "") -> None:
+def draw_curve(sheet: Sheet, figures: Sequence[Figure], about: About) -> None:
     """Draw the figures of one area by time.
 
     Bars are what has come. Where results are still to come the ground is shaded, and a pale bar
@@ -75,7 +75,7 @@ def draw_curve(sheet: Sheet, figures: Sequence[Figure], about: About, place: str
     write_on(
         sheet,
         title_of(figures[0], about),
-        subtitle_of(figures, place),
+        subtitle_of(figures),
         footer_of(figures, about),
     )
     keys = [*_draw_bars(axes, bars, width, top, WORDS[about.measure])]

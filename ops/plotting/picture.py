@@ -22,9 +22,7 @@ class Kind(StrEnum):
     MAP = "map"
 
 
-def picture(
-    kind: Kind, figures: Sequence[Figure], about: About, form: Form, place: str = ""
-) -> bytes:
+def picture(kind: Kind, figures: Sequence[Figure], about: About, form: Form) -> bytes:
     """Return a picture of published figures; the same figures give the same bytes.
 
     Args:
@@ -34,7 +32,6 @@ def picture(
             are left out where they can be told.
         about: What they have in common.
         form: SVG or PNG.
-        place: The area's name; made of its code where none is given.
 
     Raises:
         PermanentError: Nothing fits, or too much for one picture.
@@ -42,9 +39,9 @@ def picture(
 
     def draw(sheet: Sheet) -> None:
         if kind is Kind.CURVE:
-            curve.draw_curve(sheet, figures, about, place)
+            curve.draw_curve(sheet, figures, about)
         elif kind is Kind.AGES:
-            ages.draw_ages(sheet, figures, about, place)
+            ages.draw_ages(sheet, figures, about)
         else:
             departments.draw_departments(sheet, figures, about)
 
