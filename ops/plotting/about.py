@@ -16,7 +16,7 @@ import msgspec
 from schemas.areas import code_of, departments, is_region, regions
 from schemas.codes.conditions import CONDITIONS
 from schemas.errors import PermanentError
-from schemas.figures import FRANCE, Extraction, Figure, Flag, Period
+from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, Extraction, Figure, Flag, Period
 
 MOST_TIMES: Final = 1_100
 """Days or weeks in one picture: three years of days. More cannot be told apart on it."""
@@ -140,15 +140,20 @@ def title_of(figure: Figure, about: About) -> str:
     return f"{known.display if known else figure.condition}: {WORDS[about.measure]}"
 
 
-def subtitle_of(figures: Sequence[Figure], place: str = "") -> str:
-    """Return the second line: where, when, and of whom."""
-    first, last = figures[0].label, figures[-1].label
+def subtitle_of(figures: Sequence[Figure], place: str = "", *, by_age: bool = False) -> str:
+    """Return the second line: where, of whom, and when."""
+    age_class = figures[0].age_class
+    ages = "" if by_age or age_class == ALL_AGES else f"aged {age_named(age_class)}"
+    first, last, one = figures[0].label, figures[-1].label, figures[0]
     time = first if first == last else f"{first} to {last}"
-    who = _SEXES.get(figures[0].sex, "")
-    when = PERIODS[Period(figures[0].period)]
-    return ", ".join(
-        part for part in (place or area_named(figures[0].area), who, time, when) if part
-    )
+    who = " ".join(part for part in (_SEXES.get(one.sex, ""), ages) if part)
+    said = (place or area_named(one.area), who, time, PERIODS[Period(one.period)])
+    return ", ".join(part for part in said if part)
+
+
+def age_named(age_class: str) -> str:
+    """Return the years of an age class: `09` is 0 to 9, `90` is 90 and older."""
+    return "90 +" if age_class == AGE_CLASSES[-1] else f"{int(age_class) - 9} to {int(age_class)}"
 
 
 def area_named(area: str) -> str:

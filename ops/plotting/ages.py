@@ -12,6 +12,7 @@ from .about import (
     NOTHING,
     WORDS,
     About,
+    age_named,
     check_times,
     footer_of,
     is_incomplete,
@@ -56,7 +57,7 @@ def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About) -> None:
     write_on(
         sheet,
         f"{title_of(by_age[0], about)}, by age",
-        subtitle_of(by_age),
+        subtitle_of(by_age, by_age=True),
         footer_of(by_age, about),
     )
     is_any_withheld = False
@@ -99,8 +100,3 @@ def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About) -> None:
         title_fontsize=8,
         alignment="left",
     )
-
-
-def age_named(age_class: str) -> str:
-    """Return the years of an age class: `09` is 0 to 9, `90` is 90 and older."""
-    return "90 +" if age_class == AGE_CLASSES[-1] else f"{int(age_class) - 9} to {int(age_class)}"

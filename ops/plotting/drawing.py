@@ -7,6 +7,7 @@ come with the library. Another version of matplotlib may draw another picture.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from io import BytesIO
@@ -52,6 +53,10 @@ ORANGE: Final = "#d55e00"
 WITHHELD: Final = "////"
 """Hatching of what is withheld, everywhere."""
 _DOTS_PER_INCH: Final = 144
+_DECIMALS: Final = re.compile(rb"(\d\.\d\d)\d+")
+"""Hundredths of a point are enough: half the bytes of a map are their further decimals."""
+_LEAST: Final = 1e-6
+"""A largest value below this is as good as none: no class is made of it."""
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -105,7 +110,8 @@ def render(
             about = {"Title": title, "Description": description, "Software": None}
         draw(sheet)
         sheet.savefig(out, format=form.value, metadata=about)
-    return out.getvalue()
+    content = out.getvalue()
+    return _DECIMALS.sub(rb"\1", content) if form is Form.SVG else content
 
 
 def write_on(sheet: Sheet, title: str, subtitle: str, footer: str) -> None:
@@ -164,7 +170,7 @@ def classes(values: Sequence[float], most: int = 6) -> list[float]:
     Steps are alike and round, the first class begins at 0, and the last bound holds the largest.
     """
     largest = max(values, default=0.0)
-    if largest <= 0:
+    if largest < _LEAST:
         return [1.0]
     rough = largest / most
     power = 10.0 ** math.floor(math.log10(rough))
