@@ -82,7 +82,7 @@ def draw_departments(sheet: Sheet, figures: Sequence[Figure], about: About) -> N
     _draw_frame(sheet, (0.02, 0.15, 0.76, 0.75), "mainland", fills)
     overseas = [code for code in shapes.boxes if code != "mainland"]
     for number, code in enumerate(overseas):
-        _draw_frame(sheet, (0.05 + 0.13 * number, 0.05, 0.10, 0.10), code, fills)
+        _draw_frame(sheet, (0.05 + 0.13 * number, 0.065, 0.10, 0.10), code, fills)
     axes = _draw_paris(sheet, (0.80, 0.66, 0.17, 0.17), fills)
     keys = [key(colour, name) for colour, name in zip(colours, class_names(bounds), strict=True)][
         ::-1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from io import BytesIO
@@ -53,8 +54,11 @@ ORANGE: Final = "#d55e00"
 WITHHELD: Final = "////"
 """Hatching of what is withheld, everywhere."""
 _DOTS_PER_INCH: Final = 144
+_PATH_DATA: Final = re.compile(rb' d="[^"]*"')
 _DECIMALS: Final = re.compile(rb"(\d\.\d\d)\d+")
 """Hundredths of a point are enough: half the bytes of a map are their further decimals."""
+_LETTERS_AN_INCH: Final = 19
+"""Of the smallest letters."""
 _LEAST: Final = 1e-6
 """A largest value below this is as good as none: no class is made of it."""
 _STYLE: Final[dict[str, Any]] = {
@@ -111,7 +115,11 @@ def render(
         draw(sheet)
         sheet.savefig(out, format=form.value, metadata=about)
     content = out.getvalue()
-    return _DECIMALS.sub(rb"\1", content) if form is Form.SVG else content
+    return _PATH_DATA.sub(_shortened, content) if form is Form.SVG else content
+
+
+def _shortened(path: re.Match[bytes]) -> bytes:
+    return _DECIMALS.sub(rb"\1", path.group())
 
 
 def write_on(sheet: Sheet, title: str, subtitle: str, footer: str) -> None:
@@ -119,7 +127,8 @@ def write_on(sheet: Sheet, title: str, subtitle: str, footer: str) -> None:
     height = sheet.get_figheight()
     sheet.text(0.02, 1 - 0.14 / height, title, fontsize=12, fontweight="bold", va="top")
     sheet.text(0.02, 1 - 0.40 / height, subtitle, color=FAINT, va="top")
-    sheet.text(0.02, 0.09 / height, footer, color=FAINT, fontsize=7, va="bottom")
+    lines = textwrap.fill(footer, int(_LETTERS_AN_INCH * sheet.get_figwidth()))
+    sheet.text(0.02, 0.09 / height, lines, color=FAINT, fontsize=7, va="bottom")
 
 
 def shades(count: int) -> list[str]:
