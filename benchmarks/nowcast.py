@@ -88,6 +88,12 @@ SCENARIOS: Final = (
     Scenario(name="small", what="20 a day, alone", level=20),
     Scenario(name="department", what="5 a day, France's delays known", level=5, larger=5_000),
     Scenario(
+        name="drifting",
+        what="1,000 a day, closed on Sundays; delays grow from 1 to 1.25 days in two weeks",
+        slower=0.25,
+        holds=False,
+    ),
+    Scenario(
         name="slowing",
         what="1,000 a day; delays grow from 1 to 2 days in two weeks",
         slower=1.0,

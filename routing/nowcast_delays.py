@@ -43,6 +43,9 @@ _IDLE_LEAST: Final = 20
 """A weekday that usually receives fewer may well receive none: nobody was away."""
 _RETROSPECTS: Final = 5
 """Weeks that are looked back on for how wrong the method was."""
+_RECENT: Final = 7
+"""An old estimate weighs half as much as one so many days later: when delays begin to change, the
+interval is to know it soon."""
 _SEEN: Final = 3
 """Days that must have passed since an old estimate before it is judged."""
 _USUAL: Final = 0.01
@@ -262,7 +265,7 @@ def _excess(
                 error = sum(counts[passed + 1 : until + 1]) - mean
                 known = mean + mean**2 * (counting + shared)
                 own = mean**2 * burst(share)
-                weight = 0.5 ** ((through - then) / method.fading) / (known + own * _USUAL)
+                weight = 0.5 ** ((through - then) / _RECENT) / (known + own * _USUAL)
                 over[passed] += weight * (error**2 - known)
                 scale[passed] += weight * own
     return tuple(_smoothed(over, scale, passed) for passed in range(method.delays + 1))
