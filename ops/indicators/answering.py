@@ -79,9 +79,7 @@ class Published:
     async def extractions(self, before: int, limit: int) -> list[Made]:
         """Return extractions below a number, the newest first."""
         async with lent(self._pool) as connection:
-            rows = await connection.fetch(
-                extraction_queries.LIST, before, min(limit, _MOST_LISTED)
-            )
+            rows = await connection.fetch(extraction_queries.LIST, before, min(limit, _MOST_LISTED))
         return [_made(row) for row in rows]
 
     async def contents(self, as_of: datetime | None) -> tuple[Made, list[Content]]:

@@ -71,7 +71,5 @@ def blocks_due(changed: Iterable[tuple[str, int]], today: int) -> list[BlockOfTi
             found.add(BlockOfTime(day, is_month=True))
             continue
         monday = monday_of(day)
-        found.update(
-            BlockOfTime(each) for each in (monday, monday + _WEEK) if each <= today
-        )
+        found.update(BlockOfTime(each) for each in (monday, monday + _WEEK) if each <= today)
     return sorted(found)

@@ -86,7 +86,9 @@ class TableExtractor:
             rows = await connection.fetch(extraction_queries.ALL_TIMES, ordinal)
         else:
             rows = await connection.fetch(
-                extraction_queries.DUE, ordinal, ordinal - self._protection.unsettled_days - 2 * WINDOW
+                extraction_queries.DUE,
+                ordinal,
+                ordinal - self._protection.unsettled_days - 2 * WINDOW,
             )
         due: dict[str, list[tuple[str, int]]] = {}
         for row in rows:

@@ -156,7 +156,9 @@ async def corrected(world: World, seed: int) -> None:
         alias = PseudonymReplaced(
             old=pseudonym_of(one, "2026-H1"), new=pseudonym_of(other, "2026-H1"), period="2026-H1"
         )
-        merge = world.telling.event(reports[turn * 60].__class__(int=source.getrandbits(128)), alias, "")
+        merge = world.telling.event(
+            reports[turn * 60].__class__(int=source.getrandbits(128)), alias, ""
+        )
         await world.telling.write([merge])
         if turn == 2:
             await world.telling.write([world.telling.event(merge.report_id, None, "")])
