@@ -274,6 +274,15 @@ async def test_what_a_reader_does_not_use_is_free_for_others(hub: Hub, clock: Se
     assert (await used(hub))["2026-03-06"][0] == 400
 
 
+async def test_what_a_killed_process_had_ahead_counts_as_read(hub: Hub, clock: SetClock) -> None:
+    header = await made(hub, clock, daily_events=1_000)
+    killed, other = process_of(hub, clock), process_of(hub, clock)
+    admission = await killed.admit(header, ROWS)
+    assert await admission.take(100) == 100
+    admission.note(10)
+    assert await read_all(other, header) == 1_000 - 200
+
+
 async def test_a_quota_is_never_exceeded_whatever_readers_do(hub: Hub, clock: SetClock) -> None:
     """Many readers at several processes, some of whom leave in the middle of anything."""
     header = await made(hub, clock, daily_events=5_000, max_connections=400)
