@@ -1,4 +1,4 @@
-"""Who may read a stream: token, time, stream, place, quota, audit, in this order.
+"""Who may read a stream: token, time, stream, place, pace, quota, audit, in this order.
 
 Whatever refuses costs nothing behind it: a thousand connections of one token are answered from
 memory, and only those that get a place stand in the audit chain.
@@ -7,7 +7,6 @@ memory, and only those that get a place stand in the audit chain.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -19,58 +18,11 @@ from schemas.topics import Stream
 
 from . import refusals
 from .known import KnownTokens
+from .places import Pace, Places
 from .quotas import Quotas, Taken
 from .reads import Begun, ReadAudit
 from .refusals import Refused
 from .token import StreamToken, told_filter
-
-
-class Places:
-    """How many read here at once: together, and by each token.
-
-    Args:
-        most: Of all; one token never has more than half, so that the others can read.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._all = 0
-        self._by_token: Counter[tuple[int, str]] = Counter()
-
-    @property
-    def of_one(self) -> int:
-        """The most of one token, whatever its own limit."""
-        return max(1, self._most // 2)
-
-    def take(self, token: StreamToken) -> None:
-        """Take a place.
-
-        Raises:
-            Refused: `connections_used`, `readers_full`.
-        """
-        most = min(token.max_connections, self.of_one)
-        key = token.token_id, token.name
-        if self._by_token[key] >= most:
-            METRICS.limit_hits.labels("stream_token_connections").inc()
-            raise refusals.connections_used(most)
-        if self._all >= self._most:
-            METRICS.limit_hits.labels("stream_connections").inc()
-            raise refusals.readers_full()
-        self._all += 1
-        self._by_token[key] += 1
-
-    def leave(self, token: StreamToken) -> None:
-        """Give a place back."""
-        key = token.token_id, token.name
-        self._all -= 1
-        self._by_token[key] -= 1
-        if not self._by_token[key]:
-            del self._by_token[key]
-
-    @property
-    def tokens(self) -> set[int]:
-        """The numbers of the tokens that somebody reads by."""
-        return {number for number, _ in self._by_token}
 
 
 class HubAdmission:
@@ -176,15 +128,17 @@ class HubAccess:
         quotas: Their days.
         audit: The chain.
         places: The bound of readers.
+        pace: The bound of reads of names.
     """
 
     def __init__(
-        self, known: KnownTokens, quotas: Quotas, audit: ReadAudit, places: Places
+        self, known: KnownTokens, quotas: Quotas, audit: ReadAudit, places: Places, pace: Pace
     ) -> None:
         self.known = known
         self.quotas = quotas
         self.audit = audit
         self._places = places
+        self._pace = pace
 
     async def admit(
         self,
@@ -226,6 +180,7 @@ class HubAccess:
 
     async def flush(self) -> None:
         """Write what was counted, and the ends of reads."""
+        self._pace.forget()
         await self.quotas.flush(self._places.tokens)
         await self.audit.flush()
 
@@ -251,6 +206,7 @@ class HubAccess:
             raise
         METRICS.stream_readers.labels(stream.value).inc()
         try:
+            self._pace.take(token, stream)
             await self.quotas.look(token)
             told = told_filter(narrowed) + ("; follows" if follows else "")
             begun = await self.audit.begin(
