@@ -26,7 +26,7 @@ from uuid import UUID
 
 import click
 import msgspec
-import pyarrow
+import pyarrow as pa
 import uvloop
 
 from benchmarks.relay_events import events_of
@@ -186,7 +186,7 @@ async def _export(connect: Mapping[str, Any], folder: str, state: str, form: str
     ask = Ask(stream=Stream.PUBLIC_HEALTH, state=State(state), form=Form(form))
     out = Path(folder) / f"out-{time.monotonic_ns()}"
     settle_memory()  # as the command does
-    pyarrow.array([0])  # looks once for pandas, which a hub does not have
+    pa.array([0])  # looks once for pandas, which a hub does not have
     began, cpu = time.perf_counter(), time.process_time()
     with held_folder(out):
         taken = await take_extraction(pool, ask.stream, _INSTANCE, datetime.now(UTC))
