@@ -29,6 +29,7 @@ def door_of_streams(hub: Hub, access: StreamAccess, stopping: asyncio.Event) -> 
         tails={stream: Tail(tails, stream, limits) for stream in STREAMS},
         limits=StreamLimits(
             heartbeat_seconds=settings.stream_heartbeat_seconds,
+            check_seconds=settings.stream_token_refresh_seconds,
             unread_seconds=settings.stream_unread_seconds,
             scan_events=settings.stream_scan_events,
         ),

@@ -47,6 +47,8 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one answer."""
 
     heartbeat_seconds: float = 15.0
+    check_seconds: float = 2.0
+    """How often it is looked whether who follows still may, while nothing comes."""
     unread_seconds: float = 60.0
     scan_events: int = 100_000
 
@@ -175,7 +177,8 @@ class StreamReply:
             told.cancel()
 
     async def _live(self, out: _Out, follower: Follower, gone: asyncio.Future[None]) -> str:
-        heartbeat = self._door.limits.heartbeat_seconds
+        limits = self._door.limits
+        heartbeat = limits.heartbeat_seconds
         now = asyncio.get_running_loop().time
         away_since: float | None = None
         was_live = False
@@ -185,7 +188,8 @@ class StreamReply:
                 return "stopping"
             self._admission.check()
             try:
-                chunk = await follower.next(max(0.0, out.sent_at + heartbeat - now()))
+                due = out.sent_at + heartbeat - now()
+                chunk = await follower.next(max(0.0, min(due, limits.check_seconds)))
                 away_since = None
             except TransientError:
                 away_since = away_since or now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, cast
 
 from litestar import Request, get
@@ -21,6 +21,7 @@ _SSE: Final = "text/event-stream"
 _MAX_LIMIT: Final = 1_000_000
 _PAGE: Final = 1_000
 _NAMES: Final = ("after", "limit", "state", "follow", *PARAMETERS)
+_LISTS: Final = frozenset({"condition", "department", "result"})
 _AT_THE_END: Final = "end"
 
 HttpRequest = Request[Any, Any, Any]
@@ -99,7 +100,7 @@ def stream_routes(door: StreamDoor | None) -> list[ControllerRouterHandler]:
                 ("to", None if last_day is None else [last_day]),
             ),
         )
-        _check_names(request.query_params.keys())
+        _check_names([name for name, _ in request.query_params.multi_items()])
         if shape not in {"all", "latest"}:
             raise PermanentError("bad_parameter", "state: all or latest")
         is_sse = _SSE in request.headers.get("accept", "").lower()
@@ -144,10 +145,13 @@ def _pairs(*given: tuple[str, list[str] | None]) -> Iterable[tuple[str, str]]:
     return ((name, value) for name, values in given for value in values or ())
 
 
-def _check_names(names: Iterable[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Refuse what is not known: a filter with a slip in its name would keep nothing back."""
     if not set(names) <= set(_NAMES):
         raise PermanentError("bad_parameter", f"a parameter is one of {', '.join(_NAMES)}")
+    twice = [name for name in _NAMES if names.count(name) > 1 and name not in _LISTS]
+    if twice:  # which of both was meant?
+        raise PermanentError("bad_parameter", f"give {', '.join(twice)} once")
 
 
 def _known_stream(name: str) -> Stream:

@@ -515,6 +515,33 @@ RECEIVERS: Final = (
     ),
 )
 
+READERS: Final = (
+    Drawn(
+        title="Reads of streams, by what became of them",
+        queries=_rate("stream_admissions", "stream", "what"),
+        unit="ops",
+        advice="quota_used, connections_used: one reader is at its limit; labdispatch tokens list"
+        " shows whose. unknown_token, token_revoked: somebody goes on with an old one."
+        " read_not_audited, tokens_unread: nobody reads. Runbook: docs/runbooks/readers.md.",
+    ),
+    Drawn(
+        title="Reads under way, and ends not in the audit chain yet",
+        queries=(
+            ("sum by (stream) (labdispatch_stream_readers)", "{{stream}}"),
+            ("sum(labdispatch_stream_audit_waiting_entries)", "ends waiting"),
+        ),
+        unit="short",
+        advice="Near LABDISPATCH_STREAM_CONNECTIONS new readers are turned away. Ends that wait for"
+        " more than seconds: the database does not take them, and at 10,000 no name is read.",
+    ),
+    Drawn(
+        title="Days until the first token ends",
+        queries=(("max(labdispatch_stream_token_soonest_days)", "days"),),
+        unit="d",
+        advice="Make the reader a new token under another name before: labdispatch tokens list.",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
     ("Files and inbound topics", FILES_AND_TOPICS),
@@ -524,6 +551,7 @@ ROWS: Final = (
     ("Holds: what waits, and for whom", HOLDS),
     ("Streams: what leaves", STREAMS),
     ("Receivers: what is pushed", RECEIVERS),
+    ("Readers: who reads streams over HTTP", READERS),
 )
 
 

@@ -587,6 +587,13 @@ class Settings(BaseSettings):
         description="The most reads of streams under way at an api process; one token has at most"
         " half of them.",
     )
+    stream_audited_reads_per_second: float = Field(
+        10.0,
+        gt=0,
+        le=1_000,
+        description="The most reads of a stream with names by one token, ten seconds' worth at"
+        " once: each is two entries of the audit chain. A read that follows is one.",
+    )
     stream_token_refresh_seconds: Seconds = Field(
         2.0,
         description="How often an api process reads the readers' tokens again: a revoked one reads"

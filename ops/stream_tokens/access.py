@@ -1,4 +1,4 @@
-"""Who may read a stream: token, time, stream, place, quota, audit, in this order.
+"""Who may read a stream: token, time, stream, place, pace, quota, audit, in this order.
 
 Whatever refuses costs nothing behind it: a thousand connections of one token are answered from
 memory, and only those that get a place stand in the audit chain.
@@ -7,15 +7,18 @@ memory, and only those that get a place stand in the audit chain.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ingest.token_bucket import TokenBucket
 from ops.runtime.lifecycle import bounded
 from ops.runtime.metrics import METRICS
 from routing.filters import EVERYTHING, StreamFilter, both
 from schemas.errors import HubError
-from schemas.topics import Stream
+from schemas.topics import NOMINATIVE_STREAMS, Stream
 
 from . import refusals
 from .known import KnownTokens
@@ -71,6 +74,44 @@ class Places:
     def tokens(self) -> set[int]:
         """The numbers of the tokens that somebody reads by."""
         return {number for number, _ in self._by_token}
+
+
+class Pace:
+    """How often a token reads names: each read is two entries of a chain that forgets nothing.
+
+    Args:
+        a_second: Reads, ten seconds' worth at once.
+        monotonic: Measures time.
+    """
+
+    def __init__(self, a_second: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._a_second = a_second
+        self._monotonic = monotonic
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, token: StreamToken, stream: Stream) -> None:
+        """Count a read.
+
+        Raises:
+            Refused: `reads_too_fast`.
+        """
+        if stream not in NOMINATIVE_STREAMS:
+            return
+        now = self._monotonic()
+        bucket = self._buckets.get(token.name)
+        if bucket is None:
+            burst = max(1.0, 10 * self._a_second)
+            bucket = self._buckets[token.name] = TokenBucket(self._a_second, burst, now)
+        if not bucket.take(now):
+            METRICS.limit_hits.labels("stream_audited_reads").inc()
+            raise refusals.reads_too_fast()
+
+    def forget(self) -> None:
+        """Let the buckets go that are full again: as good as new ones."""
+        now = self._monotonic()
+        for name, bucket in list(self._buckets.items()):
+            if bucket.level(now) >= bucket.burst:
+                del self._buckets[name]
 
 
 class HubAdmission:
@@ -176,15 +217,17 @@ class HubAccess:
         quotas: Their days.
         audit: The chain.
         places: The bound of readers.
+        pace: The bound of reads of names.
     """
 
     def __init__(
-        self, known: KnownTokens, quotas: Quotas, audit: ReadAudit, places: Places
+        self, known: KnownTokens, quotas: Quotas, audit: ReadAudit, places: Places, pace: Pace
     ) -> None:
         self.known = known
         self.quotas = quotas
         self.audit = audit
         self._places = places
+        self._pace = pace
 
     async def admit(
         self,
@@ -226,6 +269,7 @@ class HubAccess:
 
     async def flush(self) -> None:
         """Write what was counted, and the ends of reads."""
+        self._pace.forget()
         await self.quotas.flush(self._places.tokens)
         await self.audit.flush()
 
@@ -251,6 +295,7 @@ class HubAccess:
             raise
         METRICS.stream_readers.labels(stream.value).inc()
         try:
+            self._pace.take(token, stream)
             await self.quotas.look(token)
             told = told_filter(narrowed) + ("; follows" if follows else "")
             begun = await self.audit.begin(

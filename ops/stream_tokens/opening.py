@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ops.bootstrap import Hub
 
-from .access import HubAccess, Places
+from .access import HubAccess, Pace, Places
 from .known import KnownTokens
 from .quotas import Quotas
 from .reads import ReadAudit
@@ -28,4 +28,5 @@ def access_of(hub: Hub, secrets: Mapping[str, str]) -> HubAccess:
         places=places.of_one,
         stale_seconds=settings.stream_token_stale_seconds,
     )
-    return HubAccess(known, Quotas(hub.pool, hub.clock), ReadAudit(hub.pool), places)
+    pace = Pace(settings.stream_audited_reads_per_second)
+    return HubAccess(known, Quotas(hub.pool, hub.clock), ReadAudit(hub.pool), places, pace)

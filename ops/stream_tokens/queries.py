@@ -75,7 +75,7 @@ FORGET: Final = "DELETE FROM stream_use WHERE day < $1"
 
 # Ends of reads, in their order; each is an entry of the chain.
 AUDIT_ENDS: Final = """
-SELECT audit_append(e.actor, 'stream_read_end', e.subject, e.told)
+SELECT audit_append(e.actor, 'stream_read_ended', e.subject, e.told)
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (actor, subject, told, n)
 ORDER BY e.n
 """

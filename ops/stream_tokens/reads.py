@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool, lent
+from ops.runtime.postgres import Pool, lent
 from schemas.errors import HubError, TransientError
 from schemas.topics import NOMINATIVE_STREAMS, Stream
 
@@ -21,7 +21,6 @@ from . import queries
 _MOST_WAITING: Final = 10_000
 _AT_ONCE: Final = 500
 _MAX_ORIGIN: Final = 60
-READ: Final = "stream_read"
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,38 +30,6 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """Its number there."""
     actor: str
     stream: Stream
-
-
-async def note_read(
-    connection: Connection, *, actor: str, stream: Stream, told: str, origin: str, reason: str = ""
-) -> Begun | None:
-    """Append a read to the chain, before anything is given; None: the stream has no names.
-
-    For HTTP, and for commands that print or export a stream.
-
-    Args:
-        connection: Of the database.
-        actor: Who reads.
-        stream: What is read.
-        told: The filter as one line.
-        origin: Where from: an address, or this machine.
-        reason: Why, where it is said.
-
-    Raises:
-        PermanentError: A text that cannot stand in the chain.
-    """
-    if stream not in NOMINATIVE_STREAMS:
-        return None
-    said = f"{told}; from {origin[:_MAX_ORIGIN] or 'somewhere'}" + (f": {reason}" if reason else "")
-    entry = await connection.fetchval(queries.AUDIT, actor, READ, f"stream {stream.value}", said)
-    return Begun(entry=entry, actor=actor, stream=stream)
-
-
-async def note_end(connection: Connection, begun: Begun | None, events: int, how: str) -> None:
-    """Append the end of a read: how many events were given."""
-    if begun is not None:
-        actor, subject, told = _end(begun, events, how)
-        await connection.execute(queries.AUDIT_ENDS, [actor], [subject], [told])
 
 
 class ReadAudit:
@@ -92,12 +59,17 @@ class ReadAudit:
             raise _not_audited()
         try:
             async with lent(self._pool) as connection:
-                return await note_read(
-                    connection, actor=actor, stream=stream, told=told, origin=origin
+                entry = await connection.fetchval(
+                    queries.AUDIT,
+                    actor,
+                    "stream_read",
+                    f"stream {stream.value}",
+                    f"{told}; from {origin[:_MAX_ORIGIN] or 'somewhere'}",
                 )
         except HubError as error:
             METRICS.errors.labels("stream_audit", error.reason).inc()
             raise _not_audited() from None
+        return Begun(entry=entry, actor=actor, stream=stream)
 
     def end(self, begun: Begun | None, events: int, how: str) -> None:
         """Keep the end of a read until it is written."""

@@ -203,6 +203,28 @@ async def test_streams_ask_for_their_own_token(product: Embedded) -> None:
     assert (product.data_dir / "tokens.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_reader_gets_a_token_reads_by_it_and_loses_it(product: Embedded) -> None:
+    url = f"http://127.0.0.1:{product.http_port}/v1/streams/contact-tracing"
+    refused = product.look("tokens", "add", "ars", "--stream", "contact-tracing")
+    assert refused.returncode == 1 and "reason_needed" in refused.stderr
+    made = product.look(
+        "tokens", "add", "ars", "--stream", "contact-tracing", "--where", "department=75",
+        "--reason", "agreement 12", "--json",
+    )  # fmt: skip
+    header = f"Bearer {json.loads(made.stdout)['token']}"
+    assert ask(url, Authorization=header)[0] == 200, "it reads at once"
+    assert ask(url, Authorization=header[:-1])[0] == 401
+    assert product.look("tokens", "revoke", "ars").returncode == 0
+    until = time.monotonic() + 60
+    while (told := ask(url, Authorization=header))[0] == 200:
+        assert time.monotonic() < until, "a revoked token goes on reading"
+        time.sleep(0.2)
+    assert (told[0], json.loads(told[2])["title"]) == (403, "token_revoked")
+    while not json.loads(product.look("tokens", "show", "ars", "--json").stdout)["days"]:
+        assert time.monotonic() < until, "what it read is counted"
+        time.sleep(0.2)
+
+
 async def test_health_and_figures_of_all_processes(product: Embedded) -> None:
     base = f"http://127.0.0.1:{product.http_port}"
     async with MllpClient("127.0.0.1", product.mllp_port) as client:

@@ -9,7 +9,7 @@ from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.runtime.postgres import lent
 from ops.stream_tokens import changes
-from ops.stream_tokens.access import HubAccess, Places
+from ops.stream_tokens.access import HubAccess, Pace, Places
 from ops.stream_tokens.known import KnownTokens
 from ops.stream_tokens.quotas import Quotas
 from ops.stream_tokens.reads import ReadAudit
@@ -51,12 +51,10 @@ def process_of(
     hub: Hub, clock: SetClock, *, places: int = 1_000, age: SetAge | None = None, pool: Any = None
 ) -> HubAccess:
     """One api process: what it knows and counts is its own."""
-    at = pool or hub.pool
+    at, age = pool or hub.pool, age or SetAge()
     bound = Places(places)
-    known = KnownTokens(
-        at, clock, BUILT_IN, places=bound.of_one, stale_seconds=30.0, monotonic=age or SetAge()
-    )
-    return HubAccess(known, Quotas(at, clock), ReadAudit(at), bound)
+    known = KnownTokens(at, clock, BUILT_IN, places=bound.of_one, stale_seconds=30.0, monotonic=age)
+    return HubAccess(known, Quotas(at, clock), ReadAudit(at), bound, Pace(10, age))
 
 
 async def made(hub: Hub, clock: SetClock, name: str = "spf", **given: Any) -> str:

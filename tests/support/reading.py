@@ -21,6 +21,7 @@ from ops.problems import http_problem, hub_problem
 from ops.runtime.vault import SealClass
 from ops.serving import bound_socket, serve_http
 from ops.stream_reply import StreamDoor, StreamLimits
+from ops.stream_tokens.port import StreamAccess
 from ops.stream_tokens.refusals import quota_used, revoked, unknown_token
 from ops.streams_api import stream_routes
 from routing import outbox
@@ -207,14 +208,15 @@ async def served(
     *,
     limits: StreamLimits | None = None,
     tail: TailLimits | None = None,
+    real: StreamAccess | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve the streams of a hub on a port of its own."""
+    """Serve the streams of a hub on a port of its own; `real`: who is let in by real tokens."""
     access = TestAccess()
     stopping = asyncio.Event()
     listening = bound_socket("127.0.0.1", 0)
     tails = StreamReader(hub.pool, hub.vault, at_once=1)
     door = StreamDoor(
-        access=access,
+        access=real or access,
         reader=StreamReader(hub.pool, hub.vault, at_once=2),
         tails={each: Tail(tails, each, tail or TailLimits(poll_seconds=0.02)) for each in STREAMS},
         limits=limits or StreamLimits(heartbeat_seconds=0.2),
@@ -227,7 +229,7 @@ async def served(
         openapi_config=None,
     )
     serving = asyncio.ensure_future(
-        serve_http(application, listening, stopping, shutdown_seconds=5.0)  # type: ignore[arg-type]
+        serve_http(application, listening, stopping, shutdown_seconds=5.0)
     )
     host, port = listening.getsockname()
     try:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ops.problems import hub_problem
 from ops.stream_tokens import refusals
-from ops.stream_tokens.access import Places
+from ops.stream_tokens.access import Pace, Places
 from ops.stream_tokens.refusals import STATUS, Refused
 from ops.stream_tokens.token import (
     MAX_DAYS,
@@ -91,7 +91,8 @@ def test_every_refusal_has_a_status_a_next_step_and_no_value() -> None:
     made = [
         refusals.no_token(), refusals.unknown_token(), refusals.not_for_stream("dossier"),
         refusals.expired(), refusals.revoked(), refusals.filter_unreadable(),
-        refusals.quota_used(60), refusals.connections_used(8), refusals.readers_full(),
+        refusals.quota_used(60), refusals.connections_used(8), refusals.reads_too_fast(),
+        refusals.readers_full(),
     ]  # fmt: skip
     assert [each.reason for each in made] == list(STATUS)
     for refused in made:
@@ -166,6 +167,26 @@ def test_one_token_has_its_own_number_of_places_and_never_more_than_half() -> No
     places.leave(small)
     places.take(token(4))
     assert places.tokens == {1, 2, 3, 4}
+
+
+def test_reads_of_names_have_a_pace_of_their_own() -> None:
+    now = [0.0]
+    pace = Pace(2, lambda: now[0])
+    for _ in range(20):
+        pace.take(token(1), Stream.DOSSIER)
+    with pytest.raises(Refused, match="reads_too_fast"):
+        pace.take(token(1), Stream.DOSSIER)
+    pace.take(token(1), Stream.PUBLIC_HEALTH)  # no names, no entries
+    pace.take(token(2), Stream.DOSSIER)
+    pace.forget()
+    now[0] += 1
+    for _ in range(2):
+        pace.take(token(1), Stream.CONTACT_TRACING)
+    with pytest.raises(Refused, match="reads_too_fast"):
+        pace.take(token(1), Stream.CONTACT_TRACING)
+    now[0] += 60
+    pace.forget()
+    assert pace._buckets == {}
 
 
 def test_built_in_tokens_read_one_stream_each() -> None:
