@@ -116,6 +116,8 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     residence_commune: str
     residence_department: str
     residence_imputed: bool
+    """The sender gave no commune of residence: commune and department are of the postcode (of
+    several communes the largest; of a postcode that no commune has, the department alone)."""
     laboratory_finess: str
     condition: str
     case_id: str
