@@ -16,11 +16,13 @@ from ops import (
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_indicators,
     cli_pseudonyms,
     cli_receivers,
     cli_review,
     cli_route,
     cli_streams,
+    cli_tokens,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -506,6 +508,8 @@ cli_streams.add_to(main, data_dir_option, json_option, _run)
 cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
+cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)

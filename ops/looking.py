@@ -59,14 +59,14 @@ async def print_stream(
         cursor, left = after, limit
         while left is None or left > 0:
             page = await reader.read_page(stream, cursor, min(_PAGE, left or _PAGE))
-            if page:
-                sys.stdout.buffer.write(b"".join(encode_line(event) for event in page))
+            cursor = page.cursor
+            if page.events:
+                sys.stdout.buffer.write(b"".join(encode_line(event) for event in page.events))
                 sys.stdout.buffer.flush()
-                cursor = str(page[-1].cursor)
-                left = None if left is None else left - len(page)
-            elif not follow:
+                left = None if left is None else left - len(page.events)
+            elif page.is_end and not follow:
                 break
-            else:
+            elif page.is_end:
                 await asyncio.sleep(_POLL_SECONDS)
     return 0
 

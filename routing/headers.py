@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.topics import NOMINATIVE_STREAMS, STREAMS, schema_of
 
-from .streams import OutboxEvent
+from .outbox_reader import OutboxEvent
 
 _SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 
