@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,7 +29,7 @@ _SHOWN_DAYS: Final = 120
 class Source(Protocol):
     """What published figures are read from: `Published`, in the product."""
 
-    async def contents(self, as_of: object) -> tuple[Made, list[Content]]:
+    async def contents(self, as_of: datetime | None) -> tuple[Made, list[Content]]:
         """Return what there is, as of an extraction."""
         ...
 
@@ -42,6 +43,7 @@ async def plot(
     kind: Kind,
     condition: str,
     where: Sequence[str],
+    *,
     measure: Measure,
     out: Path,
     note: str,
