@@ -49,6 +49,8 @@ FAILPOINTS: Final = frozenset(
         "push.before_send",
         "push.after_send",
         "push.after_note",
+        "export.after_segment",
+        "export.after_file",
         "indicators.read",
         "indicators.before_commit",
         "indicators.after_commit",
