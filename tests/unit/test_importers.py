@@ -40,6 +40,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_inbound.py",
         "ops/cli_export.py",
         "ops/cli_indicators.py",
+        "ops/cli_plot.py",
         "ops/cli_holds.py",
         "ops/cli_receivers.py",
         "ops/cli_tokens.py",
