@@ -581,6 +581,42 @@ class Settings(BaseSettings):
         86_400, ge=0, le=30 * 86_400, description="How long an old key of a webhook signs too."
     )
 
+    # -- indicators
+    population_file: Path | None = Field(
+        None,
+        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        " the structure of ages is synthetic, and every rate says so.",
+    )
+    indicators_batch_events: int = Field(
+        50_000,
+        ge=1,
+        le=200_000,
+        description="The most events that are counted in one transaction.",
+    )
+    indicators_poll_seconds: Seconds = Field(
+        1.0, description="How long indicators wait for more events when all are counted."
+    )
+    indicators_extraction_seconds: int = Field(
+        21_600,
+        ge=60,
+        le=7 * 86_400,
+        description="How often what is counted is published; rarer ones tell less of one result.",
+    )
+    indicators_extractions: int = Field(
+        3_650,
+        ge=2,
+        le=100_000,
+        description="How many extractions can be asked for again; eldest ones go.",
+    )
+    indicators_lag_events: int = Field(
+        10_000,
+        ge=0,
+        description="With more events to be counted than these no extraction is made by itself.",
+    )
+    indicators_answer_figures: int = Field(
+        10_000, ge=100, le=200_000, description="The most figures of one answer; more go in pages."
+    )
+
     # -- readers of streams
     stream_connections: Count = Field(
         1_000,
@@ -698,8 +734,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=19,
-        description="How far inbound, dispatch, relay and push stand back (nice) where processors"
-        " are short.",
+        description="How far inbound, dispatch, relay, push and indicators stand back (nice)"
+        " where processors are short.",
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."

@@ -28,7 +28,17 @@ UNITS = sorted((OPS / "systemd").glob("*.service"))
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
 SECRET = PREFIX + "POSTGRES_DSN"
 COMMAND = "/opt/labdispatch/.venv/bin/labdispatch"
-OURS = ("migrate", "ingest", "inbound", "dispatch-1", "dispatch-2", "relay", "push", "api")
+OURS = (
+    "migrate",
+    "ingest",
+    "inbound",
+    "dispatch-1",
+    "dispatch-2",
+    "relay",
+    "push",
+    "indicators",
+    "api",
+)
 
 # ---------------------------------------------------------------------------- systemd
 
