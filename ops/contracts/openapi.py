@@ -17,7 +17,7 @@ from litestar.serialization import encode_json, get_serializer
 
 from schemas.topics import STREAMS, schema_of
 
-from .access import BODIES, OPTIONAL, SCHEMES, access_of
+from .access import BODIES, FORMS, OPTIONAL, QUERIES, SCHEMES, access_of
 
 Json = dict[str, Any]
 HttpRequest = Request[Any, Any, Any]
@@ -65,11 +65,17 @@ def served(found: Json) -> Json:
 
 
 class Contract(JsonRenderPlugin):
-    """Serves the completed document as `/openapi.json`."""
+    """Serves the completed document as `/openapi.json`; made once, for it never changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: bytes | None = None
 
     def render(self, request: HttpRequest, openapi_schema: Json) -> bytes:
         """Return the document's bytes."""
-        return self.render_json(request, served(openapi_schema))
+        if self._made is None:
+            self._made = self.render_json(request, served(openapi_schema))
+        return self._made
 
 
 def _complete(path: str, method: str, operation: Json) -> None:
@@ -93,6 +99,10 @@ def _complete(path: str, method: str, operation: Json) -> None:
         }
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _asked(parameter["schema"])
+    for name, words in QUERIES.get(path, {}).items():
+        operation.setdefault("parameters", []).append(_parameter(name, "query", words))
+    for media, words in FORMS.get(path, {}).items():
+        answers["200"]["content"][media] = {"schema": {"type": "string", "description": words}}
     if path == _STREAM:
         _complete_stream(operation)
 
@@ -107,14 +117,22 @@ def _complete_stream(operation: Json) -> None:
         if parameter["name"] == "name":
             parameter["schema"]["enum"] = [stream.value for stream in STREAMS]
     operation["parameters"].append(
-        {
-            "name": "Last-Event-ID",
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": "The id of the last server-sent event: says the same as `after`.",
-            "required": False,
-        }
+        _parameter(
+            "Last-Event-ID",
+            "header",
+            "The id of the last server-sent event: says the same as `after`.",
+        )
     )
+
+
+def _parameter(name: str, place: str, words: str) -> Json:
+    return {
+        "name": name,
+        "in": place,
+        "schema": {"type": "string"},
+        "description": words,
+        "required": False,
+    }
 
 
 def _asked(field: Json) -> Json:
