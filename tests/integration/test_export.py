@@ -268,6 +268,7 @@ async def test_pandas_polars_and_duckdb_read_the_folder(hub: Hub, tmp_path: Path
     frame = pd.read_parquet(out / "result")
     assert len(frame) == rows
     assert list(frame.columns) == [*(column.name for column in RESULT.columns), "day"]
+    assert frame["condition"].dtype == object  # texts, no categories
     lazy = pl.scan_parquet(f"{out}/result/**/*.parquet", hive_partitioning=True)
     counted = lazy.group_by("condition").len().collect()
     assert sum(counted["len"]) == rows
