@@ -12,7 +12,6 @@ takes kept rows out of their bytes. Yardstick of the same minute: the JSON decod
 from __future__ import annotations
 
 import argparse
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
@@ -23,6 +22,7 @@ from uuid import UUID
 import msgspec
 
 from benchmarks.results import Row, append, load_average, say_floor, show
+from ops.runtime.lifecycle import settle_memory
 from routing.indicator_cells import CellKey, Counts, DelayKey, Delays, Deltas, added
 from routing.indicator_rows import Heard, RowKey, decode_row, encode_row, groups_of, hear
 from routing.indicators import Book
@@ -94,8 +94,7 @@ def main() -> None:
     asked = parser.parse_args()
     clock = _CLOCKS[asked.clock]
     events = list(_events(Random(8), asked.events, asked.a_day))
-    gc.collect()
-    gc.freeze()
+    settle_memory()  # as every process of the hub does
     decoder = msgspec.json.Decoder(PublicHealthRow)
     began = clock()
     for _, _, _, body in events:
@@ -181,8 +180,8 @@ def _events(random: Random, count: int, a_day: int) -> Iterator[Event]:
         else:
             day = received - timedelta(days=random.choices(_LAGS, _SHARES)[0])
             number, version, person = len(told), 1, len(people)
-            if people and random.random() < 0.15:  # tested before, mostly within the week
-                person -= 1 + min(int(random.expovariate(1 / (3 * a_day))), person - 1)
+            if people and random.random() < 0.15:  # somebody who was tested in the days before
+                person = random.randrange(max(0, person - 3 * a_day), person)
             else:
                 people.append(_person(random))
             told.append((version, person, day))

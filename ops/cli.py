@@ -17,6 +17,7 @@ from ops import (
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_indicators,
     cli_pseudonyms,
     cli_receivers,
     cli_review,
@@ -499,6 +500,7 @@ cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)

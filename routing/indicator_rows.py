@@ -146,7 +146,7 @@ def hear(report_id: UUID, part: str, version: int, body: bytes | None) -> Heard:
 
     Args:
         report_id: As in its header.
-        part: As in its header.
+        part: As in its header; empty of a replaced pseudonym, a condition of a row.
         version: Its `event_version`.
         body: JSON; None where it is withdrawn.
 
@@ -158,7 +158,7 @@ def hear(report_id: UUID, part: str, version: int, body: bytes | None) -> Heard:
         return Heard(key, Row(version, 0), None, version)
     try:
         told = _TOLD.decode(body)
-        if told.record == "pseudonym_replaced":
+        if told.record == "pseudonym_replaced" and not part:
             alias = Alias(told.period, person_of(told.old, key), person_of(told.new, key))
             return Heard(key, None, alias, version)
         return Heard(key, _row(told, key, version), None, version)

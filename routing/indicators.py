@@ -10,14 +10,15 @@ the batch is about, then of the persons in `reaches`, then `apply`, and write wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
 
 from .indicator_aliases import Aliases, HeldAlias, Person
-from .indicator_cells import Deltas, Ledger
+from .indicator_cells import Deltas
+from .indicator_ledger import Ledger
 from .indicator_rows import WINDOW_DAYS, Heard, Row, RowKey, groups_of, merged
 
 _Span = tuple[int, int]
@@ -49,6 +50,15 @@ class Changes(NamedTuple):
     aliases: Mapping[RowKey, HeldAlias]
 
 
+class _Said(NamedTuple):
+    """What events say, where it is news."""
+
+    rows: Mapping[RowKey, Row]
+    held: Sequence[Row | None]
+    """What was held of each of these rows, in their order."""
+    aliases: Mapping[RowKey, HeldAlias]
+
+
 class _Touched(NamedTuple):
     """Whose counts can change, before a batch is taken."""
 
@@ -74,7 +84,7 @@ class Book:
     def hold(self, key: RowKey, row: Row) -> None:
         """Take a row that is kept, and counted already; one that is held stays as it is."""
         if key not in self._rows:
-            self._put(key, row)
+            self._put(key, None, row)
 
     def row(self, key: RowKey) -> Row | None:
         """Return what is held of a row."""
@@ -82,7 +92,8 @@ class Book:
 
     def reaches(self, events: Iterable[Heard]) -> list[Reach]:
         """Return whose rows must be held before `apply`, when the events' own are."""
-        touched = self._touched(*self._said(events))
+        said = self._said(events)
+        touched = self._touched(said)
         found = [
             Reach(*person, row.day - _AROUND, row.day + _AROUND)
             for person, row in touched.lone.items()
@@ -95,45 +106,61 @@ class Book:
 
     def apply(self, events: Iterable[Heard]) -> Changes:
         """Take events; return what they change. Events of before, or told twice, change nothing."""
-        rows, aliases = self._said(events)
-        touched = self._touched(rows, aliases)
+        said = self._said(events)
+        touched = self._touched(said)
         ledger = Ledger()
         self._count(ledger, touched.spans, -1)
-        for key, row in rows.items():
-            self._put(key, row)
-        self._aliases.take(aliases)
+        for (key, row), held in zip(said.rows.items(), said.held, strict=True):
+            self._put(key, held, row)
+        self._aliases.take(said.aliases)
         self._count(ledger, touched.spans, 1)
         for (period, _), row in touched.lone.items():
             ledger.add_one(row, period, 1)
-        return Changes(ledger.deltas(), rows, aliases)
+        return Changes(ledger.deltas(), said.rows, said.aliases)
 
-    def _said(self, events: Iterable[Heard]) -> tuple[dict[RowKey, Row], dict[RowKey, HeldAlias]]:
+    def _said(self, events: Iterable[Heard]) -> _Said:
         """Return rows and aliases as they will be, of those alone that events change."""
         rows: dict[RowKey, Row] = {}
+        held: list[Row | None] = []
         aliases: dict[RowKey, HeldAlias] = {}
-        for key, heard, alias, version in events:
-            told = aliases.get(key) or self._aliases.held(key)
-            held = rows.get(key) or self._rows.get(key)
-            if alias is None and told is None:
-                assert heard is not None, "an event is about a row or an alias"
-                after = merged(held, heard)
-                if after is not held:
-                    rows[key] = after
-            elif version > max(0 if each is None else each.version for each in (told, held)):
-                aliases[key] = HeldAlias(version, alias)
-        return rows, aliases
+        for event in events:
+            key, heard, _, _ = event
+            if heard is None or not key.part:
+                before = rows.get(key) or self._rows.get(key)
+                if self._is_alias(event, before, aliases) or heard is None:
+                    continue
+            told = rows.get(key)
+            before = self._rows.get(key) if told is None else told
+            after = merged(before, heard)
+            if after is not before:
+                rows[key] = after
+                if told is None:
+                    held.append(before)
+        return _Said(rows, held, aliases)
 
-    def _touched(self, rows: Mapping[RowKey, Row], aliases: Mapping[RowKey, HeldAlias]) -> _Touched:
+    def _is_alias(self, event: Heard, row: Row | None, aliases: dict[RowKey, HeldAlias]) -> bool:
+        """Take what is said of an alias; False where the event is about none.
+
+        A withdrawal does not say of what it is: where no alias is known, it is taken as a row's.
+        """
+        key, _, alias, version = event
+        held = aliases.get(key) or self._aliases.held(key)
+        if alias is None and held is None:
+            return False
+        if version > max(0 if each is None else each.version for each in (held, row)):
+            aliases[key] = HeldAlias(version, alias)
+        return True
+
+    def _touched(self, said: _Said) -> _Touched:
         """Return whose counts can change."""
         more: dict[Person, list[Person]] = {}
-        for one, other in self._aliases.ends(aliases):
+        for one, other in self._aliases.ends(said.aliases):
             more.setdefault(one, []).append(other)
             more.setdefault(other, []).append(one)
         lone: dict[Person, Row] = {}
         spans: dict[Person, _Spans] = {person: {_EVERY: _ALWAYS} for person in more}
-        held_rows, persons, is_joined = self._rows, self._persons, self._aliases.is_joined
-        for key, row in rows.items():
-            held = held_rows.get(key)
+        persons, is_joined = self._persons, self._aliases.is_joined
+        for row, held in zip(said.rows.values(), said.held, strict=True):
             if held is None:
                 for person in groups_of(row):
                     if person in persons or person in spans or is_joined(person):
@@ -179,8 +206,7 @@ class Book:
         found = (self._persons.get(person) for person in persons)
         return list(chain.from_iterable(rows.values() for rows in found if rows))
 
-    def _put(self, key: RowKey, row: Row) -> None:
-        held = self._rows.get(key)
+    def _put(self, key: RowKey, held: Row | None, row: Row) -> None:
         if held is not None:
             for person in groups_of(held):
                 rows = self._persons[person]

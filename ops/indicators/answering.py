@@ -79,9 +79,7 @@ class Published:
     async def extractions(self, before: int, limit: int) -> list[Made]:
         """Return extractions below a number, the newest first."""
         async with lent(self._pool) as connection:
-            rows = await connection.fetch(
-                extraction_queries.LIST, before, min(limit, _MOST_LISTED)
-            )
+            rows = await connection.fetch(extraction_queries.LIST, before, min(limit, _MOST_LISTED))
         return [_made(row) for row in rows]
 
     async def contents(self, as_of: datetime | None) -> tuple[Made, list[Content]]:
@@ -139,7 +137,7 @@ class Published:
                     raise PermanentError("too_many_revisions", "ask for fewer days, areas or ages")
         return found
 
-    async def _page(  # noqa: PLR0917
+    async def _page(
         self,
         connection: Connection,
         condition: str,
@@ -202,7 +200,8 @@ async def _of_days(
 
 def _revisions(rows: Sequence[Any], asked: Asked) -> list[Revision]:
     found = []
-    day, before = None, {}
+    day: int | None = None
+    before: dict[tuple[str, str, str], Figure] = {}
     for row in rows:
         if row["day"] != day:
             day, before = row["day"], {}

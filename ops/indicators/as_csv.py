@@ -52,9 +52,7 @@ def _revision_row(revision: Revision) -> list[Any]:
     after, before = revision.after, revision.before
     told = [revision.extraction.number, revision.extraction.at.isoformat()]
     values = [
-        value
-        for name in _VALUES
-        for value in (getattr(before, name, None), getattr(after, name))
+        value for name in _VALUES for value in (getattr(before, name, None), getattr(after, name))
     ]
     return [*told, after.label, after.area, after.age_class, after.sex, *values]
 

@@ -11,6 +11,7 @@ import msgspec
 
 from routing.indicator_cells import sunday_of
 from schemas.areas import departments, regions
+from schemas.codes.conditions import CONDITIONS
 from schemas.errors import PermanentError
 from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Period
 
@@ -72,6 +73,16 @@ def read_asked(pairs: Iterable[tuple[str, str]]) -> Asked:
     )
 
 
+def known_condition(condition: str) -> None:
+    """Refuse a condition that no table knows.
+
+    Raises:
+        PermanentError: `no_such_condition`.
+    """
+    if condition not in CONDITIONS:
+        raise PermanentError("no_such_condition", "its codes are those of docs/conditions.md")
+
+
 def _areas(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
     asked = [each.strip() for each in (text or "france").split(",")]
     if len(asked) > MOST_AREAS:
@@ -85,8 +96,8 @@ def _areas(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
             whole.add(LEVELS[each])
             continue
         kind, _, code = each.partition(":")
-        known = {"region": regions(), "department": departments()}.get(kind)
-        if known is None or code not in known:
+        known = regions().keys() if kind == "region" else departments().keys()
+        if kind not in {"region", "department"} or code not in known:
             raise _bad("area", "france, regions, departments, region:84 or department:75")
         levels[kind] = None
         single.add(each)

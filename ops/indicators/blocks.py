@@ -62,8 +62,8 @@ def monday_of(day: int) -> int:
 def blocks_due(changed: Iterable[tuple[str, int]], today: int) -> list[BlockOfTime]:
     """Return the blocks whose tables may have changed, in order of time.
 
-    A day is in the windows of the six days that follow it, and says of the week after its own who is
-    told by days there: so that week is looked at too.
+    A day is in the windows of the six days that follow it, and says who is told by days in the week
+    after its own: so that week is looked at too.
     """
     found = set()
     for period, day in changed:
@@ -71,7 +71,5 @@ def blocks_due(changed: Iterable[tuple[str, int]], today: int) -> list[BlockOfTi
             found.add(BlockOfTime(day, is_month=True))
             continue
         monday = monday_of(day)
-        found.update(
-            BlockOfTime(each) for each in (monday, monday + _WEEK) if each <= today
-        )
+        found.update(BlockOfTime(each) for each in (monday, monday + _WEEK) if each <= today)
     return sorted(found)

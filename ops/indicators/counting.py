@@ -74,7 +74,7 @@ class Counter:
                 "row_unreadable", "another release counted these: labdispatch indicators rebuild"
             )
         self._batch = progress["batch"]
-        self._aliases = Aliases({RowKey(row[0], row[1]): _alias(row) for row in rows})
+        self._aliases = Aliases({RowKey(row[0], row[1]): alias_of(row) for row in rows})
 
     async def count(self, batch: Batch) -> None:
         """Count a batch that follows what was counted last.
@@ -118,7 +118,7 @@ class Counter:
                 [key.report_id for key in later],
                 [key.part for key in later],
             )
-        asked = _asked(book.reaches(heard))
+        asked = asked_of(book.reaches(heard))
         if asked[0]:
             await _hold(book, connection, queries.OF_PERSONS, *asked)
         return book.apply(heard)
@@ -173,7 +173,8 @@ async def _hold(book: Book, connection: Connection, query: str, *asked: list[Any
         book.hold(RowKey(report_id, part), decode_row(packed))
 
 
-def _asked(reaches: Iterable[Reach]) -> tuple[list[int], list[int], list[int]]:
+def asked_of(reaches: Iterable[Reach]) -> tuple[list[int], list[int], list[int]]:
+    """Return whose rows are asked for, and of which days, each person once."""
     spans: dict[int, tuple[int, int]] = {}
     for reach in reaches:
         person = number_of(reach.person)
@@ -211,6 +212,7 @@ def _alias_columns(aliases: Iterable[tuple[RowKey, HeldAlias]]) -> tuple[list[An
     return columns
 
 
-def _alias(row: Any) -> HeldAlias:
+def alias_of(row: Any) -> HeldAlias:
+    """Return an alias out of its stored row."""
     _, _, version, period, old, new = row
     return HeldAlias(version, None if period is None else Alias(period, old, new))

@@ -85,9 +85,8 @@ class TableExtractor:
         if policy is not None and policy["policy"] != self._name:
             rows = await connection.fetch(extraction_queries.ALL_TIMES, ordinal)
         else:
-            rows = await connection.fetch(
-                extraction_queries.DUE, ordinal, ordinal - self._protection.unsettled_days - 2 * WINDOW
-            )
+            since = ordinal - self._protection.unsettled_days - 2 * WINDOW
+            rows = await connection.fetch(extraction_queries.DUE, ordinal, since)
         due: dict[str, list[tuple[str, int]]] = {}
         for row in rows:
             due.setdefault(row["condition"], []).append((row["period"], row["day"]))

@@ -67,8 +67,8 @@ class BlockPublisher:
         today = self._today.toordinal()
         before, source_before = await self._shown(block.name, self._number - 1)
         days = {day: await self._areas(block, day) for day in self._needed(block)}
-        earlier, _ = (None, b"") if block.is_month else await self._shown(
-            block.before.name, self._number
+        earlier, _ = (
+            (None, b"") if block.is_month else await self._shown(block.before.name, self._number)
         )
         source = self._source(block, days, earlier)
         if source == source_before:
@@ -117,7 +117,7 @@ class BlockPublisher:
     def _figures(
         self, block: BlockOfTime, days: Mapping[int, dict[str, OfArea]], today: int
     ) -> tuple[list[Figure], list[Figure]]:
-        """Return the block's figures, of its days that are still to come too, and the last week's."""
+        """Return the figures of all days of the block, and of the week before it."""
         if block.is_month:
             return self._of(days[block.begins], Period.MONTH, block.begins), []
         found = []
@@ -187,5 +187,3 @@ class BlockPublisher:
                 del self._days[next(iter(self._days))]
             self._days[period, day] = held
         return held
-
-

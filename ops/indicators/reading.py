@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from ops.runtime.postgres import Pool, translated
+from routing.cursors import Lane
 from routing.indicator_rows import Heard, hear
-from routing.streams import Lane, Opener, share_out
+from routing.outbox_reader import Opener, share_out
 from schemas.errors import FatalError, PermanentError
 
 from . import queries

@@ -13,17 +13,16 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.metrics import METRICS
-from schemas.codes.conditions import CONDITIONS
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Revision
 
 from .answering import Content, Made, Published
 from .as_csv import figures_as_csv, revisions_as_csv
-from .asking import Asked, read_asked
+from .asking import Asked, known_condition, read_asked
 
 HttpRequest = Request[Any, Any, Any]
 Admit = Callable[[HttpRequest, str, Asked], Awaitable[Asked]]
-"""Lets a reader in, for a condition (empty: none) and what is asked; says what it may have of it."""
+"""Lets a reader in, for a condition (empty: none) and what is asked; says what it may have."""
 
 CSV: Final = "text/csv; charset=utf-8"
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -32,9 +31,9 @@ _MOST: Final = 1_000
 _DESCRIPTION: Final = (
     "Needs a bearer token that reads public-health. area: france (the default), regions,"
     " departments, region:84, department:75, several separated by commas. period: day, 7days, week,"
-    " month. from, to: 2026-03-06, 2026-S10. age_class: 0 (all), 09 ... 90, * for each. sex: all, F,"
-    " M, * for each. as_of: a past day or time. after: `next` of the answer before. format: json,"
-    " csv, parquet."
+    " month. from, to: 2026-03-06, 2026-S10. age_class: 0 (all), 09 ... 90, * for each. sex: all,"
+    " F, M, * for each. as_of: a past day or time. after: `next` of the answer before. format:"
+    " json, csv, parquet."
 )
 
 
@@ -170,16 +169,6 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
         return Response(Revisions(condition=condition, revisions=found))
 
     return get_changes
-
-
-def known_condition(condition: str) -> None:
-    """Refuse a condition that no table knows.
-
-    Raises:
-        PermanentError: `no_such_condition`.
-    """
-    if condition not in CONDITIONS:
-        raise PermanentError("no_such_condition", "its codes are those of docs/conditions.md")
 
 
 def _format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:

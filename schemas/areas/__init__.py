@@ -106,6 +106,23 @@ def parent_of(area: str) -> str:
     return _REGION + region if region else ""
 
 
+@lru_cache(maxsize=256)
+def inhabitants_of(area: str) -> int:
+    """Return the inhabitants of an area of figures, all ages and sexes; 0 of one not known."""
+    every = departments()
+    if area == FRANCE:
+        return sum(each.population for each in every.values())
+    code = code_of(area)
+    if is_region(area):
+        return sum(each.population for each in every.values() if each.region == code)
+    return every[code].population if code in every else 0
+
+
+def areas() -> tuple[str, ...]:
+    """Return all areas of figures: France, regions, departments."""
+    return (FRANCE, *map(area_of_region, regions()), *map(area_of_department, departments()))
+
+
 @lru_cache(maxsize=1)
 def _postcodes() -> dict[str, str]:
     text = _path("postcodes.txt").read_text(encoding="ascii")
