@@ -25,8 +25,10 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """So many days of reception are learned from."""
     fading: float = 21.0
     """A day of reception weighs half as much as one so many days later."""
-    drawn: float = 20.0
-    """A day of the week is drawn towards all days (or the larger area) as by so many tests."""
+    drawn: float = 2.0
+    """A day of the week is drawn towards all days as by so many tests that came that late."""
+    borrowed: float = 8.0
+    """An area is drawn towards the larger one as by so many tests that came that late."""
     least: int = 50
     """Fewer tests in the window that are old enough: nothing is estimated."""
     floor: float = 0.05
@@ -41,10 +43,15 @@ _IDLE_LEAST: Final = 20
 """A weekday that usually receives fewer may well receive none: nobody was away."""
 _RETROSPECTS: Final = 5
 """Weeks that are looked back on for how wrong the method was."""
+_RECENT: Final = 7
+"""An old estimate weighs half as much as one so many days later: when delays begin to change, the
+interval is to know it soon."""
 _SEEN: Final = 3
 """Days that must have passed since an old estimate before it is judged."""
 _USUAL: Final = 0.01
 """An excess as may be expected: it only weighs the days that the excess is measured on."""
+_RAREST: Final = 1e-6
+"""A share of tests that come so late is not told from a smaller one."""
 HALF: Final = 0.5
 TINY: Final = 1e-9
 
@@ -194,14 +201,18 @@ def _hazards(sums: _Sums, larger: Learned | None, method: Method) -> tuple[Rates
     """Return the shares that had come a day before, and their relative variances (Beta)."""
     stays: list[tuple[float, ...]] = []
     doubts: list[tuple[float, ...]] = []
+    late = HALF / method.delays  # that nothing came so late so far is no proof that nothing will
     pooled = [
-        (sum(b[delay] for b in sums.before) + 1) / (sum(u[delay] for u in sums.upto) + 1)
+        (sum(b[delay] for b in sums.before) + 1)
+        / (sum(u[delay] for u in sums.upto) + 1 + (late if delay else 0.0))
         for delay in range(method.delays + 1)
     ]
     for weekday in range(7):
-        prior = pooled if larger is None else larger.stays[weekday]
+        prior, strength = pooled, method.drawn
+        if larger is not None:
+            prior, strength = list(larger.stays[weekday]), method.borrowed
         mine = [
-            _drawn(before, upto - before, towards, method.drawn)
+            _drawn(before, upto - before, towards, strength)
             for before, upto, towards in zip(
                 sums.before[weekday], sums.upto[weekday], prior, strict=True
             )
@@ -212,8 +223,9 @@ def _hazards(sums: _Sums, larger: Learned | None, method: Method) -> tuple[Rates
 
 
 def _drawn(before: float, new: float, towards: float, strength: float) -> tuple[float, float]:
-    stayed = before + strength * towards
-    came = new + strength * (1 - towards)
+    tests = strength / max(1 - towards, _RAREST)
+    stayed = before + tests * towards
+    came = new + tests * (1 - towards)
     total = stayed + came
     return stayed / total, came / (max(stayed, HALF) * (total + 1))
 
@@ -253,7 +265,7 @@ def _excess(
                 error = sum(counts[passed + 1 : until + 1]) - mean
                 known = mean + mean**2 * (counting + shared)
                 own = mean**2 * burst(share)
-                weight = 1 / (known + own * _USUAL)
+                weight = 0.5 ** ((through - then) / _RECENT) / (known + own * _USUAL)
                 over[passed] += weight * (error**2 - known)
                 scale[passed] += weight * own
     return tuple(_smoothed(over, scale, passed) for passed in range(method.delays + 1))

@@ -402,6 +402,13 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Appends in flight at once in one process."
     )
     append_batch: Count = Field(500, description="The most records of one append.")
+    append_gather_seconds: float = Field(
+        0.008,
+        ge=0,
+        le=0.1,
+        description="How far apart the appends of a lane begin while several records come at once;"
+        " a record that comes alone never waits.",
+    )
     append_queue: Count = Field(
         20_000, description="The most records that wait for an append; beyond: AR 207."
     )
@@ -586,6 +593,27 @@ class Settings(BaseSettings):
         None,
         description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
         " the structure of ages is synthetic, and every rate says so.",
+    )
+    disclosure_threshold: int = Field(
+        5, ge=0, le=1_000, description="Counts from 1 to this less 1 are withheld; 0: none is."
+    )
+    disclosure_settle_days: int = Field(
+        2, ge=0, le=60, description="Days younger than this are told of France alone."
+    )
+    disclosure_daily_from: int = Field(
+        10,
+        ge=0,
+        le=100_000,
+        description="Areas that had fewer in the week before are told by weeks, not by days.",
+    )
+    disclosure_class_below: int = Field(
+        0,
+        ge=0,
+        le=100_000_000,
+        description="Areas with fewer inhabitants get classes of rates, no counts; 0: none.",
+    )
+    disclosure_rounding: int = Field(
+        1, ge=1, le=1_000, description="Counts are rounded to multiples of this; 1: exact."
     )
     indicators_batch_events: int = Field(
         50_000,
