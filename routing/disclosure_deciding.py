@@ -289,7 +289,10 @@ class _Deciding:
         return found
 
     def _limits(self, group: str, measure: int, layout: _Layout) -> Limits:
-        """Return what counts cannot exceed: positives no more than the tests that are told."""
+        """Return what counts cannot exceed: positives no more than the tests that are told.
+
+        Of those that tell nothing, no more than their tests together: these follow by subtraction.
+        """
         if group not in LIMITS:
             return {}
         larger, fields = LIMITS[group]
@@ -301,7 +304,7 @@ class _Deciding:
                 node = layout.columns[column]
                 of_row[column] = sum(
                     self._cells.of(larger, child, node)[fields[measure]]
-                    if told[child].tells(node)
+                    if row == FREE or told[child].tells(node)
                     else UNLIMITED
                     for child in children
                 )
