@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-relay bench-projection proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-export bench-relay bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -111,6 +111,9 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
 
+bench-nowcast: setup-dev ## how good the completeness of the last days is, on simulated delays; writes docs/nowcast-measured.md
+	$(BIN)/python -m benchmarks.nowcast
+
 bench-projection: setup-dev ## what a report costs on its way into the streams
 	$(BIN)/python -m benchmarks.projection $(ARGS)
 
@@ -125,6 +128,9 @@ proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 
 proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
 	$(BIN)/pytest tests/crash/test_relay.py tests/properties/test_allow_list.py -m "proof or not proof" $(ARGS)
+
+bench-export: setup-dev ## events a second from the outbox into Parquet and CSV; memory
+	$(BIN)/python -m benchmarks.export $(ARGS)
 
 bench-relay: setup-dev kafka ## events a second from the outbox into one broker, against a bare producer; codecs
 	$(BIN)/python -m benchmarks.relay $(ARGS)

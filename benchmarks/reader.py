@@ -83,9 +83,10 @@ class _Outbox:
 
     async def next(self) -> Sequence[_Bundle | None]:
         page = await self._reader.read_page(Stream.DOSSIER, self._cursor, _PAGE)
-        if page:
-            self._cursor = str(page[-1].cursor)
-        return [None if each.body is None else self._decoder.decode(each.body) for each in page]
+        self._cursor = page.cursor
+        return [
+            None if each.body is None else self._decoder.decode(each.body) for each in page.events
+        ]
 
 
 class _Topic:

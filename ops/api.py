@@ -5,18 +5,15 @@ Errors are problem+json (RFC 9457) with the next step in `detail`; none holds a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Response, get
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.params import FromPath, QueryParameter
-from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
 from ops.check_routes import Checker, CheckLimits, check_route
+from ops.contracts.routes import docs_config
 from ops.findings_api import findings_routes
 from ops.message_route import MessageDoor, message_route
 from ops.problems import http_problem, hub_problem
@@ -25,29 +22,23 @@ from ops.register.credential_routes import credential_routes
 from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.health import Readiness
-from ops.runtime.metrics import METRICS, render
-from ops.tokens import is_valid
-from routing.streams import StreamReader, encode_line
+from ops.runtime.metrics import render
+from ops.stream_reply import StreamDoor
+from ops.streams_api import stream_routes
 from schemas.errors import HubError
-from schemas.topics import Stream
-
-NDJSON: Final = "application/x-ndjson"
-_PAGE: Final = 500
-_MAX_LIMIT: Final = 100_000
-
-HttpRequest = Request[Any, Any, Any]
 
 
 class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes need; made by the composition root."""
 
     messages: MessageDoor
-    reader: StreamReader
     tokens: dict[str, str]
     read_conformance: ReadConformance
     max_body_bytes: int
     more_routes: list[ControllerRouterHandler] = []
     """Routes of other doors (files)."""
+    streams: StreamDoor | None = None
+    """Reads streams; None: none is served."""
     readiness: Callable[[], Awaitable[Readiness]]
     """Names what is away."""
     desk: Desk | None = None
@@ -62,62 +53,19 @@ def build_api(parts: ApiParts) -> Litestar:
         route_handlers=[
             message_route(parts.messages),
             check_route(Checker(CheckLimits(body_bytes=parts.max_body_bytes))),
-            _streams(parts),
+            *stream_routes(parts.streams),
             *findings_routes(),
             *conformance_routes(parts.read_conformance, gate),
             *((lab_routes(desk) + credential_routes(desk)) if desk is not None else ()),
             *_operations(parts),
             *parts.more_routes,
         ],
-        openapi_config=OpenAPIConfig(
-            title="labdispatch",
-            version="1",
-            description="Real-time dispatch of laboratory results.",
-            path="/docs",
-        ),
+        openapi_config=docs_config(),
         request_max_body_size=parts.max_body_bytes,
         exception_handlers={HubError: hub_problem, HTTPException: http_problem},
         logging_config=None,
         debug=False,
     )
-
-
-def _streams(parts: ApiParts) -> ControllerRouterHandler:
-    @get("/v1/streams/{name:str}", media_type=NDJSON, summary="Read a stream as NDJSON")
-    async def get_stream(
-        request: HttpRequest,
-        name: FromPath[str],
-        after: Annotated[
-            str, QueryParameter(description="The `cursor` of the last line read.")
-        ] = "",
-        limit: Annotated[
-            int, QueryParameter(ge=1, le=_MAX_LIMIT, description="The most lines of this answer.")
-        ] = 1_000,
-    ) -> StreamingResponse:
-        """Return events after `after`, one a line, each with the cursor to read on from.
-
-        Empty when there is nothing new. A cursor holds across restarts. Needs the stream's bearer
-        token (`tokens.json` in the data folder).
-        """
-        stream = _known_stream(name)
-        _authorise(parts.tokens, stream, request.headers.get("authorization", ""))
-        first = await parts.reader.read_page(stream, after or None, min(limit, _PAGE))
-        METRICS.api_requests.labels("streams", "200").inc()
-
-        async def lines() -> AsyncIterator[bytes]:
-            page, left = first, limit
-            while page:
-                METRICS.stream_events_served.labels(stream.value).inc(len(page))
-                yield b"".join(encode_line(event) for event in page)
-                left -= len(page)
-                if left <= 0:
-                    return
-                cursor = str(page[-1].cursor)
-                page = await parts.reader.read_page(stream, cursor, min(left, _PAGE))
-
-        return StreamingResponse(lines, media_type=NDJSON)
-
-    return get_stream
 
 
 def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
@@ -145,24 +93,3 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
         return render()
 
     return [healthz, readyz, metrics]
-
-
-def _known_stream(name: str) -> Stream:
-    try:
-        return Stream(name)
-    except ValueError:
-        names = ", ".join(stream.value for stream in Stream)
-        raise HTTPException(status_code=404, detail=f"the streams are {names}") from None
-
-
-def _authorise(tokens: dict[str, str], stream: Stream, header: str) -> None:
-    scheme, _, given = header.partition(" ")
-    if scheme.lower() != "bearer" or not given:
-        raise HTTPException(
-            status_code=401,
-            detail="send Authorization: Bearer TOKEN; tokens.json in the data folder has one a"
-            " stream",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    if not is_valid(tokens, stream.value, given.strip()):
-        raise HTTPException(status_code=403, detail=f"this token is not one for {stream.value}")

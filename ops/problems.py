@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +10,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from ops.runtime.metrics import METRICS
+from ops.stream_tokens.refusals import Refused
+from routing.cursors import CursorExpired
 from schemas.errors import HubError, PermanentError
 
 PROBLEM: Final = "application/problem+json"
@@ -16,9 +19,15 @@ HttpRequest = Request[Any, Any, Any]
 
 _STATUS: Final = {
     "cursor_expired": 410,
+    "unreadable_payload": 500,
     "no_such_laboratory": 404,
     "no_such_certificate": 404,
     "no_such_token": 404,
+    "no_such_condition": 404,
+    "no_such_file": 404,
+    "no_extraction": 404,
+    "extraction_gone": 410,
+    "token_not_for_indicators": 403,
     "no_such_item": 404,
     "no_such_person": 404,
     "no_such_event": 404,
@@ -37,6 +46,7 @@ _STATUS: Final = {
     "not_on_hold": 409,
     "not_releasable": 409,
     "steward_exists": 409,
+    "token_exists": 409,
     "too_many_persons": 409,
     "too_many_reports": 409,
     "register_conflict": 409,
@@ -55,12 +65,19 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     status: int
     detail: str
+    oldest: str | msgspec.UnsetType = msgspec.UNSET
+    """Of `cursor_expired`: the cursor that begins with the oldest event kept."""
 
 
 def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
     """Answer an error of ours: 4xx for what is asked, 503 for what is away."""
-    status = _STATUS.get(error.reason, 400) if isinstance(error, PermanentError) else 503
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    headers: Mapping[str, str] = {}
+    if isinstance(error, Refused):
+        status, headers = error.status, error.headers
+    elif isinstance(error, PermanentError):
+        status = _STATUS.get(error.reason, 400)
+    else:
+        status, headers = 503, {"Retry-After": "5"}
     METRICS.api_requests.labels("error", str(status)).inc()
     return Response(
         Problem(
@@ -68,10 +85,11 @@ def hub_problem(_: HttpRequest, error: HubError) -> Response[Problem]:
             title=error.reason,
             status=status,
             detail=error.remedy,
+            oldest=error.oldest if isinstance(error, CursorExpired) else msgspec.UNSET,
         ),
         status_code=status,
         media_type=PROBLEM,
-        headers=headers,
+        headers=dict(headers),
     )
 
 

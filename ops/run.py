@@ -131,10 +131,10 @@ class _Demo:
         reader = reader_of(hub)
         everywhere = True
         for stream in STREAMS:
-            page = await reader.read_page(stream, None, 1)
+            found = (await reader.read_page(stream, None, 1)).events
             sys.stdout.write(f"--- {stream.value}\n")
-            sys.stdout.write("".join(encode_line(event).decode() for event in page) or "nothing\n")
-            everywhere = everywhere and bool(page)
+            sys.stdout.write("".join(encode_line(each).decode() for each in found) or "nothing\n")
+            everywhere = everywhere and bool(found)
         sys.stdout.flush()
         return everywhere
 

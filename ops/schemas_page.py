@@ -42,7 +42,10 @@ def schema(stream: Stream) -> dict[str, Any]:
     document = msgspec.json.schema(events.EventHeader)
     definitions: dict[str, Any] = document["$defs"]
     header = _struct(definitions.pop("EventHeader"), events.EventHeader, patterns.HEADER)
-    header["properties"]["stream"] = {"const": stream.value}
+    header["properties"]["stream"] = {
+        "const": stream.value,
+        "description": _words(events.EventHeader)["stream"],
+    }
     del definitions["Stream"]
     bodies = []
     for body, known in _BODIES[stream]:
@@ -84,7 +87,7 @@ def _struct(found: dict[str, Any], type_: type, known: Mapping[str, str]) -> dic
         if name in words:
             field["description"] = words[name]
         if name in _KINDS:
-            fields[name] = {"const": field.pop("default")}
+            fields[name] = {"const": field.pop("default"), "description": words[name]}
         elif name in known:
             field["pattern"] = known[name]
         field.pop("default", None)

@@ -18,6 +18,7 @@ from ops.runtime.handshake import HandshakeLimits, TlsServer, needs_uvloop
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
 from ops.runtime.tls import TlsMaterial
+from ops.stream_reply import ABORT
 from ops.tls_doors import handshake_limits
 from schemas.errors import FatalError, PermanentError
 
@@ -53,7 +54,25 @@ def certificate_of(transport: asyncio.BaseTransport) -> Certificate | None:
         return None
 
 
-class PeerProtocol(H11Protocol):
+class OpenProtocol(H11Protocol):
+    """uvicorn's protocol, that lets an application cut its connection (`ABORT` in the scope).
+
+    Closing waits until what was sent is read; of who does not read that would be for ever.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        application: Any = self.app
+
+        async def cuttable(scope: Any, receive: Any, send: Any) -> None:
+            scope[ABORT] = transport.abort
+            await application(scope, receive, send)
+
+        self.app = cuttable
+
+
+class PeerProtocol(OpenProtocol):
     """uvicorn's protocol, that also says who is at the other end.
 
     uvicorn (0.54) hands no client certificate to the application. It is put into the scope here,
@@ -170,7 +189,7 @@ async def serve_http(
         server_header=False,
         timeout_graceful_shutdown=max(1, int(shutdown_seconds) - 1),
         lifespan="on",
-        http="h11",
+        http=OpenProtocol,
         proxy_headers=False,  # nobody else says who a peer is
     )
     server = uvicorn.Server(config)

@@ -9,11 +9,14 @@ from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import open_door, reader_of
+from ops.bootstrap import open_door
 from ops.closed_http import refusing_meanwhile
 from ops.holding.rechecking import keep_rechecking
 from ops.holding.routes import hold_routes
 from ops.idempotency import IdempotencyKeys
+from ops.indicators.admitting import admit_by
+from ops.indicators.commands import published_of
+from ops.indicators.routes import indicator_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
@@ -29,6 +32,9 @@ from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
+from ops.stream_door import door_of_streams
+from ops.stream_tokens.opening import access_of
+from ops.stream_tokens.routes import token_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
 from ops.tokens import load_or_make_tokens
@@ -54,6 +60,8 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
         proofs = Proofs(door.register, certificates)
         files = open_batch_door(hub, door)
+        access = access_of(hub, tokens)
+        desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
         parts = ApiParts(
             messages=MessageDoor(
@@ -61,9 +69,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 proofs=proofs,
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
-            reader=reader_of(hub),
+            streams=door_of_streams(hub, access, stopping),
             tokens=tokens,
-            desk=Desk(pool=hub.pool, clock=hub.clock, gate=gate),
+            desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
             max_body_bytes=settings.max_frame_bytes + 16,
             more_routes=[
@@ -73,6 +81,8 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *hold_routes(hub, review),
                 *opposition_routes(hub, review),
                 *receiver_routes(hub.pool),
+                *token_routes(desk),
+                *indicator_routes(published_of(hub), admit_by(access)),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
@@ -99,7 +109,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),
+            access.keep(settings.stream_token_refresh_seconds),
             *(work() for work in files.works),
         )
         await door.appender.stop()
         await last_flush(hub, door)
+        await access.last_flush()

@@ -205,11 +205,10 @@ class _Deciding:
     def _tell_less(self, group: str, parent: str, children: Sequence[str]) -> None:
         """Let children tell less until no cell of theirs can be shown to be small."""
         told = self._told[group]
-        finest = [node for node, nobody in told[parent].nodes.items() if not nobody]
-        if not finest:
-            return
+        every = list(told[parent].nodes)
+        finest = [node for node in every if not told[parent].nodes[node]]
         self._solve_all(group, finest, children)
-        coarser = self._of_unknown(group, finest, children)
+        coarser = self._of_unknown(group, every, children)
         if not coarser:
             return
         for columns, asked in coarser:
@@ -417,7 +416,8 @@ def _by_days(
             continue
         counts[figure.area] = counts.get(figure.area, 0) + _main(counts_of(figure, group))
     days = days or len([day for day in settled if day != WEEK])
-    return tuple(sorted(area for area, n in counts.items() if n >= policy.daily_from * days > 0))
+    enough = policy.daily_from * days
+    return tuple(sorted(area for area, count in counts.items() if days and count >= enough))
 
 
 def _main(counts: Counts) -> int:

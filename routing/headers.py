@@ -7,7 +7,10 @@ from typing import Final
 
 from schemas.topics import NOMINATIVE_STREAMS, STREAMS, schema_of
 
-from .streams import OutboxEvent
+from .outbox_reader import OutboxEvent
+
+HEADERS: Final = ("event_id", "seq", "part", "event_version", "schema", "traceparent")
+"""The headers of a record, in their order."""
 
 _SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 

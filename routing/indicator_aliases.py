@@ -39,6 +39,10 @@ class Aliases:
         """Return what was told under a key last."""
         return self._held.get(key)
 
+    def is_joined(self, person: Person) -> bool:
+        """Say whether a pseudonym stands for the person of another, too."""
+        return person in self._beside
+
     def take(self, changes: Mapping[RowKey, HeldAlias]) -> None:
         """Put newer aliases in the place of those of the same key."""
         for key, told in changes.items():

@@ -1,4 +1,4 @@
-"""What is counted: cells by day, place, age and sex, and what a person's rows add to them. Pure.
+"""What is counted: cells by day, place, age and sex, and their measures. Pure.
 
 A cell of a day holds what counts on that day, and what counts in the 7 days that end on it: an ISO
 week is the 7 days that end on its Sunday, so it has no cells of its own. Whoever is counted as a
@@ -8,25 +8,10 @@ only those of `Measure` that are counts of rows do. Rules: docs/indicator-rules.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import IntEnum
-from functools import lru_cache
-from itertools import pairwise
 from typing import Final, NamedTuple
-
-from . import indicator_rows as rows_of
-from .indicator_rows import (
-    BY_RECEPTION,
-    CASE,
-    ELIGIBLE,
-    MONTH,
-    POSITIVE,
-    TEST,
-    WINDOW_DAYS,
-    Row,
-    bounds_of,
-)
 
 DAY: Final = "day"
 MONTH_PERIOD: Final = "month"
@@ -133,135 +118,6 @@ class Deltas(NamedTuple):
     delays: Mapping[DelayKey, Delays]
 
 
-Stratum = tuple[str, str, str, str, str]
-"""Condition, period, department, age class, sex."""
-_Lane = dict[int, Counts]
-
-
-class Ledger:
-    """Adds up what rows and persons count; windows as steps up and down, summed once at the end."""
-
-    def __init__(self) -> None:
-        self._days: dict[Stratum, _Lane] = {}
-        self._steps: dict[Stratum, _Lane] = {}
-        self._delays: dict[tuple[str, str], dict[int, Delays]] = {}
-
-    def add(self, rows: Sequence[Row], period: str, sign: int) -> None:
-        """Count all rows of one condition of one person in one half-year, or take them back.
-
-        Rows of the half-year before that reach into `period` count in its windows alone. `rows` may
-        leave out those that are more than 6 days away from each that changes: what they would count
-        is the same before and after.
-        """
-        for row in rows:
-            if row.period == period:
-                self._add_row(row, sign)
-        if len(rows) == 1:
-            row = rows[0]
-            if row.flags & TEST:
-                if row.period == period:
-                    self._add_person(row, row.flags, sign)
-                first, last = _ends(row, period)
-                if first <= last and not row.flags & MONTH:
-                    self._add_window(row, row.flags, first, last, sign)
-            return
-        tested = [row for row in rows if row.flags & TEST]
-        if tested:
-            self._add_days(tested, period, sign)
-            self._add_windows([row for row in tested if not row.flags & MONTH], period, sign)
-
-    def deltas(self) -> Deltas:
-        """Return what came together."""
-        for stratum, steps in self._steps.items():
-            lane = self._days.setdefault(stratum, {})
-            running = [0] * len(WINDOWED)
-            last = 0
-            for day in sorted(steps):
-                if any(running):
-                    _raise(lane, range(last, day), running)
-                running = [one + other for one, other in zip(running, steps[day], strict=True)]
-                last = day
-        self._steps = {}
-        cells = {
-            CellKey(stratum[0], stratum[1], day, stratum[2], stratum[3], stratum[4]): counts
-            for stratum, lane in self._days.items()
-            for day, counts in lane.items()
-            if any(counts)
-        }
-        delays = {
-            DelayKey(condition, day, department): counted
-            for (condition, department), lanes in self._delays.items()
-            for day, counted in lanes.items()
-            if any(counted.tests) or any(counted.positive_tests)
-        }
-        return Deltas(cells, delays)
-
-    def _add_row(self, row: Row, sign: int) -> None:
-        flags, day = row.flags, row.day
-        counts = self._counts(_stratum(row), day)
-        for measure in _row_measures(flags):
-            counts[measure] += sign
-        if flags & (TEST | BY_RECEPTION | MONTH) != TEST or not row.received:
-            return
-        place = (row.condition, row.department)
-        lane = self._delays.get(place)
-        if lane is None:
-            lane = self._delays[place] = {}
-        counted = lane.get(day)
-        if counted is None:
-            counted = lane[day] = Delays([0] * DELAYS, [0] * DELAYS)
-        delay = min(row.received - day, LONGEST_DELAY + 1)
-        counted.tests[delay] += sign
-        if flags & POSITIVE:
-            counted.positive_tests[delay] += sign
-
-    def _add_person(self, row: Row, flags: int, sign: int) -> None:
-        counts = self._counts(_stratum(row), row.day)
-        for measure in _person_measures(flags & _PERSONAL):
-            counts[measure] += sign
-
-    def _add_window(self, row: Row, flags: int, first: int, last: int, sign: int) -> None:
-        stratum = _stratum(row)
-        lane = self._steps.get(stratum)
-        if lane is None:
-            lane = self._steps[stratum] = {}
-        up, down = lane.get(first), lane.get(last + 1)
-        if up is None:
-            up = lane[first] = [0] * len(WINDOWED)
-        if down is None:
-            down = lane[last + 1] = [0] * len(WINDOWED)
-        for place in _window_places(flags & _PERSONAL):
-            up[place] += sign
-            down[place] -= sign
-
-    def _add_days(self, tested: Sequence[Row], period: str, sign: int) -> None:
-        by_day: dict[int, list[Row]] = {}
-        for row in tested:
-            if row.period == period:
-                by_day.setdefault(row.day, []).append(row)
-        for found in by_day.values():
-            speaks, flags = _together(found)
-            self._add_person(speaks, flags, sign)
-
-    def _add_windows(self, tested: Sequence[Row], period: str, sign: int) -> None:
-        spans = [(*_ends(row, period), row) for row in tested]
-        turns = sorted({turn for first, last, _ in spans for turn in (first, last + 1)})
-        for first, following in pairwise(turns):
-            found = [row for begins, ends, row in spans if begins <= first <= ends]
-            if found:
-                speaks, flags = _together(found)
-                self._add_window(speaks, flags, first, following - 1, sign)
-
-    def _counts(self, stratum: Stratum, day: int) -> Counts:
-        lane = self._days.get(stratum)
-        if lane is None:
-            lane = self._days[stratum] = {}
-        counts = lane.get(day)
-        if counts is None:
-            counts = lane[day] = [0] * MEASURES
-        return counts
-
-
 def week_of(day: int) -> str:
     """Return the ISO week of a day's ordinal, as the files name it: `2026-S10`."""
     year, week, _ = date.fromordinal(day).isocalendar()
@@ -283,81 +139,3 @@ def added(held: Sequence[int] | None, change: Sequence[int]) -> Counts:
     if held is None:
         return list(change)
     return [one + other for one, other in zip(held, change, strict=True)]
-
-
-_PERSONAL: Final = TEST | POSITIVE | ELIGIBLE | CASE
-_OF_ROWS: Final = (
-    (TEST, Measure.TESTS),
-    (POSITIVE, Measure.POSITIVE_TESTS),
-    (rows_of.INDETERMINATE, Measure.INDETERMINATE_TESTS),
-    (rows_of.UNUSABLE, Measure.UNUSABLE),
-    (rows_of.IMPUTED, Measure.IMPUTED_TESTS),
-    (rows_of.OTHER, Measure.OTHER_TESTS),
-    (rows_of.OTHER_POSITIVE, Measure.OTHER_POSITIVE_TESTS),
-    (rows_of.SCREENED, Measure.SCREENED),
-    (rows_of.SEQUENCED, Measure.SEQUENCED),
-    *((flag, Measure[mark]) for mark, flag in rows_of.LETTERS.items()),
-)
-_OF_PERSONS: Final = (
-    (TEST, Measure.PERSONS),
-    (POSITIVE, Measure.POSITIVE_PERSONS),
-    (ELIGIBLE, Measure.ELIGIBLE_PERSONS),
-    (CASE, Measure.CASES),
-)
-
-
-@lru_cache(maxsize=4096)
-def _row_measures(flags: int) -> tuple[int, ...]:
-    found = [int(measure) for flag, measure in _OF_ROWS if flags & flag]
-    if flags & TEST and flags & BY_RECEPTION:
-        found.append(int(Measure.BY_RECEPTION_TESTS))
-    return tuple(found)
-
-
-@lru_cache(maxsize=64)
-def _person_measures(flags: int) -> tuple[int, ...]:
-    return tuple(int(measure) for flag, measure in _OF_PERSONS if flags & flag)
-
-
-@lru_cache(maxsize=64)
-def _window_places(flags: int) -> tuple[int, ...]:
-    return tuple(place for place, (flag, _) in enumerate(_OF_PERSONS) if flags & flag)
-
-
-def _together(found: Collection[Row]) -> tuple[Row, int]:
-    """Return the row whose place, age and sex a person has in a time, and what all rows count."""
-    flags = 0
-    for row in found:
-        flags |= row.flags
-    return max(found, key=_weight), flags
-
-
-def _weight(row: Row) -> tuple[int, int, str, str, str]:
-    """Order by which one row speaks for a person: a new case, a positive, then what is latest."""
-    return row.flags & (CASE | POSITIVE), row.day, row.department, row.age_class, row.sex
-
-
-def _stratum(row: Row) -> Stratum:
-    period = MONTH_PERIOD if row.flags & MONTH else DAY
-    return row.condition, period, row.department, row.age_class, row.sex
-
-
-def _ends(row: Row, period: str) -> tuple[int, int]:
-    """Return the first and last day on which windows end that a row counts in, within a half-year.
-
-    A half-year's windows know a person by that half-year's pseudonym.
-    """
-    begins, ends = bounds_of(period)
-    last = row.day + WINDOW_DAYS - 1
-    if row.period == period:
-        return row.day, min(last, ends)
-    return max(begins, row.day), last
-
-
-def _raise(lane: _Lane, days: range, by: Sequence[int]) -> None:
-    for day in days:
-        counts = lane.get(day)
-        if counts is None:
-            counts = lane[day] = [0] * MEASURES
-        for measure, count in zip(WINDOWED, by, strict=True):
-            counts[measure] += count

@@ -87,11 +87,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     next_period: str = ""
     """The half-year that follows, where a window of 7 days reaches into it; else empty."""
     next_person: bytes = b""
-
-    @property
-    def day(self) -> int:
-        """The day it counts on: never after its first reception (a clock in the future)."""
-        return min(self.sampled, self.received) if self.received else self.sampled
+    day: int = 0
+    """Ordinal of the day it counts on: never after its first reception (a clock in the future)."""
 
 
 class Alias(NamedTuple):
@@ -149,7 +146,7 @@ def hear(report_id: UUID, part: str, version: int, body: bytes | None) -> Heard:
 
     Args:
         report_id: As in its header.
-        part: As in its header.
+        part: As in its header; empty of a replaced pseudonym, a condition of a row.
         version: Its `event_version`.
         body: JSON; None where it is withdrawn.
 
@@ -161,7 +158,7 @@ def hear(report_id: UUID, part: str, version: int, body: bytes | None) -> Heard:
         return Heard(key, Row(version, 0), None, version)
     try:
         told = _TOLD.decode(body)
-        if told.record == "pseudonym_replaced":
+        if told.record == "pseudonym_replaced" and not part:
             alias = Alias(told.period, person_of(told.old, key), person_of(told.new, key))
             return Heard(key, None, alias, version)
         return Heard(key, _row(told, key, version), None, version)
@@ -181,10 +178,11 @@ def merged(held: Row | None, heard: Row) -> Row:
     received = min(held.received or heard.received, heard.received or held.received)
     if received == newer.received:
         return newer
-    flags = newer.flags
-    if flags and newer.sampled > received:
-        flags |= BY_RECEPTION
-    return msgspec.structs.replace(newer, received=received, flags=flags)
+    if not newer.flags or newer.sampled <= received:
+        return msgspec.structs.replace(newer, received=received)
+    return msgspec.structs.replace(
+        newer, received=received, flags=newer.flags | BY_RECEPTION, day=received
+    )
 
 
 def encode_row(row: Row) -> bytes:
@@ -247,7 +245,8 @@ def _row(told: _Told, key: RowKey, version: int) -> Row:
     if not flags:
         return Row(version, received)
     sampled = _ordinal(told.sampled_on)
-    if told.sampled_on_imputed or 0 < received < sampled:
+    day = received if 0 < received < sampled else sampled
+    if told.sampled_on_imputed or day != sampled:
         flags |= BY_RECEPTION
     period = told.pseudonym_period or period_of(date.fromordinal(sampled))
     following, next_person = "", b""
@@ -267,6 +266,7 @@ def _row(told: _Told, key: RowKey, version: int) -> Row:
         person_of(told.pseudonym, key),
         following,
         next_person,
+        day,
     )
 
 

@@ -10,19 +10,22 @@ the batch is about, then of the persons in `reaches`, then `apply`, and write wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
 
 from .indicator_aliases import Aliases, HeldAlias, Person
-from .indicator_cells import Deltas, Ledger
+from .indicator_cells import Deltas
+from .indicator_ledger import Ledger
 from .indicator_rows import WINDOW_DAYS, Heard, Row, RowKey, groups_of, merged
 
 _Span = tuple[int, int]
 _Spans = dict[str, _Span]
 """By condition, the first and last day of the rows that a change can touch."""
+_AROUND: Final = WINDOW_DAYS - 1
+"""Days before and after a row on which another of the person can matter to it."""
 _EVERY: Final = ""
 """In place of a condition: all of them, on every day."""
 _ALWAYS: Final = (0, 1 << 30)
@@ -47,6 +50,24 @@ class Changes(NamedTuple):
     aliases: Mapping[RowKey, HeldAlias]
 
 
+class _Said(NamedTuple):
+    """What events say, where it is news."""
+
+    rows: Mapping[RowKey, Row]
+    held: Sequence[Row | None]
+    """What was held of each of these rows, in their order."""
+    aliases: Mapping[RowKey, HeldAlias]
+
+
+class _Touched(NamedTuple):
+    """Whose counts can change, before a batch is taken."""
+
+    lone: Mapping[Person, Row]
+    """Persons of whom nothing is held, and of whom the batch has one row: most are."""
+    spans: Mapping[tuple[Person, ...], _Spans]
+    """The others, by all their pseudonyms before and after."""
+
+
 class Book:
     """What is held of rows and persons.
 
@@ -63,7 +84,7 @@ class Book:
     def hold(self, key: RowKey, row: Row) -> None:
         """Take a row that is kept, and counted already; one that is held stays as it is."""
         if key not in self._rows:
-            self._put(key, row)
+            self._put(key, None, row)
 
     def row(self, key: RowKey) -> Row | None:
         """Return what is held of a row."""
@@ -71,101 +92,121 @@ class Book:
 
     def reaches(self, events: Iterable[Heard]) -> list[Reach]:
         """Return whose rows must be held before `apply`, when the events' own are."""
-        spans = self._touched(*self._said(events))
-        return [
-            Reach(
-                period,
-                person,
-                min(first for first, _ in by_condition.values()),
-                max(last for _, last in by_condition.values()),
-            )
-            for together, by_condition in spans.items()
-            for period, person in together
+        said = self._said(events)
+        touched = self._touched(said)
+        found = [
+            Reach(*person, row.day - _AROUND, row.day + _AROUND)
+            for person, row in touched.lone.items()
         ]
+        for together, spans in touched.spans.items():
+            first = min(first for first, _ in spans.values())
+            last = max(last for _, last in spans.values())
+            found += [Reach(*person, first, last) for person in together]
+        return found
 
     def apply(self, events: Iterable[Heard]) -> Changes:
         """Take events; return what they change. Events of before, or told twice, change nothing."""
-        rows, aliases = self._said(events)
-        spans = self._touched(rows, aliases)
+        said = self._said(events)
+        touched = self._touched(said)
         ledger = Ledger()
-        self._count(ledger, spans, -1)
-        for key, row in rows.items():
-            self._put(key, row)
-        self._aliases.take(aliases)
-        self._count(ledger, spans, 1)
-        return Changes(ledger.deltas(), rows, aliases)
+        self._count(ledger, touched.spans, -1)
+        for (key, row), held in zip(said.rows.items(), said.held, strict=True):
+            self._put(key, held, row)
+        self._aliases.take(said.aliases)
+        self._count(ledger, touched.spans, 1)
+        for (period, _), row in touched.lone.items():
+            ledger.add_one(row, period, 1)
+        return Changes(ledger.deltas(), said.rows, said.aliases)
 
-    def _said(self, events: Iterable[Heard]) -> tuple[dict[RowKey, Row], dict[RowKey, HeldAlias]]:
+    def _said(self, events: Iterable[Heard]) -> _Said:
         """Return rows and aliases as they will be, of those alone that events change."""
         rows: dict[RowKey, Row] = {}
+        held: list[Row | None] = []
         aliases: dict[RowKey, HeldAlias] = {}
-        for key, heard, alias, version in events:
-            told = aliases.get(key) or self._aliases.held(key)
-            held = rows.get(key) or self._rows.get(key)
-            if alias is None and told is None:
-                assert heard is not None, "an event is about a row or an alias"
-                after = merged(held, heard)
-                if after is not held:
-                    rows[key] = after
-            elif version > max(0 if each is None else each.version for each in (told, held)):
-                aliases[key] = HeldAlias(version, alias)
-        return rows, aliases
+        for event in events:
+            key, heard, _, _ = event
+            if heard is None or not key.part:
+                before = rows.get(key) or self._rows.get(key)
+                if self._is_alias(event, before, aliases) or heard is None:
+                    continue
+            told = rows.get(key)
+            before = self._rows.get(key) if told is None else told
+            after = merged(before, heard)
+            if after is not before:
+                rows[key] = after
+                if told is None:
+                    held.append(before)
+        return _Said(rows, held, aliases)
 
-    def _touched(
-        self, rows: Mapping[RowKey, Row], aliases: Mapping[RowKey, HeldAlias]
-    ) -> dict[tuple[Person, ...], _Spans]:
-        """Return whose counts can change, by all their pseudonyms before and after."""
+    def _is_alias(self, event: Heard, row: Row | None, aliases: dict[RowKey, HeldAlias]) -> bool:
+        """Take what is said of an alias; False where the event is about none.
+
+        A withdrawal does not say of what it is: where no alias is known, it is taken as a row's.
+        """
+        key, _, alias, version = event
+        held = aliases.get(key) or self._aliases.held(key)
+        if alias is None and held is None:
+            return False
+        if version > max(0 if each is None else each.version for each in (held, row)):
+            aliases[key] = HeldAlias(version, alias)
+        return True
+
+    def _touched(self, said: _Said) -> _Touched:
+        """Return whose counts can change."""
         more: dict[Person, list[Person]] = {}
-        for one, other in self._aliases.ends(aliases):
+        for one, other in self._aliases.ends(said.aliases):
             more.setdefault(one, []).append(other)
             more.setdefault(other, []).append(one)
-        found: dict[tuple[Person, ...], _Spans] = {}
-        for person in more:
-            found[self._aliases.together(person, more)] = {_EVERY: _ALWAYS}
-        for key, row in rows.items():
-            held = self._rows.get(key)
+        lone: dict[Person, Row] = {}
+        spans: dict[Person, _Spans] = {person: {_EVERY: _ALWAYS} for person in more}
+        persons, is_joined = self._persons, self._aliases.is_joined
+        for row, held in zip(said.rows.values(), said.held, strict=True):
             if held is None:
-                told: Iterable[Row] = (row,)
-            elif _counts_alike(held, row):
-                continue
-            else:
-                told = (held, row)
-            for each in told:
-                day = each.day
-                for person in groups_of(each):
-                    spans = found.setdefault(self._aliases.together(person, more), {})
-                    first, last = spans.get(each.condition, (day, day))
-                    spans[each.condition] = (
-                        min(first, day - WINDOW_DAYS + 1),
-                        max(last, day + WINDOW_DAYS - 1),
-                    )
-        return found
+                for person in groups_of(row):
+                    if person in persons or person in spans or is_joined(person):
+                        _widen(spans, person, row)
+                    elif person in lone:
+                        _widen(spans, person, lone.pop(person))
+                        _widen(spans, person, row)
+                    else:
+                        lone[person] = row
+            elif not _counts_alike(held, row):
+                for each in (held, row):
+                    for person in groups_of(each):
+                        if person in lone:
+                            _widen(spans, person, lone.pop(person))
+                        _widen(spans, person, each)
+        together: dict[tuple[Person, ...], _Spans] = {}
+        for person, found in spans.items():
+            all_of_them = self._aliases.together(person, more)
+            others = together.get(all_of_them)
+            together[all_of_them] = found if others is None else _both(others, found)
+        return _Touched(lone, together)
 
     def _count(self, ledger: Ledger, spans: Mapping[tuple[Person, ...], _Spans], sign: int) -> None:
-        for together, by_condition in spans.items():
+        for together, asked in spans.items():
             period = together[0][0]
             for persons in self._aliases.parts(together) if len(together) > 1 else (together,):
                 rows = self._rows_of(persons)
                 if not rows:
                     continue
-                asked = by_condition
-                if _EVERY in by_condition:
-                    asked = dict.fromkeys((row.condition for row in rows), _ALWAYS)
-                for condition, (first, last) in asked.items():
+                for condition, (first, last) in _conditions_of(asked, rows).items():
                     near = [
                         row
                         for row in rows
-                        if row.condition == condition and first <= row.day <= last
+                        if first <= row.day <= last and row.condition == condition
                     ]
                     if near:
                         ledger.add(near, period, sign)
 
     def _rows_of(self, persons: tuple[Person, ...]) -> list[Row]:
+        if len(persons) == 1:
+            rows = self._persons.get(persons[0])
+            return [] if rows is None else list(rows.values())
         found = (self._persons.get(person) for person in persons)
         return list(chain.from_iterable(rows.values() for rows in found if rows))
 
-    def _put(self, key: RowKey, row: Row) -> None:
-        held = self._rows.get(key)
+    def _put(self, key: RowKey, held: Row | None, row: Row) -> None:
         if held is not None:
             for person in groups_of(held):
                 rows = self._persons[person]
@@ -174,7 +215,36 @@ class Book:
                     del self._persons[person]
         self._rows[key] = row
         for person in groups_of(row):
-            self._persons.setdefault(person, {})[key] = row
+            beside = self._persons.get(person)
+            if beside is None:
+                self._persons[person] = {key: row}
+            else:
+                beside[key] = row
+
+
+def _widen(spans: dict[Person, _Spans], person: Person, row: Row) -> None:
+    """Let a person's span reach around a row."""
+    first, last = row.day - _AROUND, row.day + _AROUND
+    held = spans.get(person)
+    if held is None:
+        spans[person] = {row.condition: (first, last)}
+        return
+    before = held.get(row.condition)
+    if before is not None:
+        first, last = min(first, before[0]), max(last, before[1])
+    held[row.condition] = (first, last)
+
+
+def _both(one: _Spans, other: _Spans) -> _Spans:
+    found = dict(one)
+    for condition, (first, last) in other.items():
+        held = found.get(condition, (first, last))
+        found[condition] = (min(first, held[0]), max(last, held[1]))
+    return found
+
+
+def _conditions_of(asked: _Spans, rows: Iterable[Row]) -> _Spans:
+    return dict.fromkeys((row.condition for row in rows), _ALWAYS) if _EVERY in asked else asked
 
 
 def _counts_alike(held: Row, row: Row) -> bool:

@@ -95,7 +95,9 @@ def _row(
         condition=analysis.condition.code,
         case_id="" if standing is None else pseudonyms.case(standing.case_id, purpose),
         line="" if standing is None else standing.line.value,
-        test_code=analysis.loinc,
+        # Our own codes of the French screening are no LOINC: the schema has no place for them, and
+        # `method` says what it was.
+        test_code=analysis.loinc if analysis.system == "LN" else "",
         method=analysis.kind.value,
         result=finding.result.value if counts else "",
         second_line_result="" if counts else finding.result.value,

@@ -23,9 +23,11 @@ from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
 from schemas.topics import Stream
 
+from .cursors import Lane
 from .headers import headers_of
+from .outbox_reader import OutboxEvent, share_out
 from .positions import Noted, Positions
-from .streams import Lane, OutboxEvent, StreamReader, encode_line, share_out
+from .streams import StreamReader, encode_line
 
 _log = get_logger(__name__)
 

@@ -529,7 +529,7 @@ INDICATORS: Final = (
     Drawn(
         title="For how long: something to count, and the last extraction",
         queries=(
-            ("max(labdispatch_indicator_lag_seconds)", "something to count"),
+            ("max(labdispatch_indicator_lag_seconds)", "counted nothing, with some to count"),
             ("max(labdispatch_indicator_extraction_age_seconds)", "age of the last extraction"),
         ),
         unit="s",
@@ -559,6 +559,33 @@ INDICATORS: Final = (
     ),
 )
 
+READERS: Final = (
+    Drawn(
+        title="Reads of streams, by what became of them",
+        queries=_rate("stream_admissions", "stream", "what"),
+        unit="ops",
+        advice="quota_used, connections_used: one reader is at its limit; labdispatch tokens list"
+        " shows whose. unknown_token, token_revoked: somebody goes on with an old one."
+        " read_not_audited, tokens_unread: nobody reads. Runbook: docs/runbooks/readers.md.",
+    ),
+    Drawn(
+        title="Reads under way, and ends not in the audit chain yet",
+        queries=(
+            ("sum by (stream) (labdispatch_stream_readers)", "{{stream}}"),
+            ("sum(labdispatch_stream_audit_waiting_entries)", "ends waiting"),
+        ),
+        unit="short",
+        advice="Near LABDISPATCH_STREAM_CONNECTIONS new readers are turned away. Ends that wait for"
+        " more than seconds: the database does not take them, and at 10,000 no name is read.",
+    ),
+    Drawn(
+        title="Days until the first token ends",
+        queries=(("max(labdispatch_stream_token_soonest_days)", "days"),),
+        unit="d",
+        advice="Make the reader a new token under another name before: labdispatch tokens list.",
+    ),
+)
+
 ROWS: Final = (
     ("Doors: what laboratories see", DOORS),
     ("Files and inbound topics", FILES_AND_TOPICS),
@@ -569,6 +596,7 @@ ROWS: Final = (
     ("Streams: what leaves", STREAMS),
     ("Receivers: what is pushed", RECEIVERS),
     ("Indicators: what is counted of public health", INDICATORS),
+    ("Readers: who reads streams over HTTP", READERS),
 )
 
 

@@ -59,6 +59,8 @@ def pack(cells: Packed) -> bytes | None:
     """Return the bytes of a row; None where it counts nothing any more."""
     if not (cells.cells or cells.delays or cells.positive_delays):
         return None
+    # In one order, so that equal counts are equal bytes.
+    cells.cells = dict(sorted(cells.cells.items()))
     return msgspec.msgpack.encode(cells)
 
 

@@ -15,7 +15,8 @@ from ops.asking import Asker
 from ops.register.labs import check_audit
 from ops.runtime.postgres import Connection
 from ops.runtime.vault import Vault
-from routing.streams import LANES, lanes_of
+from routing.outbox_reader import lanes_of
+from routing.stream_queries import LANES
 from schemas.errors import PermanentError
 from schemas.topics import Stream
 

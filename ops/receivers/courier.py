@@ -20,8 +20,10 @@ from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
+from routing.cursors import Lane
+from routing.outbox_reader import share_out
 from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_of, rest_of
-from routing.streams import Lane, StreamReader, share_out
+from routing.streams import StreamReader
 from schemas.errors import PermanentError, TransientError
 
 from .earlier import NOTHING, Before, earlier_of

@@ -19,7 +19,8 @@ from ops.runtime.clock import Clock
 from ops.runtime.logs import get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, connected, lent
-from routing.streams import Lane, StreamReader
+from routing.cursors import Lane
+from routing.streams import StreamReader
 from schemas.errors import FatalError, Fenced, HubError, TransientError
 from schemas.topics import Stream
 

@@ -19,6 +19,8 @@ FOLDER: Final = Path(__file__).with_name("dictionaries")
 LEVEL: Final = 1
 MOST_BYTES: Final = 256 * 1024 * 1024
 """No payload that we ever sealed is larger; a frame that says so is not ours."""
+_WINDOW_LOG: Final = 17
+_TABLE_LOG: Final = 14
 SMALLEST_BYTES: Final = 128
 """Below it nothing is won."""
 
@@ -44,6 +46,29 @@ class Compressor:
     def compress(self, plaintext: bytes) -> bytes:
         """Return a frame that says its size and its dictionary."""
         return self._compressor.compress(plaintext)
+
+
+class Frame:
+    """One Zstandard frame that grows: what is added can be read at once (RFC 8878).
+
+    A small window: a server holds one of these for each of its readers.
+    """
+
+    def __init__(self) -> None:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL, window_log=_WINDOW_LOG, hash_log=_TABLE_LOG, chain_log=_TABLE_LOG
+        )
+        self._compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+
+    def add(self, plaintext: bytes) -> bytes:
+        """Return what makes this readable to whoever has what came before."""
+        return self._compressor.compress(plaintext) + self._compressor.flush(
+            zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        )
+
+    def end(self) -> bytes:
+        """Return the end of the frame."""
+        return self._compressor.flush()
 
 
 class Decompressor:

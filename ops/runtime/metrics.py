@@ -299,6 +299,8 @@ class Metrics:
         self.stream_events_served = Labelled(
             Counter(f"{name}_stream_events_served", "Events read over HTTP by stream", ["stream"])
         )
+        self._declare_readers(name)
+        self._declare_following(name)
         # -- all
         self.errors = Labelled(
             Counter(
@@ -460,6 +462,72 @@ class Metrics:
             f"{name}_gained_ins", "Persons that were known and gained their first qualified INS"
         )
 
+    def _declare_following(self, name: str) -> None:
+        self.stream_followers = Labelled(
+            Gauge(
+                f"{name}_stream_followers",
+                "Readers that follow a stream over HTTP now, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_tail_bytes = Labelled(
+            Gauge(
+                f"{name}_stream_tail_bytes",
+                "Bytes of the newest events kept in memory for those who follow, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_fell_behind = Labelled(
+            Counter(
+                f"{name}_stream_fell_behind",
+                "How often a follower was slower than what the tail keeps, by stream",
+                ["stream"],
+            )
+        )
+        self.stream_reads_ended = Labelled(
+            Counter(
+                f"{name}_stream_reads_ended",
+                "Reads of a stream over HTTP by stream and why they ended: whole, gone, unread,"
+                " stopping, or the reason of an error",
+                ["stream", "reason"],
+            )
+        )
+
+    def _declare_readers(self, name: str) -> None:
+        """Those who read streams over HTTP, and their tokens."""
+        self.stream_admissions = Labelled(
+            Counter(
+                f"{name}_stream_admissions",
+                "Reads of streams over HTTP by what became of them: admitted, or why not",
+                ["stream", "what"],
+            )
+        )
+        self.stream_readers = Labelled(
+            Gauge(
+                f"{name}_stream_readers",
+                "Reads of streams under way, by stream",
+                ["stream"],
+                multiprocess_mode="livesum",
+            )
+        )
+        self.stream_tokens = Gauge(
+            f"{name}_stream_tokens",
+            "Tokens of readers that are not revoked",
+            multiprocess_mode="livemostrecent",
+        )
+        self.stream_token_days = Gauge(
+            f"{name}_stream_token_soonest_days",
+            "Days until the first token of a reader ends; +Inf: none will",
+            multiprocess_mode="livemostrecent",
+        )
+        self.stream_audit_waiting = Gauge(
+            f"{name}_stream_audit_waiting_entries",
+            "Ends of reads of names that are not in the audit chain yet",
+            multiprocess_mode="livesum",
+        )
+
     def _declare_push(self, name: str) -> None:
         """Receivers that are pushed to; their names are few and chosen by operators."""
         receiver = ["receiver"]
@@ -541,7 +609,8 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self.indicator_lag_seconds = Gauge(
-            f"{name}_indicator_lag_seconds", "For how long there has been something to count",
+            f"{name}_indicator_lag_seconds",
+            "For how long nothing was counted although there is something to count",
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self.indicator_extraction = Gauge(
@@ -562,8 +631,8 @@ class Metrics:
         self.indicator_forgotten = Counter(
             f"{name}_indicator_extractions_forgotten", "Extractions that can be asked for no more"
         )
-        self.indicator_stopped = Gauge(
-            f"{name}_indicator_stopped", "1 while counting stands still for a person's word",
+        self.indicator_aliases = Gauge(
+            f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
 

@@ -402,6 +402,13 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Appends in flight at once in one process."
     )
     append_batch: Count = Field(500, description="The most records of one append.")
+    append_gather_seconds: float = Field(
+        0.008,
+        ge=0,
+        le=0.1,
+        description="How far apart the appends of a lane begin while several records come at once;"
+        " a record that comes alone never waits.",
+    )
     append_queue: Count = Field(
         20_000, description="The most records that wait for an append; beyond: AR 207."
     )
@@ -495,6 +502,33 @@ class Settings(BaseSettings):
         description="How long the topic of public health keeps an event, at least.",
     )
 
+    # -- reading the streams over HTTP
+    stream_heartbeat_seconds: Seconds = Field(
+        15.0, description="How often one who follows a stream hears something while nothing comes."
+    )
+    stream_unread_seconds: Seconds = Field(
+        60.0,
+        description="How long a reader of a stream may leave unread what was sent; then its"
+        " connection is cut. Its cursor stays good.",
+    )
+    stream_tail_seconds: Seconds = Field(
+        0.05, description="How often it is looked for new events for those who follow a stream."
+    )
+    stream_tail_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Newest events of a stream kept in memory for those who follow; who is further"
+        " behind reads from the database by itself.",
+    )
+    stream_scan_events: Count = Field(
+        100_000,
+        description="Events that one request looks at for a filter: then its page ends, with a"
+        " cursor to go on from.",
+    )
+    stream_database_reads: int = Field(
+        2, ge=1, le=50, description="Database connections that readers of streams share, at most."
+    )
+
     # -- push receivers
     push_receivers: int = Field(
         50, ge=1, le=500, description="The most receivers: each name is a label of figures."
@@ -555,6 +589,32 @@ class Settings(BaseSettings):
     )
 
     # -- indicators
+    population_file: Path | None = Field(
+        None,
+        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        " the structure of ages is synthetic, and every rate says so.",
+    )
+    disclosure_threshold: int = Field(
+        5, ge=0, le=1_000, description="Counts from 1 to this less 1 are withheld; 0: none is."
+    )
+    disclosure_settle_days: int = Field(
+        2, ge=0, le=60, description="Days younger than this are told of France alone."
+    )
+    disclosure_daily_from: int = Field(
+        10,
+        ge=0,
+        le=100_000,
+        description="Areas that had fewer in the week before are told by weeks, not by days.",
+    )
+    disclosure_class_below: int = Field(
+        0,
+        ge=0,
+        le=100_000_000,
+        description="Areas with fewer inhabitants get classes of rates, no counts; 0: none.",
+    )
+    disclosure_rounding: int = Field(
+        1, ge=1, le=1_000, description="Counts are rounded to multiples of this; 1: exact."
+    )
     indicators_batch_events: int = Field(
         50_000,
         ge=1,
@@ -583,6 +643,28 @@ class Settings(BaseSettings):
     )
     indicators_answer_figures: int = Field(
         10_000, ge=100, le=200_000, description="The most figures of one answer; more go in pages."
+    )
+
+    # -- readers of streams
+    stream_connections: Count = Field(
+        1_000,
+        description="The most reads of streams under way at an api process; one token has at most"
+        " half of them.",
+    )
+    stream_audited_reads_per_second: float = Field(
+        10.0,
+        gt=0,
+        le=1_000,
+        description="The most reads of a stream with names by one token, ten seconds' worth at"
+        " once: each is two entries of the audit chain. A read that follows is one.",
+    )
+    stream_token_refresh_seconds: Seconds = Field(
+        2.0,
+        description="How often an api process reads the readers' tokens again: a revoked one reads"
+        " no longer than that.",
+    )
+    stream_token_stale_seconds: Seconds = Field(
+        30.0, description="How old that copy may be before it lets nobody in."
     )
 
     # -- stewards

@@ -7,20 +7,17 @@ Use it so; anything it raises is a problem+json with the next step (`ops/problem
         while ...:
             may = await admission.take(500)     # before each page; raises once it is over
             page = await reader.read_page(stream, after, may, admission.filter)
-            admission.note(len(page.events))    # what was given out of these
+            admission.note(len(page.events))    # before they are given; 0 where nothing came
             ...                                 # while nothing comes: admission.check() each turn
 """
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
-from routing.filters import StreamFilter
+from routing.filters import EVERYTHING, StreamFilter
 from schemas.topics import Stream
-
-ALL: Final = StreamFilter()
-"""The filter that lets everything pass."""
 
 
 class Admission(Protocol):
@@ -44,7 +41,7 @@ class Admission(Protocol):
     async def take(self, most: int) -> int:
         """Return how many events may be read now, at least one and at most `most`.
 
-        They count as read until `note` gives the rest back.
+        They count as read until `note` gives the rest back; what was never noted was not given.
 
         Raises:
             Refused: `token_revoked`, `token_expired`, `quota_used`: end here.
@@ -89,7 +86,7 @@ class StreamAccess(Protocol):
         self,
         header: str,
         stream: Stream,
-        asked: StreamFilter = ALL,
+        asked: StreamFilter = EVERYTHING,
         *,
         origin: str = "",
         follows: bool = False,

@@ -17,6 +17,7 @@ STATUS: Final = {
     "token_filter_unreadable": 403,
     "quota_used": 429,
     "connections_used": 429,
+    "reads_too_fast": 429,
     "readers_full": 429,
 }
 """The closed set of refusals, and what HTTP says to each."""
@@ -101,6 +102,16 @@ def connections_used(most: int) -> Refused:
         f"this token has its {most} connections: end one, or ask the operator for more"
         " (`labdispatch tokens quota`)",
         retry_after_seconds=5,
+    )
+
+
+def reads_too_fast() -> Refused:
+    """Return the refusal of a token that reads names too often."""
+    return Refused(
+        "reads_too_fast",
+        "each read of names is two entries of the audit chain: ask for longer pages (limit=), or"
+        " follow (follow=true) instead of asking again and again",
+        retry_after_seconds=1,
     )
 
 

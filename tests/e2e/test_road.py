@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -201,6 +203,28 @@ async def test_streams_ask_for_their_own_token(product: Embedded) -> None:
     assert (product.data_dir / "tokens.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_reader_gets_a_token_reads_by_it_and_loses_it(product: Embedded) -> None:
+    url = f"http://127.0.0.1:{product.http_port}/v1/streams/contact-tracing"
+    refused = product.look("tokens", "add", "ars", "--stream", "contact-tracing")
+    assert refused.returncode == 1 and "reason_needed" in refused.stderr
+    made = product.look(
+        "tokens", "add", "ars", "--stream", "contact-tracing", "--where", "department=75",
+        "--reason", "agreement 12", "--json",
+    )  # fmt: skip
+    header = f"Bearer {json.loads(made.stdout)['token']}"
+    assert ask(url, Authorization=header)[0] == 200, "it reads at once"
+    assert ask(url, Authorization=header[:-1])[0] == 401
+    assert product.look("tokens", "revoke", "ars").returncode == 0
+    until = time.monotonic() + 60
+    while (told := ask(url, Authorization=header))[0] == 200:
+        assert time.monotonic() < until, "a revoked token goes on reading"
+        time.sleep(0.2)
+    assert (told[0], json.loads(told[2])["title"]) == (403, "token_revoked")
+    while not json.loads(product.look("tokens", "show", "ars", "--json").stdout)["days"]:
+        assert time.monotonic() < until, "what it read is counted"
+        time.sleep(0.2)
+
+
 async def test_health_and_figures_of_all_processes(product: Embedded) -> None:
     base = f"http://127.0.0.1:{product.http_port}"
     async with MllpClient("127.0.0.1", product.mllp_port) as client:
@@ -261,6 +285,48 @@ async def test_an_oversize_frame_is_turned_away_and_the_next_is_taken(product: E
     async with MllpClient("127.0.0.1", product.mllp_port) as client:
         assert (await client.send(huge)).code == "AR"
         assert (await client.send(sample_message())).code == "AA"
+
+
+async def test_an_export_that_is_killed_goes_on_and_ends_the_same(
+    fresh: Embedded, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed=5, labs=2, start_at=START)
+    messages = [
+        (m.control_id, m.raw) for m in islice(simulation.messages(), 60) if m.expected == "AA"
+    ]
+    await Laboratory(fresh.mllp_port).send(messages)
+    fresh.drained()
+
+    def export(out: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        where = ("--state", "events", "--out", str(tmp_path / out))
+        return fresh.look("export", "public-health", *where, *arguments)
+
+    whole = export("whole", "--json")
+    assert whole.returncode == 0, whole.stderr
+    manifest = json.loads(whole.stdout)
+    assert manifest["events"] == len(fresh.stream("public-health")) > 0
+    fresh.env["LABDISPATCH_FAILPOINTS"] = "export.after_file=kill"
+    assert export("cut", "--extraction", manifest["extraction"]).returncode == -signal.SIGKILL
+    del fresh.env["LABDISPATCH_FAILPOINTS"]
+    again = export("cut")
+    assert again.returncode == 0, again.stderr
+    assert f"--extraction {manifest['extraction']}" in again.stdout
+
+    def contents(out: str) -> dict[Path, bytes]:
+        files = (each for each in (tmp_path / out).rglob("*") if each.is_file())
+        return {each.relative_to(tmp_path / out): each.read_bytes() for each in files}
+
+    assert contents("whole") == contents("cut")
+    named = fresh.look("export", "dossier", "--out", str(tmp_path / "dossier"))
+    assert (named.returncode, named.stdout) == (1, "")
+    assert "who_asks" in named.stderr
+    csv = fresh.look("stream", "public-health", "--format", "csv", "--where", "result=positive")
+    assert csv.returncode == 0, csv.stderr
+    assert all(
+        ",positive," in line for line in csv.stdout.splitlines()[1:] if ",published," in line
+    )
+    slip = fresh.look("stream", "public-health", "--where", "result")
+    assert slip.returncode == 2
 
 
 async def test_the_cli_teaches(product: Embedded) -> None:

@@ -477,7 +477,6 @@ async def http(place: Place, tmp_path: Path) -> AsyncIterator[Http]:
     files = open_batch_door(msgspec.structs.replace(place.hub, settings=settings), place.door)
     parts = ApiParts(
         messages=None,  # type: ignore[arg-type]
-        reader=None,  # type: ignore[arg-type]
         tokens={},
         read_conformance=None,  # type: ignore[arg-type]
         max_body_bytes=10_000,
@@ -543,7 +542,7 @@ async def test_what_takes_longer_is_202_and_goes_on(
         transport=httpx.ASGITransport(
             app=build_api(
                 ApiParts(
-                    messages=None, reader=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
+                    messages=None, tokens={}, read_conformance=None,  # type: ignore[arg-type]
                     max_body_bytes=10_000, readiness=None,  # type: ignore[arg-type]
                     more_routes=routes_of(files, Proofs(place.door.register, None)),
                 )

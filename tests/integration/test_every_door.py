@@ -88,7 +88,6 @@ async def doors(
         proofs = Proofs(door.register, None)
         parts = ApiParts(
             messages=MessageDoor(acceptor=door.acceptor, proofs=proofs, keys=IdempotencyKeys(3)),
-            reader=None,  # type: ignore[arg-type]
             tokens={},
             read_conformance=None,  # type: ignore[arg-type]
             max_body_bytes=100_000,

@@ -79,7 +79,6 @@ async def https(
             proofs=Proofs(door.register, certificates if tls else None),
             keys=IdempotencyKeys(3),
         ),
-        reader=nothing,
         tokens={},
         read_conformance=nothing,
         max_body_bytes=LIMIT,

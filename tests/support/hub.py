@@ -171,9 +171,9 @@ class Road:
         reader = reader_of(self.hub)
         found: list[dict[str, Any]] = []
         cursor: str | None = None
-        while page := await reader.read_page(stream, cursor, 100):
-            found += [msgspec.to_builtins(_opened(event)) for event in page]
-            cursor = str(page[-1].cursor)
+        while (page := await reader.read_page(stream, cursor, 100)).events:
+            found += [msgspec.to_builtins(_opened(event)) for event in page.events]
+            cursor = page.cursor
         return found
 
     async def kinds(self) -> dict[str, list[str]]:

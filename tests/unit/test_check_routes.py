@@ -20,7 +20,6 @@ from ops.runtime.health import Readiness
 from ops.sandbox.routes import build_sandbox_api
 from ops.sandbox.sessions import SandboxLimits, Sessions
 from ops.simulate.sample import sample_message
-from routing.streams import StreamReader
 from schemas.errors import TransientError
 
 GOOD = sample_message()
@@ -102,7 +101,6 @@ def test_a_hub_checks_too_and_hands_nothing_to_its_door() -> None:
     # The door, the reader of streams and the database are not even there.
     parts = ApiParts(
         messages=cast("MessageDoor", None),
-        reader=cast("StreamReader", None),
         tokens={},
         max_body_bytes=100_000,
         readiness=_ready,

@@ -130,7 +130,7 @@ def test_each_process_has_a_metrics_port_of_its_own() -> None:
         if "migrate" not in path.name
         for instance in (("1", "2", "9") if "@" in path.name else ("",))
     ]
-    assert len(ports) == len(set(ports)) == 8
+    assert len(ports) == len(set(ports)) == 9
     assert all(1_024 < int(port) < 65_536 for port in ports)
 
 

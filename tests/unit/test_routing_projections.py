@@ -8,18 +8,21 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
+from ops.schemas_page import schema
 from routing.ages import age_at
 from routing.fhir import Parts
 from routing.places import department_of
 from routing.pseudonym import addressee_of
 from routing.public_health import age_class
 from routing.router import Router, load_own_rules
+from schemas.codes import OWN_SYSTEM
 from schemas.decision import Line, Realm, Standing
 from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.patient import Address
 from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.support import parts
+from tests.support.json_schema import misfits
 from tests.unit.test_routing_cases import (
     CANARIES,
     NOT_DETECTED,
@@ -282,6 +285,17 @@ def test_what_makes_no_case_stands_alone() -> None:
     igg = report(observation(Coded(code="94563-4", system="LN")))
     found = row(of=igg)
     assert (found.case_id, found.line, found.result) == ("", "", "positive")
+
+
+def test_the_codes_of_the_french_screening_are_ours_and_stay_here() -> None:
+    screened = report(
+        observation(Coded(code="CRIBLAGE", system=OWN_SYSTEM), coded=None, value="A0B0C1")
+    )
+    found = row(of=screened, standings={"sars-cov-2": Standing(UUID(int=1), Line.SECOND)})
+    assert (found.test_code, found.method) == ("", "screening")
+    published = schema(Stream.PUBLIC_HEALTH)
+    body = {**published["properties"]["body"], "$defs": published["$defs"]}
+    assert misfits(body, msgspec.to_builtins(found)) == []
 
 
 def test_public_health_never_sees_an_identity() -> None:

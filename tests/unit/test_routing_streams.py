@@ -17,20 +17,14 @@ from ops.runtime.failpoints import FailpointError, arm
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool
 from ops.runtime.topic import Tail
-from routing import relay, streams
+from routing import outbox_reader, relay, stream_queries
+from routing.cursors import Cursor, Lane, decode_cursor, encode_cursor
 from routing.emitted import event_id_of
 from routing.headers import headers_of
+from routing.outbox_reader import OutboxEvent
 from routing.positions import Noted, Positions
 from routing.relay import Relay
-from routing.streams import (
-    Cursor,
-    Lane,
-    OutboxEvent,
-    StreamReader,
-    decode_cursor,
-    encode_cursor,
-    encode_line,
-)
+from routing.streams import StreamReader, encode_line
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
 from schemas.events import StreamEvent
 from schemas.topics import NOMINATIVE_STREAMS, Stream, schema_of
@@ -79,7 +73,7 @@ class FakeOutbox:
         yield self
 
     async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
-        if query == streams.LANES:
+        if query == stream_queries.LANES:
             return [
                 {
                     "partition": partition,
@@ -88,7 +82,7 @@ class FakeOutbox:
                 }
                 for partition, rows in enumerate(self.lanes)
             ]
-        assert query == streams.AFTER
+        assert query == stream_queries.AFTER
         return [
             row
             for partition, after, share in zip(*args[1:], strict=True)
@@ -97,7 +91,7 @@ class FakeOutbox:
         ]
 
     async def fetchval(self, query: str, *args: Any) -> UUID | None:
-        assert query == streams.AT
+        assert query == stream_queries.AT
         found = [row["event_id"] for row in self.lanes[args[1]] if row["seq"] == args[2]]
         return found[0] if found else None
 
@@ -116,10 +110,11 @@ def reader_of(outbox: FakeOutbox) -> StreamReader:
 
 async def read_all(outbox: FakeOutbox, limit: int, after: str | None = None) -> list[StreamEvent]:
     found: list[StreamEvent] = []
-    while page := await reader_of(outbox).read_page(STREAM, after, limit):
-        assert len(page) <= limit
-        found += page
-        after = cast("str", page[-1].cursor)
+    while (page := await reader_of(outbox).read_page(STREAM, after, limit)).events:
+        assert len(page.events) <= limit
+        assert page.cursor == page.events[-1].cursor
+        found += page.events
+        after = page.cursor
     return found
 
 
@@ -208,7 +203,7 @@ async def test_any_events_cursor_continues_behind_it() -> None:
 @given(st.dictionaries(st.integers(0, 9), st.integers(0, 50), max_size=8), st.integers(0, 100))
 def test_shares_are_fair_and_whole(left: dict[int, int], limit: int) -> None:
     lanes = {each: Lane(begins=1, last_seq=count + 5) for each, count in left.items()}
-    shares = streams.share_out(dict.fromkeys(left, 5), lanes, limit)
+    shares = outbox_reader.share_out(dict.fromkeys(left, 5), lanes, limit)
     assert sum(shares.values()) == min(limit, sum(left.values()))
     assert all(0 < share <= left[each] for each, share in shares.items())
     if len(left) <= limit:
@@ -220,7 +215,7 @@ async def test_retention_expires_old_cursors_but_not_the_start() -> None:
     old = await reader_of(outbox).read_page(STREAM, None, 2)
     outbox.drop(0, 3)
     with pytest.raises(PermanentError) as caught:
-        await read_all(outbox, 10, cast("str", old[-1].cursor))
+        await read_all(outbox, 10, old.cursor)
     assert caught.value.reason == "cursor_expired"
     assert len(await read_all(outbox, 1)) == 7
 
@@ -490,7 +485,7 @@ async def test_while_a_transaction_is_confirmed_the_next_is_read() -> None:
 
     class Watched(FakeOutbox):
         async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
-            asked.append("read" if query == streams.AFTER else "lanes")
+            asked.append("read" if query == stream_queries.AFTER else "lanes")
             return await outbox.fetch(query, *args)
 
     class Slow(FakeTopic):

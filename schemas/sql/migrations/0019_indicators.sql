@@ -85,16 +85,26 @@ CREATE TABLE indicator_extraction (
 );
 CREATE INDEX indicator_extraction_by_at ON indicator_extraction (at);
 
+-- What may be shown of a condition's ISO week (or month), as an extraction decided it; what follows is
+-- decided so that nothing already shown gives it away. No count stands here. source: digest of what it
+-- was decided from.
+CREATE TABLE indicator_shown (
+    condition   text NOT NULL,
+    block       text NOT NULL,
+    extraction  bigint NOT NULL,
+    source      bytea NOT NULL,
+    packed      bytea NOT NULL,
+    PRIMARY KEY (condition, block, extraction)
+);
+
 -- What an extraction published of a time that had changed, for one level of areas, after disclosure
 -- control; what did not change has the table of an earlier extraction. day: the last of the time.
--- source: digest of what it was made of.
 CREATE TABLE indicator_table (
     condition   text NOT NULL,
     period      text NOT NULL CHECK (period IN ('day', '7days', 'week', 'month')),
     day         integer NOT NULL,
     level       text NOT NULL CHECK (level IN ('france', 'region', 'department')),
     extraction  bigint NOT NULL,
-    source      bytea NOT NULL,
     figures     bytea NOT NULL,
     PRIMARY KEY (condition, period, level, day, extraction)
 );

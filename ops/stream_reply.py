@@ -1,0 +1,305 @@
+"""Answers that give a stream: a page, or all that comes for as long as the reader stays.
+
+Nothing is sent before the first read has gone well, so that whatever is wrong with what was asked
+is a problem with its status. What goes wrong later ends the answer in order, behind a whole line:
+the reader goes on from its last cursor, and is told then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from ops.body_limit import Receive, Send
+from ops.codings import Coding, coder_of
+from ops.runtime.metrics import METRICS
+from ops.stream_tokens.port import Admission, StreamAccess
+from routing.filters import EVERYTHING
+from routing.following import Chunk, Follower, Form, Tail
+from routing.streams import Page, StreamReader
+from schemas.errors import HubError, TransientError
+from schemas.events import StreamEvent
+from schemas.topics import Stream
+
+ABORT: Final = "labdispatch.abort"
+"""In an ASGI scope: what cuts the connection at once (ops/serving.py)."""
+MEDIA: Final[Mapping[Form, bytes]] = {
+    "ndjson": b"application/x-ndjson",
+    "sse": b"text/event-stream; charset=utf-8",
+}
+_PAGE_EVENTS: Final[Mapping[Stream, int]] = {
+    Stream.DOSSIER: 200,
+    Stream.CONTACT_TRACING: 500,
+    Stream.PUBLIC_HEALTH: 1_000,
+}
+"""About a megabyte each: what one reader holds of memory while it does not read."""
+_AWAY_SECONDS: Final = 60.0
+"""How long one who follows waits for a database that is away."""
+_RETRY_SECONDS: Final = 1.0
+
+Scope = MutableMapping[str, Any]
+
+
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one answer."""
+
+    heartbeat_seconds: float = 15.0
+    check_seconds: float = 2.0
+    """How often it is looked whether who follows still may, while nothing comes."""
+    unread_seconds: float = 60.0
+    scan_events: int = 100_000
+
+
+class StreamDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the route of the streams needs; made by the composition root."""
+
+    access: StreamAccess
+    reader: StreamReader
+    tails: Mapping[Stream, Tail]
+    limits: StreamLimits
+    stopping: asyncio.Event
+    """Ends whoever follows, in order."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks for, once it may."""
+
+    stream: Stream
+    after: str | None
+    limit: int | None
+    """The most events; None: no bound."""
+    follows: bool
+    form: Form
+    coding: Coding
+
+
+class _Unread(Exception):
+    """The reader left what was sent unread for too long."""
+
+
+class StreamReply:
+    """One answer, as an ASGI application.
+
+    Args:
+        door: What it is made with.
+        asked: What was asked.
+        admission: Of the reader; closed in the end.
+    """
+
+    def __init__(self, door: StreamDoor, asked: Asked, admission: Admission) -> None:
+        self._door = door
+        self._asked = asked
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer.
+
+        Raises:
+            HubError: What was asked cannot be given; nothing has been sent.
+        """
+        stream = self._asked.stream.value
+        out = _Out(send, self._asked, self._door.limits.unread_seconds)
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            async with self._admission:
+                reason = await self._give(out, gone)
+            await out.end()
+        except _Unread:
+            METRICS.limit_hits.labels("stream_unread").inc()
+            reason = "unread"
+            await _cut(scope, gone)
+        finally:
+            gone.cancel()
+        METRICS.stream_reads_ended.labels(stream, reason).inc()
+
+    async def _give(self, out: _Out, gone: asyncio.Future[None]) -> str:
+        """Give what was asked; return why it ended."""
+        try:
+            if self._asked.follows:
+                return await self._follow(out, gone)
+            return await self._pages(out, gone)
+        except HubError as error:
+            if not out.is_begun:
+                raise
+            return error.reason
+
+    async def _pages(self, out: _Out, gone: asyncio.Future[None]) -> str:
+        asked, limits = self._asked, self._door.limits
+        size, left, scanned = _PAGE_EVENTS[asked.stream], asked.limit, 0
+        is_filtered = self._admission.filter != EVERYTHING
+        held: list[StreamEvent] = []
+        cursor = asked.after
+        while not gone.done():
+            most = size if left is None else min(size, left)
+            page = await self._read(cursor, most - len(held))
+            cursor = page.cursor
+            scanned += page.scanned
+            events = held + page.events
+            if left is not None:
+                left -= len(page.events)
+            is_last = page.is_end or left == 0 or scanned >= limits.scan_events
+            # The last line of all tells where to read on: behind what the filter kept back too.
+            held = [events.pop()] if is_filtered and events and not is_last else []
+            if is_last and events:
+                events[-1] = msgspec.structs.replace(events[-1], cursor=cursor)
+            if not await self._events(out, Chunk(events)):
+                return "quota_used"
+            if is_last:
+                if not out.has_given and cursor != asked.after and scanned:
+                    await out.cursor(cursor)
+                return "whole"
+        return "gone"
+
+    async def _read(self, cursor: str | None, most: int) -> Page:
+        return await self._door.reader.read_page(
+            self._asked.stream, cursor, max(most, 1), self._admission.filter
+        )
+
+    async def _follow(self, out: _Out, gone: asyncio.Future[None]) -> str:
+        asked, door = self._asked, self._door
+        told = asyncio.ensure_future(door.stopping.wait())
+        try:
+            async with door.tails[asked.stream] as tail:
+                follower = Follower(
+                    door.reader,
+                    tail,
+                    self._admission.filter,
+                    asked.after,
+                    page_events=_PAGE_EVENTS[asked.stream],
+                )
+                for ending in (gone, told):
+                    ending.add_done_callback(lambda _: follower.wake())
+                return await self._live(out, follower, gone)
+        finally:
+            told.cancel()
+
+    async def _live(self, out: _Out, follower: Follower, gone: asyncio.Future[None]) -> str:
+        limits = self._door.limits
+        heartbeat = limits.heartbeat_seconds
+        now = asyncio.get_running_loop().time
+        away_since: float | None = None
+        was_live = False
+        left = self._asked.limit
+        while not gone.done():
+            if self._door.stopping.is_set():
+                return "stopping"
+            self._admission.check()
+            try:
+                due = out.sent_at + heartbeat - now()
+                chunk = await follower.next(max(0.0, min(due, limits.check_seconds)))
+                away_since = None
+            except TransientError:
+                away_since = away_since or now()
+                if not out.is_begun or now() - away_since > _AWAY_SECONDS:
+                    raise
+                chunk = None
+                await asyncio.sleep(_RETRY_SECONDS)
+            await out.begin()
+            if chunk is not None and chunk.events:
+                if left is not None:
+                    chunk = chunk.first(left)
+                    left -= len(chunk.events)
+                if not await self._events(out, chunk):
+                    return "quota_used"
+                if left == 0:
+                    return "whole"
+            # The first line that is only a cursor says: this was all there is now.
+            if follower.cursor is not None and (
+                follower.is_live > was_live or now() - out.sent_at >= heartbeat
+            ):
+                was_live = follower.is_live
+                await out.cursor(follower.cursor)
+        return "gone"
+
+    async def _events(self, out: _Out, chunk: Chunk) -> bool:
+        """Give events as far as the reader's quota goes; say whether that was all of them."""
+        if not chunk.events:
+            return True
+        may = await self._admission.take(len(chunk.events))
+        given = chunk.first(may)
+        self._admission.note(len(given.events))
+        await out.events(given)
+        return given is chunk
+
+
+class _Out:
+    """Sends one answer; begins it with the first thing it is given."""
+
+    def __init__(self, send: Send, asked: Asked, unread_seconds: float) -> None:
+        self.is_begun = False
+        self.has_given = False
+        """Whether any event was given."""
+        self.sent_at = asyncio.get_running_loop().time()
+        self._send = send
+        self._asked = asked
+        self._unread_seconds = unread_seconds
+        self._coder = coder_of(asked.coding)
+
+    async def begin(self) -> None:
+        """Send the head, once."""
+        if self.is_begun:
+            return
+        self.is_begun = True
+        METRICS.api_requests.labels("streams", "200").inc()
+        headers = [
+            (b"content-type", MEDIA[self._asked.form]),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"accept, accept-encoding"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        if self._asked.coding != "identity":
+            headers.append((b"content-encoding", self._asked.coding.encode()))
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        if self._asked.form == "sse":
+            await self._text(b"retry: 2000\n\n")
+
+    async def events(self, chunk: Chunk) -> None:
+        """Send some events."""
+        await self.begin()
+        self.has_given = True
+        METRICS.stream_events_served.labels(self._asked.stream.value).inc(len(chunk.events))
+        await self._body(self._coder.chunk(chunk, self._asked.form))
+
+    async def cursor(self, cursor: str) -> None:
+        """Say where to read on, and nothing else."""
+        await self.begin()
+        text = f"id: {cursor}\n\n" if self._asked.form == "sse" else f'{{"cursor":"{cursor}"}}\n'
+        await self._text(text.encode())
+
+    async def end(self) -> None:
+        """End the answer in order."""
+        await self.begin()
+        await self._body(self._coder.end(), is_last=True)
+
+    async def _text(self, text: bytes) -> None:
+        await self._body(self._coder.text(text))
+
+    async def _body(self, body: bytes, *, is_last: bool = False) -> None:
+        """Send bytes; the one before them must have been taken.
+
+        Raises:
+            _Unread: It was not, for too long.
+        """
+        message = {"type": "http.response.body", "body": body, "more_body": not is_last}
+        try:
+            async with asyncio.timeout(self._unread_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise _Unread from None
+        self.sent_at = asyncio.get_running_loop().time()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cut(scope: Scope, gone: asyncio.Future[None]) -> None:
+    """Cut a connection whose reader does not read: its place and what it holds are free at once."""
+    abort: Callable[[], None] | None = scope.get(ABORT)
+    if abort is not None:
+        abort()
+        await asyncio.wait({gone}, timeout=1.0)

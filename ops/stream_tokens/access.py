@@ -1,0 +1,313 @@
+"""Who may read a stream: token, time, stream, place, pace, quota, audit, in this order.
+
+Whatever refuses costs nothing behind it: a thousand connections of one token are answered from
+memory, and only those that get a place stand in the audit chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from ingest.token_bucket import TokenBucket
+from ops.runtime.lifecycle import bounded
+from ops.runtime.metrics import METRICS
+from routing.filters import EVERYTHING, StreamFilter, both
+from schemas.errors import HubError
+from schemas.topics import NOMINATIVE_STREAMS, Stream
+
+from . import refusals
+from .known import KnownTokens
+from .quotas import Quotas, Taken
+from .reads import Begun, ReadAudit
+from .refusals import Refused
+from .token import StreamToken, told_filter
+
+
+class Places:
+    """How many read here at once: together, and by each token.
+
+    Args:
+        most: Of all; one token never has more than half, so that the others can read.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._all = 0
+        self._by_token: Counter[tuple[int, str]] = Counter()
+
+    @property
+    def of_one(self) -> int:
+        """The most of one token, whatever its own limit."""
+        return max(1, self._most // 2)
+
+    def take(self, token: StreamToken) -> None:
+        """Take a place.
+
+        Raises:
+            Refused: `connections_used`, `readers_full`.
+        """
+        most = min(token.max_connections, self.of_one)
+        key = token.token_id, token.name
+        if self._by_token[key] >= most:
+            METRICS.limit_hits.labels("stream_token_connections").inc()
+            raise refusals.connections_used(most)
+        if self._all >= self._most:
+            METRICS.limit_hits.labels("stream_connections").inc()
+            raise refusals.readers_full()
+        self._all += 1
+        self._by_token[key] += 1
+
+    def leave(self, token: StreamToken) -> None:
+        """Give a place back."""
+        key = token.token_id, token.name
+        self._all -= 1
+        self._by_token[key] -= 1
+        if not self._by_token[key]:
+            del self._by_token[key]
+
+    @property
+    def tokens(self) -> set[int]:
+        """The numbers of the tokens that somebody reads by."""
+        return {number for number, _ in self._by_token}
+
+
+class Pace:
+    """How often a token reads names: each read is two entries of a chain that forgets nothing.
+
+    Args:
+        a_second: Reads, ten seconds' worth at once.
+        monotonic: Measures time.
+    """
+
+    def __init__(self, a_second: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._a_second = a_second
+        self._monotonic = monotonic
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, token: StreamToken, stream: Stream) -> None:
+        """Count a read.
+
+        Raises:
+            Refused: `reads_too_fast`.
+        """
+        if stream not in NOMINATIVE_STREAMS:
+            return
+        now = self._monotonic()
+        bucket = self._buckets.get(token.name)
+        if bucket is None:
+            burst = max(1.0, 10 * self._a_second)
+            bucket = self._buckets[token.name] = TokenBucket(self._a_second, burst, now)
+        if not bucket.take(now):
+            METRICS.limit_hits.labels("stream_audited_reads").inc()
+            raise refusals.reads_too_fast()
+
+    def forget(self) -> None:
+        """Let the buckets go that are full again: as good as new ones."""
+        now = self._monotonic()
+        for name, bucket in list(self._buckets.items()):
+            if bucket.level(now) >= bucket.burst:
+                del self._buckets[name]
+
+
+class HubAdmission:
+    """`Admission` of a token: made by `HubAccess` alone, which holds its place for it."""
+
+    def __init__(
+        self,
+        access: HubAccess,
+        token: StreamToken,
+        stream: Stream,
+        filter: StreamFilter,  # noqa: A002 - the port's word
+        begun: Begun | None,
+    ) -> None:
+        self._access = access
+        self._token = token
+        self._stream = stream
+        self._filter = filter
+        self._begun = begun
+        self._taken: Taken | None = None
+        self._events = 0
+        self._how = "done"
+        self._is_open = True
+
+    @property
+    def token_name(self) -> str:
+        """Whose read this is."""
+        return self._token.name
+
+    @property
+    def filter(self) -> StreamFilter:
+        """What to read by."""
+        return self._filter
+
+    @property
+    def left(self) -> int | None:
+        """How many events of the day this process holds; None: no quota."""
+        return self._access.quotas.left(self._token)
+
+    async def take(self, most: int) -> int:
+        """Return how many events may be read now.
+
+        Raises:
+            Refused: It is over.
+            TransientError: The database is away.
+        """
+        self.note(0)  # of what was taken before and never told: nothing was given
+        self.check()
+        try:
+            self._taken = await self._access.quotas.take(self._token, most)
+        except Refused as refused:
+            self._how = refused.reason
+            raise
+        return self._taken.events
+
+    def note(self, events: int) -> None:
+        """Say how many were given of those taken."""
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            self._events += events
+            self._access.quotas.settle(self._token, taken, events)
+
+    def check(self) -> None:
+        """Look whether it may still read.
+
+        Raises:
+            Refused: It was revoked, or its time is over.
+        """
+        try:
+            self._token = self._access.known.standing(self._token)
+        except HubError as error:
+            self._how = error.reason
+            raise
+
+    def close(self) -> None:
+        """Give the place back; twice is once."""
+        if self._is_open:
+            self._is_open = False
+            self.note(0)
+            self._access.part(self._token, self._stream)
+            self._access.audit.end(self._begun, self._events, self._how)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # An answer whose reader left before its first byte is never begun, and so never ended.
+        self.close()
+
+
+class HubAccess:
+    """`StreamAccess` on the tokens of an instance.
+
+    Args:
+        known: The tokens.
+        quotas: Their days.
+        audit: The chain.
+        places: The bound of readers.
+        pace: The bound of reads of names.
+    """
+
+    def __init__(
+        self, known: KnownTokens, quotas: Quotas, audit: ReadAudit, places: Places, pace: Pace
+    ) -> None:
+        self.known = known
+        self.quotas = quotas
+        self.audit = audit
+        self._places = places
+        self._pace = pace
+
+    async def admit(
+        self,
+        header: str,
+        stream: Stream,
+        asked: StreamFilter = EVERYTHING,
+        *,
+        origin: str = "",
+        follows: bool = False,
+    ) -> HubAdmission:
+        """Let a reader in.
+
+        Raises:
+            Refused: 401, 403 or 429, with the next step.
+            TransientError: 503: it cannot be asked or audited.
+        """
+        try:
+            admission = await self._admit(header, stream, asked, origin, follows=follows)
+        except HubError as error:
+            what = error.reason if error.reason in _TOLD else "away"
+            METRICS.stream_admissions.labels(stream.value, what).inc()
+            raise
+        METRICS.stream_admissions.labels(stream.value, "admitted").inc()
+        return admission
+
+    async def keep(self, seconds: float) -> None:
+        """Read tokens again, write what was counted and the ends of reads; for ever."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.step()
+
+    async def step(self) -> None:
+        """Do so once; what cannot be done now is kept for the next time."""
+        try:
+            await self.known.refresh()
+        except HubError as error:
+            METRICS.errors.labels("stream_tokens", error.reason).inc()
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was counted, and the ends of reads."""
+        self._pace.forget()
+        await self.quotas.flush(self._places.tokens)
+        await self.audit.flush()
+
+    async def last_flush(self) -> None:
+        """Write it within a second: the process stops."""
+        await bounded(self.flush(), 1.0, "reads of streams")
+
+    def part(self, token: StreamToken, stream: Stream) -> None:
+        """Count a reader out."""
+        self._places.leave(token)
+        METRICS.stream_readers.labels(stream.value).dec()
+
+    async def _admit(
+        self, header: str, stream: Stream, asked: StreamFilter, origin: str, *, follows: bool
+    ) -> HubAdmission:
+        token = await self.known.of_header(header)
+        try:
+            token = self.known.standing(token)
+            narrowed = both(token.filter_for(stream), asked)
+            self._places.take(token)
+        except Refused:
+            self.quotas.count(token, refused=True)
+            raise
+        METRICS.stream_readers.labels(stream.value).inc()
+        try:
+            self._pace.take(token, stream)
+            await self.quotas.look(token)
+            told = told_filter(narrowed) + ("; follows" if follows else "")
+            begun = await self.audit.begin(
+                actor=f"token {token.name}", stream=stream, told=told, origin=origin
+            )
+        except BaseException as error:
+            self.part(token, stream)
+            if isinstance(error, Refused):
+                self.quotas.count(token, refused=True)
+            raise
+        self.quotas.count(token, refused=False)
+        return HubAdmission(self, token, stream, narrowed, begun)
+
+
+_TOLD = frozenset({*refusals.STATUS, "tokens_unread", "read_not_audited"})
