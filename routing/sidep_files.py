@@ -1,9 +1,9 @@
 """SI-DEP's own files: the layouts that tools written for its open data read. Pure.
 
 Text with `;`, a header, one line for an area, time and age class; UTF-8. A class holds a `;`, so it
-is in quotes. What is withheld or not known is empty, never zero. P and T are SI-DEP's: new cases, and
-the persons who count by the 60-day rule; by sex, `_f` and `_h`. Persons of unknown sex are in P and
-T alone, so P != P_f + P_h.
+is in quotes. What is withheld or not known is empty, never zero. P and T are SI-DEP's: new cases,
+and the persons who count by the 60-day rule; by sex, `_f` and `_h`. Persons of unknown sex are in P
+and T alone, so P != P_f + P_h.
 Sources: french-profile 4 (headers of `sp-pos-quot-dep`, `sp-pos-quot-fra`, of incidence by region
 and of variants); the other layouts follow their pattern (docs/sidep-files.md says which).
 """
