@@ -115,8 +115,7 @@ def check_times(labels: Iterable[str]) -> None:
     if len(set(labels)) > MOST_TIMES:
         raise PermanentError(
             "too_many_times",
-            remedy=f"A picture shows {MOST_TIMES} times at most: "
-            "give --from and --to, or --period week.",
+            remedy=f"A picture shows {MOST_TIMES} times at most: give from and to, or period=week.",
         )
 
 
