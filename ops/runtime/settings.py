@@ -591,7 +591,7 @@ class Settings(BaseSettings):
     # -- indicators
     population_file: Path | None = Field(
         None,
-        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        description="Inhabitants by department, age class and sex (docs/disclosure.md); without it"
         " the structure of ages is synthetic, and every rate says so.",
     )
     disclosure_threshold: int = Field(
