@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--a-day", type=int, default=40_000)
-    parser.add_argument("--batch", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=50_000)
     parser.add_argument("--clock", choices=sorted(_CLOCKS), default="cpu")
     asked = parser.parse_args()
     clock = _CLOCKS[asked.clock]

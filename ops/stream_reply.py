@@ -128,34 +128,43 @@ class StreamReply:
 
     async def _pages(self, out: _Out, gone: asyncio.Future[None]) -> str:
         asked, limits = self._asked, self._door.limits
-        size, left, scanned = _PAGE_EVENTS[asked.stream], asked.limit, 0
+        size, left, passed_over = _PAGE_EVENTS[asked.stream], asked.limit, 0
         is_filtered = self._admission.filter != EVERYTHING
         held: list[StreamEvent] = []
         cursor = asked.after
+        page = await self._read(cursor, size if left is None else min(size, left))
         while not gone.done():
-            most = size if left is None else min(size, left)
-            page = await self._read(cursor, most - len(held))
             cursor = page.cursor
-            scanned += page.scanned
+            passed_over += page.scanned - len(page.events)
             events = held + page.events
             if left is not None:
                 left -= len(page.events)
-            is_last = page.is_end or left == 0 or scanned >= limits.scan_events
+            is_last = page.is_end or left == 0 or passed_over >= limits.scan_events
             # The last line of all tells where to read on: behind what the filter kept back too.
             held = [events.pop()] if is_filtered and events and not is_last else []
             if is_last and events:
                 events[-1] = msgspec.structs.replace(events[-1], cursor=cursor)
-            if not await self._events(out, Chunk(events)):
-                return "quota_used"
             if is_last:
-                if not out.has_given and cursor != asked.after and scanned:
+                if not await self._events(out, Chunk(events)):
+                    return "quota_used"
+                if not out.has_given and passed_over:
                     await out.cursor(cursor)
                 return "whole"
+            # The database looks for the next page while this one is on its way.
+            reading = asyncio.ensure_future(
+                self._read(cursor, size if left is None else min(size, left))
+            )
+            try:
+                if not await self._events(out, Chunk(events)):
+                    return "quota_used"
+                page = await reading
+            finally:
+                _let_go(reading)
         return "gone"
 
     async def _read(self, cursor: str | None, most: int) -> Page:
         return await self._door.reader.read_page(
-            self._asked.stream, cursor, max(most, 1), self._admission.filter
+            self._asked.stream, cursor, most, self._admission.filter
         )
 
     async def _follow(self, out: _Out, gone: asyncio.Future[None]) -> str:
@@ -290,6 +299,12 @@ class _Out:
         except TimeoutError:
             raise _Unread from None
         self.sent_at = asyncio.get_running_loop().time()
+
+
+def _let_go(reading: asyncio.Future[Page]) -> None:
+    """End a read that nobody waits for; whatever it met is met again by who reads on."""
+    if not reading.cancel() and not reading.cancelled():
+        reading.exception()
 
 
 async def _until_gone(receive: Receive) -> None:

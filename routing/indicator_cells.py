@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import IntEnum
+from operator import add
 from typing import Final, NamedTuple
 
 DAY: Final = "day"
@@ -138,4 +139,4 @@ def added(held: Sequence[int] | None, change: Sequence[int]) -> Counts:
     """Return counts with a change added."""
     if held is None:
         return list(change)
-    return [one + other for one, other in zip(held, change, strict=True)]
+    return list(map(add, held, change))

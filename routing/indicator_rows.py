@@ -99,7 +99,7 @@ class Alias(NamedTuple):
     new: bytes
 
 
-class Heard(NamedTuple):
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """An event of `public-health` as indicators understand it."""
 
     key: RowKey

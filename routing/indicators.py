@@ -11,7 +11,6 @@ the batch is about, then of the persons in `reaches`, then `apply`, and write wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -79,7 +78,8 @@ class Book:
     def __init__(self, aliases: Aliases | None = None) -> None:
         self._aliases = Aliases() if aliases is None else aliases
         self._rows: dict[RowKey, Row] = {}
-        self._persons: dict[Person, dict[RowKey, Row]] = {}
+        self._persons: dict[Person, Row | list[Row]] = {}
+        # Of most persons there is one row: a list of it would be as large as the row itself.
 
     def hold(self, key: RowKey, row: Row) -> None:
         """Take a row that is kept, and counted already; one that is held stays as it is."""
@@ -124,7 +124,7 @@ class Book:
         held: list[Row | None] = []
         aliases: dict[RowKey, HeldAlias] = {}
         for event in events:
-            key, heard, _, _ = event
+            key, heard = event.key, event.row
             if heard is None or not key.part:
                 before = rows.get(key) or self._rows.get(key)
                 if self._is_alias(event, before, aliases) or heard is None:
@@ -143,7 +143,7 @@ class Book:
 
         A withdrawal does not say of what it is: where no alias is known, it is taken as a row's.
         """
-        key, _, alias, version = event
+        key, alias, version = event.key, event.alias, event.version
         held = aliases.get(key) or self._aliases.held(key)
         if alias is None and held is None:
             return False
@@ -200,26 +200,33 @@ class Book:
                         ledger.add(near, period, sign)
 
     def _rows_of(self, persons: tuple[Person, ...]) -> list[Row]:
-        if len(persons) == 1:
-            rows = self._persons.get(persons[0])
-            return [] if rows is None else list(rows.values())
-        found = (self._persons.get(person) for person in persons)
-        return list(chain.from_iterable(rows.values() for rows in found if rows))
+        found: list[Row] = []
+        for person in persons:
+            rows = self._persons.get(person)
+            if isinstance(rows, list):
+                found += rows
+            elif rows is not None:
+                found.append(rows)
+        return found
 
     def _put(self, key: RowKey, held: Row | None, row: Row) -> None:
+        persons = self._persons
         if held is not None:
             for person in groups_of(held):
-                rows = self._persons[person]
-                del rows[key]
-                if not rows:
-                    del self._persons[person]
+                rows = persons[person]
+                if isinstance(rows, list) and len(rows) > 1:
+                    rows.remove(held)
+                else:
+                    del persons[person]
         self._rows[key] = row
         for person in groups_of(row):
-            beside = self._persons.get(person)
+            beside = persons.get(person)
             if beside is None:
-                self._persons[person] = {key: row}
+                persons[person] = row
+            elif isinstance(beside, list):
+                beside.append(row)
             else:
-                beside[key] = row
+                persons[person] = [beside, row]
 
 
 def _widen(spans: dict[Person, _Spans], person: Person, row: Row) -> None:

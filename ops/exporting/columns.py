@@ -197,9 +197,30 @@ def inside_schema_of(table: Table) -> pa.Schema:
     return pa.schema([*fields, pa.field(DAY, pa.date32())])
 
 
-def as_written(rows: pa.Table, table: Table) -> pa.Table:
-    """Return rows with the types that files have, without the day."""
-    return rows.drop_columns([DAY]).cast(schema_of(table))
+def grouped_schema_of(table: Table) -> pa.Schema:
+    """Return the schema of rows as they are written: codes by number, which files store so."""
+    return pa.schema(list(inside_schema_of(table))[:-1])
+
+
+def normalised(rows: pa.Table, table: Table) -> pa.Table:
+    """Return rows of which equal ones are equal in memory too, without the day.
+
+    The same codes may have come by other numbers, with others beside them: here the texts that
+    these rows name are numbered in their order.
+    """
+    columns = []
+    for column in table.columns:
+        values = rows.column(column.name).combine_chunks()
+        if column.kind is Kind.CODE:
+            held = values.dictionary.to_pylist()
+            used = sorted(held[n] for n in pc.drop_null(pc.unique(values.indices)).to_pylist())
+            number = {text: n for n, text in enumerate(used)}
+            numbers = pa.array([number.get(text) for text in held], pa.int32())
+            values = pa.DictionaryArray.from_arrays(
+                numbers.take(values.indices), pa.array(used, pa.string())
+            )
+        columns.append(values)
+    return pa.table(columns, schema=grouped_schema_of(table))
 
 
 def _header(block: Block) -> dict[str, pa.Array]:
