@@ -8,8 +8,9 @@ from typing import Final
 from ops.bootstrap import Hub
 from ops.runtime.postgres import Share
 
-from .access import HubAccess, Pace, Places
+from .access import HubAccess
 from .known import KnownTokens
+from .places import Pace, Places
 from .quotas import Quotas
 from .reads import ReadAudit
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ops.runtime.postgres import Pool
 from routing.cursors import decode_cursor
 from routing.filters import EVERYTHING, StreamFilter, fits
-from routing.following import Follower, Tail, TailLimits
+from routing.following import Chunk, Follower, Tail, TailLimits
 from routing.streams import StreamReader
 from schemas.events import StreamEvent
 from tests.support.outbox import STREAM, FakeOutbox, PlainOpener
@@ -144,6 +144,14 @@ async def test_a_filtered_fold_is_the_fold_filtered(
         assert fold(found) == lives.state(asked)
     places = [(event.partition, event.seq) for event in found]
     assert len(set(places)) == len(places)
+    held: set[Key] = set()
+    for event in found:
+        key = event.report_id, event.part
+        if event.body is None:
+            assert key in held  # nobody is told that what he never had is withdrawn
+            held.discard(key)
+        else:
+            held.add(key)
 
 
 @given(st.integers(0, 10**9), filters, st.lists(st.integers(0, 25), min_size=2, max_size=4))
@@ -233,3 +241,24 @@ async def test_followers_of_any_slowness_get_each_event_once(
     async with asyncio.timeout(60):
         await asyncio.gather(*following)
     assert not tail.is_reading
+
+
+async def test_a_cursor_ahead_of_the_tail_waits_for_it() -> None:
+    lives = Lives(2)
+    async with Tail(lives.reader, STREAM, TailLimits(poll_seconds=0.1)) as tail:
+        await asyncio.sleep(0)  # its first look is behind it
+        lives.live(10)
+        before = [len(rows) for rows in lives.outbox.lanes]
+        follower = Follower(lives.reader, tail, EVERYTHING, await lives.reader.end(STREAM))
+        found: list[StreamEvent] = []
+        while not follower.is_live:
+            found += (await follower.next(1) or Chunk(())).events
+        lives.live(5)
+        async with asyncio.timeout(60):
+            while len(found) < 5:
+                found += (await follower.next(1) or Chunk(())).events
+    assert sorted((event.partition, event.seq) for event in found) == [
+        (partition, seq)
+        for partition, rows in enumerate(lives.outbox.lanes)
+        for seq in range(before[partition] + 1, len(rows) + 1)
+    ]

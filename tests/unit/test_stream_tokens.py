@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ops.problems import hub_problem
 from ops.stream_tokens import refusals
-from ops.stream_tokens.access import Pace, Places
+from ops.stream_tokens.places import Pace, Places
 from ops.stream_tokens.refusals import STATUS, Refused
 from ops.stream_tokens.token import (
     MAX_DAYS,
