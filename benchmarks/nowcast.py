@@ -67,13 +67,32 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 SCENARIOS: Final = (
     Scenario(name="plain", what="1,000 tests a day, every day alike", weekends=False),
     Scenario(name="weekends", what="1,000 a day, closed on Sundays"),
-    Scenario(name="growing", what="the same, doubling each week", growth=1.0),
-    Scenario(name="falling", what="the same, halving each week", growth=-1.0),
-    Scenario(name="national", what="300,000 a day, days uneven by 5 %", level=3e5, uneven=0.05),
-    Scenario(name="uneven", what="1,000 a day, days uneven by 20 %", uneven=0.2),
+    Scenario(
+        name="growing",
+        what="1,000 a day in the end, doubling each week, closed on Sundays",
+        growth=1.0,
+    ),
+    Scenario(
+        name="falling",
+        what="1,000 a day in the end, halving each week, closed on Sundays",
+        growth=-1.0,
+    ),
+    Scenario(
+        name="national",
+        what="300,000 a day, closed on Sundays, days uneven by 5 %",
+        level=3e5,
+        uneven=0.05,
+    ),
+    Scenario(name="uneven", what="1,000 a day, closed on Sundays, days uneven by 20 %", uneven=0.2),
     Scenario(name="slow", what="100 a day, half come after four days", level=100, delayed=4.0),
     Scenario(name="small", what="20 a day, alone", level=20),
     Scenario(name="department", what="5 a day, France's delays known", level=5, larger=5_000),
+    Scenario(
+        name="drifting",
+        what="1,000 a day, closed on Sundays; delays grow from 1 to 1.25 days in two weeks",
+        slower=0.25,
+        holds=False,
+    ),
     Scenario(
         name="slowing",
         what="1,000 a day; delays grow from 1 to 2 days in two weeks",
@@ -84,7 +103,6 @@ SCENARIOS: Final = (
         name="outage",
         what="1,000 a day; nothing received for two days a week ago",
         down=(7, 8),
-        holds=False,
     ),
     Scenario(
         name="holiday",

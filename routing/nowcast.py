@@ -37,8 +37,10 @@ __all__ = [
     "learn",
 ]
 
-_MOST: Final = 1.0
-"""What is missing is never held for more uncertain than its own size by its days' differences."""
+_MOST: Final = 4.0
+"""Relative variance at most: a negative binomial of more is nearly always nothing."""
+_ALIKE: Final = 0.25
+"""How much days that stand together are late together (correlation), beyond what was learned."""
 
 
 class Interval(NamedTuple):
@@ -104,9 +106,10 @@ def estimate_over(
     mean = sum(each.mean for each in known)
     relative = 1.0
     if mean > 0:
-        counting = sum(each.mean**2 * each.counting for each in known)
+        counting = sum(each.mean**2 * (each.counting + (1 - _ALIKE) * each.own) for each in known)
+        alike = sum(each.mean * each.own**0.5 for each in known) ** 2
         shared = sum(each.mean * each.shared**0.5 for each in known) ** 2
-        relative = (counting + shared) / mean**2
+        relative = min(_MOST, (counting + _ALIKE * alike + shared) / mean**2)
     late = sum(each.late for each in known)
     expected = reported + max(0.0, sum(each.likely for each in known) - late)
     share = reported / expected if expected > 0 else min(each.usual for each in known)
@@ -140,7 +143,9 @@ class _Coming(NamedTuple):
     mean: float
     """Of its distribution, which does not take nothing for a proof that nothing will come."""
     counting: float
-    """Relative variance of its own: of counting."""
+    """Relative variance of counting."""
+    own: float
+    """Relative variance by which one day differs from another."""
     shared: float
     """Relative variance that the days beside it have with it: of what was learned."""
     late: int
@@ -152,7 +157,7 @@ def _still_to_come(learned: Learned | None, triangle: Triangle, day: int) -> _Co
         return None
     method, passed = learned.method, learned.through - day
     if passed >= method.delays:
-        return _Coming(0.0, 1.0, 0.0, 1.0, 0.0, 0)
+        return _Coming(0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0)
     if passed < 0:
         return None
     counts = triangle.get(day, ())
@@ -161,6 +166,6 @@ def _still_to_come(learned: Learned | None, triangle: Triangle, day: int) -> _Co
     if share < method.floor:
         return None
     mean, counting, shared = missing(come, share, doubt)
-    own = min(_MOST, learned.excess[passed] * burst(share))
+    own = learned.excess[passed] * burst(share)
     likely = come * (1 - share) / share
-    return _Coming(likely, share, mean, counting + own, shared, sum(counts[passed + 1 :]))
+    return _Coming(likely, share, mean, counting, own, shared, sum(counts[passed + 1 :]))

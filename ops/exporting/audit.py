@@ -1,11 +1,11 @@
 """Reading of nominative streams by commands is audited before the first byte, and at its end.
 
-Source: ops/stewards/seen.py does the same for what stewards see.
+As those of tokens over HTTP (ops/stream_tokens/reads.py): one look at the chain finds both.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -52,7 +52,7 @@ async def audited(
         pool: Connections of the instance.
         asker: Who, and why; None: nothing is noted.
         stream: Which stream.
-        what: How it is asked for; never a value of a field.
+        what: How it is asked for, with its filter; never a value of an event.
 
     Raises:
         TransientError: It cannot be audited: then it is not read either.
@@ -61,14 +61,22 @@ async def audited(
     if asker is None:
         yield tally
         return
-    subject = f"stream {stream.value}: {what}"
-    await _append(pool, asker, "stream_read", subject)
+    entry = await _append(pool, asker, "stream_read", stream, f"{what}; {asker.reason}")
     try:
         yield tally
     finally:
-        await _append(pool, asker, "stream_read_ended", f"{subject}: {tally.events} given")
+        said = f"{tally.events} events of read {entry}"
+        await _append(pool, asker, "stream_read_ended", stream, said)
 
 
-async def _append(pool: Pool, asker: Asker, action: str, subject: str) -> None:
+def told(where: Iterable[tuple[str, str]]) -> str:
+    """Return filters as they stand in the chain, behind what they belong to."""
+    return "".join(f", {name}={value}" for name, value in where)
+
+
+async def _append(pool: Pool, asker: Asker, action: str, stream: Stream, said: str) -> int:
     async with lent(pool) as connection:
-        await connection.fetchval(AUDIT, asker.actor, action, subject, asker.reason)
+        entry: int = await connection.fetchval(
+            AUDIT, asker.actor, action, f"stream {stream.value}", said
+        )
+    return entry

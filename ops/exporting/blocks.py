@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -134,7 +134,7 @@ class BlockReader:
             each = max(1, plain_bytes // rows)
             self._rows = min(MOST_ROWS, max(LEAST_ROWS, BLOCK_BYTES // each))
 
-    async def blocks(self, behind: Sequence[int]) -> AsyncIterator[Block]:
+    async def blocks(self, behind: Sequence[int]) -> AsyncGenerator[Block, None]:
         """Yield blocks behind a place of every partition, one partition after the other.
 
         Raises:

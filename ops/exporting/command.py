@@ -16,13 +16,13 @@ from ops.runtime.lifecycle import settle_memory
 from routing.filters import fits, pairs_of, parse_filter
 from schemas.errors import PermanentError
 
-from .audit import audited, check_asked
+from .audit import audited, check_asked, told
 from .blocks import take_extraction
 from .columns import Fits
 from .export import SEGMENT_ROWS, Exporter, Tell
 from .extraction import Extraction, decode_extraction, encode_extraction
 from .files import WRITTEN_WITH
-from .manifest import Ask, Manifest, State, held_folder, read_manifest, write_manifest
+from .manifest import Ask, Manifest, State, held_folder, on_disk, read_manifest, write_manifest
 from .progress import Bars
 
 
@@ -42,7 +42,9 @@ async def run_export(
     async with instance_at(data_dir) as hub:
         failpoints.arm(hub.settings.failpoints)
         settle_memory()
-        what = f"command export, {ask.state.value}, {ask.form.value}"
+        days = [("from", ask.since), ("to", ask.until)]
+        where = [*((name, day.isoformat()) for name, day in days if day), *ask.where]
+        what = f"command export, {ask.state.value}, {ask.form.value}{told(where)}"
         async with audited(hub.pool, asker, ask.stream, what) as tally:
             with Bars(shown=not as_json) as bars:
                 manifest = await export_to(hub, ask, out, extraction=extraction, tell=bars)
@@ -71,7 +73,7 @@ async def export_to(
         TransientError: The database is away, or the disk full: the same again goes on.
     """
     ask = checked(ask)
-    with held_folder(out) as folder:
+    with held_folder(out) as folder, on_disk():
         manifest = read_manifest(folder)
         if manifest is None:
             taken = await _taken(hub, ask, extraction)

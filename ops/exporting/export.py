@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import date
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,7 +21,7 @@ import pyarrow as pa
 from ops.runtime import failpoints
 from ops.runtime.postgres import Pool
 from routing.outbox_reader import Opener
-from schemas.errors import PermanentError, TransientError
+from schemas.errors import FatalError, PermanentError
 
 from .blocks import Block, BlockReader
 from .columns import Converted, Converter, Fits
@@ -30,7 +31,7 @@ from .manifest import UNFINISHED, Manifest, Written, put, write_manifest
 from .spill import Spill
 from .tables import TABLES, Table
 
-SEGMENT_ROWS: Final = 131_072
+SEGMENT_ROWS: Final = 65_536
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Of bodies in clear: what is held in memory at most before it is set aside."""
 SEGMENT_EVENTS: Final = 1_048_576
@@ -75,12 +76,6 @@ class Exporter:
         fits: Fits | None = None,
         segment_rows: int = SEGMENT_ROWS,
     ) -> None:
-        if manifest.written_with != WRITTEN_WITH:
-            raise PermanentError(
-                "other_library",
-                f"it was begun with {manifest.written_with}, this is {WRITTEN_WITH}: its bytes"
-                " would differ; export to another folder",
-            )
         self._folder = folder
         self._scratch = folder / UNFINISHED
         self._manifest = manifest
@@ -97,39 +92,54 @@ class Exporter:
 
         Raises:
             PermanentError: Retention has taken part of the extraction, or an event is damaged.
-            TransientError: The database is away, or the disk is full: the same again goes on.
+            TransientError: The database is away: the same again goes on.
+            FatalError: `export_damaged`: what was set aside is not what was written.
         """
-        if self._manifest.complete:
-            return self._manifest
+        if not self._manifest.complete:
+            self._check_library()
+            await self._work()
+        shutil.rmtree(self._scratch)
+        return self._manifest
+
+    def _check_library(self) -> None:
+        begun = self._manifest.written_with
+        if begun != WRITTEN_WITH:
+            raise PermanentError(
+                "other_library",
+                f"it was begun with {begun}, this is {WRITTEN_WITH}: its bytes would differ;"
+                " export to another folder",
+            )
+
+    async def _work(self) -> None:
+        spill = Spill(self._scratch, self._tables)
         try:
-            spill = Spill(self._scratch, self._tables)
             await self._read(spill)
             await asyncio.to_thread(self._write, spill)
         except asyncio.CancelledError:
             self._stopped.set()  # a thread ends by itself alone, and is waited for
             raise
-        except (OSError, pa.ArrowException) as error:
-            number = getattr(error, "errno", None)
-            raise TransientError(
-                "export_not_written", f"errno {number}: make room, then the same command goes on"
+        except pa.ArrowException as error:
+            raise FatalError(
+                "export_damaged",
+                f"{type(error).__name__}: what was set aside is damaged; remove the folder and"
+                " export again",
             ) from None
-        shutil.rmtree(self._scratch)
-        return self._manifest
 
     async def _read(self, spill: Spill) -> None:
         begins = [each - 1 for each in self._extraction.begins]
         behind = list(spill.segments[-1].behind) if spill.segments else begins
         segment = _Segment(behind)
         done = sum(behind) - sum(begins)
-        async for block in self._reader.blocks(tuple(behind)):
-            converted = await asyncio.to_thread(self._converter.convert, block)
-            self._reader.note(block.rows, converted.plain_bytes)
-            segment.add(block, converted)
-            done += block.last - block.after
-            self._tell.reading(done, self._extraction.events)
-            if segment.is_full(self._segment_rows):
-                await asyncio.to_thread(segment.put, spill)
-                failpoints.hit("export.after_segment")
+        async with aclosing(self._reader.blocks(tuple(behind))) as blocks:
+            async for block in blocks:
+                converted = await asyncio.to_thread(self._converter.convert, block)
+                self._reader.note(block.rows, converted.plain_bytes)
+                segment.add(block, converted)
+                done += block.last - block.after
+                self._tell.reading(done, self._extraction.events)
+                if segment.is_full(self._segment_rows):
+                    await asyncio.to_thread(segment.put, spill)
+                    failpoints.hit("export.after_segment")
         if segment.events:
             await asyncio.to_thread(segment.put, spill)
 

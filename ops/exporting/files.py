@@ -28,7 +28,8 @@ BUNDLE_GROUP_ROWS: Final = 2_048
 GROUP_BYTES: Final = 64 * 1024 * 1024
 """Of JSON in a row group of the dossier."""
 FILE_ROWS: Final = 4_194_304
-LEVEL: Final = 3
+LEVEL: Final = 1
+"""Of zstd: on these columns higher ones give larger files, and take longer."""
 
 
 class Sheet(Protocol):

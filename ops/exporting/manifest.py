@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from ops.runtime.data_folder import fsync_folder, write_private
-from schemas.errors import FatalError, PermanentError
+from schemas.errors import FatalError, PermanentError, TransientError
 from schemas.topics import Stream
 
 NAME: Final = "_manifest.json"
@@ -145,6 +145,22 @@ def held_folder(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         os.close(handle)
+
+
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """Give what the disk refuses a class for a block.
+
+    Raises:
+        TransientError: `export_not_written`: no room, or not ours to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            "export_not_written",
+            f"errno {error.errno}: make room, then the same command goes on",
+        ) from None
 
 
 def put(path: Path, scratch: Path) -> None:

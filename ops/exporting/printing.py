@@ -12,12 +12,12 @@ import msgspec
 
 from ops.bootstrap import reader_of
 from ops.looking import instance_at
-from routing.filters import StreamFilter, parse_filter
+from routing.filters import StreamFilter, pairs_of, parse_filter
 from routing.streams import StreamReader
 from schemas.errors import PermanentError
 from schemas.topics import Stream
 
-from .audit import Tally, audited, check_asked
+from .audit import Tally, audited, check_asked, told
 from .lines import Lines, lines_of
 from .manifest import State
 
@@ -46,7 +46,8 @@ async def print_stream(data_dir: Path, ask: StreamAsk, *, actor: str | None, rea
     asked = parse_filter(ask.stream, ask.where)
     lines = lines_of(ask.form, ask.stream)
     async with instance_at(data_dir) as hub:
-        what = f"command stream, {ask.form}{', followed' if ask.follow else ''}"
+        how = ", followed" if ask.follow else ""
+        what = f"command stream, {ask.form}{how}{told(pairs_of(asked))}"
         async with audited(hub.pool, asker, ask.stream, what) as tally:
             try:
                 await _print(ask, asked, reader_of(hub), lines, tally)

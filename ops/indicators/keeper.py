@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,8 @@ from .reading import Batch, EventReader
 _log = get_logger(__name__)
 
 _LONGEST_REST_SECONDS: Final = 5.0
+_LAST_SECONDS: Final = 2.0
+"""For what is under way when it is told to stop: most batches take less."""
 STATION: Final = "indicators"
 
 
@@ -76,7 +78,7 @@ class Keeper:
         self._ahead: Batch | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Count until told to stop; a transaction under way is ended first.
+        """Count until told to stop; what is under way is ended, or given up after some seconds.
 
         Raises:
             FatalError: What is stored and the stream do not fit: a person must look.
@@ -84,7 +86,7 @@ class Keeper:
         rest = self._pace.poll_seconds
         while not stopping.is_set():
             try:
-                more = await self.turn()
+                more = await _unless_stopped(self.turn(), stopping)
                 rest = self._pace.poll_seconds
             except (TransientError, Fenced) as error:
                 METRICS.errors.labels(STATION, error.reason).inc()
@@ -177,6 +179,21 @@ class Keeper:
 
     def _forget(self) -> None:
         self._positions = self._ahead = None
+
+
+async def _unless_stopped(turn: Coroutine[Any, Any, bool], stopping: asyncio.Event) -> bool:
+    """Await a turn; once told to stop give it up, for an extraction can take minutes."""
+    going, told = asyncio.ensure_future(turn), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({going, told}, return_when=asyncio.FIRST_COMPLETED)
+    if not going.done():
+        await asyncio.wait({going}, timeout=_LAST_SECONDS)
+    told.cancel()
+    if not going.done():
+        going.cancel()
+        await asyncio.wait({going})
+        if going.cancelled():
+            return False
+    return going.result()
 
 
 async def _sleep(stopping: asyncio.Event, seconds: float) -> None:

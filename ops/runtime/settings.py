@@ -402,6 +402,13 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Appends in flight at once in one process."
     )
     append_batch: Count = Field(500, description="The most records of one append.")
+    append_gather_seconds: float = Field(
+        0.008,
+        ge=0,
+        le=0.1,
+        description="How far apart the appends of a lane begin while several records come at once;"
+        " a record that comes alone never waits.",
+    )
     append_queue: Count = Field(
         20_000, description="The most records that wait for an append; beyond: AR 207."
     )

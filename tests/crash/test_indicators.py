@@ -14,7 +14,7 @@ from tests.support.load import send_all, simulated
 from tests.support.product import Embedded
 
 PLACES = sorted(name for name in FAILPOINTS if name.startswith("indicators."))
-IN_CI = {"indicators.before_commit", "indicators.before_extraction"}
+IN_CI = {"indicators.before_commit"}
 Json = dict[str, Any]
 
 

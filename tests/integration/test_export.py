@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import duckdb
 import pandas as pd
@@ -18,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ops.bootstrap import Hub
-from ops.exporting import blocks, command, printing
+from ops.exporting import blocks, command, export, printing
 from ops.exporting.command import export_to, run_export
 from ops.exporting.manifest import Ask, Form, Manifest, State, held_folder, read_manifest
 from ops.exporting.printing import StreamAsk, print_stream
@@ -26,12 +28,13 @@ from ops.exporting.tables import CASE, RESULT
 from ops.runtime import failpoints
 from ops.runtime.failpoints import FailpointError
 from ops.runtime.vault import SealClass
-from schemas.errors import PermanentError
+from schemas.errors import FatalError, PermanentError, TransientError
 from schemas.topics import Stream
 from tests.support.exporting import Filler, Silence, folded
 from tests.support.hub import Road, scratch_hub
 from tests.support.postgres import Database
 
+AUDITED = "SELECT actor, action, subject, reason FROM audit ORDER BY audit_id"
 HEALTH = Ask(stream=Stream.PUBLIC_HEALTH, state=State.LATEST, form=Form.PARQUET)
 
 
@@ -166,10 +169,11 @@ async def test_what_was_killed_goes_on_and_ends_the_same(
     assert await exported(hub, HEALTH, tmp_path / "cut", segment_rows=50) == whole
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert await exported(hub, HEALTH, tmp_path / "cut") == whole
+    assert not (tmp_path / "cut" / ".unfinished").exists()
 
 
 async def test_a_line_cut_by_a_crash_and_an_altered_file_are_made_anew(
-    hub: Hub, tmp_path: Path
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await Filler(hub).fill(Stream.PUBLIC_HEALTH, 400)
     whole = await exported(hub, HEALTH, tmp_path / "whole")
@@ -185,8 +189,23 @@ async def test_a_line_cut_by_a_crash_and_an_altered_file_are_made_anew(
     half = read_manifest(cut)
     assert half is not None
     (cut / half.files[0].path).write_bytes(b"altered")
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "WRITTEN_WITH", "pyarrow 1.0.0")
+        with pytest.raises(PermanentError, match="other_library"):
+            await exported(hub, HEALTH, cut)
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "put", Mock(side_effect=OSError(errno.ENOSPC, "no room")))
+        with pytest.raises(TransientError, match="export_not_written"):
+            await exported(hub, HEALTH, cut)
     assert await exported(hub, HEALTH, cut, segment_rows=50) == whole
     assert contents(cut) == contents(tmp_path / "whole")
+    failpoints.arm("export.after_segment=raise")
+    with pytest.raises(FailpointError):
+        await exported(hub, HEALTH, tmp_path / "other", segment_rows=50)
+    for path in (tmp_path / "other" / ".unfinished").glob("*.arrow"):
+        path.write_bytes(b"altered")
+    with pytest.raises(FatalError, match="export_damaged"):
+        await exported(hub, HEALTH, tmp_path / "other", segment_rows=50)
 
 
 async def test_a_range_is_of_days_and_a_filter_of_rows(hub: Hub, tmp_path: Path) -> None:
@@ -333,7 +352,7 @@ async def test_names_are_exported_by_somebody_for_a_reason(
 
     monkeypatch.setattr(command, "instance_at", this)
     await Filler(hub).fill(Stream.CONTACT_TRACING, 40)
-    ask = asked(stream=Stream.CONTACT_TRACING)
+    ask = asked(stream=Stream.CONTACT_TRACING, since=date(2026, 3, 2))
 
     async def run(out: str, **who: Any) -> int:
         given = {"extraction": "", "actor": None, "reason": "", "as_json": False, **who}
@@ -348,17 +367,17 @@ async def test_names_are_exported_by_somebody_for_a_reason(
     assert "tracer" not in capsys.readouterr().out
     manifest = read_manifest(tmp_path / "out")
     assert manifest is not None
-    said = await Road(hub).rows("SELECT actor, action, subject, reason FROM audit ORDER BY 1, 2")
-    what = "stream contact-tracing: command export, latest, parquet"
+    said = await Road(hub).rows(AUDITED)
+    where, what = "stream contact-tracing", "command export, latest, parquet, from=2026-03-02"
     assert [tuple(row) for row in said] == [
-        ("tracer.one", "stream_read", what, "study 7"),
-        ("tracer.one", "stream_read_ended", f"{what}: {manifest.rows} given", "study 7"),
+        ("tracer.one", "stream_read", where, f"{what}; study 7"),
+        ("tracer.one", "stream_read_ended", where, f"{manifest.rows} events of read 1"),
     ]
     with pytest.raises(PermanentError) as caught:
         await run("out", actor="tracer.one", reason="study 7", extraction="x")
     assert caught.value.reason == "other_export"
-    (last,) = await Road(hub).rows("SELECT subject FROM audit ORDER BY audit_id DESC LIMIT 1")
-    assert last["subject"] == f"{what}: 0 given"
+    last = (await Road(hub).rows(AUDITED))[-1]
+    assert last["reason"] == "0 events of read 3"
 
 
 async def test_asks_that_make_no_sense_say_so_before_anything_is_touched(
@@ -444,22 +463,24 @@ async def test_what_follows_a_nominative_stream_is_audited_to_its_end(
     monkeypatch.setattr(printing, "instance_at", this)
     filler = Filler(hub)
     await filler.fill(Stream.CONTACT_TRACING, 10)
-    ask = StreamAsk(stream=Stream.CONTACT_TRACING, follow=True, form="table")
+    where = (("result", "positive"),)
+    ask = StreamAsk(stream=Stream.CONTACT_TRACING, follow=True, form="table", where=where)
     following = asyncio.create_task(print_stream(Path(), ask, actor="t.one", reason="watch"))
     seen = b""
-    while seen.count(b"\n") < 11:
-        await asyncio.sleep(0.01)
-        seen += capsysbinary.readouterr().out
-    await filler.fill(Stream.CONTACT_TRACING, 5, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
-    while seen.count(b"\n") < 16:
-        await asyncio.sleep(0.01)
-        seen += capsysbinary.readouterr().out
+    async with asyncio.timeout(120):
+        while seen.count(b"\n") < 11:
+            await asyncio.sleep(0.01)
+            seen += capsysbinary.readouterr().out
+        await filler.fill(Stream.CONTACT_TRACING, 5, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
+        while seen.count(b"\n") < 16:
+            await asyncio.sleep(0.01)
+            seen += capsysbinary.readouterr().out
     following.cancel()
     with pytest.raises(asyncio.CancelledError):
         await following
     assert b"DOMINIQUE" not in seen
-    said = await Road(hub).rows("SELECT action, subject FROM audit ORDER BY audit_id")
-    what = "stream contact-tracing: command stream, table, followed"
-    assert [tuple(row) for row in said] == [
-        ("stream_read", what), ("stream_read_ended", f"{what}: 15 given"),
-    ]  # fmt: skip
+    said = await Road(hub).rows(AUDITED)
+    assert [(row["action"], row["reason"]) for row in said] == [
+        ("stream_read", "command stream, table, followed, result=positive; watch"),
+        ("stream_read_ended", "15 events of read 1"),
+    ]

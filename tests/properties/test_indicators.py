@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.indicator_aliases import Aliases, HeldAlias
-from routing.indicator_cells import CellKey, Counts, DelayKey, Deltas, Measure, added
 from routing.indicator_rows import RowKey, decode_row, encode_row, groups_of
 from routing.indicators import Book, Reach
 from tests.support.indicator_events import Told, cut, events_of, heard
 from tests.support.indicator_sql import Cells, Counted
+from tests.support.indicator_total import Total
 
 worlds = st.tuples(
     st.integers(0, 2**32),  # seed
@@ -22,44 +21,6 @@ worlds = st.tuples(
     st.integers(1, 5),  # people
     st.sampled_from((3, 10, 40)),  # days before and after the end of a half-year
 )
-
-
-class Total:
-    """Cells as somebody holds them who adds up what changes."""
-
-    def __init__(self) -> None:
-        self.cells: dict[CellKey, Counts] = {}
-        self.delays: dict[tuple[DelayKey, int], Counts] = {}
-
-    def add(self, deltas: Deltas) -> None:
-        """Add what a batch changes."""
-        for key, change in deltas.cells.items():
-            self.cells[key] = added(self.cells.get(key), change)
-        for place, both in deltas.delays.items():
-            for kind, delays in enumerate(both):
-                self.delays[place, kind] = added(self.delays.get((place, kind)), delays)
-
-    def named(self) -> Cells:
-        """Return what is not zero, as SQL names it."""
-        found = {
-            (key.condition, key.period, date.fromordinal(key.day), *key[3:]): {
-                Measure(place).name: count for place, count in enumerate(counts) if count
-            }
-            for key, counts in self.cells.items()
-        }
-        return {key: counts for key, counts in found.items() if counts}
-
-    def named_delays(self) -> dict[tuple[object, ...], tuple[int, int]]:
-        """Return what is not zero, as SQL names it."""
-        found: dict[tuple[object, ...], tuple[int, int]] = {}
-        for (key, _), tests in self.delays.items():
-            positive = self.delays[key, 1]
-            for delay, both in enumerate(zip(self.delays[key, 0], positive, strict=True)):
-                if any(both):
-                    place = (key.condition, date.fromordinal(key.day), key.department, delay)
-                    found[place] = both
-            assert len(tests) == len(positive)
-        return found
 
 
 class Store:

@@ -355,10 +355,36 @@ def test_a_row_of_public_health() -> None:
     assert (found.test_code, found.method, found.result) == ("94500-6", "rna", "positive")
 
 
-def test_without_a_commune_the_postcode_gives_the_department_only() -> None:
-    found = row(about=traits(address=Address(postcode="20167", country="FRA")))
-    assert (found.residence_commune, found.residence_department) == ("", "2A")
-    assert not found.residence_imputed
+@pytest.mark.parametrize(
+    ("postcode", "commune", "department", "imputed"),
+    [
+        ("20167", "2A004", "2A", True),  # of several communes the largest
+        ("75007", "75107", "75", True),  # of one commune
+        ("75 007", "75107", "75", True),
+        ("94390", "91479", "91", True),  # its first digits are another department
+        ("75954", "", "75", True),  # a firm's: no commune has it
+        ("00100", "", "", False),
+        ("", "", "", False),
+    ],
+)
+def test_without_a_commune_residence_is_imputed_from_the_postcode(
+    postcode: str, commune: str, department: str, imputed: bool
+) -> None:
+    found = row(about=traits(address=Address(postcode=postcode, country="FRA")))
+    assert (found.residence_commune, found.residence_department) == (commune, department)
+    assert found.residence_imputed is imputed
+
+
+def test_abroad_nothing_is_imputed() -> None:
+    found = row(about=traits(address=Address(postcode="75007", country="DEU")))
+    assert (found.residence_commune, found.residence_department) == ("", "")
+    assert found.residence_imputed is False
+
+
+def test_the_commune_that_was_given_counts_and_not_the_postcode() -> None:
+    found = row(about=traits(address=Address(commune="97411", postcode="75001")))
+    assert (found.residence_commune, found.residence_department) == ("97411", "974")
+    assert found.residence_imputed is False
 
 
 @pytest.mark.parametrize(
