@@ -93,7 +93,7 @@ def test_cells_are_those_that_sql_counts_from_all_events(
     total, book = Total(), Book()
     for batch in cut(random, told, pieces):
         total.add(book.apply(heard(batch)).deltas)
-    counted = Counted(told)
+    counted = Counted.of_events(told)
     try:
         assert total.named() == counted.cells()
         assert total.named_delays() == counted.delays()
@@ -108,7 +108,7 @@ def test_thousands_of_rows_of_many_people_are_those_that_sql_counts() -> None:
     kept, book = Total(), Book()
     for batch in cut(random, told, 20):
         kept.add(book.apply(heard(batch)).deltas)
-    counted = Counted(told)
+    counted = Counted.of_events(told)
     try:
         assert kept.named() == counted.cells()
         assert kept.named_delays() == counted.delays()
