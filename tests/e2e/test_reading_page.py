@@ -64,12 +64,12 @@ class Reading:
             **more,
         }
 
-    def run(self, name: str, before: str = "", **env: str) -> str:
-        """Run an example to its end; return what it prints."""
+    def run(self, name: str, after: str = "") -> str:
+        """Run an example to its end, with something behind it; return what it prints."""
         done = subprocess.run(
-            [*_program(name), before + EXAMPLES[name]],
+            [*_program(name), EXAMPLES[name].rstrip("\n") + after],
             cwd=self.folder,
-            env=self.env(**env),
+            env=self.env(),
             capture_output=True,
             text=True,
             check=False,
@@ -262,6 +262,22 @@ def test_parquet_counts_what_an_honest_reader_counts(
     reading: Reading, exported: Counter[tuple[str, str]], name: str
 ) -> None:
     found = {(week, place): int(count) for week, place, count in table_of(reading.run(name))}
+    assert found == exported
+
+
+def test_csv_counts_what_an_honest_reader_counts(
+    reading: Reading, exported: Counter[tuple[str, str]]
+) -> None:
+    """As the lines of R do, which do not run here."""
+    extraction = json.loads((reading.folder / "results" / "_manifest.json").read_text())
+    reading.run("export-csv", after=f" --extraction {extraction['extraction']}")
+    rows = [
+        row
+        for path in (reading.folder / "sheets" / "result").glob("*/*.csv")
+        for row in csv.DictReader(io.StringIO(path.read_text("utf-8")))
+        if row["condition"] == CONDITION and row["new_case"] == "true"
+    ]
+    found = Counter((week_of(row["sampled_on"]), row["residence_department"]) for row in rows)
     assert found == exported
 
 
