@@ -10,9 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
-        proof-crash proof-relay bench-export bench-relay bench-projection bench-nowcast bench-indicators proof-fhir proof-identity proof-indicators proof-streams proof-kills proof-fuzz proof-oracle \
-        proof-crash proof-relay bench-export bench-relay bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-disclosure proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators proof-indicators proof-disclosure \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
