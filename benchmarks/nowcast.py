@@ -103,7 +103,6 @@ SCENARIOS: Final = (
         name="outage",
         what="1,000 a day; nothing received for two days a week ago",
         down=(7, 8),
-        holds=False,
     ),
     Scenario(
         name="holiday",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ops import cli_plot
 from ops.cli_labs import Option, audited
 from ops.cli_review import Run
 
@@ -39,6 +40,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> cl
 
     _looking(indicators, data_dir, as_json, run)
     _operating(indicators, data_dir, as_json, run)
+    cli_plot.add_to(indicators, _WHERE, data_dir, run)
     return indicators
 
 

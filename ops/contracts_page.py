@@ -18,6 +18,7 @@ from ops.api import ApiParts, build_api
 from ops.batches.http import routes_of
 from ops.contracts import asyncapi, dictionary, openapi
 from ops.holding.routes import hold_routes
+from ops.indicators.routes import indicator_routes
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
@@ -55,6 +56,7 @@ def application() -> Litestar:
                 *opposition_routes(nothing, review),
                 *receiver_routes(nothing),
                 *token_routes(desk),
+                *indicator_routes(nothing, nothing),
             ],
             readiness=nothing,
         )

@@ -44,7 +44,7 @@ def schema(stream: Stream) -> dict[str, Any]:
     header = _struct(definitions.pop("EventHeader"), events.EventHeader, patterns.HEADER)
     header["properties"]["stream"] = {
         "const": stream.value,
-        "description": _words(events.EventHeader)["stream"],
+        "description": words_of(events.EventHeader)["stream"],
     }
     del definitions["Stream"]
     bodies = []
@@ -82,7 +82,7 @@ def text(stream: Stream) -> str:
 def _struct(found: dict[str, Any], type_: type, known: Mapping[str, str]) -> dict[str, Any]:
     """Return a closed object: what a type holds, each field with its words and its pattern."""
     fields: dict[str, Any] = found["properties"]
-    words = _words(type_)
+    words = words_of(type_)
     for name, field in fields.items():
         if name in words:
             field["description"] = words[name]
@@ -96,7 +96,7 @@ def _struct(found: dict[str, Any], type_: type, known: Mapping[str, str]) -> dic
     return found
 
 
-def _words(type_: type) -> dict[str, str]:
+def words_of(type_: type) -> dict[str, str]:
     """Return what stands below each field in the source of a type."""
     body = ast.parse(textwrap.dedent(inspect.getsource(type_))).body[0]
     assert isinstance(body, ast.ClassDef), "a type is a class"

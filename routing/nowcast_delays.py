@@ -25,6 +25,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """So many days of reception are learned from."""
     fading: float = 21.0
     """A day of reception weighs half as much as one so many days later."""
+    lately: int = 7
+    """So many days of reception, all days of the week alike, say whether tests come later now."""
     drawn: float = 2.0
     """A day of the week is drawn towards all days as by so many tests that came that late."""
     borrowed: float = 8.0
@@ -35,12 +37,16 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """A day of which less than this share can have come: nothing is estimated."""
     idle: float = 0.2
     """A day that received less than this share of the same weekday before is not learned from (the
-    hub or its laboratories were away), nor is the day after, which makes up for it."""
+    hub or its laboratories were away), nor are the days after that make up for it."""
 
 
 DEFAULT: Final = Method()
 _IDLE_LEAST: Final = 20
 """A weekday that usually receives fewer may well receive none: nobody was away."""
+_MADE_UP: Final = 4
+"""Days after one without reception that may still be making up for it, at most."""
+_QUITS: Final = 0.25
+"""So much of an ordinary day may be owed when all is made up for."""
 _RETROSPECTS: Final = 5
 """Weeks that are looked back on for how wrong the method was."""
 _RECENT: Final = 7
@@ -48,6 +54,8 @@ _RECENT: Final = 7
 interval is to know it soon."""
 _SEEN: Final = 3
 """Days that must have passed since an old estimate before it is judged."""
+_FEW: Final = 20.0
+"""Fewer tests than this of the latest days hardly move anything."""
 _USUAL: Final = 0.01
 """An excess as may be expected: it only weighs the days that the excess is measured on."""
 _RAREST: Final = 1e-6
@@ -89,10 +97,11 @@ def learn(
     Returns:
         None where there is too little to learn from and no larger area.
     """
-    idle = _idle_days(triangle, through, method)
+    low, idle = _idle_days(triangle, through, method)
     if larger is not None:
         idle |= larger.idle
-    while through in idle:
+        through = min(through, larger.through)
+    while through in low or through - 1 in low:
         through -= 1
     sums = _Sums.until(triangle, through, idle, method)
     if larger is None and sums.oldest() < method.least:
@@ -141,25 +150,32 @@ def _weekday(day: int) -> int:
     return (day - 1) % 7  # ordinal 1 was a Monday
 
 
-def _idle_days(triangle: Triangle, through: int, method: Method) -> frozenset[int]:
+def _idle_days(
+    triangle: Triangle, through: int, method: Method
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the days without reception, and those with the days that made up for them."""
     received = dict.fromkeys(range(through - method.window + 1, through + 1), 0)
     for day in range(through - method.window - method.delays + 1, through + 1):
         for delay, count in enumerate(triangle.get(day, ())[: method.delays + 1]):
             if day + delay in received:
                 received[day + delay] += count
+    low: set[int] = set()
     idle: set[int] = set()
+    owed, since = 0.0, 0
     for day, count in received.items():
-        ordinary = [
-            received[day - back] for back in (7, 14) if _is_ordinary(day - back, received, idle)
-        ]
+        ordinary = [received[day - b] for b in (7, 14) if _is_ordinary(day - b, received, idle)]
         usual = ordinary[0] if ordinary else 0
-        if usual < _IDLE_LEAST:
-            is_idle = day - 1 in idle and count <= usual  # a Sunday does not end what began before
-        else:
-            is_idle = count < method.idle * usual
-        if is_idle:
+        is_low = usual >= _IDLE_LEAST and count < method.idle * usual
+        since = 0 if is_low else since + 1
+        if is_low:
+            low.add(day)
+        if is_low or (owed > 0 and since <= _MADE_UP):
             idle.add(day)
-    return frozenset(idle | {day + 1 for day in idle})
+            owed += usual - count
+            owed = 0.0 if not is_low and owed < _QUITS * usual else owed
+        else:
+            owed = 0.0
+    return frozenset(low), frozenset(idle)
 
 
 def _is_ordinary(day: int, received: Mapping[int, int], idle: set[int]) -> bool:
@@ -171,12 +187,16 @@ class _Sums(NamedTuple):
 
     before: list[list[float]]
     upto: list[list[float]]
+    late_before: list[list[float]]
+    """The same of the latest days of reception alone, unweighted."""
+    late_upto: list[list[float]]
 
     @classmethod
     def until(cls, triangle: Triangle, through: int, idle: frozenset[int], method: Method) -> _Sums:
         """Add up what was received in the window that ends with `through`."""
-        before = [[0.0] * (method.delays + 1) for _ in range(7)]
-        upto = [[0.0] * (method.delays + 1) for _ in range(7)]
+        before, upto, late_before, late_upto = (
+            [[0.0] * (method.delays + 1) for _ in range(7)] for _ in range(4)
+        )
         weights = [0.5 ** (age / method.fading) for age in range(method.window)]
         for day in range(through - method.window - method.delays + 1, through):
             counts = triangle.get(day)
@@ -190,7 +210,10 @@ class _Sums(NamedTuple):
                 if delay and at > through - method.window and at not in idle:
                     before[weekday][delay] += weights[through - at] * last
                     upto[weekday][delay] += weights[through - at] * come
-        return cls(before, upto)
+                    if at > through - method.lately:
+                        late_before[weekday][delay] += last
+                        late_upto[weekday][delay] += come
+        return cls(before, upto, late_before, late_upto)
 
     def oldest(self) -> float:
         """Return how many tests were waited for as long as is waited for any."""
@@ -219,7 +242,29 @@ def _hazards(sums: _Sums, larger: Learned | None, method: Method) -> tuple[Rates
         ]
         stays.append(tuple(share for share, _ in mine))
         doubts.append(tuple(doubt for _, doubt in mine))
-    return tuple(stays), tuple(doubts)
+    shifts = [_shift(sums, stays, delay) for delay in range(method.delays + 1)]
+    moved = tuple(
+        tuple(_moved(stay, shift) for stay, shift in zip(each, shifts, strict=True))
+        for each in stays
+    )
+    return moved, tuple(doubts)
+
+
+def _shift(sums: _Sums, stays: Sequence[Sequence[float]], delay: int) -> float:
+    """Return by what the odds of coming this late differ lately, all days of the week together."""
+    came = expected = stayed = kept = 0.0
+    for weekday in range(7):
+        upto, before = sums.late_upto[weekday][delay], sums.late_before[weekday][delay]
+        came += upto - before
+        stayed += before
+        expected += upto * (1 - stays[weekday][delay])
+        kept += upto * stays[weekday][delay]
+    return ((came + _FEW) / (expected + _FEW)) * ((kept + _FEW) / (stayed + _FEW))
+
+
+def _moved(stay: float, shift: float) -> float:
+    came = (1 - stay) * shift
+    return stay / (stay + came) if stay + came > 0 else stay
 
 
 def _drawn(before: float, new: float, towards: float, strength: float) -> tuple[float, float]:

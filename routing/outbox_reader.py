@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,10 @@ from schemas.topics import Stream
 
 from .cursors import Lane
 from .stream_queries import AFTER, AT, LANES, PLACES
+
+# A look at a table instead of a call of the enumeration: this is done for every event.
+_STREAMS: Final = {each.value: each for each in Stream}
+_KINDS: Final = {each.value: each for each in EventKind}
 
 
 class Opener(Protocol):
@@ -105,38 +109,48 @@ class OutboxReader:
                 found[place] = error
         return found
 
-    def event_of(self, row: Any) -> StreamEvent:
-        """Open a row.
+    def body_of(self, row: Any) -> msgspec.Raw | None:
+        """Open a row's payload, None where it has none.
 
         Raises:
             Gone: Its key was destroyed.
             PermanentError: `unreadable_payload`: it was altered.
         """
-        body = None
-        if row["payload"] is not None:
-            try:
-                body = msgspec.Raw(self._opener.open(row["payload"], row["event_id"].bytes))
-            except PermanentError as error:
-                if error.reason != "key_destroyed":
-                    raise
-                raise Gone from None
-        return StreamEvent(
-            event_id=row["event_id"],
-            stream=Stream(row["stream"]),
-            partition=row["partition"],
-            seq=row["seq"],
-            report_id=row["report_id"],
-            event_version=row["event_version"],
-            kind=EventKind(row["kind"]),
-            reason=row["reason"],
-            realm=row["realm"],
-            rule=row["rule"],
-            rule_version=row["rule_version"],
-            person_version=row["person_version"],
-            emitted_at=row["emitted_at"],
-            part=row["part"],
-            body=body,
-        )
+        payload = row["payload"]
+        if payload is None:
+            return None
+        try:
+            return msgspec.Raw(self._opener.open(payload, row["event_id"].bytes))
+        except PermanentError as error:
+            if error.reason != "key_destroyed":
+                raise
+            raise Gone from None
+
+    def event_of(self, row: Any) -> StreamEvent:
+        """Open a row; raises as `body_of`."""
+        return event_with(row, self.body_of(row), msgspec.UNSET)
+
+
+def event_with(row: Any, body: msgspec.Raw | None, cursor: str | msgspec.UnsetType) -> StreamEvent:
+    """Return the event of a row."""
+    return StreamEvent(
+        event_id=row["event_id"],
+        stream=_STREAMS[row["stream"]],
+        partition=row["partition"],
+        seq=row["seq"],
+        report_id=row["report_id"],
+        event_version=row["event_version"],
+        kind=_KINDS[row["kind"]],
+        reason=row["reason"],
+        realm=row["realm"],
+        rule=row["rule"],
+        rule_version=row["rule_version"],
+        person_version=row["person_version"],
+        emitted_at=row["emitted_at"],
+        part=row["part"],
+        body=body,
+        cursor=cursor,
+    )
 
 
 def share_out(
@@ -165,9 +179,12 @@ def lanes_of(rows: list[Any]) -> dict[int, Lane]:
 
 def in_turns(rows: list[Any], positions: Mapping[int, int]) -> list[Any]:
     """Return rows so that partitions take turns; within one they stay in order."""
-    return sorted(
-        rows, key=lambda row: (row["seq"] - positions[row["partition"]], row["partition"])
-    )
+    return [
+        row
+        for _, _, row in sorted(
+            (row["seq"] - positions[row["partition"]], row["partition"], row) for row in rows
+        )
+    ]
 
 
 def asked_of(

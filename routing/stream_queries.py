@@ -16,7 +16,8 @@ LEFT JOIN LATERAL (
 WHERE h.stream = $1 ORDER BY h.partition
 """
 
-# The events behind a position, a share from each partition.
+# The events behind a position, a share from each partition; in any order, for who reads puts them
+# in turns.
 AFTER: Final = """
 SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
        e.realm, e.rule, e.rule_version, e.person_version, e.message_id, e.emitted_at,
@@ -29,9 +30,7 @@ CROSS JOIN LATERAL (
     FROM stream_event e
     WHERE e.stream = $1 AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
-    ORDER BY e.seq
 ) AS e
-ORDER BY e.partition, e.seq
 """
 
 # The same, of the state at some positions: the newest version up to there of each part, unless that
@@ -55,9 +54,7 @@ CROSS JOIN LATERAL (
             AND later.event_version > e.event_version
             AND later.partition = e.partition AND later.seq <= asked.until
       )
-    ORDER BY e.seq
 ) AS e
-ORDER BY e.partition, e.seq
 """
 
 # Versions of parts of reports.

@@ -27,7 +27,7 @@ from .cursors import (
     start_of,
 )
 from .filters import EVERYTHING, StreamFilter, check_filter, fits, is_told_by_part
-from .outbox_reader import Gone, OutboxReader, asked_of, in_turns, lanes_of, share_out
+from .outbox_reader import Gone, OutboxReader, asked_of, event_with, in_turns, lanes_of, share_out
 from .stream_queries import AFTER, EARLIER, LANES, STATE
 
 _SCANNED: Final = 5_000
@@ -233,12 +233,12 @@ class StreamReader(OutboxReader):
             if passed_over and partition not in fresh:
                 continue
             try:
-                event = self.event_of(row)
+                body = self.body_of(row)
             except Gone:
                 if partition in fresh or cursor.until:
                     continue
                 raise
-            if event.body is not None and partition in fresh:
+            if body is not None and partition in fresh:
                 fresh.discard(partition)
                 cursor = msgspec.structs.replace(cursor, fresh=tuple(sorted(fresh)))
             if passed_over:
@@ -252,7 +252,7 @@ class StreamReader(OutboxReader):
                     until=cursor.until,
                 )
             )
-            events.append(msgspec.structs.replace(event, cursor=behind))
+            events.append(event_with(row, body, behind))
         return events, cursor
 
 

@@ -79,9 +79,11 @@ PUBLIC_HEALTH: Final[Mapping[str, Word]] = {
         codes=("09 0 to 9", *_TENS, "90 90 and more"),
     ),
     "sex": Word(codes=("M male", "F female", "U unknown, or another")),
-    "residence_commune": Word(empty=f"{_NOT_SENT}; {_ANONYMOUS}", vocabulary=_COMMUNE),
+    "residence_commune": Word(
+        empty=f"neither commune nor postcode tells, or abroad; {_ANONYMOUS}", vocabulary=_COMMUNE
+    ),
     "residence_department": Word(
-        empty="neither commune nor postcode tells, or the person lives abroad",
+        empty="neither commune nor postcode tells, or abroad",
         vocabulary=_DEPARTMENT,
     ),
     "residence_imputed": Word(),
@@ -160,5 +162,47 @@ CONTACT_TRACING: Final[Mapping[str, Word]] = {
         empty="nobody has found one",
         codes=("A0B0C1 mutations screened for", "BA.2.86 a lineage"),
         vocabulary="[conditions](conditions.md)",
+    ),
+}
+
+_WITHHELD: Final = "withheld (`suppressed`), or not known"
+_SMALL: Final = "the area is not small"
+_CLASSES: Final = "[indicators](indicators.md)"
+
+FIGURE: Final[Mapping[str, Word]] = {
+    "condition": Word(vocabulary=_CONDITIONS),
+    "area": Word(codes=("france", "region:84", "department:75"), vocabulary="INSEE"),
+    "period": Word(codes=("day", "7days", "week", "month of what is declared anonymously")),
+    "label": Word(unit="of `period`"),
+    "age_class": Word(codes=("0 all", "09 0 to 9", *_TENS, "90 90 and more")),
+    "sex": Word(empty="all, with those whose sex is unknown", codes=("F", "M")),
+    "tests": Word(empty=_WITHHELD, unit="results"),
+    "positive_tests": Word(empty=_WITHHELD, unit="results"),
+    "persons": Word(empty=_WITHHELD, unit="persons"),
+    "positive_persons": Word(empty=_WITHHELD, unit="persons"),
+    "eligible_persons": Word(empty=_WITHHELD, unit="persons"),
+    "cases": Word(empty=_WITHHELD, unit="persons"),
+    "population": Word(empty="no population is known (`no_population`)", unit="inhabitants"),
+    "screened": Word(empty=_WITHHELD, unit="results"),
+    "variants": Word(empty="none was screened", unit="results"),
+    "incidence": Word(empty=f"{_WITHHELD}; `classed`", unit="per 100,000 inhabitants"),
+    "positivity": Word(empty=f"{_WITHHELD}; `classed`", unit="percent"),
+    "screening": Word(empty=f"{_WITHHELD}; `classed`", unit="per 100,000 inhabitants"),
+    "incidence_class": Word(empty=_SMALL, vocabulary=_CLASSES),
+    "positivity_class": Word(empty=_SMALL, vocabulary=_CLASSES),
+    "screening_class": Word(empty=_SMALL, vocabulary=_CLASSES),
+    "completeness": Word(empty="it is not estimated", unit="0 to 1"),
+    "completeness_low": Word(empty="it is not estimated", unit="0 to 1"),
+    "completeness_high": Word(empty="it is not estimated", unit="0 to 1"),
+    "flags": Word(
+        empty="there is nothing to know",
+        codes=(
+            "suppressed",
+            "classed",
+            "rounded",
+            "synthetic_population",
+            "no_population",
+            "incomplete",
+        ),
     ),
 }

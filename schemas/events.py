@@ -147,8 +147,8 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     residence_department: str
     """Department of residence: of the commune, else of the postcode."""
     residence_imputed: bool
-    """The laboratory gave no commune: commune and department are of the postcode (of several
-    communes the largest; of a postcode that no commune has, the department alone)."""
+    """The sender gave no commune of residence: commune and department are of the postcode (of
+    several communes the largest; of a postcode that no commune has, the department alone)."""
     laboratory_finess: str
     """FINESS number of the laboratory."""
     condition: str

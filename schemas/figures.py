@@ -65,29 +65,36 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     condition: str
+    """What was tested for."""
     area: str
     """`france`, `region:84`, `department:75`; by residence."""
     period: str
+    """What kind of time it is of."""
     label: str
+    """Which time: 2026-03-06 (of `7days` the last day), 2026-S10, 2026-03."""
     age_class: str = ALL_AGES
+    """cl_age90, named by its last year; `0` is all, with those of unknown age."""
     sex: str = ""
     """`F`, `M`; empty for all, with those whose sex is unknown."""
     tests: int | None = None
     """Results of first lines."""
     positive_tests: int | None = None
+    """Of the tests those that were positive."""
     persons: int | None = None
     """Distinct persons tested in the time."""
     positive_persons: int | None = None
+    """Of the persons those who had a positive one."""
     eligible_persons: int | None = None
     """Of the persons those who had not been positive in the 60 days before: the rule's denominator,
     the T of SI-DEP's files."""
     cases: int | None = None
     """New cases: persons positive, and not in the 60 days before; the P of SI-DEP's files."""
     population: int | None = None
+    """Inhabitants of the area, of the age class and sex."""
     screened: int | None = None
     """Positives that were screened for variants."""
     variants: tuple[int | None, ...] = ()
-    """Of the screened, by `VARIANT_MARKS`; empty where none was."""
+    """Of the screened, how many had each mark, in the order of A0, A1, B0, B1, C0, C1."""
     incidence: float | None = None
     """New cases per 100,000 inhabitants; of `day` too, where nobody should read much into it."""
     positivity: float | None = None
@@ -97,13 +104,17 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     incidence_class: str = ""
     """In place of the rate where the area is small."""
     positivity_class: str = ""
+    """In place of the rate where the area is small."""
     screening_class: str = ""
+    """In place of the rate where the area is small."""
     completeness: float | None = None
-    """Estimated share of the day's results that have come; None where it is not estimated."""
+    """Estimated share of the day's results that have come; null where it is not estimated."""
     completeness_low: float | None = None
+    """Lower end of its 95 % interval."""
     completeness_high: float | None = None
-    """Of a 95 % interval."""
+    """Upper end of its 95 % interval."""
     flags: tuple[str, ...] = ()
+    """What a reader must know beside it."""
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):

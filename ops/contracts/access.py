@@ -33,6 +33,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/check", NOBODY),
     ("/v1/findings", NOBODY),
     ("/v1/streams/", ("stream",)),
+    ("/v1/indicators", ("stream",)),
     ("/v1/tokens", ("operator",)),
     ("/v1/conformance/", ("operator", "laboratory")),
     ("/v1/conformance", ("operator",)),
@@ -61,6 +62,38 @@ BODIES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("post", "/v1/receivers/{name}/acknowledgements"): (ER7, "ZAM^Z01 or ZAM^Z02."),
 }
 """Media type and meaning of bodies that a handler reads itself."""
+
+
+_FIGURES: Final[Mapping[str, str]] = {
+    "area": "`france` (the default), `regions`, `departments`, `region:84`, `department:75`;"
+    " several with commas.",
+    "period": "`day` (the default), `7days`, `week`, `month`.",
+    "from": "The first time: 2026-03-06, 2026-S10 or 2026-03.",
+    "to": "The last time, included.",
+    "age_class": "`0` (all, the default), `09` ... `90`; several with commas, `*` for each.",
+    "sex": "`all` (the default), `F`, `M`; `*` for each.",
+    "as_of": "A past day or time: the last extraction at or before it.",
+    "after": "Where to read on: as `next` of the answer before says.",
+    "format": "`json` (the default), `csv` or `parquet`.",
+}
+QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
+    "/v1/indicators": {"as_of": _FIGURES["as_of"]},
+    "/v1/indicators/{condition}": _FIGURES,
+    "/v1/indicators/{condition}/changes": {
+        **{name: words for name, words in _FIGURES.items() if name != "format"},
+        "format": "`json` (the default) or `csv`.",
+    },
+}
+"""Parameters that a handler reads itself."""
+_CSV: Final = ("text/csv", "A header, a line a figure; empty where a value is withheld.")
+FORMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "/v1/indicators/{condition}": {
+        _CSV[0]: _CSV[1],
+        "application/vnd.apache.parquet": "The same as Parquet.",
+    },
+    "/v1/indicators/{condition}/changes": {_CSV[0]: _CSV[1]},
+}
+"""Media types that a handler answers beside the framework's."""
 
 
 def access_of(path: str) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from ops.schemas_page import schema
+from ops.schemas_page import schema, words_of
 from schemas import dictionary
 from schemas.bundle import bundle_schema
 from schemas.dictionary import Word
+from schemas.figures import Figure
 from schemas.topics import STREAMS, Stream
 
 from .versions import since, versions
@@ -59,13 +60,16 @@ _PATTERN_NAMES: Final = {
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of one type in one stream."""
+    """The fields of one type, as they stand in a stream or in an answer."""
 
-    stream: Stream
     type_name: str
     title: str
     words: Mapping[str, Word]
-    intro: str = ""
+    intro: str
+    stream: Stream | None = None
+    """None: it is in no stream, and has no versions yet."""
+    type: type[msgspec.Struct] | None = None
+    """Where it is in no stream."""
 
 
 SECTIONS: Final = (
@@ -90,6 +94,13 @@ SECTIONS: Final = (
         words=dictionary.CONTACT_TRACING,
         intro="One case an episode, with what decree 2020-551, article 2 allows. Personal data.",
     ),
+    Section(
+        type_name="Figure",
+        type=Figure,
+        title="Indicators: a figure",
+        words=dictionary.FIGURE,
+        intro="What `/v1/indicators` answers: [indicators](indicators.md).",
+    ),
 )
 
 
@@ -101,8 +112,16 @@ def text() -> str:
 
 def fields_of(section: Section) -> Json:
     """Return the schemas of a section's fields, in their order."""
-    found: Json = schema(section.stream)["$defs"][section.type_name]["properties"]
-    return found
+    if section.stream is not None:
+        found: Json = schema(section.stream)["$defs"][section.type_name]["properties"]
+        return found
+    assert section.type is not None, "what is in no stream names its type"
+    _, known = msgspec.json.schema_components([section.type])
+    words = words_of(section.type)
+    return {
+        name: {**field, "description": words.get(name, "")}
+        for name, field in known[section.type_name]["properties"].items()
+    }
 
 
 def header_fields() -> Json:
@@ -130,15 +149,14 @@ def _header() -> str:
 
 def _section(section: Section) -> str:
     rows = [
-        _row(
-            name,
-            field,
-            section.words[name],
-            since(section.stream, section.type_name, name),
-        )
+        _row(name, field, section.words[name], _since(section, name))
         for name, field in fields_of(section).items()
     ]
     return "\n".join((f"## {section.title}\n", f"{section.intro}\n", _COLUMNS, *rows, ""))
+
+
+def _since(section: Section, name: str) -> int:
+    return 1 if section.stream is None else since(section.stream, section.type_name, name)
 
 
 def _row(name: str, field: Json, word: Word, version: int) -> str:
@@ -162,7 +180,9 @@ def type_of(field: Json) -> str:
     if "$ref" in field or "const" in field or "enum" in field:
         return "text"
     if field["type"] == "array":
-        return f"list of {type_of(field['items'])}s"
+        each = type_of(field["items"])
+        may_be_null = ", some null" if each.endswith(" or null") else ""
+        return f"list of {each.removesuffix(' or null')}s{may_be_null}"
     if field["type"] == "string":
         named = _PATTERN_NAMES.get(field.get("pattern", ""), "")
         return {"uuid": "UUID", "date-time": "time"}.get(field.get("format", ""), named) or "text"

@@ -7,7 +7,7 @@ which the document leaves, so that the golden file and what a hub serves are the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +15,10 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.serialization import encode_json, get_serializer
 
+from ops.indicators.routes import Figures, Revisions
 from schemas.topics import STREAMS, schema_of
 
-from .access import BODIES, OPTIONAL, SCHEMES, access_of
+from .access import BODIES, FORMS, OPTIONAL, QUERIES, SCHEMES, access_of
 
 Json = dict[str, Any]
 HttpRequest = Request[Any, Any, Any]
@@ -33,6 +34,11 @@ _STREAM_REFUSALS: Final = {
     "410": "`cursor_expired`: retention took what comes next; `detail` says where to begin again.",
     "429": "`quota_used`, `connections_used`, `readers_full` and others: wait as Retry-After says.",
 }
+_ANSWERS: Final[Mapping[str, type]] = {
+    "/v1/indicators/{condition}": Figures,
+    "/v1/indicators/{condition}/changes": Revisions,
+}
+"""JSON of handlers that answer in other forms too."""
 _NOISE: Final = ("deprecated", "allowEmptyValue", "allowReserved")
 """What the framework says everywhere, and that is the default."""
 _DENIED: Final = {
@@ -50,6 +56,8 @@ def served(found: Json) -> Json:
     components = plain.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _problem()
+    for path, answer in _ANSWERS.items():
+        schemas.update(_answered(plain["paths"].get(path, {}).get("get"), answer))
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {
         "Problem": {
@@ -65,16 +73,20 @@ def served(found: Json) -> Json:
 
 
 class Contract(JsonRenderPlugin):
-    """Serves the completed document as `/openapi.json`."""
+    """Serves the completed document as `/openapi.json`; made once, for it never changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: bytes | None = None
 
     def render(self, request: HttpRequest, openapi_schema: Json) -> bytes:
         """Return the document's bytes."""
-        return self.render_json(request, served(openapi_schema))
+        if self._made is None:
+            self._made = self.render_json(request, served(openapi_schema))
+        return self._made
 
 
 def _complete(path: str, method: str, operation: Json) -> None:
-    if "description" in operation:
-        operation["description"] = _told(operation["description"])
     schemes = access_of(path)
     operation["security"] = [{each: []} if each != OPTIONAL else {} for each in schemes]
     answers: Json = operation["responses"]
@@ -93,8 +105,23 @@ def _complete(path: str, method: str, operation: Json) -> None:
         }
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _asked(parameter["schema"])
+    for name, words in QUERIES.get(path, {}).items():
+        operation.setdefault("parameters", []).append(_parameter(name, "query", words))
+    for media, words in FORMS.get(path, {}).items():
+        answers["200"]["content"][media] = {"schema": {"type": "string", "description": words}}
     if path == _STREAM:
         _complete_stream(operation)
+
+
+def _answered(operation: Json | None, answer: type) -> Json:
+    """Say what an answer of several forms is as JSON; return what that needs of schemas."""
+    if operation is None:
+        return {}
+    (reference,), known = msgspec.json.schema_components(
+        [answer], ref_template="#/components/schemas/{name}"
+    )
+    operation["responses"]["200"]["content"]["application/json"]["schema"] = reference
+    return known
 
 
 def _complete_stream(operation: Json) -> None:
@@ -107,14 +134,22 @@ def _complete_stream(operation: Json) -> None:
         if parameter["name"] == "name":
             parameter["schema"]["enum"] = [stream.value for stream in STREAMS]
     operation["parameters"].append(
-        {
-            "name": "Last-Event-ID",
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": "The id of the last server-sent event: says the same as `after`.",
-            "required": False,
-        }
+        _parameter(
+            "Last-Event-ID",
+            "header",
+            "The id of the last server-sent event: says the same as `after`.",
+        )
     )
+
+
+def _parameter(name: str, place: str, words: str) -> Json:
+    return {
+        "name": name,
+        "in": place,
+        "schema": {"type": "string"},
+        "description": words,
+        "required": False,
+    }
 
 
 def _asked(field: Json) -> Json:
@@ -184,5 +219,8 @@ def _kept(value: Json) -> Iterator[tuple[str, Any]]:
         if key in _NOISE and each is False:
             continue
         if key == "headers" and not each:
+            continue
+        if key == "description" and isinstance(each, str):
+            yield key, _told(each)
             continue
         yield key, _quiet(each)

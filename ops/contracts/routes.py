@@ -5,6 +5,7 @@ The files are those of the package, which tests hold against the types and the r
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -29,10 +30,13 @@ class ContractsPage(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
+        self._made: bytes | None = None
 
     def render(self, _: HttpRequest, openapi_schema: dict[str, Any]) -> bytes:
         """Return the page's bytes."""
-        return html(served(openapi_schema)).encode()
+        if self._made is None:
+            self._made = html(served(openapi_schema)).encode()
+        return self._made
 
     def receive_router(self, router: Router) -> None:
         """Hang the files below the page."""
@@ -53,6 +57,7 @@ def docs_config() -> OpenAPIConfig:
     )
 
 
+@cache
 def contract(name: str) -> bytes:
     """Return a file of `schemas/json`."""
     return (files("schemas") / "json" / name).read_bytes()
@@ -74,4 +79,9 @@ def _get_schema(name: FromPath[str]) -> bytes:
 
 @get("/data-dictionary.md", sync_to_thread=False)
 def _get_dictionary() -> Response[str]:
-    return Response(dictionary.text(), media_type=MARKDOWN)
+    return Response(_dictionary(), media_type=MARKDOWN)
+
+
+@cache
+def _dictionary() -> str:
+    return dictionary.text()

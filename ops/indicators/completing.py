@@ -19,9 +19,13 @@ LATE_DAYS: Final = nowcast.DEFAULT.delays
 """So many days are estimated: what was sampled before is taken as complete."""
 COMPLETE: Final = 0.95
 """Below this share a figure is flagged as incomplete."""
+FEWEST: Final = 30
+"""Of fewer tests in France nothing is estimated in public: the interval would tell how many."""
 
-Shares = dict[str, dict[int, tuple[float, float, float]]]
-"""Period -> last day -> share, and the bounds of its 95 % interval."""
+Share = tuple[float | None, float | None, float | None]
+"""What has come, and the bounds of its 95 % interval; None where nothing can be said yet."""
+Shares = dict[str, dict[int, Share]]
+"""Period -> last day -> share."""
 
 
 def shares_of(days: Mapping[int, Iterable[Packed]], today: int) -> Shares:
@@ -44,13 +48,10 @@ def shares_of(days: Mapping[int, Iterable[Packed]], today: int) -> Shares:
     learned = nowcast.learn(triangle, today - 1)
     found: Shares = {Period.DAY.value: {}, Period.SEVEN_DAYS.value: {}}
     for day in range(today - LATE_DAYS, today + 1):
-        if day in triangle:
-            one = nowcast.estimate(learned, triangle, day, settled.get(day, 0))
-            _note(found[Period.DAY.value], day, one)
-        week = [each for each in range(day - 6, day + 1) if each in triangle]
-        if week:
-            seven = nowcast.estimate_over(learned, triangle, week, settled)
-            _note(found[Period.SEVEN_DAYS.value], day, seven)
+        one = nowcast.estimate(learned, triangle, day, settled.get(day, 0))
+        _note(found[Period.DAY.value], day, one)
+        seven = nowcast.estimate_over(learned, triangle, range(day - 6, day + 1), settled)
+        _note(found[Period.SEVEN_DAYS.value], day, seven)
     return found
 
 
@@ -76,7 +77,7 @@ def with_completeness(figure: Figure, shares: Shares, day: int) -> Figure:
         return figure
     share, low, high = found
     flags = figure.flags
-    if share < COMPLETE and Flag.INCOMPLETE.value not in flags:
+    if (share is None or share < COMPLETE) and Flag.INCOMPLETE.value not in flags:
         flags = (*flags, Flag.INCOMPLETE.value)
     if figure.area != FRANCE:
         return figure if flags is figure.flags else msgspec.structs.replace(figure, flags=flags)
@@ -85,10 +86,12 @@ def with_completeness(figure: Figure, shares: Shares, day: int) -> Figure:
     )
 
 
-def _note(
-    found: dict[int, tuple[float, float, float]], day: int, estimated: nowcast.Completeness
-) -> None:
-    if estimated.share is None or estimated.share_95 is None:
+def _note(found: dict[int, Share], day: int, estimated: nowcast.Completeness) -> None:
+    share = estimated.share
+    if share is not None and share >= COMPLETE and estimated.reported < FEWEST:
+        return
+    if share is None or estimated.share_95 is None or estimated.reported < FEWEST:
+        found[day] = (None, None, None)  # today, above all: not a decline, but not known
         return
     low, high = estimated.share_95
-    found[day] = (round(estimated.share, 3), round(low, 3), round(high, 3))
+    found[day] = (round(share, 3), round(low, 3), round(high, 3))

@@ -153,6 +153,40 @@ class Pool:
             connection.terminate()  # whoever used it has its own error already
 
 
+class Share(Pool):
+    """A few connections of a pool, for one kind of work: it is in nobody else's way.
+
+    Args:
+        pool: The whole, which closes them.
+        at_once: How many.
+    """
+
+    def __init__(self, pool: Pool, at_once: int) -> None:
+        self._whole = pool
+        self._turns = asyncio.Semaphore(at_once)
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Hold one of them for a block.
+
+        Raises:
+            TransientError: All are held (`connections_held`), or none can be had.
+        """
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise TransientError("connections_held", "others wait longer: ask again") from None
+        try:
+            async with self._whole.acquire() as connection:
+                yield connection
+        finally:
+            self._turns.release()
+
+    async def close(self) -> None:
+        """Leave them to the whole."""
+
+
 async def open_pool(
     connect: Mapping[str, Any],
     role: str,

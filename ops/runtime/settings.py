@@ -521,9 +521,9 @@ class Settings(BaseSettings):
         " behind reads from the database by itself.",
     )
     stream_scan_events: Count = Field(
-        100_000,
-        description="Events that one request looks at for a filter: then its page ends, with a"
-        " cursor to go on from.",
+        1_000_000,
+        description="Events that one request passes over, for a filter or a newer version: then its"
+        " page ends, with a cursor to go on from.",
     )
     stream_database_reads: int = Field(
         2, ge=1, le=50, description="Database connections that readers of streams share, at most."
@@ -591,7 +591,7 @@ class Settings(BaseSettings):
     # -- indicators
     population_file: Path | None = Field(
         None,
-        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        description="Inhabitants by department, age class and sex (docs/disclosure.md); without it"
         " the structure of ages is synthetic, and every rate says so.",
     )
     disclosure_threshold: int = Field(

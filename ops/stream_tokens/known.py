@@ -69,6 +69,7 @@ class KnownTokens:
         self._by_digest: dict[bytes, StreamToken] = {}
         self._by_number: dict[int, StreamToken] = {}
         self._read_at: float | None = None
+        self._tried_at: float | None = None
         self._turn = asyncio.Lock()
 
     async def of_header(self, header: str) -> StreamToken:
@@ -132,12 +133,13 @@ class KnownTokens:
         if digest in self._by_digest and not self._is_stale():
             return
         async with self._turn:
-            age = self._age()
-            if age is None or age >= _MISS_SECONDS:
+            # Whoever waited here for a database that is away does not wait for it once more.
+            if self._tried_at is None or self._monotonic() - self._tried_at >= _MISS_SECONDS:
                 try:
                     await self.refresh()
                 except HubError as error:
                     METRICS.errors.labels("stream_tokens", error.reason).inc()
+                self._tried_at = self._monotonic()
         self._check_age()
 
     def _check_age(self) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from ops.bootstrap import Hub
+from ops.runtime.postgres import Share
 
-from .access import HubAccess, Pace, Places
+from .access import HubAccess
 from .known import KnownTokens
+from .places import Pace, Places
 from .quotas import Quotas
 from .reads import ReadAudit
+
+_CONNECTIONS: Final = 2
+"""Of the process's: whoever brings results finds the others free, however many want to read."""
 
 
 def access_of(hub: Hub, secrets: Mapping[str, str]) -> HubAccess:
@@ -20,13 +26,14 @@ def access_of(hub: Hub, secrets: Mapping[str, str]) -> HubAccess:
         secrets: Of `tokens.json`: these read without quota and end.
     """
     settings = hub.settings
+    pool = Share(hub.pool, _CONNECTIONS)
     places = Places(settings.stream_connections)
     known = KnownTokens(
-        hub.pool,
+        pool,
         hub.clock,
         secrets,
         places=places.of_one,
         stale_seconds=settings.stream_token_stale_seconds,
     )
     pace = Pace(settings.stream_audited_reads_per_second)
-    return HubAccess(known, Quotas(hub.pool, hub.clock), ReadAudit(hub.pool), places, pace)
+    return HubAccess(known, Quotas(pool, hub.clock), ReadAudit(pool), places, pace)

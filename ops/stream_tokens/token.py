@@ -120,6 +120,12 @@ def check_wish(wish: Wish, reason: str) -> frozenset[Stream]:
     if not wish.streams or not known.issuperset(wish.streams):
         raise PermanentError("no_such_stream", f"name one or more of {told_streams(STREAMS)}")
     streams = frozenset(Stream(each) for each in wish.streams)
+    if streams & NOMINATIVE_STREAMS and Stream.PUBLIC_HEALTH in streams:
+        raise PermanentError(
+            "streams_join",
+            "report_id is the same in all streams: who reads public-health beside a stream with"
+            " names knows whose each row is. Make a token each, for different readers",
+        )
     if streams & NOMINATIVE_STREAMS and not reason.strip():
         raise PermanentError(
             "reason_needed",

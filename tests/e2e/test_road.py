@@ -223,6 +223,11 @@ async def test_a_reader_gets_a_token_reads_by_it_and_loses_it(product: Embedded)
     while not json.loads(product.look("tokens", "show", "ars", "--json").stdout)["days"]:
         assert time.monotonic() < until, "what it read is counted"
         time.sleep(0.2)
+    secret = header.removeprefix("Bearer ")
+    told_anywhere = [each.read_text(errors="replace") for each in product.data_dir.glob("logs/*")]
+    told_anywhere.append(ask(f"http://127.0.0.1:{product.http_port}/metrics")[2].decode())
+    assert len(told_anywhere) > 3
+    assert not any(secret in each for each in told_anywhere)
 
 
 async def test_health_and_figures_of_all_processes(product: Embedded) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,16 @@ async def until(ready: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_thousand_connections_from_one_token(place: Place) -> None:
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Both ends of a thousand connections are files of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_thousand_connections_from_one_token(many_files: None, place: Place) -> None:
     greedy = await made(place.hub, place.clock, "greedy", streams=["contact-tracing"])
     modest = await made(place.hub, place.clock, "modest", streams=["public-health"])
     await write(place.hub, [pending(n, 1, row_body()) for n in range(30)])

@@ -104,12 +104,12 @@ async def test_an_operators_day(hub: Hub, here: Path, capsys: pytest.CaptureFixt
 
 
 async def test_the_same_over_http(hub: Hub, http: httpx.AsyncClient) -> None:
-    asked = {"name": "ars-idf", "streams": ["dossier", "public-health"], "expires_days": 30}
+    asked = {"name": "ars-idf", "streams": ["dossier", "contact-tracing"], "expires_days": 30}
     made = await http.post("/v1/tokens", json=asked)
     assert made.status_code == 201, made.text
     access = process_of(hub, SetClock(hub.clock.now()))
     secret = bearer(made.json()["token"])
-    for stream in (Stream.DOSSIER, Stream.PUBLIC_HEALTH):
+    for stream in (Stream.DOSSIER, Stream.CONTACT_TRACING):
         (await access.admit(secret, stream)).close()
     listed = await http.get("/v1/tokens")
     assert [each["name"] for each in listed.json()] == ["ars-idf"]
@@ -117,7 +117,7 @@ async def test_the_same_over_http(hub: Hub, http: httpx.AsyncClient) -> None:
     put = await http.put("/v1/tokens/ars-idf/quota", json={"daily_events": 5, "max_connections": 2})
     assert put.json()["token"]["daily_events"] == 5
     shown = await http.get("/v1/tokens/ars-idf")
-    assert shown.json()["token"]["streams"] == ["dossier", "public-health"]
+    assert shown.json()["token"]["streams"] == ["dossier", "contact-tracing"]
     gone = await http.delete("/v1/tokens/ars-idf")
     assert gone.json()["token"]["state"] == "revoked"
     await access.step()

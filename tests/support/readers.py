@@ -9,8 +9,9 @@ from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.runtime.postgres import lent
 from ops.stream_tokens import changes
-from ops.stream_tokens.access import HubAccess, Pace, Places
+from ops.stream_tokens.access import HubAccess
 from ops.stream_tokens.known import KnownTokens
+from ops.stream_tokens.places import Pace, Places
 from ops.stream_tokens.quotas import Quotas
 from ops.stream_tokens.reads import ReadAudit
 from ops.stream_tokens.token import Wish

@@ -13,7 +13,7 @@ import pytest
 from litestar.testing import TestClient
 
 from ops.contracts import asyncapi
-from ops.contracts.access import BODIES, SCHEMES, access_of
+from ops.contracts.access import BODIES, FORMS, QUERIES, SCHEMES, access_of
 from ops.contracts.page import FILES
 from ops.contracts.versions import versions
 from ops.contracts_page import application, contracts
@@ -122,6 +122,7 @@ def test_every_post_put_and_patch_has_a_body_or_needs_none() -> None:
     assert without == {"/v1/holds/{report}/retry"}
     there = {(method, path) for path, method, _ in operations()}
     assert set(BODIES) <= there
+    assert {("get", path) for path in [*QUERIES, *FORMS]} <= there
 
 
 def test_no_description_tells_a_caller_what_a_programmer_wants_to_know() -> None:

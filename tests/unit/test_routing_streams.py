@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import base64
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,8 +17,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool
 from ops.runtime.topic import Tail
 from routing import outbox_reader, relay, stream_queries
-from routing.cursors import Cursor, Lane, decode_cursor, encode_cursor
-from routing.emitted import event_id_of
+from routing.cursors import Cursor, CursorExpired, Lane, decode_cursor, encode_cursor
 from routing.headers import headers_of
 from routing.outbox_reader import OutboxEvent
 from routing.positions import Noted, Positions
@@ -28,80 +26,7 @@ from routing.streams import StreamReader, encode_line
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
 from schemas.events import StreamEvent
 from schemas.topics import NOMINATIVE_STREAMS, Stream, schema_of
-
-STREAM = Stream.PUBLIC_HEALTH
-DESTROYED = b"destroyed"
-
-
-class FakeOutbox:
-    """An outbox in memory that answers the reader's own queries."""
-
-    def __init__(self, partitions: int) -> None:
-        self.lanes: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
-        self.dropped = [0] * partitions
-
-    def add(self, partition: int, count: int = 1, payload: bytes | None = b"{}") -> None:
-        for _ in range(count):
-            seq = self.dropped[partition] + len(self.lanes[partition]) + 1
-            report_id = UUID(int=partition * 1_000_000 + seq)
-            row = {
-                "stream": STREAM.value,
-                "partition": partition,
-                "seq": seq,
-                "event_id": event_id_of(STREAM, report_id, 1),
-                "report_id": report_id,
-                "event_version": 1,
-                "kind": "withdrawn" if payload is None else "published",
-                "reason": "new",
-                "realm": "test",
-                "rule": "r",
-                "rule_version": "1",
-                "person_version": 1,
-                "message_id": UUID(int=1 << 120 | seq),
-                "emitted_at": datetime(2026, 3, 6, tzinfo=UTC),
-                "payload": payload,
-                "part": "",
-            }
-            self.lanes[partition].append(row)
-
-    def drop(self, partition: int, count: int) -> None:
-        del self.lanes[partition][:count]
-        self.dropped[partition] += count
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[FakeOutbox]:
-        yield self
-
-    async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:
-        if query == stream_queries.LANES:
-            return [
-                {
-                    "partition": partition,
-                    "last_seq": self.dropped[partition] + len(rows),
-                    "begins": self.dropped[partition] + 1,
-                }
-                for partition, rows in enumerate(self.lanes)
-            ]
-        assert query == stream_queries.AFTER
-        return [
-            row
-            for partition, after, share in zip(*args[1:], strict=True)
-            for row in self.lanes[partition]
-            if after < row["seq"] <= after + share
-        ]
-
-    async def fetchval(self, query: str, *args: Any) -> UUID | None:
-        assert query == stream_queries.AT
-        found = [row["event_id"] for row in self.lanes[args[1]] if row["seq"] == args[2]]
-        return found[0] if found else None
-
-
-class PlainOpener:
-    def open(self, sealed: bytes, associated: bytes) -> bytes:
-        assert len(associated) == 16
-        if sealed == DESTROYED:
-            raise PermanentError("key_destroyed")
-        return sealed
+from tests.support.outbox import DESTROYED, STREAM, FakeOutbox, PlainOpener
 
 
 def reader_of(outbox: FakeOutbox) -> StreamReader:
@@ -140,6 +65,14 @@ def test_cursors_come_back_as_they_went(positions: list[int], stream: Stream) ->
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
+def test_a_cursor_of_the_release_before_goes_on() -> None:
+    old = msgspec.msgpack.encode([1, STREAM.value, [3, 70_000], [1]])
+    text = base64.urlsafe_b64encode(old).rstrip(b"=").decode()
+    assert decode_cursor(STREAM, text, 2) == Cursor(
+        version=1, stream=STREAM, positions=(3, 70_000), fresh=(1,)
+    )
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_cursor_or_a_permanent_error(text: str) -> None:
     with pytest.raises(PermanentError) as caught:
@@ -155,6 +88,10 @@ def test_any_text_is_a_cursor_or_a_permanent_error(text: str) -> None:
         {"positions": (1,)},
         {"positions": (-1, 0)},
         {"fresh": (2,)},
+        {"until": (1, 1)},
+        {"version": 2, "until": (1,)},
+        {"version": 2, "until": (-1, 1)},
+        {"positions": (2**63, 0)},
     ],
 )
 def test_cursors_of_elsewhere_are_refused(change: dict[str, Any]) -> None:
@@ -217,7 +154,9 @@ async def test_retention_expires_old_cursors_but_not_the_start() -> None:
     with pytest.raises(PermanentError) as caught:
         await read_all(outbox, 10, old.cursor)
     assert caught.value.reason == "cursor_expired"
+    assert isinstance(caught.value, CursorExpired)
     assert len(await read_all(outbox, 1)) == 7
+    assert len(await read_all(outbox, 10, caught.value.oldest)) == 7
 
 
 async def test_a_cursor_beyond_the_end_is_of_another_history() -> None:

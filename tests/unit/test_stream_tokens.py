@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ops.problems import hub_problem
 from ops.stream_tokens import refusals
-from ops.stream_tokens.access import Pace, Places
+from ops.stream_tokens.places import Pace, Places
 from ops.stream_tokens.refusals import STATUS, Refused
 from ops.stream_tokens.token import (
     MAX_DAYS,
@@ -55,7 +55,8 @@ def token(number: int = 1, most: int = 8, **given: object) -> StreamToken:
         ({"streams": []}, "no_such_stream"),
         ({"streams": [CANARY]}, "no_such_stream"),
         ({"streams": ["dossier"]}, "reason_needed"),
-        ({"streams": ["public-health", "contact-tracing"]}, "reason_needed"),
+        ({"streams": ["dossier", "contact-tracing"]}, "reason_needed"),
+        ({"streams": ["public-health", "contact-tracing"]}, "streams_join"),
         ({"filter": (("condition", CANARY),)}, "bad_filter"),
         ({"filter": ((CANARY, "x"),)}, "bad_filter"),
         ({"filter": (("from", "2026-13-45"),)}, "bad_filter"),
