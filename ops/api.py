@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from litestar import Litestar, MediaType, Response, get
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
 from ops.check_routes import Checker, CheckLimits, check_route
+from ops.contracts.routes import docs_config
 from ops.findings_api import findings_routes
 from ops.message_route import MessageDoor, message_route
 from ops.problems import http_problem, hub_problem
@@ -60,12 +60,7 @@ def build_api(parts: ApiParts) -> Litestar:
             *_operations(parts),
             *parts.more_routes,
         ],
-        openapi_config=OpenAPIConfig(
-            title="labdispatch",
-            version="1",
-            description="Real-time dispatch of laboratory results.",
-            path="/docs",
-        ),
+        openapi_config=docs_config(),
         request_max_body_size=parts.max_body_bytes,
         exception_handlers={HubError: hub_problem, HTTPException: http_problem},
         logging_config=None,

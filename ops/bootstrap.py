@@ -179,6 +179,7 @@ async def open_door(hub: Hub, places: Places | None = None) -> Door:
         max_queued=settings.append_queue,
         max_queued_bytes=settings.append_queue_bytes,
         deadline_seconds=settings.append_deadline_seconds,
+        gather_seconds=settings.append_gather_seconds,
     )
     counts = DoorCounts()
     foreign = ForeignFacilities(lambda name: register.get(name) is not None, hub.clock)

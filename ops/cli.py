@@ -11,15 +11,18 @@ import click
 
 from ops import (
     cli_batches,
+    cli_export,
     cli_holds,
     cli_identity,
     cli_identity_keys,
     cli_identity_stewards,
     cli_inbound,
+    cli_indicators,
     cli_pseudonyms,
     cli_receivers,
     cli_review,
     cli_route,
+    cli_stream,
     cli_streams,
     cli_tokens,
 )
@@ -444,19 +447,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["dossier", "contact-tracing", "public-health"]))
-@data_dir_option
-@click.option("--after", metavar="CURSOR", default=None, help="Read on after this cursor.")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many events.")
-@click.option("--follow", is_flag=True, help="Wait for more; end with Ctrl-C.")
-def stream(name: str, data_dir: Path, after: str | None, limit: int | None, follow: bool) -> None:  # noqa: FBT001
-    """Print a stream as NDJSON, one event a line with its cursor, up to its present end."""
-    from ops.looking import print_stream
-
-    _run(print_stream(data_dir, name, after=after, limit=limit, follow=follow))
-
-
-@main.command()
 @data_dir_option
 @json_option
 def account(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
@@ -503,11 +493,14 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
+cli_stream.add_to(main, data_dir_option, _run)
+cli_export.add_to(main, data_dir_option, json_option, _run)
 cli_streams.add_to(main, data_dir_option, json_option, _run)
 cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)
 cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)

@@ -1,28 +1,21 @@
-"""`stream`, `account`, `trace` and `replay`: commands that talk to a running instance."""
+"""`account`, `trace` and `replay`: commands that talk to a running instance."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 from ops.account import as_text, take_account
-from ops.bootstrap import Hub, open_hub, reader_of
+from ops.bootstrap import Hub, open_hub
 from ops.printing import print_json
 from ops.replay import append_replay
 from ops.runtime import logs
 from ops.runtime.settings import Engine, load_settings
 from ops.trace import Trace, trace
-from routing.streams import encode_line
 from schemas.errors import HubError, PermanentError, TransientError
-from schemas.topics import Stream
-
-_PAGE: Final = 1_000
-_POLL_SECONDS: Final = 0.05
 
 
 @asynccontextmanager
@@ -47,28 +40,6 @@ async def instance_at(
         raise TransientError(
             "not_running", f"start it: labdispatch run --data-dir {data_dir}"
         ) from None
-
-
-async def print_stream(
-    data_dir: Path, name: str, *, after: str | None, limit: int | None, follow: bool
-) -> int:
-    """Print events up to the present end, or on and on."""
-    stream = Stream(name)
-    async with instance_at(data_dir) as hub:
-        reader = reader_of(hub)
-        cursor, left = after, limit
-        while left is None or left > 0:
-            page = await reader.read_page(stream, cursor, min(_PAGE, left or _PAGE))
-            cursor = page.cursor
-            if page.events:
-                sys.stdout.buffer.write(b"".join(encode_line(event) for event in page.events))
-                sys.stdout.buffer.flush()
-                left = None if left is None else left - len(page.events)
-            elif page.is_end and not follow:
-                break
-            elif page.is_end:
-                await asyncio.sleep(_POLL_SECONDS)
-    return 0
 
 
 async def print_account(data_dir: Path, *, as_json: bool) -> int:

@@ -42,7 +42,10 @@ def schema(stream: Stream) -> dict[str, Any]:
     document = msgspec.json.schema(events.EventHeader)
     definitions: dict[str, Any] = document["$defs"]
     header = _struct(definitions.pop("EventHeader"), events.EventHeader, patterns.HEADER)
-    header["properties"]["stream"] = {"const": stream.value}
+    header["properties"]["stream"] = {
+        "const": stream.value,
+        "description": words_of(events.EventHeader)["stream"],
+    }
     del definitions["Stream"]
     bodies = []
     for body, known in _BODIES[stream]:
@@ -79,12 +82,12 @@ def text(stream: Stream) -> str:
 def _struct(found: dict[str, Any], type_: type, known: Mapping[str, str]) -> dict[str, Any]:
     """Return a closed object: what a type holds, each field with its words and its pattern."""
     fields: dict[str, Any] = found["properties"]
-    words = _words(type_)
+    words = words_of(type_)
     for name, field in fields.items():
         if name in words:
             field["description"] = words[name]
         if name in _KINDS:
-            fields[name] = {"const": field.pop("default")}
+            fields[name] = {"const": field.pop("default"), "description": words[name]}
         elif name in known:
             field["pattern"] = known[name]
         field.pop("default", None)
@@ -93,7 +96,7 @@ def _struct(found: dict[str, Any], type_: type, known: Mapping[str, str]) -> dic
     return found
 
 
-def _words(type_: type) -> dict[str, str]:
+def words_of(type_: type) -> dict[str, str]:
     """Return what stands below each field in the source of a type."""
     body = ast.parse(textwrap.dedent(inspect.getsource(type_))).body[0]
     assert isinstance(body, ast.ClassDef), "a type is a class"

@@ -14,6 +14,9 @@ from ops.closed_http import refusing_meanwhile
 from ops.holding.rechecking import keep_rechecking
 from ops.holding.routes import hold_routes
 from ops.idempotency import IdempotencyKeys
+from ops.indicators.admitting import admit_by
+from ops.indicators.commands import published_of
+from ops.indicators.routes import indicator_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
@@ -79,6 +82,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *opposition_routes(hub, review),
                 *receiver_routes(hub.pool),
                 *token_routes(desk),
+                *indicator_routes(published_of(hub), admit_by(access)),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

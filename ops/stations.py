@@ -1,4 +1,4 @@
-"""The six processes: each starts, says it is ready, works, and stops in order.
+"""The seven processes: each starts, says it is ready, works, and stops in order.
 
 What cannot be promised any more ends the process with a code other than 0; the supervisor (ours,
 systemd or an orchestrator) starts it again, and the start repairs.
@@ -22,9 +22,9 @@ from schemas.errors import FatalError, TransientError
 
 _log = get_logger(__name__)
 
-ROLES: Final = ("ingest", "inbound", "dispatch", "relay", "push", "api")
+ROLES: Final = ("ingest", "inbound", "dispatch", "relay", "push", "indicators", "api")
 # A record that waits in its topic is as safe as in ours: laboratories that wait go first.
-_BEHIND_THE_DOOR: Final = frozenset({"inbound", "dispatch", "relay", "push"})
+_BEHIND_THE_DOOR: Final = frozenset({"inbound", "dispatch", "relay", "push", "indicators"})
 _OF_THE_PLACE: Final = frozenset(
     {
         "settings_invalid",
@@ -89,6 +89,10 @@ def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, An
         from ops.station_push import push  # noqa: PLC0415
 
         return push
+    if role == "indicators":
+        from ops.station_indicators import indicators  # noqa: PLC0415
+
+        return indicators
     from ops.station_relay import relay  # noqa: PLC0415
 
     return relay

@@ -2,8 +2,8 @@
 
 The supervisor owns the data folder and the database; the stations are started by their own
 commands, as an operator would start them on many machines. It ends what an earlier run left,
-starts again what dies, and stops in order: senders, doors, dispatch, relay, push, api,
-database.
+starts again what dies, and stops in order: senders, doors, dispatch, relay, push, indicators,
+api, database.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from schemas.errors import FatalError
 
 _log = get_logger(__name__)
 
-ROAD: Final = ("ingest", "dispatch", "relay", "push", "api")
+ROAD: Final = ("ingest", "dispatch", "relay", "push", "indicators", "api")
 """In the order of the road; stopped in the same order, senders before them."""
 _STOP_SHARE_SECONDS: Final = 4.0
 _WATCH_SECONDS: Final = 0.25

@@ -9,6 +9,9 @@ from schemas.topics import NOMINATIVE_STREAMS, STREAMS, schema_of
 
 from .outbox_reader import OutboxEvent
 
+HEADERS: Final = ("event_id", "seq", "part", "event_version", "schema", "traceparent")
+"""The headers of a record, in their order."""
+
 _SCHEMAS: Final = {stream: schema_of(stream).encode() for stream in STREAMS}
 
 

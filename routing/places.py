@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
+from schemas.areas import commune_of_postcode
 from schemas.patient import Address
 from schemas.report import LabReport, Organisation, Practitioner
 
@@ -18,6 +19,19 @@ _METROPOLITAN: Final = re.compile(r"0[1-9]|1\d|2[1-9AB]|[3-8]\d|9[0-5]")
 _RPPS: Final = re.compile(r"\d{11}")
 
 
+class Residence(NamedTuple):
+    """Where somebody lives."""
+
+    commune: str
+    """INSEE code; empty where nothing tells."""
+    department: str
+    is_imputed: bool
+    """The sender gave no commune: what stands here is of the postcode."""
+
+
+_NOWHERE: Final = Residence("", "", False)
+
+
 def commune_of(address: Address | None) -> str:
     """Return the INSEE code of the commune of residence where the sender gave one, else empty."""
     commune = "" if address is None else address.commune.strip().upper()
@@ -25,18 +39,31 @@ def commune_of(address: Address | None) -> str:
 
 
 def department_of(address: Address | None) -> str:
-    """Return the department of residence, by commune, else by postcode, else empty.
+    """Return the department of residence, empty where nothing tells (see `residence_of`)."""
+    return residence_of(address).department
 
-    The postcode's first digits are the department but for a few hundred communes along borders.
+
+def residence_of(address: Address | None) -> Residence:
+    """Return where somebody lives: by the commune that the sender gave, else by the postcode.
+
+    Of a postcode of several communes the largest is taken, and said to be imputed: its department
+    is right for all but 16 of 6,310. Of one that no commune has (a firm's, say) the first digits
+    are the department, and there is no commune. Abroad there is neither. Source: french-profile 4
+    (an incomplete address is imputed from the postal code).
     """
     if address is None:
-        return ""
+        return _NOWHERE
     commune = commune_of(address)
     if commune:
-        return _department_of_commune(commune)
+        return Residence(commune, _department_of_commune(commune), False)
     if address.country.strip().upper() not in _FRANCE:
-        return ""
-    return _department_of_postcode(address.postcode.replace(" ", ""))
+        return _NOWHERE
+    postcode = address.postcode.replace(" ", "")
+    imputed, _ = commune_of_postcode(postcode)
+    if imputed:
+        return Residence(imputed, _department_of_commune(imputed), True)
+    department = _department_of_postcode(postcode)
+    return Residence("", department, bool(department))
 
 
 def place_of(laboratory: Organisation) -> tuple[str, str]:

@@ -16,11 +16,10 @@ from .ages import age_at
 from .case import Case
 from .findings import ConditionFinding
 from .places import (
-    commune_of,
     day_of,
-    department_of,
     finess_of,
     place_of,
+    residence_of,
     sampled_at,
 )
 from .pseudonym import Pseudonyms, next_period_of, period_of
@@ -81,6 +80,7 @@ def _row(
     counts = standing is None or standing.line is Line.FIRST
     leads = standing is not None and counts
     person = case.person.person_id
+    residence = residence_of(traits.address)
     department, commune = place_of(case.laboratory)
     return PublicHealthRow(
         pseudonym=pseudonyms.person(person, purpose, period),
@@ -88,14 +88,16 @@ def _row(
         age=age,
         age_class=age_class(age),
         sex=traits.sex if traits.sex in {"M", "F"} else "U",
-        residence_commune=commune_of(traits.address),
-        residence_department=department_of(traits.address),
-        residence_imputed=False,
+        residence_commune=residence.commune,
+        residence_department=residence.department,
+        residence_imputed=residence.is_imputed,
         laboratory_finess=finess_of(case.laboratory),
         condition=analysis.condition.code,
         case_id="" if standing is None else pseudonyms.case(standing.case_id, purpose),
         line="" if standing is None else standing.line.value,
-        test_code=analysis.loinc,
+        # Our own codes of the French screening are no LOINC: the schema has no place for them, and
+        # `method` says what it was.
+        test_code=analysis.loinc if analysis.system == "LN" else "",
         method=analysis.kind.value,
         result=finding.result.value if counts else "",
         second_line_result="" if counts else finding.result.value,

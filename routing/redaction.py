@@ -146,7 +146,7 @@ _IDENTITY: Final = (
     _field("traits.address.city", "PID-11.3", "+fhir", *_REACHED),
     _field(
         "traits.address.postcode", "PID-11.5", "+fhir", "+decree",
-        "~coarse department, where no commune is given", "~coarse department",
+        "~coarse commune and department, where no commune is given", "~coarse department",
     ),
     _field("traits.address.country", "PID-11.6", "+fhir", *_NOWHERE),
     _field(

@@ -515,6 +515,50 @@ RECEIVERS: Final = (
     ),
 )
 
+INDICATORS: Final = (
+    Drawn(
+        title="Counted, and still to be counted",
+        queries=(
+            ("sum(rate(labdispatch_indicator_events_total[1m]))", "counted a second"),
+            ("max(labdispatch_indicator_lag_events)", "to be counted"),
+        ),
+        unit="short",
+        advice="To be counted grows: the process stands or is slower than the stream."
+        " Runbook: docs/runbooks/indicators-stand.md.",
+    ),
+    Drawn(
+        title="For how long: something to count, and the last extraction",
+        queries=(
+            ("max(labdispatch_indicator_lag_seconds)", "counted nothing, with some to count"),
+            ("max(labdispatch_indicator_extraction_age_seconds)", "age of the last extraction"),
+        ),
+        unit="s",
+        advice="An extraction older than twice its setting: counting stands or is far behind."
+        " Runbook: docs/runbooks/indicators-stand.md.",
+    ),
+    Drawn(
+        title="How long a batch takes",
+        queries=_quantiles("indicator_batch_seconds"),
+        unit="s",
+        limit=20.0,
+        advice="Near 30 s the database ends the transaction: lower"
+        " LABDISPATCH_INDICATORS_BATCH_EVENTS.",
+    ),
+    Drawn(
+        title="Tables published in an hour, extractions that went",
+        queries=(
+            ("sum(increase(labdispatch_indicator_tables_total[1h]))", "tables"),
+            (
+                "sum(increase(labdispatch_indicator_extractions_forgotten_total[1h]))",
+                "extractions that can be asked for no more",
+            ),
+        ),
+        unit="short",
+        advice="Many tables: results come late or were corrected; labdispatch indicators changes"
+        " says what of.",
+    ),
+)
+
 READERS: Final = (
     Drawn(
         title="Reads of streams, by what became of them",
@@ -572,6 +616,7 @@ ROWS: Final = (
     ("Holds: what waits, and for whom", HOLDS),
     ("Streams: what leaves", STREAMS),
     ("Receivers: what is pushed", RECEIVERS),
+    ("Indicators: what is counted of public health", INDICATORS),
     ("Readers: who reads streams over HTTP", READERS),
 )
 

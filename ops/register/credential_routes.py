@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import delete, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.certificates import read_certificate
@@ -51,7 +51,7 @@ def _certificates(desk: Desk) -> list[ControllerRouterHandler]:
         description=OPERATOR_ONLY,
     )
     async def post_certificate(
-        request: HttpRequest, lab: FromPath[str], data: NewCertificate
+        request: HttpRequest, lab: FromPath[str], data: JSONBody[NewCertificate]
     ) -> CertificateEntry:
         asker = desk.gate.operator(request)
         if bool(data.pem) == bool(data.subject):
@@ -104,7 +104,9 @@ def _tokens(desk: Desk) -> list[ControllerRouterHandler]:
         summary="Make a token; this answer alone shows it",
         description=OPERATOR_ONLY,
     )
-    async def post_token(request: HttpRequest, lab: FromPath[str], data: TokenName) -> NewToken:
+    async def post_token(
+        request: HttpRequest, lab: FromPath[str], data: JSONBody[TokenName]
+    ) -> NewToken:
         asker = desk.gate.operator(request)
         async with desk.connection() as connection:
             made = await credentials.new_token(

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, patch, post, put
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.clock import Clock
@@ -132,13 +132,13 @@ def _reading(desk: Desk) -> list[ControllerRouterHandler]:
 
 def _writing(desk: Desk) -> list[ControllerRouterHandler]:
     @post("/v1/labs", status_code=201, summary="Add a laboratory", description=OPERATOR_ONLY)
-    async def post_lab(request: HttpRequest, data: NewLab) -> labs.Laboratory:
+    async def post_lab(request: HttpRequest, data: JSONBody[NewLab]) -> labs.Laboratory:
         asker = desk.gate.operator(request)
         return await _changed(desk, _row(data.registry_id, data), "new", asker)
 
     @patch("/v1/labs/{lab:str}", summary="Change a laboratory", description=OPERATOR_ONLY)
     async def patch_lab(
-        request: HttpRequest, lab: FromPath[str], data: LabChange
+        request: HttpRequest, lab: FromPath[str], data: JSONBody[LabChange]
     ) -> labs.Laboratory:
         asker = desk.gate.operator(request)
         return await _changed(desk, _row(lab, data), "known", asker)
@@ -188,7 +188,7 @@ def _parts(desk: Desk) -> list[ControllerRouterHandler]:
 
     @put("/v1/labs/{lab:str}/facilities", summary="Set facilities", description=OPERATOR_ONLY)
     async def put_facilities(
-        request: HttpRequest, lab: FromPath[str], data: Facilities
+        request: HttpRequest, lab: FromPath[str], data: JSONBody[Facilities]
     ) -> Facilities:
         asker = desk.gate.operator(request)
         async with desk.connection() as connection:
@@ -208,7 +208,7 @@ def _parts(desk: Desk) -> list[ControllerRouterHandler]:
         return msgspec.convert(found.limits, Limits, from_attributes=True)
 
     @put("/v1/labs/{lab:str}/quota", summary="Set all limits", description=OPERATOR_ONLY)
-    async def put_quota(request: HttpRequest, lab: FromPath[str], data: Limits) -> Limits:
+    async def put_quota(request: HttpRequest, lab: FromPath[str], data: JSONBody[Limits]) -> Limits:
         asker = desk.gate.operator(request)
         row = _row(lab, LabChange(limits=data))
         found = await _changed(desk, row, "known", asker)

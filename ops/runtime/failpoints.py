@@ -49,6 +49,14 @@ FAILPOINTS: Final = frozenset(
         "push.before_send",
         "push.after_send",
         "push.after_note",
+        "export.after_segment",
+        "export.after_file",
+        "indicators.read",
+        "indicators.before_commit",
+        "indicators.after_commit",
+        "indicators.before_tables",
+        "indicators.before_extraction",
+        "indicators.after_extraction",
     }
 )
 _ACTIONS: Final = frozenset({"kill", "stop", "raise", "transient"})

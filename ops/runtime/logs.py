@@ -54,6 +54,7 @@ ALLOWED_KEYS: Final = frozenset(
         "worker_id",
         "free_bytes",
         "dropped_keys",
+        "number",  # of an extraction
         "receiver",  # its name, which operators choose, never an address
     }
 )

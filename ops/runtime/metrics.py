@@ -439,6 +439,7 @@ class Metrics:
         self._declare_cases(name)
         self._declare_stewards(name)
         self._declare_push(name)
+        self._declare_indicators(name)
         self.capped_lookups = Counter(
             f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
         )
@@ -590,6 +591,49 @@ class Metrics:
         self.push_receivers = Gauge(
             f"{name}_push_receivers", "Receivers that this process leads",
             multiprocess_mode="livesum",
+        )  # fmt: skip
+
+    def _declare_indicators(self, name: str) -> None:
+        """Indicators: what is counted, and what is published of it."""
+        self.indicator_events = Counter(
+            f"{name}_indicator_events", "Events of public health that were counted"
+        )
+        self.indicator_batches = Counter(
+            f"{name}_indicator_batches", "Transactions that counted some"
+        )
+        self.indicator_batch_seconds = Histogram(
+            f"{name}_indicator_batch_seconds", "From reading a batch to its commit", buckets=_FAST
+        )
+        self.indicator_lag = Gauge(
+            f"{name}_indicator_lag_events", "Events of public health that are not counted yet",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.indicator_lag_seconds = Gauge(
+            f"{name}_indicator_lag_seconds",
+            "For how long nothing was counted although there is something to count",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.indicator_extraction = Gauge(
+            f"{name}_indicator_extraction_number", "The last extraction that was published",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.indicator_extraction_age = Gauge(
+            f"{name}_indicator_extraction_age_seconds", "How old the last extraction is",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.indicator_tables = Counter(
+            f"{name}_indicator_tables", "Tables that were published because they had changed"
+        )
+        self.indicator_extraction_seconds = Histogram(
+            f"{name}_indicator_extraction_seconds", "How long an extraction took to be published",
+            buckets=(1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0),
+        )  # fmt: skip
+        self.indicator_forgotten = Counter(
+            f"{name}_indicator_extractions_forgotten", "Extractions that can be asked for no more"
+        )
+        self.indicator_aliases = Gauge(
+            f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",
+            multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
     def _declare_cases(self, name: str) -> None:

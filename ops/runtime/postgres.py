@@ -37,6 +37,11 @@ _COMMON: Final = {
 }
 _BY_ROLE: Final[Mapping[str, Mapping[str, str]]] = {
     "looking": {"transaction_timeout": "300s"},
+    # An extraction reads one state of all cells; what counts locks nothing that others wait for.
+    "indicators": {
+        "transaction_timeout": "900s",
+        "idle_in_transaction_session_timeout": "120s",
+    },
     "migrate": {
         "lock_timeout": "2s",
         "transaction_timeout": "0",

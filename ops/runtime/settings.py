@@ -402,6 +402,13 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Appends in flight at once in one process."
     )
     append_batch: Count = Field(500, description="The most records of one append.")
+    append_gather_seconds: float = Field(
+        0.008,
+        ge=0,
+        le=0.1,
+        description="How far apart the appends of a lane begin while several records come at once;"
+        " a record that comes alone never waits.",
+    )
     append_queue: Count = Field(
         20_000, description="The most records that wait for an append; beyond: AR 207."
     )
@@ -581,6 +588,63 @@ class Settings(BaseSettings):
         86_400, ge=0, le=30 * 86_400, description="How long an old key of a webhook signs too."
     )
 
+    # -- indicators
+    population_file: Path | None = Field(
+        None,
+        description="Inhabitants by department, age class and sex (docs/disclosure.md); without it"
+        " the structure of ages is synthetic, and every rate says so.",
+    )
+    disclosure_threshold: int = Field(
+        5, ge=0, le=1_000, description="Counts from 1 to this less 1 are withheld; 0: none is."
+    )
+    disclosure_settle_days: int = Field(
+        2, ge=0, le=60, description="Days younger than this are told of France alone."
+    )
+    disclosure_daily_from: int = Field(
+        10,
+        ge=0,
+        le=100_000,
+        description="Areas that had fewer in the week before are told by weeks, not by days.",
+    )
+    disclosure_class_below: int = Field(
+        0,
+        ge=0,
+        le=100_000_000,
+        description="Areas with fewer inhabitants get classes of rates, no counts; 0: none.",
+    )
+    disclosure_rounding: int = Field(
+        1, ge=1, le=1_000, description="Counts are rounded to multiples of this; 1: exact."
+    )
+    indicators_batch_events: int = Field(
+        50_000,
+        ge=1,
+        le=200_000,
+        description="The most events that are counted in one transaction.",
+    )
+    indicators_poll_seconds: Seconds = Field(
+        1.0, description="How long indicators wait for more events when all are counted."
+    )
+    indicators_extraction_seconds: int = Field(
+        21_600,
+        ge=60,
+        le=7 * 86_400,
+        description="How often what is counted is published; rarer ones tell less of one result.",
+    )
+    indicators_extractions: int = Field(
+        3_650,
+        ge=2,
+        le=100_000,
+        description="How many extractions can be asked for again; eldest ones go.",
+    )
+    indicators_lag_events: int = Field(
+        10_000,
+        ge=0,
+        description="With more events to be counted than these no extraction is made by itself.",
+    )
+    indicators_answer_figures: int = Field(
+        10_000, ge=100, le=200_000, description="The most figures of one answer; more go in pages."
+    )
+
     # -- readers of streams
     stream_connections: Count = Field(
         1_000,
@@ -698,8 +762,8 @@ class Settings(BaseSettings):
         10,
         ge=0,
         le=19,
-        description="How far inbound, dispatch, relay and push stand back (nice) where processors"
-        " are short.",
+        description="How far inbound, dispatch, relay, push and indicators stand back (nice)"
+        " where processors are short.",
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -288,6 +290,48 @@ async def test_an_oversize_frame_is_turned_away_and_the_next_is_taken(product: E
     async with MllpClient("127.0.0.1", product.mllp_port) as client:
         assert (await client.send(huge)).code == "AR"
         assert (await client.send(sample_message())).code == "AA"
+
+
+async def test_an_export_that_is_killed_goes_on_and_ends_the_same(
+    fresh: Embedded, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed=5, labs=2, start_at=START)
+    messages = [
+        (m.control_id, m.raw) for m in islice(simulation.messages(), 60) if m.expected == "AA"
+    ]
+    await Laboratory(fresh.mllp_port).send(messages)
+    fresh.drained()
+
+    def export(out: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        where = ("--state", "events", "--out", str(tmp_path / out))
+        return fresh.look("export", "public-health", *where, *arguments)
+
+    whole = export("whole", "--json")
+    assert whole.returncode == 0, whole.stderr
+    manifest = json.loads(whole.stdout)
+    assert manifest["events"] == len(fresh.stream("public-health")) > 0
+    fresh.env["LABDISPATCH_FAILPOINTS"] = "export.after_file=kill"
+    assert export("cut", "--extraction", manifest["extraction"]).returncode == -signal.SIGKILL
+    del fresh.env["LABDISPATCH_FAILPOINTS"]
+    again = export("cut")
+    assert again.returncode == 0, again.stderr
+    assert f"--extraction {manifest['extraction']}" in again.stdout
+
+    def contents(out: str) -> dict[Path, bytes]:
+        files = (each for each in (tmp_path / out).rglob("*") if each.is_file())
+        return {each.relative_to(tmp_path / out): each.read_bytes() for each in files}
+
+    assert contents("whole") == contents("cut")
+    named = fresh.look("export", "dossier", "--out", str(tmp_path / "dossier"))
+    assert (named.returncode, named.stdout) == (1, "")
+    assert "who_asks" in named.stderr
+    csv = fresh.look("stream", "public-health", "--format", "csv", "--where", "result=positive")
+    assert csv.returncode == 0, csv.stderr
+    assert all(
+        ",positive," in line for line in csv.stdout.splitlines()[1:] if ",published," in line
+    )
+    slip = fresh.look("stream", "public-health", "--where", "result")
+    assert slip.returncode == 2
 
 
 async def test_the_cli_teaches(product: Embedded) -> None:

@@ -8,7 +8,16 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-_SAYS_NOTHING = {"$schema", "$id", "$defs", "title", "description", "x-open", "format"}
+_SAYS_NOTHING = {
+    "$schema",
+    "$id",
+    "$defs",
+    "components",
+    "title",
+    "description",
+    "x-open",
+    "format",
+}
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),

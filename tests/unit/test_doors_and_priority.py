@@ -43,6 +43,7 @@ def test_standing_back_raises_nice_and_never_takes_priority_again() -> None:
         "labdispatch-dispatch@.service",
         "labdispatch-relay.service",
         "labdispatch-push.service",
+        "labdispatch-indicators.service",
     ],
 )
 def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
@@ -54,7 +55,7 @@ def test_units_behind_the_door_weigh_less_than_the_door(unit: str) -> None:
 
 def test_containers_behind_the_door_weigh_less_than_the_door() -> None:
     services = yaml.safe_load((OPS / "compose" / "compose.yaml").read_text())["services"]
-    for name in ("inbound", "dispatch-1", "dispatch-2", "relay", "push"):
+    for name in ("inbound", "dispatch-1", "dispatch-2", "relay", "push", "indicators"):
         assert services[name]["cpu_shares"] < 1024
     assert "cpu_shares" not in services["ingest"]
 

@@ -210,3 +210,46 @@ async def test_one_that_floods_does_not_keep_another_waiting(
         for lab_id in (1, 2)
     }
     assert payloads == {1: list(range(16)), 2: [0, 1, 2]}
+
+
+async def test_while_several_come_at_once_appends_keep_their_distance() -> None:
+    """An append costs the database the same whether it holds one record or ten."""
+    log = FakeIntakeLog(4)
+    began: list[tuple[float, int]] = []
+    append = log.append
+    clock = asyncio.get_running_loop().time
+
+    async def noted(records: Sequence[IntakeRecord]) -> list[int]:
+        began.append((clock(), len(records)))
+        return await append(records)
+
+    log.append = noted  # type: ignore[method-assign]
+    appender = GroupAppender(log, deadline_seconds=5, gather_seconds=0.05)
+    appender.start()
+    await asyncio.gather(*(appender.submit(record(n)) for n in range(3)))
+    await asyncio.gather(*(appender.submit(record(n)) for n in range(2)))
+    await appender.submit(record(0))
+    await appender.stop()
+    assert [size for _, size in began] == [3, 2, 1]
+    assert began[1][0] - began[0][0] >= 0.05
+    assert began[2][0] - began[1][0] >= 0.05
+
+
+async def test_what_comes_alone_never_waits_for_more() -> None:
+    log = FakeIntakeLog(4)
+    appender = GroupAppender(log, deadline_seconds=5, gather_seconds=3600)
+    appender.start()
+    for n in range(3):
+        assert await appender.submit(record(0)) == n
+    await appender.stop()
+
+
+async def test_a_process_that_stops_waits_for_no_more() -> None:
+    log = FakeIntakeLog(4)
+    appender = GroupAppender(log, deadline_seconds=5, gather_seconds=3600)
+    appender.start()
+    await asyncio.gather(*(appender.submit(record(n)) for n in range(3)))
+    last = appender.submit(record(0))
+    await asyncio.sleep(0)
+    await appender.stop()
+    assert await last == 1

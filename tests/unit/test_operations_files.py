@@ -28,7 +28,17 @@ UNITS = sorted((OPS / "systemd").glob("*.service"))
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
 SECRET = PREFIX + "POSTGRES_DSN"
 COMMAND = "/opt/labdispatch/.venv/bin/labdispatch"
-OURS = ("migrate", "ingest", "inbound", "dispatch-1", "dispatch-2", "relay", "push", "api")
+OURS = (
+    "migrate",
+    "ingest",
+    "inbound",
+    "dispatch-1",
+    "dispatch-2",
+    "relay",
+    "push",
+    "indicators",
+    "api",
+)
 
 # ---------------------------------------------------------------------------- systemd
 
@@ -120,7 +130,7 @@ def test_each_process_has_a_metrics_port_of_its_own() -> None:
         if "migrate" not in path.name
         for instance in (("1", "2", "9") if "@" in path.name else ("",))
     ]
-    assert len(ports) == len(set(ports)) == 8
+    assert len(ports) == len(set(ports)) == 9
     assert all(1_024 < int(port) < 65_536 for port in ports)
 
 

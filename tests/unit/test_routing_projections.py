@@ -8,18 +8,21 @@ from uuid import RFC_4122, UUID
 import msgspec
 import pytest
 
+from ops.schemas_page import schema
 from routing.ages import age_at
 from routing.fhir import Parts
 from routing.places import department_of
 from routing.pseudonym import addressee_of
 from routing.public_health import age_class
 from routing.router import Router, load_own_rules
+from schemas.codes import OWN_SYSTEM
 from schemas.decision import Line, Realm, Standing
 from schemas.events import PseudonymReplaced, PublicHealthRow, TracingCase
 from schemas.patient import Address
 from schemas.report import Coded, Organisation, ResultStatus
 from schemas.topics import Stream
 from tests.support import parts
+from tests.support.json_schema import misfits
 from tests.unit.test_routing_cases import (
     CANARIES,
     NOT_DETECTED,
@@ -284,6 +287,17 @@ def test_what_makes_no_case_stands_alone() -> None:
     assert (found.case_id, found.line, found.result) == ("", "", "positive")
 
 
+def test_the_codes_of_the_french_screening_are_ours_and_stay_here() -> None:
+    screened = report(
+        observation(Coded(code="CRIBLAGE", system=OWN_SYSTEM), coded=None, value="A0B0C1")
+    )
+    found = row(of=screened, standings={"sars-cov-2": Standing(UUID(int=1), Line.SECOND)})
+    assert (found.test_code, found.method) == ("", "screening")
+    published = schema(Stream.PUBLIC_HEALTH)
+    body = {**published["properties"]["body"], "$defs": published["$defs"]}
+    assert misfits(body, msgspec.to_builtins(found)) == []
+
+
 def test_public_health_never_sees_an_identity() -> None:
     body = projected(Stream.PUBLIC_HEALTH, of=rich_report()).body.decode()
     hidden = (*CANARIES, TEST_INS.matricule, "1979", "28", "75007", "P000123", "TEST", "LAB-5567")
@@ -341,10 +355,36 @@ def test_a_row_of_public_health() -> None:
     assert (found.test_code, found.method, found.result) == ("94500-6", "rna", "positive")
 
 
-def test_without_a_commune_the_postcode_gives_the_department_only() -> None:
-    found = row(about=traits(address=Address(postcode="20167", country="FRA")))
-    assert (found.residence_commune, found.residence_department) == ("", "2A")
-    assert not found.residence_imputed
+@pytest.mark.parametrize(
+    ("postcode", "commune", "department", "imputed"),
+    [
+        ("20167", "2A004", "2A", True),  # of several communes the largest
+        ("75007", "75107", "75", True),  # of one commune
+        ("75 007", "75107", "75", True),
+        ("94390", "91479", "91", True),  # its first digits are another department
+        ("75954", "", "75", True),  # a firm's: no commune has it
+        ("00100", "", "", False),
+        ("", "", "", False),
+    ],
+)
+def test_without_a_commune_residence_is_imputed_from_the_postcode(
+    postcode: str, commune: str, department: str, imputed: bool
+) -> None:
+    found = row(about=traits(address=Address(postcode=postcode, country="FRA")))
+    assert (found.residence_commune, found.residence_department) == (commune, department)
+    assert found.residence_imputed is imputed
+
+
+def test_abroad_nothing_is_imputed() -> None:
+    found = row(about=traits(address=Address(postcode="75007", country="DEU")))
+    assert (found.residence_commune, found.residence_department) == ("", "")
+    assert found.residence_imputed is False
+
+
+def test_the_commune_that_was_given_counts_and_not_the_postcode() -> None:
+    found = row(about=traits(address=Address(commune="97411", postcode="75001")))
+    assert (found.residence_commune, found.residence_department) == ("97411", "974")
+    assert found.residence_imputed is False
 
 
 @pytest.mark.parametrize(

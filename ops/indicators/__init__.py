@@ -1,0 +1,1 @@
+"""Indicators: counted from public health by exactly-once batches, published as extractions."""

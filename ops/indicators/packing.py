@@ -1,0 +1,143 @@
+"""Cells as they are kept: of a condition, a time and a department all ages and sexes in one. Pure.
+
+A batch touches thousands of cells of a few days; packed by department it writes some hundred rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from routing.indicator_cells import DELAYS, MEASURES, CellKey, DelayKey, Delays, Deltas
+from schemas.errors import PermanentError
+
+FORMAT: Final = 1
+"""Of a packed row; another one is counted anew."""
+
+
+class Place(NamedTuple):
+    """Which row of cells."""
+
+    condition: str
+    period: str
+    day: int
+    department: str
+
+
+class Packed(msgspec.Struct, array_like=True, gc=False):
+    """All cells of a place, and its delays; cells that count nothing are left out."""
+
+    made: int = FORMAT
+    cells: dict[str, list[int]] = {}
+    """Age class and sex, as `29F`; counts by `Measure`, zeros at the end left out."""
+    delays: list[int] = []
+    """Of tests, by days to reception, zeros at the end left out."""
+    positive_delays: list[int] = []
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(Packed)
+
+
+def unpack(packed: bytes) -> Packed:
+    """Return what a row holds.
+
+    Raises:
+        PermanentError: `row_unreadable`: another release's.
+    """
+    try:
+        found = _DECODER.decode(packed)
+    except msgspec.MsgspecError:
+        found = Packed(made=0)
+    if found.made != FORMAT:
+        raise PermanentError("row_unreadable", "cells have another format: rebuild indicators")
+    return found
+
+
+def pack(cells: Packed) -> bytes | None:
+    """Return the bytes of a row; None where it counts nothing any more."""
+    if not (cells.cells or cells.delays or cells.positive_delays):
+        return None
+    # In one order, so that equal counts are equal bytes.
+    cells.cells = dict(sorted(cells.cells.items()))
+    return msgspec.msgpack.encode(cells)
+
+
+def places_of(deltas: Deltas) -> dict[Place, tuple[list[CellKey], list[DelayKey]]]:
+    """Return which rows a change touches, and by what."""
+    found: dict[Place, tuple[list[CellKey], list[DelayKey]]] = {}
+    for key in deltas.cells:
+        place = Place(key.condition, key.period, key.day, key.department)
+        held = found.get(place)
+        if held is None:
+            held = found[place] = ([], [])
+        held[0].append(key)
+    for delay in deltas.delays:
+        place = Place(delay.condition, "day", delay.day, delay.department)
+        found.setdefault(place, ([], []))[1].append(delay)
+    return found
+
+
+def change(
+    held: Packed, deltas: Deltas, cells: Iterable[CellKey], delays: Iterable[DelayKey]
+) -> None:
+    """Add to a row what changes of it.
+
+    Raises:
+        PermanentError: `counts_differ`: a count would fall below zero, which no events can cause.
+    """
+    for key in cells:
+        name = key.age_class + key.sex
+        counts = _added(held.cells.get(name, ()), deltas.cells[key])
+        if counts:
+            held.cells[name] = counts
+        else:
+            held.cells.pop(name, None)
+    for delay in delays:
+        counted = deltas.delays[delay]
+        held.delays = _added(held.delays, counted.tests)
+        held.positive_delays = _added(held.positive_delays, counted.positive_tests)
+
+
+def cells_of(place: Place, held: Packed) -> dict[CellKey, list[int]]:
+    """Return the cells of a row, each with all its measures."""
+    return {
+        CellKey(place.condition, place.period, place.day, place.department, name[:-1], name[-1]): (
+            [*counts, *(0,) * (MEASURES - len(counts))]
+        )
+        for name, counts in held.cells.items()
+    }
+
+
+def delays_of(held: Packed) -> Delays:
+    """Return the delays of a row, of every class."""
+    return Delays(_filled(held.delays), _filled(held.positive_delays))
+
+
+def deltas_of(found: Mapping[Place, Packed]) -> Deltas:
+    """Return what rows hold, as a change from nothing."""
+    cells: dict[CellKey, list[int]] = {}
+    delays: dict[DelayKey, Delays] = {}
+    for place, held in found.items():
+        cells.update(cells_of(place, held))
+        if held.delays or held.positive_delays:
+            delays[DelayKey(place.condition, place.day, place.department)] = delays_of(held)
+    return Deltas(cells, delays)
+
+
+def _filled(counts: list[int]) -> list[int]:
+    return [*counts, *(0,) * (DELAYS - len(counts))]
+
+
+def _added(held: Iterable[int], change: Iterable[int]) -> list[int]:
+    counts = list(change)
+    for place, count in enumerate(held):
+        counts[place] += count
+    if min(counts) < 0:
+        raise PermanentError(
+            "counts_differ", "a count would fall below zero: labdispatch indicators verify"
+        )
+    while counts and not counts[-1]:
+        counts.pop()
+    return counts

@@ -1,0 +1,99 @@
+"""What may be told: the policy of disclosure control and the population, as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from hashlib import blake2b
+
+import msgspec
+
+from ops.runtime.settings import Settings
+from routing.disclosure import Block, Policy, Shown, decide, protect
+from schemas.areas import region_of
+from schemas.areas.population import Population, read_population, synthetic_population
+from schemas.errors import FatalError, PermanentError
+from schemas.figures import Figure, Flag
+
+from .tables import with_rates
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """Policy and population; another one of either publishes everything anew."""
+
+    policy: Policy
+    population: Population
+
+    @property
+    def name(self) -> str:
+        """What counts were protected by, and rates computed with: a digest with the threshold."""
+        told = msgspec.msgpack.encode((self.policy, sorted(self.population.counts.items())))
+        digest = blake2b(told, digest_size=6).hexdigest()
+        return f"threshold {self.policy.threshold}, {digest}"
+
+    @property
+    def unsettled_days(self) -> int:
+        """For how long after a week it may be told more of it, though nothing has changed."""
+        return max(1, self.policy.settle_days + 1)
+
+    def population_of(self, area: str, age_class: str, sex: str) -> int | None:
+        """Return how many live there; None where it is not known."""
+        return self.population.of(area, age_class, sex)
+
+    def region_of(self, department: str) -> str:
+        """Return the region of a department, empty where the department is unknown."""
+        return region_of(department)
+
+    def decide(
+        self, figures: Sequence[Figure], on: date, before: Shown | None, last_week: Sequence[Figure]
+    ) -> Shown:
+        """Say what may be shown of a condition's week or month."""
+        return decide(figures, self.policy, on, before, last_week)
+
+    def protect(self, figures: Sequence[Figure], shown: Mapping[Block, Shown]) -> list[Figure]:
+        """Return figures as they may be published, with the rates that follow from what is left."""
+        found = [with_rates(figure) for figure in protect(figures, self.policy, shown)]
+        if not self.population.synthetic:
+            return found
+        mark = Flag.SYNTHETIC_POPULATION.value
+        return [
+            msgspec.structs.replace(figure, flags=(*figure.flags, mark))
+            if figure.population is not None and mark not in figure.flags
+            else figure
+            for figure in found
+        ]
+
+
+def protection_of(settings: Settings) -> Protection:
+    """Return what the settings say.
+
+    Raises:
+        FatalError: The file of the population cannot be read (`population_file_invalid`).
+    """
+    policy = Policy(
+        threshold=settings.disclosure_threshold,
+        settle_days=settings.disclosure_settle_days,
+        daily_from=settings.disclosure_daily_from,
+        class_below=settings.disclosure_class_below,
+        rounding=settings.disclosure_rounding,
+    )
+    return Protection(policy=policy, population=population_of(settings))
+
+
+def population_of(settings: Settings) -> Population:
+    """Return the operator's population, else the synthetic one that says so.
+
+    Raises:
+        FatalError: The file cannot be read (`population_file_invalid`).
+    """
+    path = settings.population_file
+    if path is None:
+        return synthetic_population()
+    try:
+        return read_population(path.read_text("utf-8").splitlines(), path.name)
+    except (OSError, ValueError):
+        raise FatalError(
+            "population_file_invalid", "LABDISPATCH_POPULATION_FILE is no readable UTF-8 file"
+        ) from None
+    except PermanentError as error:
+        raise FatalError(error.reason, error.remedy) from None

@@ -1,0 +1,219 @@
+"""HTTP of the indicators: figures, revisions, extractions, files. Only what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream as StreamingResponse
+from litestar.types import ControllerRouterHandler
+
+from ops.runtime.metrics import METRICS
+from schemas.errors import PermanentError
+from schemas.figures import Extraction, Figure, Revision
+
+from .answering import Content, Made, Published
+from .as_csv import figures_as_csv, revisions_as_csv
+from .asking import Asked, known_condition, read_asked
+from .sidep import sidep_file
+
+HttpRequest = Request[Any, Any, Any]
+Admit = Callable[[HttpRequest, str, Asked], Awaitable[Asked]]
+"""Lets a reader in, for a condition (empty: none) and what is asked; says what it may have."""
+
+CSV: Final = "text/csv; charset=utf-8"
+PARQUET: Final = "application/vnd.apache.parquet"
+_FORMATS: Final = ("json", "csv", "parquet")
+_MOST: Final = 1_000
+_DESCRIPTION: Final = (
+    "Needs a bearer token that reads public-health. area: france (the default), regions,"
+    " departments, region:84, department:75, several separated by commas. period: day, 7days, week,"
+    " month. from, to: 2026-03-06, 2026-S10. age_class: 0 (all), 09 ... 90, * for each. sex: all,"
+    " F, M, * for each. as_of: a past day or time. after: `next` of the answer before. format:"
+    " json, csv, parquet."
+)
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one extraction. A value that is null is withheld or not known, never zero."""
+
+    extraction: Extraction
+    condition: str
+    figures: list[Figure]
+    next: str | None = None
+    """Address of what follows; null at the end."""
+
+
+class Revisions(msgspec.Struct, frozen=True, kw_only=True):
+    """How published figures were changed."""
+
+    condition: str
+    revisions: list[Revision]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which times figures of a condition are published."""
+
+    condition: str
+    period: str
+    first: str
+    last: str
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What is published, as of which extraction."""
+
+    extraction: Made
+    contents: list[Told]
+
+
+def indicator_routes(published: Published, admit: Admit) -> list[ControllerRouterHandler]:
+    """Return the routes.
+
+    Args:
+        published: What was published.
+        admit: Lets readers in.
+    """
+    return [
+        _contents(published, admit),
+        _extractions(published, admit),
+        _figures(published, admit),
+        _changes(published, admit),
+        _file(published, admit),
+    ]
+
+
+def _contents(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get("/v1/indicators", summary="What is published", description=_DESCRIPTION)
+    async def get_contents(request: HttpRequest) -> Contents:
+        """Return conditions and periods, and from when to when; `as_of` asks of the past."""
+        asked = await admit(request, "", read_asked(request.query_params.multi_items()))
+        made, found = await published.contents(asked.as_of)
+        METRICS.api_requests.labels("indicators", "200").inc()
+        return Contents(extraction=made, contents=[_told(each) for each in found])
+
+    return get_contents
+
+
+def _extractions(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get("/v1/indicators/extractions", summary="Extractions, the newest first")
+    async def get_extractions(
+        request: HttpRequest,
+        before: Annotated[int, QueryParameter(ge=1, description="Below this number.")] = 1 << 62,
+        limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 100,
+    ) -> list[Made]:
+        """Return which extractions can be asked for by `as_of`."""
+        await admit(request, "", Asked())
+        found = await published.extractions(before, limit)
+        METRICS.api_requests.labels("indicators", "200").inc()
+        return found
+
+    return get_extractions
+
+
+def _figures(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get("/v1/indicators/{condition:str}", summary="Figures", description=_DESCRIPTION)
+    async def get_figures(request: HttpRequest, condition: FromPath[str]) -> Response[Any]:
+        """Return figures in pages of whole times: `next`, and the header Link, read on."""
+        known_condition(condition)
+        pairs, form = _format_of(request)
+        asked = await admit(request, condition, read_asked(pairs))
+        answer = await published.figures(condition, asked)
+        METRICS.api_requests.labels("indicators", "200").inc()
+        following = None
+        headers = {"X-Extraction": str(answer.extraction.number)}
+        if answer.next is not None:
+            kept = [(name, value) for name, value in pairs if name not in {"after", "as_of"}]
+            # The pages of one answer are of one extraction.
+            kept += [("as_of", answer.extraction.at.isoformat()), ("after", answer.next)]
+            following = f"/v1/indicators/{condition}?{urlencode([*kept, ('format', form)])}"
+            headers["Link"] = f'<{following}>; rel="next"'
+        if form == "csv":
+            text = figures_as_csv(answer.figures, answer.extraction)
+            return Response(text, media_type=CSV, headers=headers)
+        if form == "parquet":
+            from .as_parquet import figures_as_parquet  # noqa: PLC0415 - slow to load
+
+            packed = figures_as_parquet(answer.figures, answer.extraction)
+            return Response(packed, media_type=PARQUET, headers=headers)
+        told = Figures(
+            extraction=answer.extraction,
+            condition=condition,
+            figures=answer.figures,
+            next=following,
+        )
+        return Response(told, headers=headers)
+
+    return get_figures
+
+
+def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get(
+        "/v1/indicators/{condition:str}/changes",
+        summary="Revisions, day by day",
+        description=_DESCRIPTION,
+    )
+    async def get_changes(request: HttpRequest, condition: FromPath[str]) -> Response[Any]:
+        """Return how published figures were changed, and by which extraction."""
+        known_condition(condition)
+        pairs, form = _format_of(request)
+        if form == "parquet":
+            raise PermanentError("bad_question", "format: json or csv")
+        asked = await admit(request, condition, read_asked(pairs))
+        found = await published.revisions(condition, asked)
+        METRICS.api_requests.labels("indicators", "200").inc()
+        if form == "csv":
+            return Response(revisions_as_csv(found), media_type=CSV)
+        return Response(Revisions(condition=condition, revisions=found))
+
+    return get_changes
+
+
+def _file(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get(
+        "/v1/indicators/{condition:str}/files/{name:str}",
+        media_type=CSV,
+        summary="A file in SI-DEP's own layout",
+    )
+    async def get_file(
+        request: HttpRequest,
+        condition: FromPath[str],
+        name: FromPath[str],
+    ) -> StreamingResponse:
+        """Return `sp-pos-quot-dep` and the others whole, `;` between values, as SI-DEP wrote them.
+
+        `as_of` asks of the past. An unknown name is answered with those there are.
+        """
+        known_condition(condition)
+        asked = await admit(request, condition, read_asked(request.query_params.multi_items()))
+        found = sidep_file(name, condition, await published.extraction(asked.as_of))
+        if asked.areas:
+            raise PermanentError("token_not_for_indicators", "a file is of all areas")
+        METRICS.api_requests.labels("indicators", "200").inc()
+        headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
+        return StreamingResponse(found.lines(published), media_type=CSV, headers=headers)
+
+    return get_file
+
+
+def _format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:
+    pairs = [(name, str(value)) for name, value in request.query_params.multi_items()]
+    forms = [value for name, value in pairs if name == "format"]
+    form = forms[0] if len(forms) == 1 else ("json" if not forms else "")
+    if form not in _FORMATS:
+        raise PermanentError("bad_question", f"format: one of {', '.join(_FORMATS)}")
+    return [pair for pair in pairs if pair[0] != "format"], form
+
+
+def _told(content: Content) -> Told:
+    return Told(
+        condition=content.condition,
+        period=content.period,
+        first=date.fromordinal(content.first).isoformat(),
+        last=date.fromordinal(content.last).isoformat(),
+    )

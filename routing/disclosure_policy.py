@@ -1,0 +1,35 @@
+"""What an operator decides about disclosure. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be shown."""
+
+    threshold: int = 5
+    """A count from 1 to this less 1 is protected; 0 or 1 protects nothing."""
+    settle_days: int = 2
+    """Of areas below France, days younger than this wait: what is shown once stays decided."""
+    daily_from: int = 10
+    """Per day: an area that had fewer in the week before is told by weeks, not by days."""
+    class_below: int = 0
+    """Areas with fewer inhabitants are given classes of rates instead of counts; 0: none."""
+    rounding: int = 1
+    """Counts are rounded to multiples of this, up from half; 1: they are exact."""
+    incidence_classes: tuple[int, ...] = (0, 20, 50, 150, 250, 500, 1000)
+    """Where classes begin, per 100,000 inhabitants."""
+    positivity_classes: tuple[int, ...] = (0, 1, 2, 5, 10, 20, 50)
+    """Where classes begin, in percent."""
+    screening_classes: tuple[int, ...] = (0, 500, 1000, 2000, 4000, 8000)
+    """Where classes begin, per 100,000 inhabitants."""
+
+    @property
+    def protects(self) -> bool:
+        """Say whether any count is protected."""
+        return self.threshold > 1
+
+    def safe(self, count: int) -> bool:
+        """Say whether a count may be told by itself: nobody, or enough of them."""
+        return count == 0 or count >= self.threshold

@@ -1,0 +1,228 @@
+"""Indicators on a real PostgreSQL: counted once, whatever dies; published whole, or not at all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from ops.asking import Asker
+from ops.indicators import operating
+from ops.indicators.answering import Published
+from ops.indicators.asking import read_asked
+from ops.runtime import failpoints
+from schemas.errors import FatalError, Fenced, PermanentError, TransientError
+from schemas.events import PseudonymReplaced
+from tests.support.indicating import NOW, TODAY, World, world_of
+from tests.support.postgres import Database
+from tests.support.telling import CONDITION, pseudonym_of, row, some_rows
+
+ASKER = Asker(actor="j.doe", reason="test")
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    async with world_of(database, tmp_path) as made:
+        yield made
+    failpoints.arm("")
+
+
+async def corrected(world: World, seed: int) -> None:
+    """Tell rows, corrections, withdrawals, merges and their undoing, with counting in between."""
+    source = random.Random(seed)
+    reports = []
+    for turn in range(4):
+        rows = some_rows(seed * 10 + turn, 60, TODAY)
+        reports += await world.telling.tell(rows)
+        again = [
+            world.telling.event(
+                report,
+                None if source.random() < 0.3 else some_rows(source.getrandbits(30), 1, TODAY)[0],
+            )
+            for report in source.sample(reports, 15)
+        ]
+        await world.telling.write(again)
+        one, other = source.sample(range(20), 2)
+        alias = PseudonymReplaced(
+            old=pseudonym_of(one, "2026-H1"), new=pseudonym_of(other, "2026-H1"), period="2026-H1"
+        )
+        merge = world.telling.event(UUID(int=source.getrandbits(128)), alias, "")
+        await world.telling.write([merge])
+        if turn == 2:
+            await world.telling.write([world.telling.event(merge.report_id, None, "")])
+        await world.count()
+
+
+async def test_counted_as_they_come_is_counted_from_zero(world: World) -> None:
+    for seed in (1, 2):
+        await corrected(world, seed)
+        assert await world.cells() == await world.from_zero()
+
+
+async def test_a_rebuild_and_a_verification_find_what_was_counted(world: World) -> None:
+    await corrected(world, 3)
+    before = await world.cells()
+    async with world.pool.acquire() as connection:
+        assert (await operating.verify(connection)).differing == []
+    await world.fetch(
+        "UPDATE indicator_cell SET packed = (SELECT packed FROM indicator_cell WHERE"
+        " department = '69' LIMIT 1) WHERE department = '75' AND day = $1",
+        TODAY.toordinal(),
+    )
+    async with world.pool.acquire() as connection:
+        found = (await operating.verify(connection)).differing
+        assert [each[3] for each in found] == ["75"]
+    keeper = world.keeper()
+    await world.count(keeper)
+    async with world.pool.acquire() as connection:
+        await operating.rebuild(connection, ASKER, from_oldest=False)
+
+    await world.count(keeper)  # which was told nothing of it
+
+    assert await world.cells() == before
+    (audited,) = await world.fetch("SELECT actor, action FROM audit")
+    assert tuple(audited) == ("j.doe", "indicators_rebuild")
+
+
+async def test_what_retention_took_before_it_was_counted_is_never_passed_over(
+    world: World,
+) -> None:
+    await world.telling.tell(some_rows(1, 30, TODAY))
+    keeper = world.keeper()
+    await world.count(keeper)
+    await world.telling.tell(some_rows(2, 30, TODAY))
+    await world.fetch("DELETE FROM stream_event WHERE partition = 0")
+    with pytest.raises(FatalError, match="indicators_behind_retention"):
+        await world.count(keeper)
+    async with world.pool.acquire() as connection:
+        with pytest.raises(PermanentError, match="stream_begins_later"):
+            await operating.rebuild(connection, ASKER, from_oldest=False)
+        gap = await operating.skip_gap(connection, ASKER)
+    assert gap > 0
+    await world.count()
+    (progress,) = await world.fetch("SELECT events FROM indicator_progress")
+    assert progress["events"] == 60 - gap
+
+
+@pytest.mark.parametrize(
+    "place", ["read", "before_commit", "after_commit", "before_tables", "before_extraction"]
+)
+async def test_whoever_breaks_off_anywhere_counts_and_publishes_once(
+    world: World, place: str
+) -> None:
+    await world.telling.tell(some_rows(4, 90, TODAY))
+    failpoints.arm(f"indicators.{place}=transient@1")
+    with pytest.raises(TransientError):
+        await world.count()
+    failpoints.arm("")
+
+    await world.count()
+
+    assert await world.cells() == await world.from_zero()
+    (progress,) = await world.fetch("SELECT events FROM indicator_progress")
+    assert progress["events"] == 90
+    assert [
+        each["number"] for each in await world.fetch("SELECT number FROM indicator_extraction")
+    ] == [1]
+
+
+async def test_two_that_count_never_count_twice(world: World) -> None:
+    await world.telling.tell(some_rows(5, 60, TODAY))
+    one, other = world.keeper(20), world.keeper(20)
+    await one.turn()
+    await other.turn()
+    with pytest.raises(Fenced):
+        await one.turn()
+
+    await world.count(other)
+
+    assert await world.cells() == await world.from_zero()
+
+
+async def test_what_was_published_is_asked_again_as_it_was(world: World) -> None:
+    reports = await world.telling.tell([row(n, TODAY - timedelta(days=3)) for n in range(30)])
+    keeper = world.keeper()
+    await world.count(keeper)
+    published = Published(world.pool, most=1_000)
+    asked = read_asked([("from", "2026-03-17"), ("to", "2026-03-17"), ("sex", "*")])
+    first = await published.figures(CONDITION, asked)
+    assert {f.sex: f.tests for f in first.figures} == {"": 30, "F": 30, "M": 0}
+    assert first.extraction.number == 1
+
+    await world.telling.write([world.telling.event(report, None) for report in reports[:10]])
+    world.clock.at += timedelta(hours=2)
+    await world.count(keeper)
+    second = await published.figures(CONDITION, asked)
+    assert second.extraction.number == 2
+    assert {f.sex: f.tests for f in second.figures} == {"": 20, "F": 20, "M": 0}
+
+    for at in (first.extraction.at, first.extraction.at + timedelta(hours=1)):
+        then = msgspec.structs.replace(asked, as_of=at)
+        assert await published.figures(CONDITION, then) == first
+    changes = await published.revisions(
+        CONDITION, read_asked([("from", "2026-03-17"), ("to", "2026-03-17")])
+    )
+    assert [(c.after.label, c.before and c.before.tests, c.after.tests) for c in changes] == [
+        ("2026-03-17", None, 30),
+        ("2026-03-17", 30, 20),
+    ]
+    with pytest.raises(PermanentError, match="no_extraction"):
+        await published.extraction(NOW - timedelta(hours=1))
+
+
+async def test_weeks_and_windows_add_tests_and_count_persons_once(world: World) -> None:
+    days = [date(2026, 3, 9) + timedelta(days=n) for n in range(7)]
+    await world.telling.tell([row(1, day) for day in days] + [row(2, days[0], "positive")])
+    await world.count()
+    published = Published(world.pool, most=1_000)
+
+    (week,) = (await published.figures(CONDITION, read_asked([("period", "week")]))).figures
+
+    assert (week.label, week.tests, week.persons, week.cases) == ("2026-S11", 8, 2, 1)
+    seven = await published.figures(
+        CONDITION, read_asked([("period", "7days"), ("from", "2026-03-15"), ("to", "2026-03-20")])
+    )
+    assert [(f.label[-2:], f.tests, f.persons) for f in seven.figures] == [
+        ("15", 8, 2), ("16", 6, 1), ("17", 5, 1), ("18", 4, 1), ("19", 3, 1), ("20", 2, 1),
+    ]  # fmt: skip
+
+
+async def test_answers_go_in_pages_of_whole_times_of_one_extraction(world: World) -> None:
+    await world.telling.tell(some_rows(7, 200, TODAY))
+    await world.count()
+    asked = read_asked([("area", "departments"), ("age_class", "*"), ("sex", "*")])
+    whole = await Published(world.pool, most=1_000_000).figures(CONDITION, asked)
+    assert whole.next is None
+    found, pages, after = [], 0, ""
+    while True:
+        page = await Published(world.pool, most=200).figures(
+            CONDITION, msgspec.structs.replace(asked, after=int(after or 0))
+        )
+        found += page.figures
+        pages += 1
+        if page.next is None:
+            break
+        after = page.next
+    assert pages > 3
+    assert found == whole.figures
+
+
+async def test_eldest_extractions_go_and_what_stands_of_them_stays(world: World) -> None:
+    await world.telling.tell([row(1, date(2026, 1, 5))])
+    keeper = world.keeper()
+    await world.count(keeper)
+    for _ in range(4):
+        world.clock.at += timedelta(hours=2)
+        await world.telling.tell([row(2, TODAY)])
+        await world.count(keeper)
+    published = Published(world.pool, most=1_000)
+    assert [each.number for each in await published.extractions(100, 10)] == [5, 4, 3]
+    with pytest.raises(PermanentError, match="extraction_gone"):
+        await published.extraction(NOW)
+    (old,) = (await published.figures(CONDITION, read_asked([("to", "2026-01-05")]))).figures
+    assert old.tests == 1

@@ -1,0 +1,153 @@
+"""Made-up results, the figures counted of them, and an attack on what is published of those.
+
+Nothing here comes from the code under test but the shape of a figure: counting is by brute force,
+and the attack knows the published figures alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from random import Random
+from typing import NamedTuple
+
+from schemas.areas import region_of
+from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Figure, Period
+
+ALL_SEXES = ("F", "M", "U")
+CONDITION = "covid-19"
+
+
+class Leaf(NamedTuple):
+    """The finest there is: everybody is in exactly one."""
+
+    department: str
+    day: date
+    age: str
+    sex: str
+    positive: bool
+
+
+Results = Counter[Leaf]
+Cell = tuple[str, str, str, str, str]
+"""Area, period, label, age class, sex."""
+
+
+def some_results(
+    random: Random,
+    departments: Mapping[str, float],
+    days: Sequence[date],
+    ages: Mapping[str, float],
+    *,
+    positivity: float = 0.15,
+    unknown: float = 0.02,
+) -> Results:
+    """Return results by leaf: of each department about so many a day, of ages by weight."""
+    found: Results = Counter()
+    for department, mean in departments.items():
+        for day in days:
+            for _ in range(_about(random, mean)):
+                age = random.choices(list(ages), list(ages.values()))[0]
+                found[
+                    Leaf(
+                        "" if random.random() < unknown / 4 else department,
+                        day,
+                        "" if random.random() < unknown else age,
+                        "U" if random.random() < unknown else random.choice(SEXES),
+                        random.random() < positivity,
+                    )
+                ] += 1
+    return found
+
+
+def figures_of(results: Results, first: date, last: date) -> list[Figure]:
+    """Return the figures of every day, seven days and week that end within two days, as counted."""
+    tests: Counter[Cell] = Counter()
+    positives: Counter[Cell] = Counter()
+    for leaf, count in results.items():
+        for cell in _cells(leaf):
+            tests[cell] += count
+            positives[cell] += count * leaf.positive
+    places = {area for area, *_ in tests} | {FRANCE}
+    return [
+        _figure(cell, tests[cell], positives[cell])
+        for period, label in _times(first, last)
+        for area in sorted(places)
+        for age in (ALL_AGES, *AGE_CLASSES)
+        for sex in ("", *SEXES)
+        for cell in [(area, period, label, age, sex)]
+    ]
+
+
+def cell_of(figure: Figure) -> Cell:
+    """Return area, period, label, age class and sex of a figure."""
+    return figure.area, figure.period, figure.label, figure.age_class, figure.sex
+
+
+def leaves_by_cell(departments: Iterable[str], days: Sequence[date]) -> dict[Cell, list[Leaf]]:
+    """Return all leaves that there could be, by the figures that they are in."""
+    found: dict[Cell, list[Leaf]] = {}
+    for leaf in (
+        Leaf(department, day, age, sex, positive)
+        for department in (*departments, "")
+        for day in days
+        for age in (*AGE_CLASSES, "")
+        for sex in ALL_SEXES
+        for positive in (False, True)
+    ):
+        for cell in _cells(leaf):
+            found.setdefault(cell, []).append(leaf)
+    return found
+
+
+def _figure(cell: Cell, tests: int, positives: int) -> Figure:
+    area, period, label, age, sex = cell
+    return Figure(
+        condition=CONDITION,
+        area=area,
+        period=period,
+        label=label,
+        age_class=age,
+        sex=sex,
+        tests=tests,
+        persons=tests,
+        eligible_persons=tests,
+        positive_tests=positives,
+        positive_persons=positives,
+        cases=positives,
+        screened=0,
+    )
+
+
+def _cells(leaf: Leaf) -> Iterable[Cell]:
+    areas = [FRANCE]
+    if leaf.department:
+        areas += [f"region:{region_of(leaf.department)}", f"department:{leaf.department}"]
+    year, week, _ = leaf.day.isocalendar()
+    times = [(Period.DAY.value, leaf.day.isoformat()), (Period.WEEK.value, f"{year}-S{week:02d}")]
+    times += [
+        (Period.SEVEN_DAYS.value, (leaf.day + timedelta(days=after)).isoformat())
+        for after in range(7)
+    ]
+    ages = [ALL_AGES, leaf.age] if leaf.age else [ALL_AGES]
+    sexes = ["", leaf.sex] if leaf.sex != "U" else [""]
+    for area in areas:
+        for period, label in times:
+            for age in ages:
+                for sex in sexes:
+                    yield area, period, label, age, sex
+
+
+def _times(first: date, last: date) -> Iterable[tuple[str, str]]:
+    for at in range((last - first).days + 1):
+        day = first + timedelta(days=at)
+        yield Period.DAY.value, day.isoformat()
+        yield Period.SEVEN_DAYS.value, day.isoformat()
+        if day.isoweekday() == 7:
+            year, week, _ = day.isocalendar()
+            yield Period.WEEK.value, f"{year}-S{week:02d}"
+
+
+def _about(random: Random, mean: float) -> int:
+    return max(0, round(random.gauss(mean, mean**0.5))) if mean > 0 else 0
