@@ -79,9 +79,11 @@ PUBLIC_HEALTH: Final[Mapping[str, Word]] = {
         codes=("09 0 to 9", *_TENS, "90 90 and more"),
     ),
     "sex": Word(codes=("M male", "F female", "U unknown, or another")),
-    "residence_commune": Word(empty=f"{_NOT_SENT}; {_ANONYMOUS}", vocabulary=_COMMUNE),
+    "residence_commune": Word(
+        empty=f"neither commune nor postcode tells, or abroad; {_ANONYMOUS}", vocabulary=_COMMUNE
+    ),
     "residence_department": Word(
-        empty="neither commune nor postcode tells, or the person lives abroad",
+        empty="neither commune nor postcode tells, or abroad",
         vocabulary=_DEPARTMENT,
     ),
     "residence_imputed": Word(),

@@ -143,11 +143,10 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     sex: str
     """Administrative sex (PID-8); whatever is neither M nor F is U, and stays in totals."""
     residence_commune: str
-    """INSEE code of the commune of residence, as the laboratory gave it."""
+    """INSEE code of the commune of residence, as given or imputed."""
     residence_department: str
     """Department of residence: of the commune, else of the postcode."""
     residence_imputed: bool
-    """The commune of residence was concluded from the postcode."""
     """The sender gave no commune of residence: commune and department are of the postcode (of
     several communes the largest; of a postcode that no commune has, the department alone)."""
     laboratory_finess: str

@@ -9,22 +9,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from ops.exporting.command import export_to
+from ops.exporting.manifest import Ask, Form, State
+from ops.exporting.tables import REPLACED_RULE
+from ops.runtime.ids import new_message_id
+from routing.emitted import PendingEvent, event_id_of
 from routing.indicator_cells import Measure
 from routing.indicator_rows import RowKey
 from routing.indicators import Book
+from schemas.decision import Realm
 from schemas.events import PseudonymReplaced, PublicHealthRow
 from schemas.patient import Address
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import Stream
-from tests.support.hub import Road, scratch_hub
+from tests.support.exporting import Filler, Silence
+from tests.support.hub import PARTITIONS, Road, scratch_hub
 from tests.support.identity import STEWARD, person_of_offset
-from tests.support.indicator_events import Told
+from tests.support.indicator_events import Told, cut, events_of
 from tests.support.indicator_sql import Counted
 from tests.support.indicator_total import Total
 from tests.support.people import OTHER_INS, dominique, message, observation, report
@@ -51,7 +59,7 @@ class Reader:
         fresh = [each for each in told if (each.key, each.version) not in self._read]
         self._read |= {(each.key, each.version) for each in fresh}
         self._total.add(self._book.apply([each.heard() for each in fresh]).deltas)
-        counted = Counted(told)
+        counted = Counted.of_events(told)
         try:
             assert self._total.named() == counted.cells()
             assert self._total.named_delays() == counted.delays()
@@ -79,6 +87,26 @@ def _told(event: dict[str, Any]) -> Told:
     return Told(UUID(event["report_id"]), event["part"], event["event_version"], body)
 
 
+def _pending(told: Told) -> PendingEvent:
+    body = None if told.body is None else msgspec.json.encode(told.body)
+    return PendingEvent(
+        stream=Stream.PUBLIC_HEALTH,
+        partition=told.report_id.int % PARTITIONS,
+        event_id=event_id_of(Stream.PUBLIC_HEALTH, told.report_id, told.version, told.part),
+        report_id=told.report_id,
+        event_version=told.version,
+        kind=told.kind,
+        reason="test",
+        realm=Realm.TEST,
+        rule="every-row" if told.part else REPLACED_RULE,
+        rule_version="1",
+        person_version=1,
+        message_id=new_message_id(),
+        part=told.part,
+        body=body,
+    )
+
+
 @pytest.fixture
 async def road(database: Database, tmp_path: Path) -> AsyncIterator[Road]:
     async with scratch_hub(database, tmp_path) as hub:
@@ -101,6 +129,30 @@ async def told(road: Road, reader: Reader, *messages: Any) -> list[int]:
     await road.dispatch()
     await reader.read()
     return offsets
+
+
+async def test_cells_are_those_that_sql_counts_on_the_exported_files(
+    road: Road, tmp_path: Path
+) -> None:
+    random = Random(31)
+    events = events_of(random, 700, 80, 40)
+    filler = Filler(road.hub)
+    for begin in range(0, len(events), 200):
+        pending = [_pending(each) for each in events[begin : begin + 200]]
+        await filler.write(pending, road.hub.clock.now())
+    ask = Ask(stream=Stream.PUBLIC_HEALTH, state=State.EVENTS, form=Form.PARQUET)
+    await export_to(road.hub, ask, tmp_path / "out", tell=Silence())
+    total, book = Total(), Book()
+    told = [_told(event) for event in await road.events(Stream.PUBLIC_HEALTH)]
+    assert len(told) == len(events)
+    for batch in cut(random, told, 7):
+        total.add(book.apply([each.heard() for each in batch]).deltas)
+    counted = Counted.of_files(tmp_path / "out")
+    try:
+        assert total.named() == counted.cells()
+        assert total.named_delays() == counted.delays()
+    finally:
+        counted.close()
 
 
 async def test_late_corrected_and_cancelled_results_revise_past_days(road: Road) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import duckdb
 import msgspec
@@ -149,6 +150,26 @@ _FLAGS: Final = frozenset(
     {"residence_imputed", "sampled_on_imputed", "new_case", "recent_positive"}
 )
 
+# The events of an export. What is an empty text in the stream is null there; of what is withdrawn
+# every column of the body is null.
+OF_FILES: Final = """
+CREATE TEMP TABLE events AS
+SELECT report_id, coalesce(part, '') AS part, event_version,
+       CASE WHEN kind <> 'withdrawn' THEN 'result' END AS record, {texts}, residence_imputed,
+       sampled_on, received_on, sampled_on_imputed, new_case, recent_positive,
+       NULL AS old, NULL AS new, NULL AS period
+FROM read_parquet('{folder}/result/**/*.parquet')
+UNION ALL BY NAME
+SELECT report_id, coalesce(part, '') AS part, event_version,
+       CASE WHEN kind <> 'withdrawn' THEN 'pseudonym_replaced' END AS record, old, new, period
+FROM read_parquet('{folder}/pseudonym_replaced/**/*.parquet')
+"""
+TEXTS: Final = ", ".join(
+    f"coalesce({field}, '') AS {field}"
+    for field in _FIELDS
+    if field not in _DATES | _FLAGS | {"record", "old", "new", "period"}
+)
+
 Cells = dict[tuple[Any, ...], dict[str, int]]
 
 
@@ -156,14 +177,27 @@ class Counted:
     """What SQL counts of events.
 
     Args:
-        told: All events, of all versions.
+        events: All of them, of all versions: a relation `events` is made of it.
     """
 
-    def __init__(self, told: Sequence[Told]) -> None:
+    def __init__(self, events: pa.Table | str) -> None:
         self._db = duckdb.connect(config={"threads": 1})
-        self._db.register("events", _table(told))
+        if isinstance(events, str):
+            self._db.execute(events)
+        else:
+            self._db.register("events", events)
         for statement in (NEWEST, SAME, COUNTED):
             self._db.execute(statement)
+
+    @classmethod
+    def of_events(cls, told: Sequence[Told]) -> Self:
+        """Count events in memory."""
+        return cls(_table(told))
+
+    @classmethod
+    def of_files(cls, folder: Path) -> Self:
+        """Count what `labdispatch export public-health --state events` has written."""
+        return cls(OF_FILES.format(folder=folder, texts=TEXTS))
 
     def close(self) -> None:
         """Close the database."""
