@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -113,6 +113,9 @@ bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 
 bench-nowcast: setup-dev ## how good the completeness of the last days is, on simulated delays; writes docs/nowcast-measured.md
 	$(BIN)/python -m benchmarks.nowcast
+
+bench-streams: setup-dev ## streams over HTTP: one reader, and how late 200 followers are
+	$(BIN)/python -m benchmarks.streams $(ARGS)
 
 bench-projection: setup-dev ## what a report costs on its way into the streams
 	$(BIN)/python -m benchmarks.projection $(ARGS)

@@ -17,7 +17,6 @@ from ops.body_limit import Receive, Send
 from ops.codings import Coding, coder_of
 from ops.runtime.metrics import METRICS
 from ops.stream_tokens.port import Admission, StreamAccess
-from routing.filters import EVERYTHING
 from routing.following import Chunk, Follower, Form, Tail
 from routing.streams import Page, StreamReader
 from schemas.errors import HubError, TransientError
@@ -36,9 +35,13 @@ _PAGE_EVENTS: Final[Mapping[Stream, int]] = {
     Stream.PUBLIC_HEALTH: 1_000,
 }
 """About a megabyte each: what one reader holds of memory while it does not read."""
+_SCANNED: Final = 5_000
+"""Events looked at in one go, at most: then it is seen whether the reader is still there."""
 _AWAY_SECONDS: Final = 60.0
 """How long one who follows waits for a database that is away."""
 _RETRY_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 3.0
+"""After which a page whose filter keeps all back says how far it is: clients wait for 5 s."""
 
 Scope = MutableMapping[str, Any]
 
@@ -50,7 +53,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     check_seconds: float = 2.0
     """How often it is looked whether who follows still may, while nothing comes."""
     unread_seconds: float = 60.0
-    scan_events: int = 100_000
+    scan_events: int = 1_000_000
 
 
 class StreamDoor(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,10 +132,8 @@ class StreamReply:
     async def _pages(self, out: _Out, gone: asyncio.Future[None]) -> str:
         asked, limits = self._asked, self._door.limits
         size, left, passed_over = _PAGE_EVENTS[asked.stream], asked.limit, 0
-        is_filtered = self._admission.filter != EVERYTHING
         held: list[StreamEvent] = []
-        cursor = asked.after
-        page = await self._read(cursor, size if left is None else min(size, left))
+        page = await self._read(asked.after, size if left is None else min(size, left))
         while not gone.done():
             cursor = page.cursor
             passed_over += page.scanned - len(page.events)
@@ -140,14 +141,16 @@ class StreamReply:
             if left is not None:
                 left -= len(page.events)
             is_last = page.is_end or left == 0 or passed_over >= limits.scan_events
-            # The last line of all tells where to read on: behind what the filter kept back too.
-            held = [events.pop()] if is_filtered and events and not is_last else []
-            if is_last and events:
+            # The last line tells where to read on: behind all that was kept back too. So one is
+            # held until it is known to be the last, or has waited long enough.
+            is_due = is_last or out.silent_seconds >= _SILENT_SECONDS
+            held = [] if is_due or not events else [events.pop()]
+            if is_due and events:
                 events[-1] = msgspec.structs.replace(events[-1], cursor=cursor)
             if is_last:
                 if not await self._events(out, Chunk(events)):
                     return "quota_used"
-                if not out.has_given and passed_over:
+                if not events and passed_over:
                     await out.cursor(cursor)
                 return "whole"
             # The database looks for the next page while this one is on its way.
@@ -157,6 +160,8 @@ class StreamReply:
             try:
                 if not await self._events(out, Chunk(events)):
                     return "quota_used"
+                if is_due and not events:
+                    await out.cursor(cursor)
                 page = await reading
             finally:
                 _let_go(reading)
@@ -164,7 +169,11 @@ class StreamReply:
 
     async def _read(self, cursor: str | None, most: int) -> Page:
         return await self._door.reader.read_page(
-            self._asked.stream, cursor, most, self._admission.filter
+            self._asked.stream,
+            cursor,
+            most,
+            self._admission.filter,
+            scan=min(_SCANNED, self._door.limits.scan_events),
         )
 
     async def _follow(self, out: _Out, gone: asyncio.Future[None]) -> str:
@@ -217,7 +226,7 @@ class StreamReply:
                     return "whole"
             # The first line that is only a cursor says: this was all there is now.
             if follower.cursor is not None and (
-                follower.is_live > was_live or now() - out.sent_at >= heartbeat
+                follower.is_live > was_live or out.silent_seconds >= heartbeat
             ):
                 was_live = follower.is_live
                 await out.cursor(follower.cursor)
@@ -239,13 +248,16 @@ class _Out:
 
     def __init__(self, send: Send, asked: Asked, unread_seconds: float) -> None:
         self.is_begun = False
-        self.has_given = False
-        """Whether any event was given."""
         self.sent_at = asyncio.get_running_loop().time()
         self._send = send
         self._asked = asked
         self._unread_seconds = unread_seconds
         self._coder = coder_of(asked.coding)
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long nothing was sent."""
+        return asyncio.get_running_loop().time() - self.sent_at
 
     async def begin(self) -> None:
         """Send the head, once."""
@@ -268,7 +280,6 @@ class _Out:
     async def events(self, chunk: Chunk) -> None:
         """Send some events."""
         await self.begin()
-        self.has_given = True
         METRICS.stream_events_served.labels(self._asked.stream.value).inc(len(chunk.events))
         await self._body(self._coder.chunk(chunk, self._asked.form))
 

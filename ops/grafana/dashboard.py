@@ -579,6 +579,27 @@ READERS: Final = (
         " more than seconds: the database does not take them, and at 10,000 no name is read.",
     ),
     Drawn(
+        title="Who follows, and how often one fell behind",
+        queries=(
+            ("sum by (stream) (labdispatch_stream_followers)", "{{stream}}"),
+            (
+                "sum by (stream) (rate(labdispatch_stream_fell_behind_total[$__rate_interval]))",
+                "{{stream}} fell behind, a second",
+            ),
+        ),
+        unit="short",
+        advice="Who falls behind again and again reads from the database by itself: a slow line, or"
+        " a tail that keeps too little (LABDISPATCH_STREAM_TAIL_BYTES).",
+    ),
+    Drawn(
+        title="Why reads ended",
+        queries=_rate("stream_reads_ended", "stream", "reason"),
+        unit="ops",
+        advice="whole and gone are as it should be. unread: a reader left what was sent unread and"
+        " was cut. cursor_expired: somebody reads too seldom. Anything else stands in"
+        " labdispatch_errors too.",
+    ),
+    Drawn(
         title="Days until the first token ends",
         queries=(("max(labdispatch_stream_token_soonest_days)", "days"),),
         unit="d",

@@ -521,9 +521,9 @@ class Settings(BaseSettings):
         " behind reads from the database by itself.",
     )
     stream_scan_events: Count = Field(
-        100_000,
-        description="Events that one request looks at for a filter: then its page ends, with a"
-        " cursor to go on from.",
+        1_000_000,
+        description="Events that one request passes over, for a filter or a newer version: then its"
+        " page ends, with a cursor to go on from.",
     )
     stream_database_reads: int = Field(
         2, ge=1, le=50, description="Database connections that readers of streams share, at most."
