@@ -237,9 +237,10 @@ def test_a_laboratory_reads_itself_and_nothing_else(product: Embedded) -> None:
         ("PUT", "/v1/labs/OWN1/quota", {}),
         ("PUT", "/v1/labs/OWN1/facilities", {"facilities": ["OWN2"]}),
         ("POST", "/v1/labs/import", b"registry_id\nX\n"),
-        ("GET", "/v1/streams/dossier", None),
     ):
         status, problem = http(product, method, path, body, token=token)
         assert status == 403, (method, path, problem)
+    status, problem = http(product, "GET", "/v1/streams/dossier", token=token)
+    assert (status, problem["title"]) == (401, "unknown_token"), "it is no reader's"
     status, problem = http(product, "GET", "/v1/labs/OWN1", token="wrong")
     assert (status, "OWN1" in problem["detail"]) == (403, False)
