@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle \
+        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators proof-indicators proof-disclosure \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -111,6 +111,9 @@ bench-e2e: setup-dev kafka ## in to readable, and the highest rate that is held
 bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
 
+bench-indicators: setup-dev ## public-health events a second into changes of cells, in memory
+	$(BIN)/python -m benchmarks.indicators $(ARGS)
+
 bench-nowcast: setup-dev ## how good the completeness of the last days is, on simulated delays; writes docs/nowcast-measured.md
 	$(BIN)/python -m benchmarks.nowcast
 
@@ -141,8 +144,14 @@ bench-relay: setup-dev kafka ## events a second from the outbox into one broker,
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)
 
+proof-indicators: setup-dev ## events in any order and cut, at length: the cells are those that SQL counts from all of them
+	$(BIN)/pytest tests/properties/test_indicators.py -m "proof or not proof" $(ARGS)
+
 proof-streams: setup-dev ## corrections, identities, oppositions and replays in any order, EXAMPLES times (300 by default): each stream equals a computation from scratch
 	$(BIN)/python -m tests.properties.streams_proof --examples $(or $(EXAMPLES),300) $(ARGS)
+
+proof-disclosure: setup-dev ## 900 attacks by linear programming on published figures: no protected cell is recovered
+	$(BIN)/pytest tests/properties/test_disclosure.py -m proof $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

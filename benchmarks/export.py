@@ -53,7 +53,7 @@ _INSTANCE: Final = UUID(int=1)
 _PARTITIONS: Final = 16
 _DISTINCT: Final = 3_000
 _WRITTEN: Final = 5_000
-_DAYS: Final = 10
+_DAYS: Final = 2
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

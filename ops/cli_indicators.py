@@ -77,6 +77,25 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         run(commands.changes(data_dir, condition, where, as_json=as_json))
 
     @group.command()
+    @click.argument("condition", default="sars-cov-2")
+    @click.option(
+        "--layout", "layouts", multiple=True, metavar="NAME",
+        help="sp-pos-quot-dep, sp-pe-tb-quot-fra, ...; may be given again. Default: all.",
+    )  # fmt: skip
+    @click.option(
+        "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder."
+    )
+    @click.option("--as-of", default="", help="A past day or time: 2026-03-10.")
+    @data_dir
+    def files(
+        condition: str, layouts: tuple[str, ...], out: Path, as_of: str, data_dir: Path
+    ) -> None:
+        """Write files of CONDITION in the layouts of SI-DEP's open data."""
+        from ops.indicators import commands
+
+        run(commands.write_files(data_dir, condition, layouts, out, as_of))
+
+    @group.command()
     @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
     @data_dir
     @as_json

@@ -205,11 +205,10 @@ class _Deciding:
     def _tell_less(self, group: str, parent: str, children: Sequence[str]) -> None:
         """Let children tell less until no cell of theirs can be shown to be small."""
         told = self._told[group]
-        finest = [node for node, nobody in told[parent].nodes.items() if not nobody]
-        if not finest:
-            return
+        every = list(told[parent].nodes)
+        finest = [node for node in every if not told[parent].nodes[node]]
         self._solve_all(group, finest, children)
-        coarser = self._of_unknown(group, finest, children)
+        coarser = self._of_unknown(group, every, children)
         if not coarser:
             return
         for columns, asked in coarser:
@@ -289,7 +288,10 @@ class _Deciding:
         return found
 
     def _limits(self, group: str, measure: int, layout: _Layout) -> Limits:
-        """Return what counts cannot exceed: positives no more than the tests that are told."""
+        """Return what counts cannot exceed: positives no more than the tests that are told.
+
+        Of those that tell nothing, no more than their tests together: these follow by subtraction.
+        """
         if group not in LIMITS:
             return {}
         larger, fields = LIMITS[group]
@@ -301,7 +303,7 @@ class _Deciding:
                 node = layout.columns[column]
                 of_row[column] = sum(
                     self._cells.of(larger, child, node)[fields[measure]]
-                    if told[child].tells(node)
+                    if row == FREE or told[child].tells(node)
                     else UNLIMITED
                     for child in children
                 )
@@ -414,7 +416,8 @@ def _by_days(
             continue
         counts[figure.area] = counts.get(figure.area, 0) + _main(counts_of(figure, group))
     days = days or len([day for day in settled if day != WEEK])
-    return tuple(sorted(area for area, n in counts.items() if n >= policy.daily_from * days > 0))
+    enough = policy.daily_from * days
+    return tuple(sorted(area for area, count in counts.items() if days and count >= enough))
 
 
 def _main(counts: Counts) -> int:

@@ -84,7 +84,7 @@ class Book:
     def hold(self, key: RowKey, row: Row) -> None:
         """Take a row that is kept, and counted already; one that is held stays as it is."""
         if key not in self._rows:
-            self._put(key, None, row)
+            self._put(key, row)
 
     def row(self, key: RowKey) -> Row | None:
         """Return what is held of a row."""
@@ -110,8 +110,9 @@ class Book:
         touched = self._touched(said)
         ledger = Ledger()
         self._count(ledger, touched.spans, -1)
-        for (key, row), held in zip(said.rows.items(), said.held, strict=True):
-            self._put(key, held, row)
+        self._take_out(said.held)
+        for key, row in said.rows.items():
+            self._put(key, row)
         self._aliases.take(said.aliases)
         self._count(ledger, touched.spans, 1)
         for (period, _), row in touched.lone.items():
@@ -209,24 +210,30 @@ class Book:
                 found.append(rows)
         return found
 
-    def _put(self, key: RowKey, held: Row | None, row: Row) -> None:
-        persons = self._persons
-        if held is not None:
-            for person in groups_of(held):
-                rows = persons[person]
-                if isinstance(rows, list) and len(rows) > 1:
-                    rows.remove(held)
-                else:
-                    del persons[person]
+    def _take_out(self, held: Iterable[Row | None]) -> None:
+        """Take rows from their persons; of a person who has thousands, all at once."""
+        gone: dict[Person, set[int]] = {}
+        for row in held:
+            if row is not None:
+                for person in groups_of(row):
+                    gone.setdefault(person, set()).add(id(row))
+        for person, rows in gone.items():
+            left = [row for row in self._rows_of((person,)) if id(row) not in rows]
+            if left:
+                self._persons[person] = left
+            else:
+                del self._persons[person]
+
+    def _put(self, key: RowKey, row: Row) -> None:
         self._rows[key] = row
         for person in groups_of(row):
-            beside = persons.get(person)
+            beside = self._persons.get(person)
             if beside is None:
-                persons[person] = row
+                self._persons[person] = row
             elif isinstance(beside, list):
                 beside.append(row)
             else:
-                persons[person] = [beside, row]
+                self._persons[person] = [beside, row]
 
 
 def _widen(spans: dict[Person, _Spans], person: Person, row: Row) -> None:

@@ -143,7 +143,7 @@ class PublicHealthRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     sex: str
     """Administrative sex (PID-8); whatever is neither M nor F is U, and stays in totals."""
     residence_commune: str
-    """INSEE code of the commune of residence: as the sender gave it, else of the postcode."""
+    """INSEE code of the commune of residence, as given or imputed."""
     residence_department: str
     """Department of residence: of the commune, else of the postcode."""
     residence_imputed: bool

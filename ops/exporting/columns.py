@@ -6,13 +6,11 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from operator import attrgetter
-from types import SimpleNamespace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import json
 
 from routing.outbox_reader import Opener
 from schemas.errors import PermanentError
@@ -72,11 +70,7 @@ class Converter:
         self._opener = opener
         self._ask = ask
         self._fits = fits
-        self._decoders = {
-            table.name: msgspec.json.Decoder(table.body)
-            for table in TABLES[ask.stream]
-            if table.body is not None
-        }
+        self._read_as = {table.name: _read_schema_of(table) for table in TABLES[ask.stream]}
 
     def convert(self, block: Block) -> Converted:
         """Return the rows of a block.
@@ -147,23 +141,27 @@ class Converter:
         if table.body is None:
             columns = {"body": pa.array([b and b.decode() for b in bodies], pa.string())}
         else:
-            opened = self._decoded(table, bodies)
-            columns = {
-                each.name: _column(each, list(map(attrgetter(each.name), opened)))
-                for each in table.columns
-                if each.is_body
-            }
+            columns = self._bodies(table, bodies)
         day = self._day(table, header, columns)
         arrays = [columns[c.name] if c.is_body else header[c.name] for c in table.columns]
         batch = pa.record_batch([*arrays, day], schema=inside_schema_of(table))
         return self._asked(table, batch, bodies)
 
-    def _decoded(self, table: Table, bodies: Sequence[bytes | None]) -> list[Any]:
-        decode = self._decoders[table.name].decode
-        if None not in bodies:
-            return [decode(each) for each in bodies if each is not None]
-        nothing = SimpleNamespace(**{c.name: None for c in table.columns if c.is_body})
-        return [nothing if each is None else decode(each) for each in bodies]
+    def _bodies(self, table: Table, bodies: Sequence[bytes | None]) -> dict[str, pa.Array]:
+        """Return the fields of bodies; of one that is not there each is null."""
+        lines = b"\n".join([b"{}" if each is None else each for each in bodies])
+        read = json.read_json(
+            pa.BufferReader(lines),
+            json.ReadOptions(use_threads=False, block_size=len(lines) + 1),  # one block: one chunk
+            json.ParseOptions(
+                explicit_schema=self._read_as[table.name], unexpected_field_behavior="ignore"
+            ),
+        )
+        return {
+            each.name: _column(each, read.column(each.name).combine_chunks())
+            for each in table.columns
+            if each.is_body
+        }
 
     def _day(
         self, table: Table, header: Mapping[str, pa.Array], columns: Mapping[str, pa.Array]
@@ -195,6 +193,18 @@ def inside_schema_of(table: Table) -> pa.Schema:
     """Return the schema of a table's rows on their way: codes by number, and the day."""
     fields = [pa.field(each.name, _INSIDE[each.kind]) for each in table.columns]
     return pa.schema([*fields, pa.field(DAY, pa.date32())])
+
+
+def _read_schema_of(table: Table) -> pa.Schema:
+    """Return the types by which bodies are read: codes and days are texts at first."""
+    texts = {Kind.CODE, Kind.DAY}
+    return pa.schema(
+        [
+            pa.field(each.name, pa.string() if each.kind in texts else _TYPES[each.kind])
+            for each in table.columns
+            if each.is_body
+        ]
+    )
 
 
 def grouped_schema_of(table: Table) -> pa.Schema:
@@ -250,19 +260,18 @@ def _codes(rows: list[str]) -> dict[str, pa.Array]:
     }
 
 
-def _column(column: Column, values: list[Any]) -> pa.Array:
+def _column(column: Column, values: pa.Array) -> pa.Array:
     """Return a column of a body; what is empty in the stream is null."""
     match column.kind:
         case Kind.CODE:
-            encoded = pa.array(values, pa.string()).dictionary_encode()
+            encoded = values.dictionary_encode()
             return _referred(encoded.indices, encoded.dictionary.to_pylist())
         case Kind.DAY:
             return _days_of(values)
         case Kind.TEXT:
-            texts = pa.array(values, pa.string())
-            return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-        case kind:
-            return pa.array(values, _INSIDE[kind])
+            return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+        case _:
+            return values
 
 
 def _referred(indices: pa.Array, values: Sequence[str | None]) -> pa.Array:
@@ -273,15 +282,15 @@ def _referred(indices: pa.Array, values: Sequence[str | None]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(renumbered.take(indices), pa.array(ordered, pa.string()))
 
 
-def _days_of(texts: Sequence[str | None]) -> pa.Array:
+def _days_of(texts: pa.Array) -> pa.Array:
     """Return the days of ISO dates and times; null where one names no day."""
-    encoded = pa.array(texts, pa.string()).dictionary_encode()
+    encoded = texts.dictionary_encode()
     days = [_day_of(each) for each in encoded.dictionary.to_pylist()]
     return pa.array(days, pa.date32()).take(encoded.indices)
 
 
 def _dated(column: pa.Array) -> pa.Array:
-    return column if column.type == pa.date32() else _days_of(column.to_pylist())
+    return column if column.type == pa.date32() else _days_of(column)
 
 
 def _day_of(text: str) -> date | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import msgspec
 
 from ops.runtime.postgres import Connection, Pool, lent
 from schemas.errors import PermanentError
-from schemas.figures import Extraction, Figure, Revision
+from schemas.figures import Extraction, Figure, Period, Revision
 
 from . import extraction_queries
 from .asking import Asked
@@ -109,6 +109,22 @@ class Published:
             figures=found,
             next=None if further is None else str(further),
         )
+
+    async def tables(
+        self, condition: str, period: Period, level: str, number: int
+    ) -> AsyncIterator[list[Figure]]:
+        """Give all tables of a level as of an extraction, a time at a time, in their order."""
+        first, most = 0, _LARGE_DAYS_AT_ONCE
+        asked = Asked(levels=(level,), period=period, age_classes=frozenset(), sexes=frozenset())
+        while True:
+            async with lent(self._pool) as connection:
+                days = await self._days(connection, condition, asked, number, first, most)
+                found = await _of_days(connection, condition, asked, number, days)
+            for _, figures in found:
+                yield figures
+            if len(days) < most:
+                return
+            first = days[-1] + 1
 
     async def revisions(self, condition: str, asked: Asked) -> list[Revision]:
         """Return how figures were changed, time by time, in the order of extractions.

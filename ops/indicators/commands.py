@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 
@@ -20,6 +22,7 @@ from . import operating, queries
 from .answering import Published
 from .as_csv import figures_as_csv, revisions_as_csv
 from .asking import Asked, known_condition, read_asked
+from .sidep import names, sidep_file
 
 _COLUMNS: Final = (
     "label", "area", "age_class", "sex", "tests", "persons", "cases", "incidence", "positivity",
@@ -73,6 +76,24 @@ async def changes(data_dir: Path, condition: str, where: Sequence[str], *, as_js
         print_json(found)
     else:
         sys.stdout.write(revisions_as_csv(found))
+    return 0
+
+
+async def write_files(
+    data_dir: Path, condition: str, layouts: Sequence[str], out: Path, as_of: str
+) -> int:
+    """Write files in SI-DEP's layouts; each is there whole or not at all."""
+    known_condition(condition)
+    asked = read_asked([("as_of", as_of)])
+    async with instance_at(data_dir) as hub:
+        published = published_of(hub)
+        extraction = await published.extraction(asked.as_of)
+        for layout in layouts or names():
+            file = sidep_file(layout, condition, extraction)
+            with _whole(out, file.name) as written:
+                async for lines in file.lines(published):
+                    written.write(lines)
+            sys.stdout.write(f"{out / file.name}\n")
     return 0
 
 
@@ -144,6 +165,19 @@ def pairs_of(where: Sequence[str]) -> list[tuple[str, str]]:
 def asked_of(where: Sequence[str]) -> Asked:
     """Return what words on a command line ask for."""
     return read_asked(pairs_of(where))
+
+
+@contextmanager
+def _whole(folder: Path, name: str) -> Iterator[TextIO]:
+    """Give a file to write, that has its name once it is there whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / f".{name}.{os.getpid()}"
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as written:
+            yield written
+        scratch.replace(folder / name)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _as_text(figures: Sequence[Figure]) -> str:

@@ -70,7 +70,14 @@ def protection_of(settings: Settings) -> Protection:
     Raises:
         FatalError: The file of the population cannot be read (`population_file_invalid`).
     """
-    return Protection(policy=Policy(), population=population_of(settings))
+    policy = Policy(
+        threshold=settings.disclosure_threshold,
+        settle_days=settings.disclosure_settle_days,
+        daily_from=settings.disclosure_daily_from,
+        class_below=settings.disclosure_class_below,
+        rounding=settings.disclosure_rounding,
+    )
+    return Protection(policy=policy, population=population_of(settings))
 
 
 def population_of(settings: Settings) -> Population:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.metrics import METRICS
@@ -19,6 +20,7 @@ from schemas.figures import Extraction, Figure, Revision
 from .answering import Content, Made, Published
 from .as_csv import figures_as_csv, revisions_as_csv
 from .asking import Asked, known_condition, read_asked
+from .sidep import sidep_file
 
 HttpRequest = Request[Any, Any, Any]
 Admit = Callable[[HttpRequest, str, Asked], Awaitable[Asked]]
@@ -82,6 +84,7 @@ def indicator_routes(published: Published, admit: Admit) -> list[ControllerRoute
         _extractions(published, admit),
         _figures(published, admit),
         _changes(published, admit),
+        _file(published, admit),
     ]
 
 
@@ -169,6 +172,33 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
         return Response(Revisions(condition=condition, revisions=found))
 
     return get_changes
+
+
+def _file(published: Published, admit: Admit) -> ControllerRouterHandler:
+    @get(
+        "/v1/indicators/{condition:str}/files/{name:str}",
+        media_type=CSV,
+        summary="A file in SI-DEP's own layout",
+    )
+    async def get_file(
+        request: HttpRequest,
+        condition: FromPath[str],
+        name: FromPath[str],
+    ) -> StreamingResponse:
+        """Return `sp-pos-quot-dep` and the others whole, `;` between values, as SI-DEP wrote them.
+
+        `as_of` asks of the past. An unknown name is answered with those there are.
+        """
+        known_condition(condition)
+        asked = await admit(request, condition, read_asked(request.query_params.multi_items()))
+        found = sidep_file(name, condition, await published.extraction(asked.as_of))
+        if asked.areas:
+            raise PermanentError("token_not_for_indicators", "a file is of all areas")
+        METRICS.api_requests.labels("indicators", "200").inc()
+        headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
+        return StreamingResponse(found.lines(published), media_type=CSV, headers=headers)
+
+    return get_file
 
 
 def _format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:

@@ -74,6 +74,12 @@ def value_of(figure: Figure, measure: Measure) -> float | None:
     return None if value is None else float(value)
 
 
+def known_of(figures: Iterable[Figure], measure: Measure) -> list[float]:
+    """Return the values that are neither withheld nor unknown."""
+    values = (value_of(figure, measure) for figure in figures)
+    return [value for value in values if value is not None]
+
+
 def expected_of(figure: Figure, measure: Measure) -> tuple[float, float, float] | None:
     """Return what will stand there in the end, with its bounds; None where that is not estimated.
 

@@ -16,6 +16,7 @@ from .about import (
     check_times,
     footer_of,
     is_incomplete,
+    known_of,
     subtitle_of,
     title_of,
     value_of,
@@ -50,7 +51,7 @@ def draw_ages(sheet: Sheet, figures: Sequence[Figure], about: About) -> None:
     if len({(figure.label, figure.age_class) for figure in by_age}) < len(by_age):
         raise PermanentError("too_many_areas", remedy="A heat map is of one area and one sex.")
     column = {label: number for number, label in enumerate(labels)}
-    bounds = classes([value_of(figure, about.measure) or 0.0 for figure in by_age])
+    bounds = classes(known_of(by_age, about.measure))
     colours = shades(len(bounds))
     axes = sheet.add_axes((0.08, 0.17, 0.72, 0.64))
     by_age.sort(key=lambda figure: (figure.label, figure.age_class))

@@ -12,7 +12,17 @@ import msgspec
 from schemas.errors import PermanentError
 from schemas.figures import Figure
 
-from .about import NOTHING, WORDS, About, footer_of, is_incomplete, subtitle_of, title_of, value_of
+from .about import (
+    NOTHING,
+    WORDS,
+    About,
+    footer_of,
+    is_incomplete,
+    known_of,
+    subtitle_of,
+    title_of,
+    value_of,
+)
 from .drawing import (
     WITHHELD,
     Axes,
@@ -71,7 +81,7 @@ def draw_departments(sheet: Sheet, figures: Sequence[Figure], about: About) -> N
     if len({(figure.label, figure.age_class, figure.sex) for figure in found.values()}) > 1:
         raise PermanentError("too_many_times", remedy="A map is of one day, window or week.")
     shown = [found[code] for code in sorted(found)]
-    bounds = classes([value_of(figure, about.measure) or 0.0 for figure in shown])
+    bounds = classes(known_of(shown, about.measure))
     colours = shades(len(bounds))
     subtitle = subtitle_of(shown[:1], "France by department of residence")
     if any(is_incomplete(figure) for figure in shown):

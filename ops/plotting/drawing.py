@@ -177,8 +177,11 @@ def classes(values: Sequence[float], most: int = 6) -> list[float]:
     """Return upper bounds of up to `most` classes, in numbers that are easy to read.
 
     Steps are alike and round, the first class begins at 0, and the last bound holds the largest.
+    Of no value there is no class.
     """
-    largest = max(values, default=0.0)
+    if not values:
+        return []
+    largest = max(values)
     if largest < _LEAST:
         return [1.0]
     rough = largest / most
@@ -197,5 +200,5 @@ def class_of(value: float, bounds: Sequence[float]) -> int:
 
 def class_names(bounds: Sequence[float]) -> list[str]:
     """Return the classes as a reader calls them."""
-    lows = [0.0, *bounds[:-1]]
+    lows = [0.0, *bounds][: len(bounds)]
     return [f"{low:,g} to {high:,g}" for low, high in zip(lows, bounds, strict=True)]

@@ -591,8 +591,29 @@ class Settings(BaseSettings):
     # -- indicators
     population_file: Path | None = Field(
         None,
-        description="Inhabitants by department, age class and sex (docs/indicators.md); without it"
+        description="Inhabitants by department, age class and sex (docs/disclosure.md); without it"
         " the structure of ages is synthetic, and every rate says so.",
+    )
+    disclosure_threshold: int = Field(
+        5, ge=0, le=1_000, description="Counts from 1 to this less 1 are withheld; 0: none is."
+    )
+    disclosure_settle_days: int = Field(
+        2, ge=0, le=60, description="Days younger than this are told of France alone."
+    )
+    disclosure_daily_from: int = Field(
+        10,
+        ge=0,
+        le=100_000,
+        description="Areas that had fewer in the week before are told by weeks, not by days.",
+    )
+    disclosure_class_below: int = Field(
+        0,
+        ge=0,
+        le=100_000_000,
+        description="Areas with fewer inhabitants get classes of rates, no counts; 0: none.",
+    )
+    disclosure_rounding: int = Field(
+        1, ge=1, le=1_000, description="Counts are rounded to multiples of this; 1: exact."
     )
     indicators_batch_events: int = Field(
         50_000,

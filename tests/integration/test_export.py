@@ -269,6 +269,15 @@ async def test_a_case_without_a_day_is_found_and_texts_are_joined_in_csv(
     assert list(pd.read_csv(paths[0]).columns) == [column.name for column in CASE.columns]
 
 
+async def test_any_text_of_a_laboratory_comes_out_as_it_went_in(hub: Hub, tmp_path: Path) -> None:
+    await Filler(hub).fill(Stream.CONTACT_TRACING, 60)
+    every = await Road(hub).events(Stream.CONTACT_TRACING)
+    ask = asked(stream=Stream.CONTACT_TRACING, state=State.EVENTS)
+    await exported(hub, ask, tmp_path / "out")
+    found = rows_of(tmp_path / "out", "case")
+    assert by_part([plain(row) for row in found]) == by_part([told(event) for event in every])
+
+
 async def test_the_dossier_is_bundles(hub: Hub, tmp_path: Path) -> None:
     await Filler(hub).fill(Stream.DOSSIER, 100)
     await exported(hub, asked(stream=Stream.DOSSIER), tmp_path / "out")

@@ -12,7 +12,8 @@ from ops.plotting.command import asked_for, figures_for
 from ops.plotting.drawing import Form
 from ops.plotting.picture import Kind, picture
 from schemas.figures import Flag
-from tests.integration.test_indicators import TODAY, World, world
+from tests.integration.test_indicators import world
+from tests.support.indicating import TODAY, World
 from tests.support.telling import CONDITION, row
 
 __all__ = ["world"]

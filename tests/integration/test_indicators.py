@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -16,132 +15,21 @@ from ops.asking import Asker
 from ops.indicators import operating
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
-from ops.indicators.counting import Counter
-from ops.indicators.extracting import TableExtractor
-from ops.indicators.keeper import Keeper, Pace
-from ops.indicators.packing import Place, cells_of, delays_of, unpack
-from ops.indicators.protection import Protection
-from ops.indicators.reading import EventReader
 from ops.runtime import failpoints
-from ops.runtime.postgres import Pool, open_pool
-from routing.disclosure import Block, Policy, Shown
-from routing.indicator_cells import DelayKey
-from routing.indicator_rows import hear
-from routing.indicators import Book
-from schemas.areas.population import synthetic_population
 from schemas.errors import FatalError, Fenced, PermanentError, TransientError
 from schemas.events import PseudonymReplaced
-from schemas.figures import Figure
+from tests.support.indicating import NOW, TODAY, World, world_of
 from tests.support.postgres import Database
-from tests.support.telling import CONDITION, Telling, pseudonym_of, row, some_rows
+from tests.support.telling import CONDITION, pseudonym_of, row, some_rows
 
-PARTITIONS = 3
 ASKER = Asker(actor="j.doe", reason="test")
-TODAY = date(2026, 3, 20)
-NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        return self.at
-
-
-class Open(Protection, frozen=True, kw_only=True):
-    """Lets everything be told: what is compared here is counting."""
-
-    def decide(
-        self, figures: Sequence[Figure], on: date, before: Shown | None, last_week: Sequence[Figure]
-    ) -> Shown:
-        return Shown(condition="", block="", nodes={})
-
-    def protect(self, figures: Sequence[Figure], shown: dict[Block, Shown]) -> list[Figure]:  # type: ignore[override]
-        return list(figures)
-
-
-class World:
-    def __init__(self, pool: Pool, telling: Telling) -> None:
-        self.pool = pool
-        self.telling = telling
-        self.clock = Clock()
-
-    def keeper(self, most: int = 40) -> Keeper:
-        protection = Open(policy=Policy(), population=synthetic_population())
-        return Keeper(
-            self.pool,
-            EventReader(self.pool, self.telling.vault, most),
-            Counter(self.pool),
-            extractor=TableExtractor(self.pool, protection, keep=3),
-            clock=self.clock,
-            pace=Pace(extraction_seconds=3600, lag_events=0),
-        )
-
-    async def count(self, keeper: Keeper | None = None) -> None:
-        keeper = keeper or self.keeper()
-        while await keeper.turn():
-            pass
-
-    async def fetch(self, query: str, *args: object) -> list[Any]:
-        async with self.pool.acquire() as connection:
-            return await connection.fetch(query, *args)
-
-    async def cells(self) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
-        for each in await self.fetch(
-            "SELECT condition, period, day, department, packed FROM indicator_cell"
-        ):
-            place = Place(*each[:4])
-            packed = unpack(each[4])
-            found.update(cells_of(place, packed))
-            delays = delays_of(packed)
-            if any(delays.tests):
-                found[DelayKey(place.condition, place.day, place.department)] = delays
-        return found
-
-    async def from_zero(self) -> dict[Any, Any]:
-        """Return the cells of all events of the stream, told at once to an empty book."""
-        rows = await self.fetch(
-            "SELECT event_id, report_id, part, event_version, payload FROM stream_event"
-        )
-        heard = [
-            hear(
-                each["report_id"],
-                each["part"],
-                each["event_version"],
-                None
-                if each["payload"] is None
-                else self.telling.vault.open(each["payload"], each["event_id"].bytes),
-            )
-            for each in rows
-        ]
-        deltas = Book().apply(heard).deltas
-        return {**deltas.cells, **deltas.delays}
 
 
 @pytest.fixture
 async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with database_of(database) as pool:
-        yield World(pool, Telling(pool, tmp_path / "keys", PARTITIONS))
+    async with world_of(database, tmp_path) as made:
+        yield made
     failpoints.arm("")
-
-
-class database_of:  # noqa: N801
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def __aenter__(self) -> Pool:
-        connection = await self._database.connect()
-        await connection.execute(
-            "SELECT instance_init(gen_random_uuid(), 'test', 'embedded', $1)", PARTITIONS
-        )
-        await connection.close()
-        self._pool = await open_pool(self._database.connect_kwargs, "indicators", max_size=4)
-        return self._pool
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
 
 
 async def corrected(world: World, seed: int) -> None:

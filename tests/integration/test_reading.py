@@ -224,7 +224,7 @@ async def test_while_nothing_comes_a_cursor_does(streams: Served) -> None:
 
 async def test_from_now_on_is_from_the_end(streams: Served) -> None:
     await write(streams.hub, [pending(n, 1, row_body()) for n in range(3)])
-    params: dict[str, Any] = {"follow": "true", "after": "end", "limit": 2}
+    params: dict[str, str | int] = {"follow": "true", "after": "end", "limit": 2}
     async with streams.client() as http, http.stream("GET", PATH, params=params) as answer:
         lines = answer.aiter_lines()
         assert set(json.loads(await anext(lines))) == {"cursor"}

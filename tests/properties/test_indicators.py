@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +16,8 @@ from tests.support.indicator_events import Told, cut, events_of, heard
 from tests.support.indicator_sql import Cells, Counted
 from tests.support.indicator_total import Total
 
-worlds = st.tuples(
-    st.integers(0, 2**32),  # seed
+seeds = st.integers(0, 2**32)
+sizes = st.tuples(
     st.integers(1, 25),  # reports
     st.integers(1, 5),  # people
     st.sampled_from((3, 10, 40)),  # days before and after the end of a half-year
@@ -62,12 +63,8 @@ def told_at_once(told: Iterable[Told]) -> Total:
     return total
 
 
-@settings(max_examples=120, deadline=None)
-@given(world=worlds, pieces=st.integers(1, 12))
-def test_the_same_events_in_any_order_and_cut_lead_to_the_same_cells(
-    world: tuple[int, int, int, int], pieces: int
-) -> None:
-    seed, *size = world
+def check_any_order(seed: int, size: tuple[int, int, int], pieces: int) -> None:
+    """Tell events at once, shuffled in batches, and out of a store: the same cells."""
     random = Random(seed)
     told = events_of(random, *size)
     at_once = told_at_once(told)
@@ -82,12 +79,8 @@ def test_the_same_events_in_any_order_and_cut_lead_to_the_same_cells(
     assert one_by_one.named_delays() == at_once.named_delays() == kept.total.named_delays()
 
 
-@settings(max_examples=40, deadline=None)
-@given(world=worlds, pieces=st.integers(1, 6))
-def test_cells_are_those_that_sql_counts_from_all_events(
-    world: tuple[int, int, int, int], pieces: int
-) -> None:
-    seed, *size = world
+def check_sql(seed: int, size: tuple[int, int, int], pieces: int) -> None:
+    """Tell events in batches: the cells are those that SQL counts of all of them."""
     random = Random(seed)
     told = events_of(random, *size)
     total, book = Total(), Book()
@@ -102,9 +95,41 @@ def test_cells_are_those_that_sql_counts_from_all_events(
         counted.close()
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds, size=sizes, pieces=st.integers(1, 12))
+def test_the_same_events_in_any_order_and_cut_lead_to_the_same_cells(
+    seed: int, size: tuple[int, int, int], pieces: int
+) -> None:
+    check_any_order(seed, size, pieces)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, size=sizes, pieces=st.integers(1, 6))
+def test_cells_are_those_that_sql_counts_from_all_events(
+    seed: int, size: tuple[int, int, int], pieces: int
+) -> None:
+    check_sql(seed, size, pieces)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3_600)
+@settings(max_examples=5_000, deadline=None)
+@given(seed=seeds, size=sizes, pieces=st.integers(1, 12))
+def test_any_order_at_length(seed: int, size: tuple[int, int, int], pieces: int) -> None:
+    check_any_order(seed, size, pieces)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3_600)
+@settings(max_examples=1_000, deadline=None)
+@given(seed=seeds, size=sizes, pieces=st.integers(1, 12))
+def test_sql_at_length(seed: int, size: tuple[int, int, int], pieces: int) -> None:
+    check_sql(seed, size, pieces)
+
+
 def test_thousands_of_rows_of_many_people_are_those_that_sql_counts() -> None:
     random = Random(8)
-    told = events_of(random, 6_000, 900, 60)
+    told = events_of(random, 3_000, 450, 60)
     kept, book = Total(), Book()
     for batch in cut(random, told, 20):
         kept.add(book.apply(heard(batch)).deltas)

@@ -79,7 +79,7 @@ class _Simplex:
         for row in np.flatnonzero(self._basis >= self._columns):
             entering = np.flatnonzero(np.abs(self._table[row, : self._columns]) > _TINY)
             if entering.size:
-                self._pivot(row, int(entering[0]))
+                self._pivot(int(row), int(entering[0]))
 
     def most(self, wanted: set[int]) -> float:
         goal = np.zeros(self._table.shape[1] - 1)
@@ -105,8 +105,8 @@ class _Simplex:
                 return float("inf")
             ratios = self._table[open_rows, -1] / entries[open_rows]
             ties = open_rows[ratios <= ratios.min() + 1e-9]
-            row = int(ties[np.argmin(self._basis[ties])])
-            self._pivot(row, column)
+            tie = int(np.argmin(self._basis[ties]))
+            self._pivot(int(ties[tie]), column)
         raise AssertionError("no end")
 
     def _pivot(self, row: int, column: int) -> None:

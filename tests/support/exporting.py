@@ -82,7 +82,7 @@ def case(draw: random.Random, sampled: date) -> TracingCase:
         emails=(),
         address_lines=("1 RUE DU TEST",),
         postcode=draw.choice(["75001", "01000", ""]),
-        city="PARIS",
+        city="SAINT-ÉTIENNE\n\t\\ 😀",
         sampled_at=draw.choice([f"{sampled}T09:00:00+01:00", sampled.isoformat()[:7], ""]),
         reported_at=draw.choice(["", sampled.isoformat()]),
         laboratory_name="LABO",

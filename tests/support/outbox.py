@@ -10,7 +10,7 @@ from uuid import UUID
 
 from routing import stream_queries
 from routing.emitted import event_id_of
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
 from schemas.topics import Stream
 
 STREAM = Stream.PUBLIC_HEALTH
@@ -23,6 +23,7 @@ class FakeOutbox:
     def __init__(self, partitions: int) -> None:
         self.lanes: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
         self.dropped = [0] * partitions
+        self.is_away = False
 
     def add(self, partition: int, count: int = 1, payload: bytes | None = b"{}") -> None:
         """Add reports of one version each."""
@@ -61,6 +62,8 @@ class FakeOutbox:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[FakeOutbox]:
+        if self.is_away:
+            raise TransientError("database_away")
         yield self
 
     async def fetch(self, query: str, *args: Any) -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ class Leaf(NamedTuple):
 
 
 Results = Counter[Leaf]
+Cell = tuple[str, str, str, str, str]
+"""Area, period, label, age class, sex."""
 
 
 def some_results(
@@ -37,6 +39,7 @@ def some_results(
     departments: Mapping[str, float],
     days: Sequence[date],
     ages: Mapping[str, float],
+    *,
     positivity: float = 0.15,
     unknown: float = 0.02,
 ) -> Results:
@@ -60,8 +63,8 @@ def some_results(
 
 def figures_of(results: Results, first: date, last: date) -> list[Figure]:
     """Return the figures of every day, seven days and week that end within two days, as counted."""
-    tests: Counter[tuple[str, str, str, str, str]] = Counter()
-    positives: Counter[tuple[str, str, str, str, str]] = Counter()
+    tests: Counter[Cell] = Counter()
+    positives: Counter[Cell] = Counter()
     for leaf, count in results.items():
         for cell in _cells(leaf):
             tests[cell] += count
@@ -77,13 +80,28 @@ def figures_of(results: Results, first: date, last: date) -> list[Figure]:
     ]
 
 
-def leaves_of(figure: Figure, leaves: Iterable[Leaf]) -> list[Leaf]:
-    """Return the leaves that a figure is the sum of."""
-    wanted = (figure.area, figure.period, figure.label, figure.age_class, figure.sex)
-    return [leaf for leaf in leaves if wanted in _cells(leaf)]
+def cell_of(figure: Figure) -> Cell:
+    """Return area, period, label, age class and sex of a figure."""
+    return figure.area, figure.period, figure.label, figure.age_class, figure.sex
 
 
-def _figure(cell: tuple[str, str, str, str, str], tests: int, positives: int) -> Figure:
+def leaves_by_cell(departments: Iterable[str], days: Sequence[date]) -> dict[Cell, list[Leaf]]:
+    """Return all leaves that there could be, by the figures that they are in."""
+    found: dict[Cell, list[Leaf]] = {}
+    for leaf in (
+        Leaf(department, day, age, sex, positive)
+        for department in (*departments, "")
+        for day in days
+        for age in (*AGE_CLASSES, "")
+        for sex in ALL_SEXES
+        for positive in (False, True)
+    ):
+        for cell in _cells(leaf):
+            found.setdefault(cell, []).append(leaf)
+    return found
+
+
+def _figure(cell: Cell, tests: int, positives: int) -> Figure:
     area, period, label, age, sex = cell
     return Figure(
         condition=CONDITION,
@@ -102,7 +120,7 @@ def _figure(cell: tuple[str, str, str, str, str], tests: int, positives: int) ->
     )
 
 
-def _cells(leaf: Leaf) -> Iterable[tuple[str, str, str, str, str]]:
+def _cells(leaf: Leaf) -> Iterable[Cell]:
     areas = [FRANCE]
     if leaf.department:
         areas += [f"region:{region_of(leaf.department)}", f"department:{leaf.department}"]

@@ -204,6 +204,12 @@ def test_a_map_shows_what_is_withheld_and_what_has_no_figure() -> None:
     assert "no figure" in said
 
 
+def test_where_all_is_withheld_no_class_is_named() -> None:
+    said = words(drawn(draw_departments, [day(1, None, area="department:01")]))
+    assert "withheld" in said
+    assert " to " not in said.partition("by day of sampling")[2]
+
+
 @pytest.mark.parametrize(
     ("draw", "figures", "reason"),
     [

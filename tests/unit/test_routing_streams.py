@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
@@ -16,7 +17,7 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool
 from ops.runtime.topic import Tail
 from routing import outbox_reader, relay, stream_queries
-from routing.cursors import Cursor, Lane, decode_cursor, encode_cursor
+from routing.cursors import Cursor, CursorExpired, Lane, decode_cursor, encode_cursor
 from routing.headers import headers_of
 from routing.outbox_reader import OutboxEvent
 from routing.positions import Noted, Positions
@@ -64,6 +65,14 @@ def test_cursors_come_back_as_they_went(positions: list[int], stream: Stream) ->
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
+def test_a_cursor_of_the_release_before_goes_on() -> None:
+    old = msgspec.msgpack.encode([1, STREAM.value, [3, 70_000], [1]])
+    text = base64.urlsafe_b64encode(old).rstrip(b"=").decode()
+    assert decode_cursor(STREAM, text, 2) == Cursor(
+        version=1, stream=STREAM, positions=(3, 70_000), fresh=(1,)
+    )
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_cursor_or_a_permanent_error(text: str) -> None:
     with pytest.raises(PermanentError) as caught:
@@ -79,6 +88,10 @@ def test_any_text_is_a_cursor_or_a_permanent_error(text: str) -> None:
         {"positions": (1,)},
         {"positions": (-1, 0)},
         {"fresh": (2,)},
+        {"until": (1, 1)},
+        {"version": 2, "until": (1,)},
+        {"version": 2, "until": (-1, 1)},
+        {"positions": (2**63, 0)},
     ],
 )
 def test_cursors_of_elsewhere_are_refused(change: dict[str, Any]) -> None:
@@ -141,7 +154,9 @@ async def test_retention_expires_old_cursors_but_not_the_start() -> None:
     with pytest.raises(PermanentError) as caught:
         await read_all(outbox, 10, old.cursor)
     assert caught.value.reason == "cursor_expired"
+    assert isinstance(caught.value, CursorExpired)
     assert len(await read_all(outbox, 1)) == 7
+    assert len(await read_all(outbox, 10, caught.value.oldest)) == 7
 
 
 async def test_a_cursor_beyond_the_end_is_of_another_history() -> None:
