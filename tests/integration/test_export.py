@@ -446,8 +446,22 @@ async def test_a_stream_is_printed_as_lines_columns_or_a_table(
     latest = (await printed(state=State.LATEST)).splitlines()
     assert len(latest) == len(folded(every))
     some = (await printed(where=(("condition", "rsv"),))).splitlines()
-    fold = folded(
-        {**event, "body": event.get("body")} for event in (json.loads(line) for line in some)
+    given = [json.loads(line) for line in some]
+    fold = folded(event for event in given if "report_id" in event)
+    again = (await printed(where=(("condition", "rsv"),), after=given[-1]["cursor"])).splitlines()
+    assert again == []
+    # Behind the last alias, which fits every filter, a filter can keep all that is left back.
+    alias = max(n for n, line in enumerate(lines) if json.loads(line)["part"] == "")
+    assert alias < len(lines) - 1
+    behind = json.loads(lines[alias])["cursor"]
+    kept = json.loads(await printed(where=(("condition", "plague"),), after=behind))
+    assert list(kept) == ["cursor"]
+    assert await printed(after=kept["cursor"]) == ""
+    assert (
+        len(
+            (await printed(form="csv", where=(("condition", "plague"),), after=behind)).splitlines()
+        )
+        == 1
     )
     assert {key[1] for key in fold} <= {"rsv", ""}
     assert {key for key in fold if key[1]} == {key for key in folded(every) if key[1] == "rsv"}
