@@ -126,6 +126,8 @@ class StreamReply:
             held = [] if is_due or not events else [events.pop()]
             if is_due and events:
                 events[-1] = msgspec.structs.replace(events[-1], cursor=cursor)
+            if passed_over >= limits.scan_events:
+                METRICS.limit_hits.labels("stream_scan").inc()
             if is_last:
                 if not await self._events(out, Chunk(events)):
                     return "quota_used"
