@@ -135,6 +135,9 @@ class StreamReply:
         held: list[StreamEvent] = []
         page = await self._read(asked.after, size if left is None else min(size, left))
         while not gone.done():
+            if self._door.stopping.is_set():
+                return "stopping"
+            self._admission.check()
             cursor = page.cursor
             passed_over += page.scanned - len(page.events)
             events = held + page.events

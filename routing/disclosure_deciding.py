@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
-from schemas.areas import areas, parent_of
+from schemas.areas import areas
 from schemas.figures import ALL_AGES, FRANCE, Figure, Period
 
 from .disclosure_cells import (
@@ -23,21 +23,16 @@ from .disclosure_cells import (
     POSITIVES,
     WEEK,
     Cells,
-    Counts,
     Node,
     Shown,
     Told,
     above,
-    counts_of,
     first_day,
-    last_day,
-    week_label,
 )
-from .disclosure_flow import FREE, UNLIMITED, Parts, Row, shown_small
+from .disclosure_flow import FREE, UNLIMITED, Limits, Parts, Row, shown_small
+from .disclosure_layout import Layout
 from .disclosure_policy import Policy
-
-Limits = dict[Row, dict[int, int]]
-"""Row -> column -> what a part cannot exceed."""
+from .disclosure_times import block_name, children_of_all, settled_times, told_by_days
 
 
 def decide(
@@ -58,18 +53,18 @@ def decide(
         before: What an earlier extraction said of this block: what was withheld stays withheld.
         last_week: The `week` figures of the week before; they say who is told by days.
     """
-    block = _block(figures[0])
+    block = block_name(figures[0])
     by_month = "-S" not in block
-    settled = _settled(block, policy, on)
+    settled = settled_times(block, policy, on)
     cells = Cells(figures)
     deciding = _Deciding(cells, policy, before, settled, by_month=by_month)
-    every = _children(areas())
+    every = children_of_all(areas())
     daily, nodes = {}, {}
     for group in GROUPS:
         daily[group] = (
             before.daily.get(group, ())
             if before is not None
-            else _by_days(group, figures, last_week, policy, settled)
+            else told_by_days(group, figures, last_week, policy, settled)
         )
         deciding.decide_group(group, frozenset(daily[group]), every)
         nodes[group] = deciding.names(group)
@@ -212,7 +207,7 @@ class _Deciding:
         if not coarser:
             return
         for columns, asked in coarser:
-            self._solve(group, _Layout(columns, children, told), asked)
+            self._solve(group, Layout(columns, children, told), asked)
         # What was closed at a coarser level has changed the finest one.
         self._solve_all(group, finest, children)
 
@@ -227,32 +222,57 @@ class _Deciding:
         for times in map(frozenset, DAYS) if apart and not self._by_month else (None,):
             columns = [node for node in finest if times is None or node.time in times]
             if columns:
-                self._solve(group, _Layout(columns, children, told), None)
+                self._solve(group, Layout(columns, children, told), None)
 
-    def _solve(self, group: str, layout: _Layout, asked: frozenset[int] | None) -> None:
+    def _solve(self, group: str, layout: Layout, asked: frozenset[int] | None) -> None:
+        """Close one node after the other until no cell can be shown to be small.
+
+        To tell less never makes a cell small that was not: only what was small is asked again.
+        """
+        measures = range(len(self._cells.of(group, FRANCE, Node(WEEK))))
+        asking = dict.fromkeys(measures, asked)
         given_up: set[tuple[int, Row, int]] = set()
-        found = True
-        while found:
-            found = False
+        while asking:
             layout.lay()
-            solved: list[tuple[Parts, Limits]] = []
-            for measure in range(len(self._cells.of(group, FRANCE, Node(WEEK)))):
+            small: list[tuple[int, Row, int, Parts]] = []
+            solved: list[tuple[Parts, Limits, frozenset[int] | None, list[tuple[Row, int]]]] = []
+            for measure, columns in asking.items():
                 parts = layout.parts(self._cells, group, measure)
                 limits = self._limits(group, measure, layout)
-                if (parts, limits) in solved:
-                    continue
-                solved.append((parts, limits))
-                for row, column in shown_small(parts, self._policy.threshold, limits, asked):
-                    if (measure, row, column) in given_up:
-                        continue
-                    found = True
-                    node = layout.columns[column]
-                    sisters = [
-                        (self._cells.of(group, child, node)[measure], child)
-                        for child in layout.exact.get(column, ())
-                    ]
+                found = next(
+                    (each[3] for each in solved if each[:3] == (parts, limits, columns)), None
+                )
+                if found is None:
+                    found = shown_small(parts, self._policy.threshold, limits, columns)
+                    solved.append((parts, limits, columns, found))
+                small += [
+                    (measure, row, column, parts)
+                    for row, column in found
+                    if (measure, row, column) not in given_up
+                ]
+            changed: set[Node] = set()
+            for measure, row, column, parts in small:
+                node = layout.columns[column]
+                split = above(node) or node
+                if split not in changed:  # once a round: it may be enough for its neighbours too
+                    changed.add(split)
+                    sisters = self._sisters(group, measure, layout, column)
                     if not layout.close_one(parts, sisters, row, column):
                         given_up.add((measure, row, column))
+            asking = {
+                measure: frozenset(each[2] for each in small if each[0] == measure)
+                for measure in {each[0] for each in small}
+            }
+
+    def _sisters(
+        self, group: str, measure: int, layout: Layout, column: int
+    ) -> list[tuple[int, str]]:
+        """Return who tells a column itself, and its count there."""
+        node = layout.columns[column]
+        return [
+            (self._cells.of(group, child, node)[measure], child)
+            for child in layout.exact.get(column, ())
+        ]
 
     def _of_unknown(
         self, group: str, finest: Sequence[Node], children: Sequence[str]
@@ -287,7 +307,7 @@ class _Deciding:
             found.append(([*nodes, *others, *short], frozenset(range(len(nodes)))))
         return found
 
-    def _limits(self, group: str, measure: int, layout: _Layout) -> Limits:
+    def _limits(self, group: str, measure: int, layout: Layout) -> Limits:
         """Return what counts cannot exceed: positives no more than the tests that are told.
 
         Of those that tell nothing, no more than their tests together: these follow by subtraction.
@@ -310,121 +330,6 @@ class _Deciding:
         return found
 
 
-class _Layout:
-    """Who tells what of the cells of a parent: rows and columns of the transport problem."""
-
-    def __init__(
-        self, columns: Sequence[Node], children: Sequence[str], told: Mapping[str, Told]
-    ) -> None:
-        self.columns = columns
-        self._children = children
-        self._told = told
-        self.members: dict[Row, dict[int, list[str]]] = {}
-        self.exact: dict[int, list[str]] = {}
-
-    def lay(self) -> None:
-        """Lay it out as things are told now."""
-        self.members, self.exact = {}, {}
-        for child in self._children:
-            told = self._told[child]
-            for column, node in enumerate(self.columns):
-                holder = told.holder(node)
-                if holder is None and not told.tells(node):
-                    row = FREE
-                elif holder is not None and holder != node and not told.nodes[holder]:
-                    row = (child, holder.key)
-                else:
-                    self.exact.setdefault(column, []).append(child)
-                    continue
-                self.members.setdefault(row, {}).setdefault(column, []).append(child)
-
-    def parts(self, cells: Cells, group: str, measure: int) -> Parts:
-        """Return the truth of one count, of everything that is not told part by part."""
-        return {
-            row: {
-                column: sum(
-                    cells.of(group, child, self.columns[column])[measure] for child in children
-                )
-                for column, children in members.items()
-            }
-            for row, members in self.members.items()
-        }
-
-    def close_one(
-        self, parts: Parts, sisters: Sequence[tuple[int, str]], row: Row, column: int
-    ) -> bool:
-        """Close what tells of a column: a sister's cell, else a row's sum. False: nothing does.
-
-        What was closed since this was laid out needs no closing: it is laid out again.
-        """
-        node = self.columns[column]
-        for count, child in sorted(sisters):
-            if count and self._told[child].tells(node):
-                self._told[child].close(node)
-                return True
-        rows = [each for each, held in parts.items() if column in held and each != FREE]
-        if not rows:
-            return any(count for count, _ in sisters)
-        child, key = row if row in rows else min(rows, key=lambda at: (sum(parts[at].values()), at))
-        held = next((each for each in self._told[child].nodes if each.key == key), None)
-        if held is not None:
-            self._told[child].close(held)
-        return True
-
-
 def _depth(node: Node) -> int:
     parent = above(node)
     return 0 if parent is None else 1 + _depth(parent)
-
-
-def _children(every: Iterable[str]) -> dict[str, list[str]]:
-    """Return the children of each area that has some, parents before children."""
-    found: dict[str, list[str]] = {FRANCE: []}
-    for area in every:
-        parent = parent_of(area)
-        if parent:
-            found.setdefault(parent, []).append(area)
-    return found
-
-
-def _settled(block: str, policy: Policy, on: date) -> tuple[str, ...]:
-    last = last_day(block)
-    wait = timedelta(days=max(1, policy.settle_days))
-    if "-S" not in block:
-        return (MONTH,) if last + wait <= on else ()
-    first = first_day(block)
-    days = tuple(day for at, day in enumerate(DAYS) if first + timedelta(days=at) + wait <= on)
-    return (*days, WEEK) if last + wait <= on else days
-
-
-def _by_days(
-    group: str,
-    figures: Iterable[Figure],
-    last_week: Sequence[Figure],
-    policy: Policy,
-    settled: Sequence[str],
-) -> tuple[str, ...]:
-    """Return the areas that had enough, a day, in the week before; else in this week so far."""
-    if not any(any(counts_of(figure, group)) for figure in last_week):
-        last_week = ()
-    period, days = (Period.WEEK, 7) if last_week else (Period.DAY, 0)
-    counts: dict[str, int] = {}
-    for figure in last_week or figures:
-        if figure.period != period or figure.age_class != ALL_AGES or figure.sex:
-            continue
-        if not last_week and str(date.fromisoformat(figure.label).isoweekday()) not in settled:
-            continue
-        counts[figure.area] = counts.get(figure.area, 0) + _main(counts_of(figure, group))
-    days = days or len([day for day in settled if day != WEEK])
-    enough = policy.daily_from * days
-    return tuple(sorted(area for area, count in counts.items() if days and count >= enough))
-
-
-def _main(counts: Counts) -> int:
-    return counts[0]
-
-
-def _block(figure: Figure) -> str:
-    if figure.period == Period.DAY:
-        return week_label(date.fromisoformat(figure.label))
-    return figure.label

@@ -21,6 +21,8 @@ Row = tuple[str, str]
 """Child and the name of the node that it tells."""
 Parts = dict[Row, dict[int, int]]
 """Row -> column -> the true part."""
+Limits = dict[Row, dict[int, int]]
+"""Row -> column -> what a part cannot exceed."""
 
 
 Columns = dict[int, list[Row]]

@@ -83,7 +83,7 @@ class Ledger:
         for row in rows:
             is_own = row.period == period
             if is_own:
-                self._add_row(self._lanes(row), row, sign * _of_row(row.flags), sign)
+                self._add_row(row, sign)
             if row.flags & TEST:
                 by_day.setdefault((is_own, row.day), []).append(row)
         spans = []
@@ -98,15 +98,22 @@ class Ledger:
             self._add_windows(spans, sign)
 
     def add_one(self, row: Row, period: str, sign: int) -> None:
-        """Do the same for a person with one row."""
-        flags = row.flags
-        lanes = self._lanes(row)
+        """Do the same for a person with one row: most are, so little is called."""
+        flags, day = row.flags, row.day
+        days, steps, delays = self._lanes(row)
+        begins, ends = bounds_of(period)
+        first, following = day, day + WINDOW_DAYS
         if row.period == period:
-            self._add_row(lanes, row, sign * _of_lone_row(flags), sign)
-        if flags & (TEST | MONTH) == TEST:
-            first, last = _ends(row, period)
-            if first <= last:
-                _step(lanes.steps, first, last + 1, sign * _of_window(flags & _PERSONAL))
+            days[day] = days.get(day, 0) + sign * _of_lone_row(flags)
+            if flags & (TEST | BY_RECEPTION | MONTH) == TEST and row.received:
+                self._add_delay(delays, row, sign)
+            following = min(following, ends + 1)
+        else:
+            first = max(begins, day)
+        if flags & (TEST | MONTH) == TEST and first < following:
+            counted = sign * _of_window(flags & _PERSONAL)
+            steps[first] = steps.get(first, 0) + counted
+            steps[following] = steps.get(following, 0) - counted
 
     def deltas(self) -> Deltas:
         """Return what came together; nothing may be added afterwards."""
@@ -132,13 +139,16 @@ class Ledger:
         }
         return Deltas(cells, delays)
 
-    def _add_row(self, lanes: _Lanes, row: Row, counted: int, sign: int) -> None:
-        days, day, flags = lanes.days, row.day, row.flags
-        days[day] = days.get(day, 0) + counted
+    def _add_row(self, row: Row, sign: int) -> None:
+        lanes, day, flags = self._lanes(row), row.day, row.flags
+        lanes.days[day] = lanes.days.get(day, 0) + sign * _of_row(flags)
         if flags & (TEST | BY_RECEPTION | MONTH) == TEST and row.received:
-            delays = lanes.delays
-            delay = sign * _of_delay(row.received - day, flags & POSITIVE)
-            delays[day] = delays.get(day, 0) + delay
+            self._add_delay(lanes.delays, row, sign)
+
+    def _add_delay(self, delays: _Lane, row: Row, sign: int) -> None:
+        day = row.day
+        counted = sign * _of_delay(row.received - day, row.flags & POSITIVE)
+        delays[day] = delays.get(day, 0) + counted
 
     def _add_windows(self, spans: Sequence[_Span], sign: int) -> None:
         """Count one person in runs of windows that hold the same of its days."""

@@ -79,6 +79,7 @@ _FIGURES: Final[Mapping[str, str]] = {
 QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "/v1/indicators": {"as_of": _FIGURES["as_of"]},
     "/v1/indicators/{condition}": _FIGURES,
+    "/v1/indicators/{condition}/files/{name}": {"as_of": _FIGURES["as_of"]},
     "/v1/indicators/{condition}/changes": {
         **{name: words for name, words in _FIGURES.items() if name != "format"},
         "format": "`json` (the default) or `csv`.",

@@ -189,13 +189,12 @@ def asked_of(reaches: Iterable[Reach]) -> tuple[list[int], list[int], list[int]]
 
 
 def _row_columns(rows: Iterable[tuple[RowKey, Row]]) -> tuple[list[Any], ...]:
-    columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [])
-    reports, parts, versions, persons, following, days, packed = columns
+    columns: tuple[list[Any], ...] = ([], [], [], [], [], [])
+    reports, parts, persons, following, days, packed = columns
     for key, row in rows:
         groups = groups_of(row)
         reports.append(key.report_id)
         parts.append(key.part)
-        versions.append(row.version)
         persons.append(number_of(groups[0][1]) if groups else None)
         following.append(number_of(groups[1][1]) if len(groups) > 1 else None)
         days.append(row.day if groups else None)

@@ -40,7 +40,7 @@ CREATE TEMPORARY TABLE indicator_cell (LIKE public.indicator_cell INCLUDING ALL)
 CREATE TEMPORARY TABLE indicator_due (LIKE public.indicator_due INCLUDING ALL);
 """
 PAGE: Final = """
-SELECT report_id, part, event_version, packed FROM public.indicator_row
+SELECT report_id, part, packed FROM public.indicator_row
 WHERE (report_id, part) > ($1, $2) ORDER BY report_id, part LIMIT $3
 """
 DIFFER: Final = """
@@ -156,5 +156,6 @@ async def _pages(connection: Connection) -> AsyncIterator[list[Heard]]:
         rows = await connection.fetch(PAGE, *last, _PAGE)
         if not rows:
             return
-        yield [Heard(RowKey(row[0], row[1]), decode_row(row[3]), None, row[2]) for row in rows]
+        kept = [(RowKey(row[0], row[1]), decode_row(row[2])) for row in rows]
+        yield [Heard(key, row, None, row.version) for key, row in kept]
         last = (rows[-1][0], rows[-1][1])

@@ -5,7 +5,8 @@ A batch touches thousands of cells of a few days; packed by department it writes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,9 +32,9 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
 
     made: int = FORMAT
     cells: dict[str, list[int]] = {}
-    """Age class and sex, as `29F`; counts by `Measure`, zeros at the end left out."""
+    """Age class and sex, as `29F`; counts by `Measure`."""
     delays: list[int] = []
-    """Of tests, by days to reception, zeros at the end left out."""
+    """Of tests, by days to reception; empty where there are none."""
     positive_delays: list[int] = []
 
 
@@ -87,13 +88,14 @@ def change(
     Raises:
         PermanentError: `counts_differ`: a count would fall below zero, which no events can cause.
     """
+    into, changes = held.cells, deltas.cells
     for key in cells:
         name = key.age_class + key.sex
-        counts = _added(held.cells.get(name, ()), deltas.cells[key])
+        counts = _added(into.get(name), changes[key])
         if counts:
-            held.cells[name] = counts
+            into[name] = counts
         else:
-            held.cells.pop(name, None)
+            into.pop(name, None)
     for delay in delays:
         counted = deltas.delays[delay]
         held.delays = _added(held.delays, counted.tests)
@@ -130,14 +132,10 @@ def _filled(counts: list[int]) -> list[int]:
     return [*counts, *(0,) * (DELAYS - len(counts))]
 
 
-def _added(held: Iterable[int], change: Iterable[int]) -> list[int]:
-    counts = list(change)
-    for place, count in enumerate(held):
-        counts[place] += count
+def _added(held: Sequence[int] | None, change: Sequence[int]) -> list[int]:
+    counts = list(map(add, held, change)) if held else list(change)
     if min(counts) < 0:
         raise PermanentError(
             "counts_differ", "a count would fall below zero: labdispatch indicators verify"
         )
-    while counts and not counts[-1]:
-        counts.pop()
-    return counts
+    return counts if any(counts) else []

@@ -65,14 +65,13 @@ JOIN indicator_row r
 """
 
 KEEP_ROWS: Final = """
-INSERT INTO indicator_row (report_id, part, event_version, person, next_person, day, packed)
-SELECT report_id, part, event_version, person, next_person, day, packed
-FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[],
-            $7::bytea[])
-  AS new (report_id, part, event_version, person, next_person, day, packed)
+INSERT INTO indicator_row (report_id, part, person, next_person, day, packed)
+SELECT report_id, part, person, next_person, day, packed
+FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::bytea[])
+  AS new (report_id, part, person, next_person, day, packed)
 ON CONFLICT (report_id, part) DO UPDATE SET
-    event_version = EXCLUDED.event_version, person = EXCLUDED.person,
-    next_person = EXCLUDED.next_person, day = EXCLUDED.day, packed = EXCLUDED.packed
+    person = EXCLUDED.person, next_person = EXCLUDED.next_person, day = EXCLUDED.day,
+    packed = EXCLUDED.packed
 """
 
 KEEP_ALIASES: Final = """

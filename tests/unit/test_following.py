@@ -33,10 +33,11 @@ async def take(follower: Follower, count: int) -> list[StreamEvent]:
 async def test_a_tail_reads_while_somebody_follows_and_no_longer() -> None:
     outbox = FakeOutbox(2)
     tail = Tail(reader_of(outbox), STREAM, QUICK)
-    assert not tail.is_reading
+    seen = [tail.is_reading]
     async with tail, tail:
-        assert tail.is_reading
-    assert not tail.is_reading
+        seen.append(tail.is_reading)
+    seen.append(tail.is_reading)
+    assert seen == [False, True, False]
     outbox.add(0, 3)
     async with tail:
         follower = Follower(reader_of(outbox), tail, EVERYTHING, None)

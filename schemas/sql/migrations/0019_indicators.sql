@@ -26,13 +26,12 @@ CREATE TABLE indicator_position (
 -- after, where a window of days reaches into it. Both and day (it counts on) are NULL where it counts
 -- nowhere: withdrawn, a second line.
 CREATE TABLE indicator_row (
-    report_id      uuid NOT NULL,
-    part           text NOT NULL,
-    event_version  integer NOT NULL,
-    person         bigint,
-    next_person    bigint,
-    day            integer,
-    packed         bytea NOT NULL,
+    report_id    uuid NOT NULL,
+    part         text NOT NULL,
+    person       bigint,
+    next_person  bigint,
+    day          integer,
+    packed       bytea NOT NULL,
     PRIMARY KEY (report_id, part)
 ) WITH (fillfactor = 90);
 CREATE INDEX indicator_row_by_person ON indicator_row (person) WHERE person IS NOT NULL;
