@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -13,17 +13,13 @@ from schemas.errors import FatalError
 from schemas.figures import Figure
 
 FORMAT: Final = 1
-_KEPT: Final = tuple(
-    name for name in Figure.__struct_fields__ if name not in {"condition", "period", "label"}
-)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(tuple[int, list[Figure]])
 
 
 def pack_table(figures: Sequence[Figure]) -> bytes:
-    """Return the bytes of the figures of one condition, period and label."""
-    one = figures[0]
-    rows = [[getattr(figure, name) for name in _KEPT] for figure in figures]
-    plain = msgspec.msgpack.encode((FORMAT, one.condition, one.period, one.label, _KEPT, rows))
-    return _compressor().compress(plain)
+    """Return the bytes of figures; the same figures are the same bytes."""
+    return _compressor().compress(_ENCODER.encode((FORMAT, figures)))
 
 
 def unpack_table(packed: bytes) -> list[Figure]:
@@ -33,13 +29,8 @@ def unpack_table(packed: bytes) -> list[Figure]:
         FatalError: The bytes are another release's or damaged (`table_unreadable`).
     """
     try:
-        made, condition, period, label, names, rows = msgspec.msgpack.decode(
-            _decompressor().decompress(packed)
-        )
-        same = {"condition": condition, "period": period, "label": label}
-        told = [{**dict(zip(names, row, strict=True)), **same} for row in rows]
-        figures = msgspec.convert(told, list[Figure])
-    except (ValueError, TypeError, msgspec.MsgspecError):
+        made, figures = _DECODER.decode(_decompressor().decompress(packed))
+    except (ValueError, msgspec.MsgspecError):
         made, figures = 0, []
     if made != FORMAT:
         raise FatalError(
@@ -72,8 +63,3 @@ def _compressor() -> Compressor:
 @cache
 def _decompressor() -> Decompressor:
     return Decompressor()
-
-
-def as_row(figure: Figure, names: Sequence[str]) -> list[Any]:
-    """Return some fields of a figure."""
-    return [getattr(figure, name) for name in names]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -18,6 +18,7 @@ from ops.indicators.asking import read_asked
 from ops.runtime import failpoints
 from schemas.errors import FatalError, Fenced, PermanentError, TransientError
 from schemas.events import PseudonymReplaced
+from schemas.figures import Figure, Flag
 from tests.support.indicating import NOW, TODAY, World, world_of
 from tests.support.postgres import Database
 from tests.support.telling import CONDITION, pseudonym_of, row, some_rows
@@ -226,3 +227,34 @@ async def test_eldest_extractions_go_and_what_stands_of_them_stays(world: World)
         await published.extraction(NOW)
     (old,) = (await published.figures(CONDITION, read_asked([("to", "2026-01-05")]))).figures
     assert old.tests == 1
+
+
+async def test_what_is_few_is_withheld_in_every_extraction(world: World) -> None:
+    day = TODAY - timedelta(days=10)
+    rows = [row(n, day - timedelta(days=back), department="69") for n in range(40)
+            for back in (0, 7)]  # fmt: skip
+    few = [row(100 + n, day, department="75") for n in range(2)]
+    await world.telling.tell(rows + few)
+    keeper = world.keeper(protects=True)
+    await world.count(keeper)
+    published = Published(world.pool, most=1_000)
+    asked = read_asked(
+        [("area", "departments"), ("from", day.isoformat()), ("to", day.isoformat())]
+    )
+
+    def told(figures: Sequence[Figure]) -> dict[str, int | None]:
+        return {figure.area: figure.tests for figure in figures}
+
+    first = await published.figures(CONDITION, asked)
+    assert told(first.figures)["department:75"] is None
+    (withheld,) = (f for f in first.figures if f.area == "department:75")
+    assert Flag.SUPPRESSED in withheld.flags
+    assert withheld.positivity is withheld.screening is None
+
+    world.clock.at += timedelta(hours=2)
+    await world.telling.tell([row(200, day, department="75")])
+    await world.count(keeper)
+    second = await published.figures(CONDITION, asked)
+    assert second.extraction.number == 2
+    assert told(second.figures)["department:75"] is None
+    assert Flag.SYNTHETIC_POPULATION in second.figures[0].flags

@@ -163,3 +163,25 @@ async def test_a_token_gets_what_its_filter_lets_it(world: World) -> None:
     async with client_of(world, "paris") as client:
         answer = await client.get(PATH, params={"area": "departments"})
     assert {each["area"] for each in answer.json()["figures"]} == {"department:75"}
+
+
+async def test_a_file_of_sidep_says_what_the_figures_say(world: World) -> None:
+    await world.count()
+    async with client_of(world) as client:
+        figures = (await client.get(PATH, params={"sex": "*", "to": "2026-03-20"})).json()[
+            "figures"
+        ]
+        answer = await client.get(f"{PATH}/files/sp-pos-quot-fra")
+        unknown = await client.get(f"{PATH}/files/sp-pos-quot-moon")
+    name = "sp-pos-quot-fra-2026-03-20-13h00.csv"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    lines = answer.text.splitlines()
+    assert lines[0] == "fra;jour;P_f;P_h;P;T_f;T_h;T;cl_age90;pop"
+    by_day = {line[1]: line for line in (each.split(";") for each in lines[1:]) if line[8] == "0"}
+    for figure in figures:
+        line = by_day[figure["label"]]
+        place = {"F": 0, "M": 1, "": 2}[figure["sex"]]
+        assert line[2 + place] == str(figure["cases"])
+        assert line[5 + place] == str(figure["eligible_persons"])
+    assert (unknown.status_code, unknown.json()["title"]) == (404, "no_such_file")
+    assert "sp-pos-quot-dep" in unknown.json()["detail"]

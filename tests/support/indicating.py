@@ -55,8 +55,9 @@ class World:
         self.telling = telling
         self.clock = Clock()
 
-    def keeper(self, most: int = 40) -> Keeper:
-        protection = Open(policy=Policy(), population=synthetic_population())
+    def keeper(self, most: int = 40, *, protects: bool = False) -> Keeper:
+        kind = Protection if protects else Open
+        protection = kind(policy=Policy(), population=synthetic_population())
         return Keeper(
             self.pool,
             EventReader(self.pool, self.telling.vault, most),
