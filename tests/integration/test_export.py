@@ -172,6 +172,36 @@ async def test_what_was_killed_goes_on_and_ends_the_same(
     assert not (tmp_path / "cut" / ".unfinished").exists()
 
 
+@pytest.mark.parametrize("while_", ["reading", "writing"])
+async def test_who_interrupts_it_gets_its_end_and_the_next_run_the_rest(
+    hub: Hub, tmp_path: Path, while_: str
+) -> None:
+    await Filler(hub).fill(Stream.PUBLIC_HEALTH, 200)
+    whole = await exported(hub, HEALTH, tmp_path / "whole")
+    loop = asyncio.get_running_loop()
+
+    class Interrupting(Silence):
+        def reading(self, events: int, total: int) -> None:
+            if while_ == "reading":
+                running.cancel()
+
+        def writing(self, rows: int, total: int) -> None:
+            if while_ == "writing":
+                loop.call_soon_threadsafe(running.cancel)
+
+    out, given = tmp_path / "cut", whole.extraction
+    running = asyncio.create_task(
+        export_to(hub, HEALTH, out, extraction=given, tell=Interrupting(), segment_rows=20)
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    half = read_manifest(out)
+    assert half is not None
+    assert not half.complete
+    assert await exported(hub, HEALTH, out, segment_rows=20) == whole
+    assert contents(out) == contents(tmp_path / "whole")
+
+
 async def test_a_line_cut_by_a_crash_and_an_altered_file_are_made_anew(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
