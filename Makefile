@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators proof-indicators proof-disclosure \
+        proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -113,6 +113,10 @@ bench-fairness: setup-dev ## an honest laboratory's ACKs beside one that floods
 
 bench-indicators: setup-dev ## public-health events a second into changes of cells, in memory
 	$(BIN)/python -m benchmarks.indicators $(ARGS)
+
+bench-keeping: setup-dev ## public health counted into PostgreSQL; a day's tables of 12 M results, asked for and published
+	$(BIN)/python -m benchmarks.keeping
+	$(BIN)/python -m benchmarks.tables
 
 bench-nowcast: setup-dev ## how good the completeness of the last days is, on simulated delays; writes docs/nowcast-measured.md
 	$(BIN)/python -m benchmarks.nowcast

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import date
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -135,7 +135,9 @@ class Exporter:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
             self._stopped.set()
-            await asyncio.wait([doing])
+            while not doing.done():  # a row group at most, however often it is asked
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([doing])
             raise
 
     async def _read(self, spill: Spill) -> None:

@@ -540,9 +540,9 @@ INDICATORS: Final = (
         title="How long a batch takes",
         queries=_quantiles("indicator_batch_seconds"),
         unit="s",
-        limit=20.0,
-        advice="Near 30 s the database ends the transaction: lower"
-        " LABDISPATCH_INDICATORS_BATCH_EVENTS.",
+        limit=60.0,
+        advice="The database is short of processors or disk; with smaller batches"
+        " (LABDISPATCH_INDICATORS_BATCH_EVENTS) less is done again after a failure.",
     ),
     Drawn(
         title="Tables published in an hour, extractions that went",
