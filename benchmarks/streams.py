@@ -3,9 +3,11 @@
 `python -m benchmarks.streams`. The whole product runs (embedded, `fsync` on, nobody sends). Its
 outbox is filled by the outbox's own writer with events of simulated laboratories, sealed as
 dispatch seals them. The reader of pages is a process of its own on a bare socket, which counts
-lines; the yardstick is the same request to a server that has the answer ready in memory. Followers
-are connections of one process; an event is late by what lies between its commit and when its line
-is in a follower's hands, on one clock.
+lines. Beside the rate on the wall (`figure`) stands the one by the api process's own processor time
+(`yardstick`): what others do on the machine is in the first. Followers are connections of one
+process, beside some that ask for everything and never read; an event is late by what lies between
+the begin of its transaction and when its line is in a follower's hands, on one clock. Every line
+must come, else nothing is written down.
 """
 
 from __future__ import annotations
@@ -58,12 +60,20 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--followers", type=int, default=200, show_default=True)
 @click.option("--rate", type=int, default=200, show_default=True, help="Events a second, live.")
 @click.option("--seconds", type=int, default=30, show_default=True, help="Of following.")
+@click.option("--deaf", type=int, default=20, show_default=True, help="Who ask and never read.")
 @click.option("--note/--no-note", default=True, help="Append to results/reading.csv.")
-def main(events: int, followers: int, rate: int, seconds: int, note: bool) -> None:  # noqa: FBT001
+def main(  # noqa: PLR0917 - click gives each option by itself
+    events: int,
+    followers: int,
+    rate: int,
+    seconds: int,
+    deaf: int,
+    note: bool,  # noqa: FBT001
+) -> None:
     """Measure, print, and append to results/reading.csv."""
     with running("embedded") as product:
         token = load_or_make_tokens(product.settings.data_dir)[STREAM.value]
-        rows = uvloop.run(_measure(product, token, events, followers, rate, seconds))
+        rows = uvloop.run(_measure(product, token, events, followers, rate, seconds, deaf))
     if note:
         append("reading", rows, ["uvicorn", "h11", "litestar", "asyncpg", "msgspec", "zstandard"])
     show(
@@ -81,7 +91,7 @@ def _what(row: Row) -> str:
 
 
 async def _measure(  # noqa: PLR0917 - what is measured
-    product: Product, token: str, events: int, followers: int, rate: int, seconds: int
+    product: Product, token: str, events: int, followers: int, rate: int, seconds: int, deaf: int
 ) -> list[Row]:
     distinct = events_of(STREAM, _DISTINCT, product.settings.partition_count)
     rows = []
@@ -97,7 +107,7 @@ async def _measure(  # noqa: PLR0917 - what is measured
         rows += await asyncio.to_thread(
             _pages, product, token, events, "identity", {"department": "75", "result": "positive"}
         )
-        rows += await _follow(product, hub, token, distinct, followers, rate, seconds)
+        rows += await _follow(product, hub, token, distinct, followers, rate, seconds, deaf)
     return rows
 
 
@@ -213,6 +223,7 @@ async def _follow(  # noqa: PLR0917 - what is measured
     followers: int,
     rate: int,
     seconds: int,
+    deaf: int,
 ) -> list[Row]:
     """Let many follow while events are written at a rate, and see how late each has each."""
     command = [
@@ -226,6 +237,8 @@ async def _follow(  # noqa: PLR0917 - what is measured
     assert following.stdout is not None
     if await following.stdout.readline() != b"following\n":
         raise BenchmarkFailed("the followers did not get in")
+    # Others ask for everything from the start, and read nothing.
+    deaf_ones = [_deaf(product.settings.http_port, token) for _ in range(deaf)]
     before = _cpu_seconds(product.pids["api"])
     a_time = max(1, rate // 20)
     next_at = time.perf_counter()
@@ -238,11 +251,14 @@ async def _follow(  # noqa: PLR0917 - what is measured
     found = json.loads(await asyncio.wait_for(following.stdout.read(), _PATIENCE_SECONDS))
     cpu = _cpu_seconds(product.pids["api"]) - before
     await following.wait()
+    for each in deaf_ones:
+        each.close()
     if found["lines"] != followers * rate * seconds:
         raise BenchmarkFailed(f"{found['lines']} lines of {followers * rate * seconds}")
     about = {
         "kind": "follow",
         "followers": followers,
+        "deaf": deaf,
         "rate": rate,
         "held_rate": round(rate * seconds / took, 1),
         "seconds": seconds,
@@ -253,6 +269,18 @@ async def _follow(  # noqa: PLR0917 - what is measured
         Row(engine="embedded", parameters=about, figure=found[name], unit=f"s late, {name}")
         for name in ("p50", "p99", "max")
     ]
+
+
+def _deaf(port: int, token: str) -> socket.socket:
+    """Ask for everything, and never read."""
+    peer = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    peer.connect(("127.0.0.1", port))
+    peer.sendall(
+        f"GET /v1/streams/{STREAM.value}?follow=true HTTP/1.1\r\nHost: hub\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode()
+    )
+    return peer
 
 
 if __name__ == "__main__":

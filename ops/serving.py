@@ -18,7 +18,7 @@ from ops.runtime.handshake import HandshakeLimits, TlsServer, needs_uvloop
 from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
 from ops.runtime.tls import TlsMaterial
-from ops.stream_reply import ABORT
+from ops.stream_sending import ABORT
 from ops.tls_doors import handshake_limits
 from schemas.errors import FatalError, PermanentError
 

@@ -8,27 +8,21 @@ the reader goes on from its last cursor, and is told then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from ops.body_limit import Receive, Send
-from ops.codings import Coding, coder_of
 from ops.runtime.metrics import METRICS
+from ops.stream_sending import Asked, Out, Scope, Unread, cut, until_gone
 from ops.stream_tokens.port import Admission, StreamAccess
-from routing.following import Chunk, Follower, Form, Tail
+from routing.following import Chunk, Follower, Tail
 from routing.streams import Page, StreamReader
 from schemas.errors import HubError, TransientError
 from schemas.events import StreamEvent
 from schemas.topics import Stream
 
-ABORT: Final = "labdispatch.abort"
-"""In an ASGI scope: what cuts the connection at once (ops/serving.py)."""
-MEDIA: Final[Mapping[Form, bytes]] = {
-    "ndjson": b"application/x-ndjson",
-    "sse": b"text/event-stream; charset=utf-8",
-}
 _PAGE_EVENTS: Final[Mapping[Stream, int]] = {
     Stream.DOSSIER: 200,
     Stream.CONTACT_TRACING: 500,
@@ -42,8 +36,6 @@ _AWAY_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 3.0
 """After which a page whose filter keeps all back says how far it is: clients wait for 5 s."""
-
-Scope = MutableMapping[str, Any]
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,22 +59,6 @@ class StreamDoor(msgspec.Struct, frozen=True, kw_only=True):
     """Ends whoever follows, in order."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for, once it may."""
-
-    stream: Stream
-    after: str | None
-    limit: int | None
-    """The most events; None: no bound."""
-    follows: bool
-    form: Form
-    coding: Coding
-
-
-class _Unread(Exception):
-    """The reader left what was sent unread for too long."""
-
-
 class StreamReply:
     """One answer, as an ASGI application.
 
@@ -104,21 +80,21 @@ class StreamReply:
             HubError: What was asked cannot be given; nothing has been sent.
         """
         stream = self._asked.stream.value
-        out = _Out(send, self._asked, self._door.limits.unread_seconds)
-        gone = asyncio.ensure_future(_until_gone(receive))
+        out = Out(send, self._asked, self._door.limits.unread_seconds)
+        gone = asyncio.ensure_future(until_gone(receive))
         try:
             async with self._admission:
                 reason = await self._give(out, gone)
             await out.end()
-        except _Unread:
+        except Unread:
             METRICS.limit_hits.labels("stream_unread").inc()
             reason = "unread"
-            await _cut(scope, gone)
+            await cut(scope, gone)
         finally:
             gone.cancel()
         METRICS.stream_reads_ended.labels(stream, reason).inc()
 
-    async def _give(self, out: _Out, gone: asyncio.Future[None]) -> str:
+    async def _give(self, out: Out, gone: asyncio.Future[None]) -> str:
         """Give what was asked; return why it ended."""
         try:
             if self._asked.follows:
@@ -129,12 +105,15 @@ class StreamReply:
                 raise
             return error.reason
 
-    async def _pages(self, out: _Out, gone: asyncio.Future[None]) -> str:
+    async def _pages(self, out: Out, gone: asyncio.Future[None]) -> str:
         asked, limits = self._asked, self._door.limits
         size, left, passed_over = _PAGE_EVENTS[asked.stream], asked.limit, 0
         held: list[StreamEvent] = []
         page = await self._read(asked.after, size if left is None else min(size, left))
         while not gone.done():
+            if self._door.stopping.is_set():
+                return "stopping"
+            self._admission.check()
             cursor = page.cursor
             passed_over += page.scanned - len(page.events)
             events = held + page.events
@@ -147,6 +126,8 @@ class StreamReply:
             held = [] if is_due or not events else [events.pop()]
             if is_due and events:
                 events[-1] = msgspec.structs.replace(events[-1], cursor=cursor)
+            if passed_over >= limits.scan_events:
+                METRICS.limit_hits.labels("stream_scan").inc()
             if is_last:
                 if not await self._events(out, Chunk(events)):
                     return "quota_used"
@@ -176,7 +157,7 @@ class StreamReply:
             scan=min(_SCANNED, self._door.limits.scan_events),
         )
 
-    async def _follow(self, out: _Out, gone: asyncio.Future[None]) -> str:
+    async def _follow(self, out: Out, gone: asyncio.Future[None]) -> str:
         asked, door = self._asked, self._door
         told = asyncio.ensure_future(door.stopping.wait())
         try:
@@ -194,7 +175,7 @@ class StreamReply:
         finally:
             told.cancel()
 
-    async def _live(self, out: _Out, follower: Follower, gone: asyncio.Future[None]) -> str:
+    async def _live(self, out: Out, follower: Follower, gone: asyncio.Future[None]) -> str:
         limits = self._door.limits
         heartbeat = limits.heartbeat_seconds
         now = asyncio.get_running_loop().time
@@ -232,7 +213,7 @@ class StreamReply:
                 await out.cursor(follower.cursor)
         return "gone"
 
-    async def _events(self, out: _Out, chunk: Chunk) -> bool:
+    async def _events(self, out: Out, chunk: Chunk) -> bool:
         """Give events as far as the reader's quota goes; say whether that was all of them."""
         if not chunk.events:
             return True
@@ -243,89 +224,7 @@ class StreamReply:
         return given is chunk
 
 
-class _Out:
-    """Sends one answer; begins it with the first thing it is given."""
-
-    def __init__(self, send: Send, asked: Asked, unread_seconds: float) -> None:
-        self.is_begun = False
-        self.sent_at = asyncio.get_running_loop().time()
-        self._send = send
-        self._asked = asked
-        self._unread_seconds = unread_seconds
-        self._coder = coder_of(asked.coding)
-
-    @property
-    def silent_seconds(self) -> float:
-        """For how long nothing was sent."""
-        return asyncio.get_running_loop().time() - self.sent_at
-
-    async def begin(self) -> None:
-        """Send the head, once."""
-        if self.is_begun:
-            return
-        self.is_begun = True
-        METRICS.api_requests.labels("streams", "200").inc()
-        headers = [
-            (b"content-type", MEDIA[self._asked.form]),
-            (b"cache-control", b"no-store"),
-            (b"vary", b"accept, accept-encoding"),
-            (b"x-accel-buffering", b"no"),
-        ]
-        if self._asked.coding != "identity":
-            headers.append((b"content-encoding", self._asked.coding.encode()))
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        if self._asked.form == "sse":
-            await self._text(b"retry: 2000\n\n")
-
-    async def events(self, chunk: Chunk) -> None:
-        """Send some events."""
-        await self.begin()
-        METRICS.stream_events_served.labels(self._asked.stream.value).inc(len(chunk.events))
-        await self._body(self._coder.chunk(chunk, self._asked.form))
-
-    async def cursor(self, cursor: str) -> None:
-        """Say where to read on, and nothing else."""
-        await self.begin()
-        text = f"id: {cursor}\n\n" if self._asked.form == "sse" else f'{{"cursor":"{cursor}"}}\n'
-        await self._text(text.encode())
-
-    async def end(self) -> None:
-        """End the answer in order."""
-        await self.begin()
-        await self._body(self._coder.end(), is_last=True)
-
-    async def _text(self, text: bytes) -> None:
-        await self._body(self._coder.text(text))
-
-    async def _body(self, body: bytes, *, is_last: bool = False) -> None:
-        """Send bytes; the one before them must have been taken.
-
-        Raises:
-            _Unread: It was not, for too long.
-        """
-        message = {"type": "http.response.body", "body": body, "more_body": not is_last}
-        try:
-            async with asyncio.timeout(self._unread_seconds):
-                await self._send(message)
-        except TimeoutError:
-            raise _Unread from None
-        self.sent_at = asyncio.get_running_loop().time()
-
-
 def _let_go(reading: asyncio.Future[Page]) -> None:
     """End a read that nobody waits for; whatever it met is met again by who reads on."""
     if not reading.cancel() and not reading.cancelled():
         reading.exception()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cut(scope: Scope, gone: asyncio.Future[None]) -> None:
-    """Cut a connection whose reader does not read: its place and what it holds are free at once."""
-    abort: Callable[[], None] | None = scope.get(ABORT)
-    if abort is not None:
-        abort()
-        await asyncio.wait({gone}, timeout=1.0)

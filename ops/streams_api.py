@@ -11,7 +11,8 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from ops.codings import coding_of
-from ops.stream_reply import Asked, StreamDoor, StreamReply
+from ops.stream_reply import StreamDoor, StreamReply
+from ops.stream_sending import Asked
 from routing.filters import PARAMETERS, parse_filter
 from schemas.errors import PermanentError, TransientError
 from schemas.topics import Stream

@@ -33,6 +33,7 @@ from .disclosure_cells import (
     Node,
     Shown,
     Told,
+    counts_of,
     week_label,
 )
 from .disclosure_deciding import decide
@@ -96,7 +97,7 @@ class _Sight:
         if answer is None:
             if (group, area) not in self._told:
                 self._told[group, area] = self._shown.told(group, area)
-            answer = self._told[group, area].tells(node)
+            answer = self._told[group, area].shows(node)
             self._answers[group, area, node] = answer
         return answer
 
@@ -128,6 +129,9 @@ def _protected(figure: Figure, policy: Policy, sights: Mapping[Block, _Sight]) -
     withheld = set()
     parts = _parts(figure)
     for group in GROUPS:
+        if not all(map(policy.safe, counts_of(figure, group))):
+            withheld.add(group)  # whatever was decided, and on whatever counts
+            continue
         for block, times in parts:
             sight = sights.get((figure.condition, block))
             if sight is None or not all(

@@ -113,8 +113,13 @@ class Told:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.nodes: dict[Node, bool] = {}
         self._above: Counter[Node] = Counter()
+        self.totals: set[Node] = set()
+        """Totals of a sex over all ages that may be told beside the ages they are the sum of."""
         for name in names:
-            self.tell(node_of(name.rstrip("=")), nobody=name.endswith("="))
+            if name.endswith("+"):
+                self.totals.add(node_of(name[:-1]))
+            else:
+                self.tell(node_of(name.rstrip("=")), nobody=name.endswith("="))
 
     def tell(self, node: Node, *, nobody: bool) -> None:
         """Tell a node, which nothing told is a part of."""
@@ -141,13 +146,30 @@ class Told:
         parts = _SPLITS.get(node.ages) if node.sex else None
         return parts is not None and all(self.tells(node._replace(ages=part)) for part in parts)
 
+    def shows(self, node: Node) -> bool:
+        """Say whether the count of a node may be shown.
+
+        As `tells`; but a total of a sex over all ages has persons of unknown age too, who are in
+        none of its parts.
+        """
+        if not node.sex or node.ages != _ALL or node in self.nodes or not self.tells(node):
+            return self.tells(node)
+        if any(self.nodes.get(wider, False) for wider in wider_than(node)):
+            return True
+        if node.time == WEEK and node not in self.totals:
+            return all(self.shows(node._replace(time=day)) for day in DAYS)
+        return node in self.totals
+
     def holder(self, node: Node) -> Node | None:
         """Return the finest told node that a node is a part of; None where there is none."""
         return next((wider for wider in wider_than(node) if wider in self.nodes), None)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what is told, `=` after those that nobody is in."""
-        return tuple(node.key + "=" * nobody for node, nobody in sorted(self.nodes.items()))
+        return (
+            *(node.key + "=" * nobody for node, nobody in sorted(self.nodes.items())),
+            *(f"{node.key}+" for node in sorted(self.totals)),
+        )
 
     def _count(self, node: Node, by: int) -> None:
         for each in _line(node):
@@ -248,7 +270,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Group -> the areas that are told by days; the others by the week."""
     nodes: dict[str, dict[str, tuple[str, ...]]] = {}
     """Group -> area -> names of the finest nodes that may be shown; `=` after one: nobody is in it,
-    so neither is anybody in a part of it."""
+    so neither is anybody in a part of it; `+`: a total of a sex over all ages."""
     lowest: tuple[str, ...] = ()
     """Areas that are given the lowest class of weekly incidence in place of a number."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from schemas.areas import areas
-from schemas.figures import ALL_AGES, FRANCE, Figure, Period
+from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Figure, Period
 
 from .disclosure_cells import (
     DAYS,
@@ -67,6 +67,7 @@ def decide(
             else told_by_days(group, figures, last_week, policy, settled)
         )
         deciding.decide_group(group, frozenset(daily[group]), every)
+        deciding.add_totals(group)
         nodes[group] = deciding.names(group)
         deciding.add_young(nodes[group], group, block, on)
     return Shown(
@@ -106,6 +107,27 @@ class _Deciding:
             for child in children:
                 told[child] = self._candidate(group, child, daily, told[parent])
             self._tell_less(group, parent, children)
+
+    def add_totals(self, group: str) -> None:
+        """Let areas tell the totals of both sexes over all ages, where all ages are told by sex.
+
+        Unless persons of unknown age are in one of them, and few: then neither is told.
+        """
+        for area, told in self._told[group].items():
+            for time in self._settled:
+                both = [Node(time, sex=sex) for sex in SEXES]
+                if not all(told.tells(total) and total not in told.nodes for total in both):
+                    continue
+                if all(self._has_no_few(group, area, total) for total in both):
+                    told.totals.update(both)
+
+    def _has_no_few(self, group: str, area: str, total: Node) -> bool:
+        counts = self._cells.of(group, area, total)
+        ages = [self._cells.of(group, area, total._replace(ages=(age,))) for age in AGE_CLASSES]
+        unknown = [
+            count - sum(each) for count, each in zip(counts, zip(*ages, strict=True), strict=True)
+        ]
+        return all(map(self._policy.safe, (*counts, *unknown)))
 
     def names(self, group: str) -> dict[str, tuple[str, ...]]:
         """Return the names of what is told, of the areas that tell anything."""

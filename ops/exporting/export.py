@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, suppress
 from datetime import date
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -36,6 +36,9 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Of bodies in clear: what is held in memory at most before it is set aside."""
 SEGMENT_EVENTS: Final = 1_048_576
 """So that a long way without a row asked for is noted too."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class Tell(Protocol):
@@ -114,16 +117,28 @@ class Exporter:
         spill = Spill(self._scratch, self._tables)
         try:
             await self._read(spill)
-            await asyncio.to_thread(self._write, spill)
-        except asyncio.CancelledError:
-            self._stopped.set()  # a thread ends by itself alone, and is waited for
-            raise
+            await self._in_thread(self._write, spill)
         except pa.ArrowException as error:
             raise FatalError(
                 "export_damaged",
                 f"{type(error).__name__}: what was set aside is damaged; remove the folder and"
                 " export again",
             ) from None
+
+    async def _in_thread(self, work: Callable[[Given], Made], given: Given) -> Made:
+        """Do work in a thread; whoever is interrupted meanwhile ends after it, and with the folder.
+
+        A thread ends by itself alone. While it writes, the folder must not be another's.
+        """
+        doing = asyncio.ensure_future(asyncio.to_thread(work, given))
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            self._stopped.set()
+            while not doing.done():  # a row group at most, however often it is asked
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([doing])
+            raise
 
     async def _read(self, spill: Spill) -> None:
         begins = [each - 1 for each in self._extraction.begins]
@@ -132,16 +147,16 @@ class Exporter:
         done = sum(behind) - sum(begins)
         async with aclosing(self._reader.blocks(tuple(behind))) as blocks:
             async for block in blocks:
-                converted = await asyncio.to_thread(self._converter.convert, block)
+                converted = await self._in_thread(self._converter.convert, block)
                 self._reader.note(block.rows, converted.plain_bytes)
                 segment.add(block, converted)
                 done += block.last - block.after
                 self._tell.reading(done, self._extraction.events)
                 if segment.is_full(self._segment_rows):
-                    await asyncio.to_thread(segment.put, spill)
+                    await self._in_thread(segment.put, spill)
                     failpoints.hit("export.after_segment")
         if segment.events:
-            await asyncio.to_thread(segment.put, spill)
+            await self._in_thread(segment.put, spill)
 
     def _write(self, spill: Spill) -> None:
         pieces = [piece for segment in spill.segments for piece in segment.pieces]

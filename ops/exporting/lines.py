@@ -31,6 +31,10 @@ class Lines(Protocol):
         """Return the line of an event."""
         ...
 
+    def end(self, cursor: str) -> bytes:
+        """Return what says where to read on, behind all that a filter kept back."""
+        ...
+
 
 def lines_of(form: str, stream: Stream) -> Lines:
     """Return the writer of a form: ndjson, csv or table."""
@@ -49,6 +53,10 @@ class NdjsonLines:
     def line(self, event: StreamEvent) -> bytes:
         """Return the event as JSON."""
         return encode_line(event)
+
+    def end(self, cursor: str) -> bytes:
+        """Return a line with a cursor alone, as over HTTP."""
+        return msgspec.json.encode({"cursor": cursor}) + b"\n"
 
 
 class CsvLines:
@@ -76,6 +84,10 @@ class CsvLines:
         """Return the row of an event."""
         held = _fields(event)
         return self._row([_cell(self._columns.get(name), held.get(name)) for name in self._names])
+
+    def end(self, cursor: str) -> bytes:  # noqa: ARG002
+        """Nothing: each line is a row."""
+        return b""
 
     def _row(self, cells: Sequence[str]) -> bytes:
         self._writer.writerow(cells)
@@ -121,6 +133,10 @@ class TableLines:
         cells = {name: _plain(held.get(name)) for name in self._shown}
         cells["emitted_at"] = event.emitted_at.strftime("%Y-%m-%d %H:%M:%S")
         return self._columns(cells)
+
+    def end(self, cursor: str) -> bytes:  # noqa: ARG002
+        """Nothing: it is for the eye."""
+        return b""
 
     def _columns(self, cells: Mapping[str, str]) -> bytes:
         wide = (for_terminal(cells[name])[: _WIDTHS[name]].ljust(_WIDTHS[name]) for name in cells)

@@ -63,17 +63,21 @@ async def _print(
     cursor, left = ask.after, ask.limit
     if ask.state is State.LATEST:
         cursor = await reader.snapshot(ask.stream)
+    told = cursor
     _write(lines.head())
     while left is None or left > 0:
         page = await reader.read_page(ask.stream, cursor, min(_PAGE, left or _PAGE), asked)
         _write(b"".join(map(lines.line, page.events)))
         tally.events += len(page.events)
         cursor = page.cursor
+        told = str(page.events[-1].cursor) if page.events else told
         left = None if left is None else left - len(page.events)
         if page.is_end and not ask.follow:
             break
         if page.is_end:
             await asyncio.sleep(_POLL_SECONDS)
+    if asked and told != cursor:
+        _write(lines.end(str(cursor)))
 
 
 def _write(content: bytes) -> None:

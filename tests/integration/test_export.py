@@ -6,6 +6,7 @@ import asyncio
 import csv
 import errno
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -149,27 +150,70 @@ async def test_the_same_extraction_gives_the_same_bytes(
     assert later.rows != first.rows
 
 
-@pytest.mark.parametrize(
-    "where",
-    ["export.after_segment=raise@2", "export.after_file=raise@2", "export.after_file=raise"],
-)
-async def test_what_was_killed_goes_on_and_ends_the_same(
-    hub: Hub, tmp_path: Path, where: str
-) -> None:
+async def test_what_was_killed_goes_on_and_ends_the_same(hub: Hub, tmp_path: Path) -> None:
     filler = Filler(hub)
     await filler.fill(Stream.PUBLIC_HEALTH, 400)
     whole = await exported(hub, HEALTH, tmp_path / "whole")
-    failpoints.arm(where)
-    with pytest.raises(FailpointError):
-        await exported(hub, HEALTH, tmp_path / "cut", extraction=whole.extraction, segment_rows=50)
-    half = read_manifest(tmp_path / "cut")
-    assert half is not None
-    assert not half.complete
-    await filler.fill(Stream.PUBLIC_HEALTH, 50, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
-    assert await exported(hub, HEALTH, tmp_path / "cut", segment_rows=50) == whole
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-    assert await exported(hub, HEALTH, tmp_path / "cut") == whole
-    assert not (tmp_path / "cut" / ".unfinished").exists()
+    for number, where in enumerate(
+        ("after_segment=raise@2", "after_file=raise@2", "after_file=raise")
+    ):
+        out = tmp_path / f"cut{number}"
+        failpoints.arm(f"export.{where}")
+        with pytest.raises(FailpointError):
+            await exported(hub, HEALTH, out, extraction=whole.extraction, segment_rows=50)
+        half = read_manifest(out)
+        assert half is not None
+        assert not half.complete
+        await filler.fill(Stream.PUBLIC_HEALTH, 50, at=datetime(2026, 3, 9, 9, tzinfo=UTC))
+        assert await exported(hub, HEALTH, out, segment_rows=50) == whole
+        assert contents(out) == contents(tmp_path / "whole")
+        assert await exported(hub, HEALTH, out) == whole
+        assert not (out / ".unfinished").exists()
+
+
+class Interrupting(Silence):
+    """Cancels a run while it reads, or while it writes."""
+
+    def __init__(self, *, while_writing: bool) -> None:
+        self.running: asyncio.Task[Manifest] | None = None
+        self._while_writing = while_writing
+        self._loop = asyncio.get_running_loop()
+
+    def reading(self, events: int, total: int) -> None:
+        if not self._while_writing:
+            self._cancel()
+
+    def writing(self, rows: int, total: int) -> None:
+        """In the thread that writes: each time the loop has its turn before it goes on."""
+        told = threading.Event()
+        self._loop.call_soon_threadsafe(self._cancel)
+        self._loop.call_soon_threadsafe(told.set)
+        assert told.wait(60)
+
+    def _cancel(self) -> None:
+        assert self.running is not None
+        self.running.cancel()
+
+
+async def test_who_interrupts_it_gets_its_end_and_the_next_run_the_rest(
+    hub: Hub, tmp_path: Path
+) -> None:
+    await Filler(hub).fill(Stream.PUBLIC_HEALTH, 200)
+    whole = await exported(hub, HEALTH, tmp_path / "whole")
+    for while_writing in (False, True):
+        tell = Interrupting(while_writing=while_writing)
+        out, given = tmp_path / f"cut{while_writing}", whole.extraction
+        tell.running = asyncio.create_task(
+            export_to(hub, HEALTH, out, extraction=given, tell=tell, segment_rows=20)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await tell.running
+        half = read_manifest(out)
+        assert half is not None
+        assert not half.complete
+        assert bool(half.files) is while_writing
+        assert await exported(hub, HEALTH, out, segment_rows=20) == whole
+        assert contents(out) == contents(tmp_path / "whole")
 
 
 async def test_a_line_cut_by_a_crash_and_an_altered_file_are_made_anew(
@@ -446,8 +490,22 @@ async def test_a_stream_is_printed_as_lines_columns_or_a_table(
     latest = (await printed(state=State.LATEST)).splitlines()
     assert len(latest) == len(folded(every))
     some = (await printed(where=(("condition", "rsv"),))).splitlines()
-    fold = folded(
-        {**event, "body": event.get("body")} for event in (json.loads(line) for line in some)
+    given = [json.loads(line) for line in some]
+    fold = folded(event for event in given if "report_id" in event)
+    again = (await printed(where=(("condition", "rsv"),), after=given[-1]["cursor"])).splitlines()
+    assert again == []
+    # Behind the last alias, which fits every filter, a filter can keep all that is left back.
+    alias = max(n for n, line in enumerate(lines) if json.loads(line)["part"] == "")
+    assert alias < len(lines) - 1
+    behind = json.loads(lines[alias])["cursor"]
+    kept = json.loads(await printed(where=(("condition", "plague"),), after=behind))
+    assert list(kept) == ["cursor"]
+    assert await printed(after=kept["cursor"]) == ""
+    assert (
+        len(
+            (await printed(form="csv", where=(("condition", "plague"),), after=behind)).splitlines()
+        )
+        == 1
     )
     assert {key[1] for key in fold} <= {"rsv", ""}
     assert {key for key in fold if key[1]} == {key for key in folded(every) if key[1] == "rsv"}

@@ -360,8 +360,11 @@ async def test_a_page_for_what_is_rare_ends_early_with_a_cursor_to_go_on_from(hu
         streams.client() as http,
     ):
         asked: dict[str, Any] = {"department": "75", "limit": 1_000_000}
+        ended_early = METRICS.limit_hits.labels("stream_scan")._value
+        before = ended_early.get()
         first = await http.get(PATH, params=asked)
         assert 0 < len(first.text.splitlines()) < 50
+        assert ended_early.get() == before + 1
         found = await pages(http, **asked)
         assert len({each["event_id"] for each in found}) == len(found) == 50
         (only,) = (await http.get(PATH, params={"department": "13"})).text.splitlines()

@@ -14,7 +14,8 @@ from ops.contracts.dictionary import SECTIONS, Section, fields_of, header_fields
 from ops.contracts.versions import since, versions
 from ops.contracts_page import DICTIONARY
 from ops.schemas_page import RELEASED, schema
-from schemas.dictionary import HEADER, Word
+from schemas.dictionary import FIGURE, HEADER, Word
+from schemas.figures import AGE_CLASSES, ALL_AGES, SEXES, Flag, Period
 from schemas.topics import STREAMS, Stream
 
 TYPES = {section.type_name: section for section in SECTIONS}
@@ -122,3 +123,13 @@ def test_no_version_lists_a_field_that_is_not_there() -> None:
                 name, _, field = added.partition(".")
                 shape = found if name == "EventHeader" else found["$defs"][name]
                 assert field in shape["properties"], added
+
+
+def test_codes_of_figures_are_all_there_are() -> None:
+    def codes(field: str) -> tuple[str, ...]:
+        return tuple(each.partition(" ")[0] for each in FIGURE[field].codes)
+
+    assert codes("flags") == tuple(Flag)
+    assert codes("period") == tuple(Period)
+    assert codes("age_class") == (ALL_AGES, *AGE_CLASSES)
+    assert codes("sex") == SEXES

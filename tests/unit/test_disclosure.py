@@ -174,6 +174,26 @@ def test_rates_go_with_their_counts() -> None:
         assert withheld.variants == (None,) * 6
 
 
+def test_a_small_count_is_withheld_though_another_count_was_decided_on() -> None:
+    figures = block(figures_of(corsica({"2A": 90, "2B": 90}), MONDAY, SUNDAY))
+    shown = {(CONDITION, WEEK): decide(figures, Policy(), LATER)}
+    few = [msgspec.structs.replace(figure, cases=4) for figure in figures]
+    for figure in protect(few, Policy(), shown):
+        assert (figure.cases, figure.positive_tests) == (None, None)
+
+
+def test_a_few_of_unknown_age_are_not_told_by_sex() -> None:
+    results = corsica({"2A": 30, "2B": 30})
+    shown = told(results, Policy())
+    assert shown[day_of("department:2A", "0", "M")].tests == 0
+    assert shown[day_of("department:2A", "0", "F")].tests == 30
+    results[Leaf("2A", date(2026, 3, 4), "", "M", False)] = 2
+    shown = told(results, Policy())
+    assert shown[day_of("department:2A", "0", "")].tests == 32
+    assert shown[day_of("department:2A", "0", "M")].tests is None
+    assert shown[day_of("department:2A", "0", "F")].tests is None
+
+
 def test_a_threshold_of_one_withholds_nothing() -> None:
     figures = figures_of(corsica({"2A": 1, "2B": 2}, {"2A": 1}), MONDAY, SUNDAY)
     assert protect(figures, Policy(threshold=1), {}) == figures

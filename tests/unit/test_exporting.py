@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import sys
 import typing
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -20,6 +22,7 @@ from ops.exporting.columns import inside_schema_of, schema_of
 from ops.exporting.extraction import Extraction, decode_extraction, encode_extraction
 from ops.exporting.files import GROUP_ROWS, grouped
 from ops.exporting.lines import lines_of
+from ops.exporting.progress import Bars
 from ops.exporting.tables import REPLACED, REPLACED_RULE, RESULT, TABLES, Kind, table_of_rule
 from ops.stewards.replacing import RULE
 from schemas.errors import PermanentError
@@ -174,3 +177,18 @@ def test_rows_are_grouped_by_their_number_alone(cuts: list[int]) -> None:
     found = list(grouped(parts, REPLACED))
     assert [group.num_rows for group in found] == [GROUP_ROWS, GROUP_ROWS, 17]
     assert pa.concat_tables(found).column("seq").to_pylist() == list(range(total))
+
+
+def test_progress_is_for_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for screen, shown, seen in ((Terminal(), True, True), (Terminal(), False, False),
+                                (io.StringIO(), True, False)):  # fmt: skip
+        monkeypatch.setattr(sys, "stderr", screen)
+        with Bars(shown=shown) as bars:
+            bars.reading(50, 100)
+            bars.writing(10, 40)
+        assert ("50/100" in screen.getvalue()) is seen
+        assert ("10/40" in screen.getvalue()) is seen
