@@ -28,7 +28,7 @@ async def indicators(settings: Settings, stopping: asyncio.Event) -> None:
         keeper = keeper_of(hub)
         say_ready(settings, STATION)
         await until_first(
-            keeper.run(stopping), every(_WATCH_SECONDS, STATION, Watch(hub.pool).look)
+            keeper.run(stopping), every(_WATCH_SECONDS, STATION, Watch(hub.pool, hub.clock).look)
         )
 
 

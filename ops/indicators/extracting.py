@@ -8,7 +8,10 @@ exist, if nobody has counted beside it. What a killed process left is dropped by
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import date, datetime
+from typing import Any
 
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
@@ -44,31 +47,33 @@ class TableExtractor:
         """Publish what the cells are now.
 
         Raises:
-            Fenced: Somebody counted meanwhile: nothing was published.
+            Fenced: Somebody counted meanwhile, or publishes: nothing was published.
             TransientError: The database is away; the same.
         """
         today = at.date()
         with translated():
-            async with self._pool.acquire() as connection:
-                last = await connection.fetchval(extraction_queries.LAST) or 0
+            async with self._pool.acquire() as connection, _alone(connection):
+                last = await connection.fetchrow(extraction_queries.LAST)
+                number = last["number"] + 1 if last else 1
                 for statement in (
                     extraction_queries.DROP_UNFINISHED_TABLES,
                     extraction_queries.DROP_UNFINISHED_SHOWN,
                     extraction_queries.DROP_UNFINISHED_COMPLETENESS,
                 ):
-                    await connection.execute(statement, last)
-                number = last + 1
+                    await connection.execute(statement, number - 1)
                 hit("indicators.before_tables")
-                made = await self._tables(connection, number, today)
+                made = await self._tables(connection, last, number, today)
                 await self._completeness(connection, number, today.toordinal())
                 hit("indicators.before_extraction")
                 async with connection.transaction():
                     held = await connection.fetchrow(queries.FENCE)
-                    if held["batch"] != batch:
+                    exists = await connection.fetchval(extraction_queries.EXISTS, number)
+                    if held["batch"] != batch or exists:
                         raise Fenced("indicators_overtaken", "another process counts them")
-                    await connection.execute(
+                    told_at = await connection.fetchval(
                         extraction_queries.FINISH, number, at, lag, self._name, made
                     )
+                    await connection.execute(extraction_queries.EXTRACTED, at)
                     ordinal = today.toordinal()
                     await connection.execute(
                         extraction_queries.DONE, batch, ordinal, ordinal - WINDOW + 1
@@ -76,16 +81,19 @@ class TableExtractor:
                 hit("indicators.after_extraction")
                 METRICS.indicator_tables.inc(made)
                 await self._forget(connection)
-        return Extraction(number=number, at=at)
+        return Extraction(number=number, at=told_at)
 
-    async def _tables(self, connection: Connection, number: int, today: date) -> int:
+    async def _tables(
+        self, connection: Connection, last: Mapping[str, Any] | None, number: int, today: date
+    ) -> int:
         """Publish what has changed, block by block; return how many tables there are of it."""
         ordinal = today.toordinal()
-        policy = await connection.fetchrow(extraction_queries.LAST)
-        if policy is not None and policy["policy"] != self._name:
+        if last is not None and last["policy"] != self._name:
             rows = await connection.fetch(extraction_queries.ALL_TIMES, ordinal)
         else:
-            since = ordinal - self._protection.unsettled_days - 2 * WINDOW
+            # From the last extraction on: what has settled since is told, however long that is.
+            seen = min(ordinal, last["at"].toordinal()) if last else ordinal
+            since = seen - self._protection.unsettled_days - 2 * WINDOW
             rows = await connection.fetch(extraction_queries.DUE, ordinal, since)
         due: dict[str, list[tuple[str, int]]] = {}
         for row in rows:
@@ -131,3 +139,18 @@ class TableExtractor:
                 await connection.execute(statement, eldest)
             gone = await connection.execute(extraction_queries.FORGET, eldest)
         METRICS.indicator_forgotten.inc(int(gone.rpartition(" ")[2]))
+
+
+@asynccontextmanager
+async def _alone(connection: Connection) -> AsyncIterator[None]:
+    """Let nobody else make an extraction meanwhile; the lock ends with the connection, too.
+
+    Raises:
+        Fenced: Somebody does.
+    """
+    if not await connection.fetchval(extraction_queries.ALONE):
+        raise Fenced("indicators_elsewhere", "another process publishes them")
+    try:
+        yield
+    finally:
+        await connection.execute(extraction_queries.ALONE_NO_MORE)

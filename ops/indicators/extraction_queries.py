@@ -24,16 +24,25 @@ SELECT number, at, batch, events, lag, policy, tables FROM indicator_extraction
 WHERE number < $1 ORDER BY number DESC LIMIT $2
 """
 
+# One process makes extractions at a time. Of the session, not of a transaction: making one takes
+# minutes.
+ALONE: Final = "SELECT pg_try_advisory_lock(20261, 44)"
+ALONE_NO_MORE: Final = "SELECT pg_advisory_unlock(20261, 44)"
+
 # What an extraction wrote that was never finished.
 DROP_UNFINISHED_TABLES: Final = "DELETE FROM indicator_table WHERE extraction > $1"
 DROP_UNFINISHED_SHOWN: Final = "DELETE FROM indicator_shown WHERE extraction > $1"
 DROP_UNFINISHED_COMPLETENESS: Final = "DELETE FROM indicator_completeness WHERE extraction > $1"
 
-# What has changed up to a day, and what has not but may be told now that some days have passed.
+# What has changed up to a day, and what has not but may be told now that some days have passed. A
+# month is kept under its first day, and settles after its last.
 DUE: Final = """
 SELECT condition, period, day FROM indicator_due WHERE day <= $1
 UNION
 SELECT condition, period, day FROM indicator_cell WHERE day BETWEEN $2 AND $1
+UNION
+SELECT condition, period, day FROM indicator_cell
+WHERE period = 'month' AND day BETWEEN $2 - 31 AND $1
 """
 
 # Everything: after another policy, or another population.
@@ -86,9 +95,17 @@ KEEP_COMPLETENESS: Final = """
 INSERT INTO indicator_completeness (extraction, condition, packed) VALUES ($1, $2, $3)
 """
 
+# A clock that was ahead once does not stop later ones: times only ever grow.
 FINISH: Final = """
 INSERT INTO indicator_extraction (number, at, batch, events, lag, policy, tables)
-SELECT $1, $2, batch, events, $3, $4, $5 FROM indicator_progress
+SELECT $1, greatest($2, last.at + interval '1 microsecond'), batch, events, $3, $4, $5
+FROM indicator_progress
+LEFT JOIN (SELECT max(at) AS at FROM indicator_extraction) AS last ON true
+RETURNING at
+"""
+EXISTS: Final = "SELECT EXISTS (SELECT FROM indicator_extraction WHERE number = $1)"
+EXTRACTED: Final = """
+UPDATE indicator_progress SET extracted_at = $1, wanted_at = NULL, is_catching_up = false
 """
 
 # What is due no more: published as it is, and no window that is still to come needs it.

@@ -18,7 +18,7 @@ from ops.runtime.postgres import Pool, translated
 from schemas.errors import Fenced, HubError, TransientError
 from schemas.figures import Extraction
 
-from . import extraction_queries, queries
+from . import queries
 from .counting import Counter
 from .reading import Batch, EventReader
 
@@ -27,6 +27,8 @@ _log = get_logger(__name__)
 _LONGEST_REST_SECONDS: Final = 5.0
 _LAST_SECONDS: Final = 2.0
 """For what is under way when it is told to stop: most batches take less."""
+_BEHIND_TIMES: Final = 4
+"""So many times more rarely is published by whoever is behind the stream."""
 STATION: Final = "indicators"
 
 
@@ -118,8 +120,7 @@ class Keeper:
             await self._publish(0)
             return False
         await self._count(batch)
-        if batch.left <= self._pace.lag_events:
-            await self._publish(batch.left)
+        await self._publish(batch.left)
         return batch.left > 0
 
     async def _count(self, batch: Batch) -> None:
@@ -156,12 +157,8 @@ class Keeper:
         now = self._clock.now()
         with translated():
             async with self._pool.acquire() as connection:
-                last = await connection.fetchrow(extraction_queries.LAST)
-                wanted = (await connection.fetchrow(queries.PROGRESS))["wanted_at"]
-        if last is not None:
-            METRICS.indicator_extraction.set(last["number"])
-            METRICS.indicator_extraction_age.set(max(0.0, (now - last["at"]).total_seconds()))
-        if not self._counter.batch or not self._is_time(now, last and last["at"], wanted):
+                progress = await connection.fetchrow(queries.PROGRESS)
+        if not self._counter.batch or not self._is_time(now, progress, lag):
             return
         begun = time.monotonic()
         extraction = await self._extractor.extract(now, self._counter.batch, lag)
@@ -170,12 +167,21 @@ class Keeper:
         METRICS.indicator_extraction_age.set(0)
         _log.info("indicators_extracted", number=extraction.number)
 
-    def _is_time(self, now: datetime, last: datetime | None, wanted: datetime | None) -> bool:
-        if last is None:
+    def _is_time(self, now: datetime, progress: Mapping[str, Any], lag: int) -> bool:
+        """Say whether to publish what is counted.
+
+        Behind the stream it is not, for half a day would be read as a decline; but whoever never
+        catches up publishes all the same, more rarely: each extraction says how many events waited.
+        """
+        is_behind = lag > self._pace.lag_events
+        if is_behind and progress["is_catching_up"]:
+            return False
+        last = progress["extracted_at"]
+        # A last one that is still to come: a clock was ahead.
+        if progress["wanted_at"] is not None or last is None or last > now:
             return True
-        if wanted is not None and wanted > last:
-            return True
-        return now - last >= timedelta(seconds=self._pace.extraction_seconds)
+        times = _BEHIND_TIMES if is_behind else 1
+        return bool(now - last >= times * timedelta(seconds=self._pace.extraction_seconds))
 
     def _forget(self) -> None:
         self._positions = self._ahead = None

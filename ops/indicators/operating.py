@@ -29,7 +29,8 @@ ON CONFLICT (condition, period, day) DO UPDATE SET batch = EXCLUDED.batch
 """
 EMPTY: Final = "TRUNCATE indicator_row, indicator_alias, indicator_cell, indicator_position"
 RESTART: Final = """
-UPDATE indicator_progress SET batch = batch + 1, events = 0, layout = $1, rebuilt_at = now()
+UPDATE indicator_progress
+SET batch = batch + 1, events = 0, layout = $1, rebuilt_at = now(), is_catching_up = true
 """
 OVERTAKE: Final = "UPDATE indicator_progress SET batch = batch + 1"
 _PAGE: Final = 20_000

@@ -142,7 +142,7 @@ class BlockPublisher:
         earlier: Shown | None,
     ) -> bytes:
         """Return a digest of all that the block's tables follow from."""
-        age = self._today.toordinal() - block.days[-1]
+        age = self._today.toordinal() - block.last
         told = [
             (day, sorted((area, sorted(strata.items())) for area, strata in areas.items()))
             for day, areas in sorted(days.items())

@@ -37,7 +37,8 @@ SELECT batch, layout FROM indicator_progress WHERE only_one FOR UPDATE
 """
 
 PROGRESS: Final = """
-SELECT batch, events, layout, moved_at, wanted_at, rebuilt_at FROM indicator_progress
+SELECT batch, events, layout, moved_at, wanted_at, rebuilt_at, extracted_at, is_catching_up
+FROM indicator_progress
 """
 
 ALIASES: Final = """

@@ -10,8 +10,10 @@ CREATE TABLE indicator_progress (
     events      bigint NOT NULL DEFAULT 0,
     layout      integer NOT NULL DEFAULT 0,
     moved_at    timestamptz,                 -- when events were last counted
-    wanted_at   timestamptz,                 -- somebody asked for an extraction now
-    rebuilt_at  timestamptz                  -- counting last began at zero
+    wanted_at   timestamptz,                 -- somebody asked for an extraction; it clears this
+    rebuilt_at  timestamptz,                 -- counting last began at zero
+    extracted_at timestamptz,                -- the last extraction, by the clock; its own time never goes back
+    is_catching_up boolean NOT NULL DEFAULT true  -- counting began at zero, and nothing was published since
 );
 INSERT INTO indicator_progress DEFAULT VALUES;
 
