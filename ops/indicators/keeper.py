@@ -19,6 +19,7 @@ from schemas.errors import Fenced, HubError, TransientError
 from schemas.figures import Extraction
 
 from . import queries
+from .closing import RowCloser
 from .counting import Counter
 from .reading import Batch, EventReader
 
@@ -56,6 +57,7 @@ class Keeper:
         reader: Reads public health.
         counter: Counts batches.
         extractor: Publishes.
+        closer: Lets old rows go.
         clock: Says when it is time.
         pace: How often.
     """
@@ -67,6 +69,7 @@ class Keeper:
         counter: Counter,
         *,
         extractor: Extractor,
+        closer: RowCloser,
         clock: Clock,
         pace: Pace,
     ) -> None:
@@ -74,6 +77,7 @@ class Keeper:
         self._reader = reader
         self._counter = counter
         self._extractor = extractor
+        self._closer = closer
         self._clock = clock
         self._pace = pace
         self._positions: Mapping[int, int] | None = None
@@ -110,6 +114,7 @@ class Keeper:
             await self._counter.load()
             self._positions = (await self._reader.positions()).counted
             _log.info("indicators_stand_at", seq=sum(self._positions.values()))
+        await self._closer.close(self._clock.now().date())
         batch = self._ahead or await self._reader.read(self._positions)
         self._ahead = None
         if not batch.heard:

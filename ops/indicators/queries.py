@@ -33,7 +33,7 @@ ORDER BY e.partition, e.seq
 
 # Holds off whoever else counts; the batch says whether somebody did meanwhile.
 FENCE: Final = """
-SELECT batch, layout FROM indicator_progress WHERE only_one FOR UPDATE
+SELECT batch, layout, closed_before FROM indicator_progress WHERE only_one FOR UPDATE
 """
 
 PROGRESS: Final = """
@@ -67,7 +67,8 @@ JOIN indicator_row r
 
 KEEP_ROWS: Final = """
 INSERT INTO indicator_row (report_id, part, person, next_person, day, packed)
-SELECT report_id, part, person, next_person, day, packed
+SELECT report_id, part, person, next_person,
+       coalesce(day, current_date - date '0001-01-01' + 1), packed
 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::bytea[])
   AS new (report_id, part, person, next_person, day, packed)
 ON CONFLICT (report_id, part) DO UPDATE SET

@@ -631,6 +631,13 @@ class Metrics:
         self.indicator_forgotten = Counter(
             f"{name}_indicator_extractions_forgotten", "Extractions that can be asked for no more"
         )
+        self.indicator_rows_gone = Counter(
+            f"{name}_indicator_rows_gone", "Rows of closed days that indicators let go"
+        )
+        self.indicator_closed_events = Counter(
+            f"{name}_indicator_closed_events",
+            "Events about days that are closed: figures of these do not follow them",
+        )
         self.indicator_aliases = Gauge(
             f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",
             multiprocess_mode="livemostrecent",

@@ -214,3 +214,77 @@ async def test_what_is_counted_anew_is_not_told_half(world: World) -> None:
 
     assert await numbers(world) == [1, 2]
     assert sum(each or 0 for each in (await told_by_day(world)).values()) == 90
+
+
+async def kept_rows(world: World) -> int:
+    (row_,) = await world.fetch("SELECT count(*) AS n FROM indicator_row")
+    return int(row_["n"])
+
+
+async def differing(database: Database) -> list[tuple[str, str, int, str]]:
+    connection = await database.connect()  # one that has done nothing yet
+    try:
+        return (await operating.verify(connection)).differing
+    finally:
+        await connection.close()
+
+
+async def test_rows_of_old_days_go_and_what_was_counted_of_them_stays(
+    world: World, database: Database
+) -> None:
+    old = TODAY - timedelta(days=120)
+    days = [old + timedelta(days=n) for n in range(0, 120, 4)]
+    # The same persons again and again, in two places, with corrections to come.
+    rows = [row(n % 5, day, department=("75", "69")[n % 2]) for n, day in enumerate(days)]
+    reports = await world.telling.tell(rows)
+    await world.telling.write([world.telling.event(reports[0], None)])  # it counts nowhere
+    world.rows_days = 30
+    keeper = world.keeper(400)
+    await world.count(keeper)
+    before, published = await world.cells(), await told_by_day(world)
+    closed = TODAY - timedelta(days=30)
+    late = METRICS.indicator_closed_events._value.get()
+
+    for _ in range(5):  # pages of seven
+        await world.count(keeper)
+
+    left = [day for day in days[1:] if day >= closed - timedelta(days=6)]
+    withdrawn = 1  # by its reception: of the first day too
+    assert await kept_rows(world) == len(left) < len(days) - withdrawn
+    assert await world.cells() == before
+    assert await differing(database) == []
+
+    # Later versions and late results of closed days change nothing there, and everything else.
+    again = [world.telling.event(report, None) for report in reports[1:]]
+    await world.telling.write([*again, world.telling.event(reports[0], rows[0])])
+    await world.telling.tell([row(1, old), row(1, closed - timedelta(days=1)), row(1, closed)])
+    world.clock.at += timedelta(hours=2)
+    await world.count(keeper)
+    told = await told_by_day(world)
+
+    for label, tests in published.items():
+        if label < closed.isoformat():
+            assert told[label] == tests, label
+    assert {k: v for k, v in told.items() if v and k >= closed.isoformat()} == {
+        closed.isoformat(): 1
+    }
+    assert (
+        METRICS.indicator_closed_events._value.get() - late
+        == len([day for day in days if day < closed]) + 2
+    )
+    assert await differing(database) == []
+    async with world.pool.acquire() as connection:
+        await operating.rebuild(connection, ASKER, from_oldest=False)
+    world.clock.at += timedelta(hours=2)
+    await world.count(keeper)
+    assert await told_by_day(world) == told, "counted anew, and closed days as they were"
+
+
+async def test_a_clock_far_ahead_lets_no_row_go(world: World) -> None:
+    await world.telling.tell(some_rows(1, 50, TODAY))
+    keeper = world.keeper(400)
+    await world.count(keeper)
+    world.clock.at = datetime(2090, 1, 1, tzinfo=UTC)
+    await world.count(keeper)
+
+    assert await kept_rows(world) == 50
