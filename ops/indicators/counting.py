@@ -114,6 +114,7 @@ class Counter:
         self, connection: Connection, heard: Sequence[Heard], closed: int
     ) -> tuple[Changes, int]:
         """Return what events change of days that are not closed, and how many came too late."""
+        heard = self._known(heard)
         book = Book(self._aliases)
         # Of a first version nothing is kept: positions go with what follows from them.
         later = [each.key for each in heard if each.version > 1 or each.row is None]
@@ -132,6 +133,19 @@ class Counter:
         changes = book.apply(heard)
         late = sum(_is_late(row, before.get(key), closed) for key, row in changes.rows.items())
         return changes._replace(deltas=_open_ones(changes.deltas, closed)), late
+
+    def _known(self, heard: Sequence[Heard]) -> list[Heard]:
+        """Leave out that an alias is withdrawn which was told before anything was counted."""
+        told: set[RowKey] = set()
+        found = []
+        for each in heard:
+            if each.row is None:
+                if each.alias is not None:
+                    told.add(each.key)
+                elif each.key not in told and self._aliases.held(each.key) is None:
+                    continue
+            found.append(each)
+        return found
 
     async def _keep(self, connection: Connection, changes: Changes) -> None:
         if changes.rows:
