@@ -34,22 +34,37 @@ DROP_UNFINISHED_TABLES: Final = "DELETE FROM indicator_table WHERE extraction > 
 DROP_UNFINISHED_SHOWN: Final = "DELETE FROM indicator_shown WHERE extraction > $1"
 DROP_UNFINISHED_COMPLETENESS: Final = "DELETE FROM indicator_completeness WHERE extraction > $1"
 
+# Which process makes one: another may have written under the same number meanwhile.
+TAKE: Final = """
+UPDATE indicator_progress SET made_by = $1 WHERE made_by IS DISTINCT FROM $1 RETURNING batch
+"""
+# What is written already of one that is not finished.
+BLOCKS_WRITTEN: Final = "SELECT condition, block FROM indicator_shown WHERE extraction = $1"
+DROP_BLOCK_SHOWN: Final = """
+DELETE FROM indicator_shown WHERE condition = $1 AND block = $2 AND extraction = $3
+"""
+DROP_BLOCK_TABLES: Final = """
+DELETE FROM indicator_table
+WHERE condition = $1 AND extraction = $2 AND (period = 'month') = $3 AND day BETWEEN $4 AND $5
+"""
+TABLES_WRITTEN: Final = "SELECT count(*) FROM indicator_table WHERE extraction = $1"
+
 # What has changed up to a day, and what has not but may be told now that some days have passed. A
 # month is kept under its first day, and settles after its last.
 DUE: Final = """
-SELECT condition, period, day FROM indicator_due WHERE day <= $1
+SELECT condition, period, day, batch FROM indicator_due WHERE day <= $1
 UNION
-SELECT condition, period, day FROM indicator_cell WHERE day BETWEEN $2 AND $1
+SELECT condition, period, day, 0 FROM indicator_cell WHERE day BETWEEN $2 AND $1
 UNION
-SELECT condition, period, day FROM indicator_cell
+SELECT condition, period, day, 0 FROM indicator_cell
 WHERE period = 'month' AND day BETWEEN $2 - 31 AND $1
 """
 
 # Everything: after another policy, or another population.
 ALL_TIMES: Final = """
-SELECT condition, period, day FROM indicator_due WHERE day <= $1
+SELECT condition, period, day, batch FROM indicator_due WHERE day <= $1
 UNION
-SELECT condition, period, day FROM indicator_cell WHERE day <= $1
+SELECT condition, period, day, 0 FROM indicator_cell WHERE day <= $1
 """
 
 CELLS_OF_DAYS: Final = """
@@ -65,7 +80,7 @@ ORDER BY condition
 
 # What was decided last of a block.
 SHOWN: Final = """
-SELECT source, packed FROM indicator_shown
+SELECT source, packed, extraction FROM indicator_shown
 WHERE condition = $1 AND block = $2 AND extraction <= $3
 ORDER BY extraction DESC LIMIT 1
 """

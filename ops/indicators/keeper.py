@@ -45,8 +45,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Extractor(Protocol):
     """Publishes what is counted."""
 
-    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction:
-        """Publish what the cells are now, after that many batches."""
+    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction | None:
+        """Publish what the cells are now, after that many batches; None: a portion of it."""
         ...
 
 
@@ -123,11 +123,10 @@ class Keeper:
             if await self._overtaken():
                 self._forget()
                 return True
-            await self._publish(0)
-            return False
+            return await self._publish(0)
         await self._count(batch)
-        await self._publish(batch.left)
-        return batch.left > 0
+        is_unfinished = await self._publish(batch.left)
+        return batch.left > 0 or is_unfinished
 
     async def _count(self, batch: Batch) -> None:
         begun = time.monotonic()
@@ -163,19 +162,23 @@ class Keeper:
                 progress = await connection.fetchrow(queries.PROGRESS)
         return bool(progress["batch"] != self._counter.batch)
 
-    async def _publish(self, lag: int) -> None:
+    async def _publish(self, lag: int) -> bool:
+        """Publish if it is time; say whether it goes on with the next turn."""
         now = self._clock.now()
         with translated():
             async with self._pool.acquire() as connection:
                 progress = await connection.fetchrow(queries.PROGRESS)
         if not self._counter.batch or not self._is_time(now, progress, lag):
-            return
+            return False
         begun = time.monotonic()
         extraction = await self._extractor.extract(now, self._counter.batch, lag)
         METRICS.indicator_extraction_seconds.observe(time.monotonic() - begun)
+        if extraction is None:
+            return True
         METRICS.indicator_extraction.set(extraction.number)
         METRICS.indicator_extraction_age.set(0)
         _log.info("indicators_extracted", number=extraction.number)
+        return False
 
     def _is_time(self, now: datetime, progress: Mapping[str, Any], lag: int) -> bool:
         """Say whether to publish what is counted.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,9 +17,10 @@ from ops.indicators.extracting import TableExtractor
 from ops.indicators.keeper import Keeper, Pace
 from ops.indicators.watch import Watch
 from ops.runtime.metrics import METRICS
-from routing.disclosure import Policy
+from routing.disclosure import Policy, Shown
 from schemas.areas.population import synthetic_population
 from schemas.errors import Fenced
+from schemas.figures import Figure
 from tests.integration.test_indicators import ASKER
 from tests.support.indicating import NOW, TODAY, Open, World, world_of
 from tests.support.postgres import Database
@@ -109,7 +110,9 @@ async def test_of_two_that_publish_one_does(world: World) -> None:
     with pytest.raises(Fenced, match="indicators_elsewhere"):
         await extractor(world).extract(at, progress["batch"], 0)
     going_on.set()
-    assert (await one).number == 2
+    made = await one
+    assert made is not None
+    assert made.number == 2
 
     (told,) = await world.fetch(
         "SELECT e.tables, (SELECT count(*) FROM indicator_table WHERE extraction = 2) AS there"
@@ -118,7 +121,9 @@ async def test_of_two_that_publish_one_does(world: World) -> None:
     assert told["tables"] == told["there"] > 0
     assert sum(each or 0 for each in (await told_by_day(world)).values()) == 400
     # The lock is let go, and whoever waited makes the next.
-    assert (await extractor(world).extract(at, progress["batch"], 0)).number == 3
+    made = await extractor(world).extract(at, progress["batch"], 0)
+    assert made is not None
+    assert made.number == 3
 
 
 async def test_an_extraction_that_exists_already_is_not_made_again(world: World) -> None:
@@ -288,3 +293,60 @@ async def test_a_clock_far_ahead_lets_no_row_go(world: World) -> None:
     await world.count(keeper)
 
     assert await kept_rows(world) == 50
+
+
+class Counted(Open, frozen=True, kw_only=True):
+    """Says of which blocks it was asked to decide."""
+
+    asked: ClassVar[list[str]] = []
+
+    def decide(
+        self, figures: Sequence[Figure], on: date, before: Shown | None, last_week: Sequence[Figure]
+    ) -> Shown:
+        self.asked.append(next(each.label for each in figures if each.period == "week"))
+        return super().decide(figures, on, before, last_week)
+
+
+def under_another_policy(world: World) -> Keeper:
+    """Return a keeper that publishes one old block a turn."""
+    keeper = world.keeper(400)
+    protection = Counted(policy=Policy(threshold=7), population=synthetic_population())
+    keeper._extractor = TableExtractor(world.pool, protection, keep=3, portion_seconds=0.0)
+    return keeper
+
+
+async def test_another_policy_is_published_in_portions_and_goes_on_after_a_stop(
+    world: World,
+) -> None:
+    Counted.asked.clear()
+    days = [TODAY - timedelta(days=7 * n) for n in range(16)]
+    await world.telling.tell([row(n, day) for n, day in enumerate(days)])
+    await world.count()
+    world.clock.at += timedelta(hours=2)
+    keeper = under_another_policy(world)
+    for _ in range(5):
+        assert await keeper.turn()
+    # Stopped; meanwhile there is more to count, of a block that is made already and of a new one.
+    late = [days[-1], TODAY]
+    await world.telling.tell([row(100 + n, day) for n, day in enumerate(late)])
+    keeper = under_another_policy(world)
+
+    assert await keeper.turn(), "counted, and another portion made"
+
+    (progress,) = await world.fetch("SELECT events FROM indicator_progress")
+    assert progress["events"] == len(days) + len(late), "counting goes on meanwhile"
+    assert await numbers(world) == [1], "and nothing is published in part"
+    await world.count(keeper)
+    assert await numbers(world) == [1, 2]
+    assert {k: v for k, v in (await told_by_day(world)).items() if v} == {
+        day.isoformat(): 1 + late.count(day) for day in days
+    }
+    blocks = set(Counted.asked)
+    assert len(blocks) == len(days)
+    # Made again are the eldest week and the two that windows of its days reach into.
+    assert len(Counted.asked) - len(blocks) == 3, "what was made is not made again"
+    (told,) = await world.fetch(
+        "SELECT e.tables, (SELECT count(*) FROM indicator_table WHERE extraction = 2) AS there"
+        " FROM indicator_extraction e WHERE number = 2"
+    )
+    assert told["tables"] == told["there"]

@@ -14,7 +14,8 @@ CREATE TABLE indicator_progress (
     rebuilt_at  timestamptz,                 -- counting last began at zero
     extracted_at timestamptz,                -- the last extraction, by the clock; its own time never goes back
     is_catching_up boolean NOT NULL DEFAULT true, -- counting began at zero, and nothing was published since
-    closed_before integer NOT NULL DEFAULT 0  -- ordinal: cells of earlier days change no more, their rows go
+    closed_before integer NOT NULL DEFAULT 0, -- ordinal: cells of earlier days change no more, their rows go
+    made_by     uuid                         -- the process that is making an extraction, or made the last
 );
 INSERT INTO indicator_progress DEFAULT VALUES;
 
