@@ -23,6 +23,7 @@ import msgspec
 import uvloop
 
 from benchmarks.results import Row, append, load_average, say_floor, show
+from ops.indicators.closing import RowCloser
 from ops.indicators.counting import Counter
 from ops.indicators.extracting import TableExtractor
 from ops.indicators.keeper import Keeper, Pace
@@ -102,6 +103,7 @@ async def _measure(pool: Pool, vault: Vault, count: int, batch: int, *, profile:
         EventReader(pool, vault, batch),
         Counter(pool),
         extractor=TableExtractor(pool, protection, 10),
+        closer=RowCloser(pool, 36_600),
         clock=SystemClock(),
         pace=Pace(lag_events=-1),
     )

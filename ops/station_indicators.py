@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from ops.bootstrap import Hub
+from ops.indicators.closing import RowCloser
 from ops.indicators.counting import Counter
 from ops.indicators.extracting import TableExtractor
 from ops.indicators.keeper import STATION, Keeper, Pace
@@ -28,7 +29,7 @@ async def indicators(settings: Settings, stopping: asyncio.Event) -> None:
         keeper = keeper_of(hub)
         say_ready(settings, STATION)
         await until_first(
-            keeper.run(stopping), every(_WATCH_SECONDS, STATION, Watch(hub.pool).look)
+            keeper.run(stopping), every(_WATCH_SECONDS, STATION, Watch(hub.pool, hub.clock).look)
         )
 
 
@@ -42,6 +43,7 @@ def keeper_of(hub: Hub) -> Keeper:
         extractor=TableExtractor(
             hub.pool, protection_of(settings), settings.indicators_extractions
         ),
+        closer=RowCloser(hub.pool, settings.indicators_rows_days),
         clock=hub.clock,
         pace=Pace(
             poll_seconds=settings.indicators_poll_seconds,

@@ -557,6 +557,16 @@ INDICATORS: Final = (
         advice="Many tables: results come late or were corrected; labdispatch indicators changes"
         " says what of.",
     ),
+    Drawn(
+        title="Rows let go in an hour, events about closed days",
+        queries=(
+            ("sum(increase(labdispatch_indicator_rows_gone_total[1h]))", "rows of closed days"),
+            ("sum(increase(labdispatch_indicator_closed_events_total[1h]))", "events too late"),
+        ),
+        unit="short",
+        advice="Events too late change no figure: a laboratory sends or corrects what is older than"
+        " LABDISPATCH_INDICATORS_ROWS_DAYS.",
+    ),
 )
 
 READERS: Final = (

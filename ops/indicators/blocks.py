@@ -5,6 +5,7 @@ Disclosure control decides a week as a whole, so tables of its days are publishe
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
@@ -39,6 +40,14 @@ class BlockOfTime(msgspec.Struct, frozen=True, order=True):
     def ends(self) -> int:
         """The Sunday of a week."""
         return self.begins + _WEEK - 1
+
+    @property
+    def last(self) -> int:
+        """The last day: the Sunday of a week, the last of a month."""
+        if not self.is_month:
+            return self.ends
+        first = date.fromordinal(self.begins)
+        return self.begins + monthrange(first.year, first.month)[1] - 1
 
     @property
     def before(self) -> BlockOfTime:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ops.runtime.failpoints import hit
+from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from routing.indicator_aliases import Aliases, HeldAlias
 from routing.indicator_cells import Deltas
@@ -87,8 +88,8 @@ class Counter:
         try:
             with translated():
                 async with self._pool.acquire() as connection, connection.transaction():
-                    await self._fence(connection)
-                    changes = await self._changes(connection, batch.heard)
+                    closed = await self._fence(connection)
+                    changes, late = await self._changes(connection, batch.heard, closed)
                     hit("indicators.read")
                     await self._keep(connection, changes)
                     await connection.execute(
@@ -99,14 +100,20 @@ class Counter:
         except PermanentError as error:
             raise FatalError(error.reason, error.remedy) from None
         self._batch += 1
+        METRICS.indicator_closed_events.inc(late)
         hit("indicators.after_commit")
 
-    async def _fence(self, connection: Connection) -> None:
+    async def _fence(self, connection: Connection) -> int:
+        """Hold off whoever else counts; return before which day nothing changes any more."""
         found = await connection.fetchrow(queries.FENCE)
         if found["batch"] != self._batch:
             raise Fenced("indicators_overtaken", "another process counts them")
+        return int(found["closed_before"])
 
-    async def _changes(self, connection: Connection, heard: Sequence[Heard]) -> Changes:
+    async def _changes(
+        self, connection: Connection, heard: Sequence[Heard], closed: int
+    ) -> tuple[Changes, int]:
+        """Return what events change of days that are not closed, and how many came too late."""
         heard = self._known(heard)
         book = Book(self._aliases)
         # Of a first version nothing is kept: positions go with what follows from them.
@@ -122,7 +129,10 @@ class Counter:
         asked = asked_of(book.reaches(heard))
         if asked[0]:
             await _hold(book, connection, queries.OF_PERSONS, *asked)
-        return book.apply(heard)
+        before = {key: book.row(key) for key in later}
+        changes = book.apply(heard)
+        late = sum(_is_late(row, before.get(key), closed) for key, row in changes.rows.items())
+        return changes._replace(deltas=_open_ones(changes.deltas, closed)), late
 
     def _known(self, heard: Sequence[Heard]) -> list[Heard]:
         """Leave out that an alias is withdrawn which was told before anything was counted."""
@@ -143,6 +153,21 @@ class Counter:
         if changes.aliases:
             await connection.execute(queries.KEEP_ALIASES, *_alias_columns(changes.aliases.items()))
         await add_to_cells(connection, changes.deltas, self._batch + 1)
+
+
+def _is_late(row: Row, before: Row | None, closed: int) -> bool:
+    """Say whether a row, or what was held of it, is of a closed day; or gone, and now withdrawn."""
+    days = [each.day for each in (row, before) if each is not None and each.flags]
+    if days:
+        return min(days) < closed
+    return closed > 0 and before is None and row.version > 1
+
+
+def _open_ones(deltas: Deltas, closed: int) -> Deltas:
+    return Deltas(
+        {key: counts for key, counts in deltas.cells.items() if key.day >= closed},
+        {key: delays for key, delays in deltas.delays.items() if key.day >= closed},
+    )
 
 
 async def add_to_cells(connection: Connection, deltas: Deltas, batch: int) -> None:
@@ -211,7 +236,7 @@ def _row_columns(rows: Iterable[tuple[RowKey, Row]]) -> tuple[list[Any], ...]:
         parts.append(key.part)
         persons.append(number_of(groups[0][1]) if groups else None)
         following.append(number_of(groups[1][1]) if len(groups) > 1 else None)
-        days.append(row.day if groups else None)
+        days.append(row.day if groups else row.received or None)
         packed.append(encode_row(row))
     return columns
 

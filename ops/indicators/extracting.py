@@ -1,14 +1,20 @@
 """Publishes what is counted: an extraction, whole or not at all.
 
-Counting stands still meanwhile (one loop does both), so all tables of an extraction show one state.
-Tables are written first, under a number that does not exist yet; the last transaction makes it
-exist, if nobody has counted beside it. What a killed process left is dropped by the next one.
+All tables of an extraction show one state: what counting has changed while it was made is looked at
+again before it ends. Tables are written first, under a number that does not exist yet; the last
+transaction makes it exist, if nobody has counted beside it. Where a process was stopped the next
+one goes on, block by block: a digest says whether what is written still follows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import date, datetime
+from typing import Any, Final
+from uuid import uuid4
 
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
@@ -18,11 +24,16 @@ from schemas.errors import Fenced
 from schemas.figures import Extraction
 
 from . import completing, extraction_queries, packing, queries
-from .blocks import blocks_due
+from .blocks import BlockOfTime, blocks_due
 from .packing import Packed
 from .protection import Protection
 from .publishing import BlockPublisher
 from .tables import WINDOW
+
+Place = tuple[str, BlockOfTime]
+"""Condition and block."""
+_PORTION_SECONDS: Final = 20.0
+"""For so long counting stands still at once while old blocks are published anew."""
 
 
 class TableExtractor:
@@ -32,73 +43,142 @@ class TableExtractor:
         pool: Connections of the role that counts.
         protection: What may be told.
         keep: How many extractions can be asked for again.
+        portion_seconds: How long at once old blocks are published, before some is counted.
     """
 
-    def __init__(self, pool: Pool, protection: Protection, keep: int) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        protection: Protection,
+        keep: int,
+        *,
+        portion_seconds: float = _PORTION_SECONDS,
+    ) -> None:
         self._pool = pool
         self._protection = protection
         self._name = protection.name
         self._keep = keep
+        self._portion_seconds = portion_seconds
+        self._maker = uuid4()
+        self._number = 0
+        self._looked: dict[Place, int] = {}
 
-    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction:
-        """Publish what the cells are now.
+    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction | None:
+        """Publish what the cells are now; None: a portion of it was made, count and ask again.
 
         Raises:
-            Fenced: Somebody counted meanwhile: nothing was published.
+            Fenced: Somebody counted meanwhile, or publishes: nothing was published.
             TransientError: The database is away; the same.
         """
         today = at.date()
+        ordinal = today.toordinal()
         with translated():
-            async with self._pool.acquire() as connection:
-                last = await connection.fetchval(extraction_queries.LAST) or 0
-                for statement in (
-                    extraction_queries.DROP_UNFINISHED_TABLES,
-                    extraction_queries.DROP_UNFINISHED_SHOWN,
-                    extraction_queries.DROP_UNFINISHED_COMPLETENESS,
-                ):
-                    await connection.execute(statement, last)
-                number = last + 1
+            async with self._pool.acquire() as connection, _alone(connection):
+                last = await connection.fetchrow(extraction_queries.LAST)
+                number = last["number"] + 1 if last else 1
+                due, old = await self._due(connection, last, ordinal)
+                await self._begin(connection, number, due)
                 hit("indicators.before_tables")
-                made = await self._tables(connection, number, today)
-                await self._completeness(connection, number, today.toordinal())
+                if not await self._tables(connection, due, old, batch, today):
+                    return None
+                await connection.execute(
+                    extraction_queries.DROP_UNFINISHED_COMPLETENESS, number - 1
+                )
+                await self._completeness(connection, number, ordinal)
+                made = await connection.fetchval(extraction_queries.TABLES_WRITTEN, number)
                 hit("indicators.before_extraction")
                 async with connection.transaction():
                     held = await connection.fetchrow(queries.FENCE)
-                    if held["batch"] != batch:
+                    exists = await connection.fetchval(extraction_queries.EXISTS, number)
+                    if held["batch"] != batch or exists:
                         raise Fenced("indicators_overtaken", "another process counts them")
-                    await connection.execute(
+                    told_at = await connection.fetchval(
                         extraction_queries.FINISH, number, at, lag, self._name, made
                     )
-                    ordinal = today.toordinal()
+                    await connection.execute(extraction_queries.EXTRACTED, at)
                     await connection.execute(
                         extraction_queries.DONE, batch, ordinal, ordinal - WINDOW + 1
                     )
                 hit("indicators.after_extraction")
                 METRICS.indicator_tables.inc(made)
                 await self._forget(connection)
-        return Extraction(number=number, at=at)
+        return Extraction(number=number, at=told_at)
 
-    async def _tables(self, connection: Connection, number: int, today: date) -> int:
-        """Publish what has changed, block by block; return how many tables there are of it."""
-        ordinal = today.toordinal()
-        policy = await connection.fetchrow(extraction_queries.LAST)
-        if policy is not None and policy["policy"] != self._name:
+    async def _due(
+        self, connection: Connection, last: Mapping[str, Any] | None, ordinal: int
+    ) -> tuple[dict[Place, int], int]:
+        """Return the blocks that may have changed, each with the batch that last touched it.
+
+        Also the day before which blocks are old: nothing but late results changes them.
+        """
+        # From the last extraction on: what has settled since is told, however long that is.
+        seen = min(ordinal, last["at"].toordinal()) if last else ordinal
+        since = seen - self._protection.unsettled_days - 2 * WINDOW
+        if last is not None and last["policy"] != self._name:
             rows = await connection.fetch(extraction_queries.ALL_TIMES, ordinal)
         else:
-            since = ordinal - self._protection.unsettled_days - 2 * WINDOW
             rows = await connection.fetch(extraction_queries.DUE, ordinal, since)
-        due: dict[str, list[tuple[str, int]]] = {}
+        found: dict[Place, int] = {}
         for row in rows:
-            due.setdefault(row["condition"], []).append((row["period"], row["day"]))
-        made = 0
-        for condition in sorted(due):
-            publisher = BlockPublisher(
-                connection, condition, number, today, self._protection, self._name
+            for block in blocks_due([(row["period"], row["day"])], ordinal):
+                place = (row["condition"], block)
+                found[place] = max(found.get(place, 0), row["batch"])
+        return dict(sorted(found.items())), since
+
+    async def _begin(self, connection: Connection, number: int, due: Mapping[Place, int]) -> None:
+        """Take up what is written under a number, if all of it is still due; else drop it."""
+        taken = await connection.fetchval(extraction_queries.TAKE, self._maker)
+        if taken is None and number == self._number:
+            return
+        self._number, self._looked = number, {}
+        written = await connection.fetch(extraction_queries.BLOCKS_WRITTEN, number)
+        names = {(condition, block.name) for condition, block in due}
+        keeps = all((row["condition"], row["block"]) in names for row in written)
+        for statement in (
+            extraction_queries.DROP_UNFINISHED_TABLES,
+            extraction_queries.DROP_UNFINISHED_SHOWN,
+        ):
+            await connection.execute(statement, number if keeps else number - 1)
+
+    async def _tables(
+        self, connection: Connection, due: Mapping[Place, int], old: int, batch: int, today: date
+    ) -> bool:
+        """Publish what has changed, block by block; False where a portion of old ones is made.
+
+        Old blocks that nobody has looked at come first, in portions between which is counted:
+        after another policy they are all there are. Then all that has changed since, in one go, so
+        that every table shows the same state.
+        """
+        begun = time.monotonic()
+        waits = [place for place in due if place not in self._looked and place[1].last < old]
+        publishers: dict[str, BlockPublisher] = {}
+        for done, place in enumerate(waits, start=1):
+            await self._publish(connection, publishers, place, batch, today)
+            if done < len(waits) and time.monotonic() - begun >= self._portion_seconds:
+                return False
+        for place, changed in due.items():
+            if self._looked.get(place, -1) < changed:
+                await self._publish(connection, publishers, place, batch, today)
+        return True
+
+    async def _publish(
+        self,
+        connection: Connection,
+        publishers: dict[str, BlockPublisher],
+        place: Place,
+        batch: int,
+        today: date,
+    ) -> None:
+        condition, block = place
+        publisher = publishers.get(condition)
+        if publisher is None:
+            publisher = publishers[condition] = BlockPublisher(
+                connection, condition, self._number, today, self._protection, self._name
             )
-            for block in blocks_due(due[condition], ordinal):
-                made += await publisher.publish(block)
-                await asyncio.sleep(0)  # a word to stop is heard between two
-        return made
+        if await publisher.publish(block):
+            self._looked.pop((condition, BlockOfTime(block.ends + 1)), None)
+        self._looked[place] = batch
+        await asyncio.sleep(0)  # a word to stop is heard between two
 
     async def _completeness(self, connection: Connection, number: int, today: int) -> None:
         begins = today - completing.BACK_DAYS
@@ -131,3 +211,18 @@ class TableExtractor:
                 await connection.execute(statement, eldest)
             gone = await connection.execute(extraction_queries.FORGET, eldest)
         METRICS.indicator_forgotten.inc(int(gone.rpartition(" ")[2]))
+
+
+@asynccontextmanager
+async def _alone(connection: Connection) -> AsyncIterator[None]:
+    """Let nobody else make an extraction meanwhile; the lock ends with the connection, too.
+
+    Raises:
+        Fenced: Somebody does.
+    """
+    if not await connection.fetchval(extraction_queries.ALONE):
+        raise Fenced("indicators_elsewhere", "another process publishes them")
+    try:
+        yield
+    finally:
+        await connection.execute(extraction_queries.ALONE_NO_MORE)

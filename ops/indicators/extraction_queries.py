@@ -24,23 +24,47 @@ SELECT number, at, batch, events, lag, policy, tables FROM indicator_extraction
 WHERE number < $1 ORDER BY number DESC LIMIT $2
 """
 
+# One process makes extractions at a time. Of the session, not of a transaction: making one takes
+# minutes.
+ALONE: Final = "SELECT pg_try_advisory_lock(20261, 44)"
+ALONE_NO_MORE: Final = "SELECT pg_advisory_unlock(20261, 44)"
+
 # What an extraction wrote that was never finished.
 DROP_UNFINISHED_TABLES: Final = "DELETE FROM indicator_table WHERE extraction > $1"
 DROP_UNFINISHED_SHOWN: Final = "DELETE FROM indicator_shown WHERE extraction > $1"
 DROP_UNFINISHED_COMPLETENESS: Final = "DELETE FROM indicator_completeness WHERE extraction > $1"
 
-# What has changed up to a day, and what has not but may be told now that some days have passed.
+# Which process makes one: another may have written under the same number meanwhile.
+TAKE: Final = """
+UPDATE indicator_progress SET made_by = $1 WHERE made_by IS DISTINCT FROM $1 RETURNING batch
+"""
+# What is written already of one that is not finished.
+BLOCKS_WRITTEN: Final = "SELECT condition, block FROM indicator_shown WHERE extraction = $1"
+DROP_BLOCK_SHOWN: Final = """
+DELETE FROM indicator_shown WHERE condition = $1 AND block = $2 AND extraction = $3
+"""
+DROP_BLOCK_TABLES: Final = """
+DELETE FROM indicator_table
+WHERE condition = $1 AND extraction = $2 AND (period = 'month') = $3 AND day BETWEEN $4 AND $5
+"""
+TABLES_WRITTEN: Final = "SELECT count(*) FROM indicator_table WHERE extraction = $1"
+
+# What has changed up to a day, and what has not but may be told now that some days have passed. A
+# month is kept under its first day, and settles after its last.
 DUE: Final = """
-SELECT condition, period, day FROM indicator_due WHERE day <= $1
+SELECT condition, period, day, batch FROM indicator_due WHERE day <= $1
 UNION
-SELECT condition, period, day FROM indicator_cell WHERE day BETWEEN $2 AND $1
+SELECT condition, period, day, 0 FROM indicator_cell WHERE day BETWEEN $2 AND $1
+UNION
+SELECT condition, period, day, 0 FROM indicator_cell
+WHERE period = 'month' AND day BETWEEN $2 - 31 AND $1
 """
 
 # Everything: after another policy, or another population.
 ALL_TIMES: Final = """
-SELECT condition, period, day FROM indicator_due WHERE day <= $1
+SELECT condition, period, day, batch FROM indicator_due WHERE day <= $1
 UNION
-SELECT condition, period, day FROM indicator_cell WHERE day <= $1
+SELECT condition, period, day, 0 FROM indicator_cell WHERE day <= $1
 """
 
 CELLS_OF_DAYS: Final = """
@@ -56,7 +80,7 @@ ORDER BY condition
 
 # What was decided last of a block.
 SHOWN: Final = """
-SELECT source, packed FROM indicator_shown
+SELECT source, packed, extraction FROM indicator_shown
 WHERE condition = $1 AND block = $2 AND extraction <= $3
 ORDER BY extraction DESC LIMIT 1
 """
@@ -86,9 +110,17 @@ KEEP_COMPLETENESS: Final = """
 INSERT INTO indicator_completeness (extraction, condition, packed) VALUES ($1, $2, $3)
 """
 
+# A clock that was ahead once does not stop later ones: times only ever grow.
 FINISH: Final = """
 INSERT INTO indicator_extraction (number, at, batch, events, lag, policy, tables)
-SELECT $1, $2, batch, events, $3, $4, $5 FROM indicator_progress
+SELECT $1, greatest($2, last.at + interval '1 microsecond'), batch, events, $3, $4, $5
+FROM indicator_progress
+LEFT JOIN (SELECT max(at) AS at FROM indicator_extraction) AS last ON true
+RETURNING at
+"""
+EXISTS: Final = "SELECT EXISTS (SELECT FROM indicator_extraction WHERE number = $1)"
+EXTRACTED: Final = """
+UPDATE indicator_progress SET extracted_at = $1, wanted_at = NULL, is_catching_up = false
 """
 
 # What is due no more: published as it is, and no window that is still to come needs it.

@@ -19,7 +19,8 @@ from ops.runtime.postgres import Pool, translated
 from schemas.errors import Fenced, HubError, TransientError
 from schemas.figures import Extraction
 
-from . import extraction_queries, queries
+from . import queries
+from .closing import RowCloser
 from .counting import Counter
 from .reading import Batch, EventReader
 
@@ -28,6 +29,8 @@ _log = get_logger(__name__)
 _LONGEST_REST_SECONDS: Final = 5.0
 _LAST_SECONDS: Final = 2.0
 """For what is under way when it is told to stop: most batches take less."""
+_BEHIND_TIMES: Final = 4
+"""So many times more rarely is published by whoever is behind the stream."""
 STATION: Final = "indicators"
 
 
@@ -42,8 +45,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Extractor(Protocol):
     """Publishes what is counted."""
 
-    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction:
-        """Publish what the cells are now, after that many batches."""
+    async def extract(self, at: datetime, batch: int, lag: int) -> Extraction | None:
+        """Publish what the cells are now, after that many batches; None: a portion of it."""
         ...
 
 
@@ -55,6 +58,7 @@ class Keeper:
         reader: Reads public health.
         counter: Counts batches.
         extractor: Publishes.
+        closer: Lets old rows go.
         clock: Says when it is time.
         pace: How often.
     """
@@ -66,6 +70,7 @@ class Keeper:
         counter: Counter,
         *,
         extractor: Extractor,
+        closer: RowCloser,
         clock: Clock,
         pace: Pace,
     ) -> None:
@@ -73,6 +78,7 @@ class Keeper:
         self._reader = reader
         self._counter = counter
         self._extractor = extractor
+        self._closer = closer
         self._clock = clock
         self._pace = pace
         self._positions: Mapping[int, int] | None = None
@@ -109,6 +115,7 @@ class Keeper:
             await self._counter.load()
             self._positions = (await self._reader.positions()).counted
             _log.info("indicators_stand_at", seq=sum(self._positions.values()))
+        await self._closer.close(self._clock.now().date())
         batch = self._ahead or await self._reader.read(self._positions)
         self._ahead = None
         if not batch.heard:
@@ -116,12 +123,10 @@ class Keeper:
             if await self._overtaken():
                 self._forget()
                 return True
-            await self._publish(0)
-            return False
+            return await self._publish(0)
         await self._count(batch)
-        if batch.left <= self._pace.lag_events:
-            await self._publish(batch.left)
-        return batch.left > 0
+        is_unfinished = await self._publish(batch.left)
+        return batch.left > 0 or is_unfinished
 
     async def _count(self, batch: Batch) -> None:
         begun = time.monotonic()
@@ -157,30 +162,39 @@ class Keeper:
                 progress = await connection.fetchrow(queries.PROGRESS)
         return bool(progress["batch"] != self._counter.batch)
 
-    async def _publish(self, lag: int) -> None:
+    async def _publish(self, lag: int) -> bool:
+        """Publish if it is time; say whether it goes on with the next turn."""
         now = self._clock.now()
         with translated():
             async with self._pool.acquire() as connection:
-                last = await connection.fetchrow(extraction_queries.LAST)
-                wanted = (await connection.fetchrow(queries.PROGRESS))["wanted_at"]
-        if last is not None:
-            METRICS.indicator_extraction.set(last["number"])
-            METRICS.indicator_extraction_age.set(max(0.0, (now - last["at"]).total_seconds()))
-        if not self._counter.batch or not self._is_time(now, last and last["at"], wanted):
-            return
+                progress = await connection.fetchrow(queries.PROGRESS)
+        if not self._counter.batch or not self._is_time(now, progress, lag):
+            return False
         begun = time.monotonic()
         extraction = await self._extractor.extract(now, self._counter.batch, lag)
         METRICS.indicator_extraction_seconds.observe(time.monotonic() - begun)
+        if extraction is None:
+            return True
         METRICS.indicator_extraction.set(extraction.number)
         METRICS.indicator_extraction_age.set(0)
         _log.info("indicators_extracted", number=extraction.number)
+        return False
 
-    def _is_time(self, now: datetime, last: datetime | None, wanted: datetime | None) -> bool:
-        if last is None:
+    def _is_time(self, now: datetime, progress: Mapping[str, Any], lag: int) -> bool:
+        """Say whether to publish what is counted.
+
+        Behind the stream it is not, for half a day would be read as a decline; but whoever never
+        catches up publishes all the same, more rarely: each extraction says how many events waited.
+        """
+        is_behind = lag > self._pace.lag_events
+        if is_behind and progress["is_catching_up"]:
+            return False
+        last = progress["extracted_at"]
+        # A last one that is still to come: a clock was ahead.
+        if progress["wanted_at"] is not None or last is None or last > now:
             return True
-        if wanted is not None and wanted > last:
-            return True
-        return now - last >= timedelta(seconds=self._pace.extraction_seconds)
+        times = _BEHIND_TIMES if is_behind else 1
+        return bool(now - last >= times * timedelta(seconds=self._pace.extraction_seconds))
 
     def _forget(self) -> None:
         self._positions = self._ahead = None

@@ -24,12 +24,15 @@ AUDIT: Final = "SELECT audit_append($1, $2, 'indicators', $3)"
 WANT: Final = "UPDATE indicator_progress SET wanted_at = now()"
 ALL_DUE: Final = """
 INSERT INTO indicator_due (condition, period, day, batch)
-SELECT DISTINCT condition, period, day, $1::bigint FROM indicator_cell
+SELECT DISTINCT condition, period, day, $1::bigint FROM indicator_cell WHERE day >= $2
 ON CONFLICT (condition, period, day) DO UPDATE SET batch = EXCLUDED.batch
 """
-EMPTY: Final = "TRUNCATE indicator_row, indicator_alias, indicator_cell, indicator_position"
+EMPTY: Final = "TRUNCATE indicator_row, indicator_alias, indicator_position"
+# Of closed days the rows are gone: their cells stay as they are.
+EMPTY_CELLS: Final = "DELETE FROM indicator_cell WHERE day >= $1"
 RESTART: Final = """
-UPDATE indicator_progress SET batch = batch + 1, events = 0, layout = $1, rebuilt_at = now()
+UPDATE indicator_progress
+SET batch = batch + 1, events = 0, layout = $1, rebuilt_at = now(), is_catching_up = true
 """
 OVERTAKE: Final = "UPDATE indicator_progress SET batch = batch + 1"
 _PAGE: Final = 20_000
@@ -49,7 +52,7 @@ SELECT coalesce(k.condition, c.condition) AS condition, coalesce(k.period, c.per
 FROM public.indicator_cell k
 FULL JOIN pg_temp.indicator_cell c ON c.condition = k.condition AND c.period = k.period
   AND c.day = k.day AND c.department = k.department
-WHERE k.packed IS DISTINCT FROM c.packed
+WHERE k.packed IS DISTINCT FROM c.packed AND coalesce(k.day, c.day) >= $2
 ORDER BY 1, 2, 3, 4 LIMIT $1
 """
 
@@ -92,8 +95,10 @@ async def rebuild(connection: Connection, asker: Asker, *, from_oldest: bool) ->
                 f"retention has taken the beginning of {len(begins)} partitions: what it held would"
                 " be counted no more. With --from-oldest it is rebuilt all the same",
             )
-        await connection.execute(ALL_DUE, held["batch"] + 1)
+        closed = held["closed_before"]
+        await connection.execute(ALL_DUE, held["batch"] + 1, closed)
         await connection.execute(EMPTY)
+        await connection.execute(EMPTY_CELLS, closed)
         await connection.execute(RESTART, LAYOUT)
         await connection.fetchval(AUDIT, asker.actor, "indicators_rebuild", asker.reason)
 
@@ -119,14 +124,16 @@ async def skip_gap(connection: Connection, asker: Asker) -> int:
 
 
 async def verify(connection: Connection, most: int = 20) -> Verified:
-    """Count every kept row anew, and compare with the cells; nothing is changed.
+    """Count every kept row anew, and compare with the cells of days that are not closed.
+
+    Nothing is changed.
 
     Args:
         connection: One that has done nothing yet; counting stands still meanwhile.
         most: How many differences to name.
     """
     async with connection.transaction():
-        await connection.fetchrow(queries.FENCE)
+        closed = (await connection.fetchrow(queries.FENCE))["closed_before"]
         await connection.execute(SHADOW)
         aliases = {
             RowKey(row[0], row[1]): alias_of(row) for row in await connection.fetch(queries.ALIASES)
@@ -143,7 +150,7 @@ async def verify(connection: Connection, most: int = 20) -> Verified:
             await add_to_cells(connection, book.apply(page).deltas, 0)
             rows += len(page)
             last = (page[-1].key.report_id, page[-1].key.part)
-        found = await connection.fetch(DIFFER, most)
+        found = await connection.fetch(DIFFER, most, closed)
         await connection.execute(
             "DROP TABLE pg_temp.indicator_cell; DROP TABLE pg_temp.indicator_due"
         )

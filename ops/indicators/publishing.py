@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -62,8 +62,12 @@ class BlockPublisher:
         self._name = name
         self._days: dict[tuple[str, int], dict[str, OfArea]] = {}
 
-    async def publish(self, block: BlockOfTime) -> int:
-        """Decide what may be shown of a block, and write what changed; return how many tables."""
+    async def publish(self, block: BlockOfTime) -> bool:
+        """Decide what may be shown of a block, and write what changed.
+
+        What is written already under this number, and follows from the same, stays: so an
+        extraction that was broken off goes on. Return whether anything was written anew.
+        """
         today = self._today.toordinal()
         before, source_before = await self._shown(block.name, self._number - 1)
         days = {day: await self._areas(block, day) for day in self._needed(block)}
@@ -71,21 +75,45 @@ class BlockPublisher:
             (None, b"") if block.is_month else await self._shown(block.before.name, self._number)
         )
         source = self._source(block, days, earlier)
+        row = await self._row(block.name, self._number)
+        is_written = row is not None and row["extraction"] == self._number
+        if row is not None and row["source"] == source and (is_written or source == source_before):
+            return False
         if source == source_before:
-            return 0
+            async with self._connection.transaction():
+                await self._drop(block)
+            return True
         figures, last_week = self._figures(block, days, today)
         shown, protected = await asyncio.to_thread(
             self._decide, block, figures, before, last_week, earlier
         )
+        async with self._connection.transaction():
+            if is_written:
+                await self._drop(block)
+            await self._connection.execute(
+                extraction_queries.KEEP_SHOWN,
+                self._condition,
+                block.name,
+                self._number,
+                source,
+                msgspec.msgpack.encode(shown),
+            )
+            await self._keep(block, protected, today)
+        return True
+
+    async def _drop(self, block: BlockOfTime) -> None:
+        """Take back what was written of a block under this number."""
         await self._connection.execute(
-            extraction_queries.KEEP_SHOWN,
-            self._condition,
-            block.name,
-            self._number,
-            source,
-            msgspec.msgpack.encode(shown),
+            extraction_queries.DROP_BLOCK_SHOWN, self._condition, block.name, self._number
         )
-        return await self._keep(block, protected, today)
+        await self._connection.execute(
+            extraction_queries.DROP_BLOCK_TABLES,
+            self._condition,
+            self._number,
+            block.is_month,
+            block.begins,
+            block.last,
+        )
 
     def _decide(
         self,
@@ -142,7 +170,7 @@ class BlockPublisher:
         earlier: Shown | None,
     ) -> bytes:
         """Return a digest of all that the block's tables follow from."""
-        age = self._today.toordinal() - block.days[-1]
+        age = self._today.toordinal() - block.last
         told = [
             (day, sorted((area, sorted(strata.items())) for area, strata in areas.items()))
             for day, areas in sorted(days.items())
@@ -151,7 +179,7 @@ class BlockPublisher:
         plain = msgspec.msgpack.encode((self._name, unsettled, told, earlier))
         return blake2b(plain, digest_size=16).digest()
 
-    async def _keep(self, block: BlockOfTime, figures: Sequence[Figure], today: int) -> int:
+    async def _keep(self, block: BlockOfTime, figures: Sequence[Figure], today: int) -> None:
         tables: dict[tuple[str, str, str], list[Figure]] = {}
         for figure in figures:
             place = (figure.period, figure.label, level_of(figure.area))
@@ -161,18 +189,21 @@ class BlockPublisher:
             (self._condition, period, days[period, label], level, pack_table(found))
             for (period, label, level), found in tables.items()
         ]
-        kept = await self._connection.execute(
+        await self._connection.execute(
             extraction_queries.KEEP_TABLES, self._number, *map(list, zip(*rows, strict=True))
         )
-        return int(kept.rpartition(" ")[2])
 
     async def _shown(self, block: str, number: int) -> tuple[Shown | None, bytes]:
-        row = await self._connection.fetchrow(
-            extraction_queries.SHOWN, self._condition, block, number
-        )
+        row = await self._row(block, number)
         if row is None:
             return None, b""
         return msgspec.msgpack.decode(row["packed"], type=Shown), row["source"]
+
+    async def _row(self, block: str, number: int) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = await self._connection.fetchrow(
+            extraction_queries.SHOWN, self._condition, block, number
+        )
+        return found
 
     async def _areas(self, block: BlockOfTime, day: int) -> dict[str, OfArea]:
         period = MONTH_PERIOD if block.is_month else DAY

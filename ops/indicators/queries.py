@@ -33,11 +33,12 @@ ORDER BY e.partition, e.seq
 
 # Holds off whoever else counts; the batch says whether somebody did meanwhile.
 FENCE: Final = """
-SELECT batch, layout FROM indicator_progress WHERE only_one FOR UPDATE
+SELECT batch, layout, closed_before FROM indicator_progress WHERE only_one FOR UPDATE
 """
 
 PROGRESS: Final = """
-SELECT batch, events, layout, moved_at, wanted_at, rebuilt_at FROM indicator_progress
+SELECT batch, events, layout, moved_at, wanted_at, rebuilt_at, extracted_at, is_catching_up
+FROM indicator_progress
 """
 
 ALIASES: Final = """
@@ -66,7 +67,8 @@ JOIN indicator_row r
 
 KEEP_ROWS: Final = """
 INSERT INTO indicator_row (report_id, part, person, next_person, day, packed)
-SELECT report_id, part, person, next_person, day, packed
+SELECT report_id, part, person, next_person,
+       coalesce(day, current_date - date '0001-01-01' + 1), packed
 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::bytea[])
   AS new (report_id, part, person, next_person, day, packed)
 ON CONFLICT (report_id, part) DO UPDATE SET

@@ -625,11 +625,18 @@ class Metrics:
             f"{name}_indicator_tables", "Tables that were published because they had changed"
         )
         self.indicator_extraction_seconds = Histogram(
-            f"{name}_indicator_extraction_seconds", "How long an extraction took to be published",
+            f"{name}_indicator_extraction_seconds", "How long an extraction, or a portion of one, took",
             buckets=(1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0),
         )  # fmt: skip
         self.indicator_forgotten = Counter(
             f"{name}_indicator_extractions_forgotten", "Extractions that can be asked for no more"
+        )
+        self.indicator_rows_gone = Counter(
+            f"{name}_indicator_rows_gone", "Rows of closed days that indicators let go"
+        )
+        self.indicator_closed_events = Counter(
+            f"{name}_indicator_closed_events",
+            "Events about days that are closed: figures of these do not follow them",
         )
         self.indicator_aliases = Gauge(
             f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",

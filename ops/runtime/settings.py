@@ -639,7 +639,15 @@ class Settings(BaseSettings):
     indicators_lag_events: int = Field(
         10_000,
         ge=0,
-        description="With more events to be counted than these no extraction is made by itself.",
+        description="With more events to be counted than these an extraction is made four times"
+        " more rarely, and none while the stream is counted from zero.",
+    )
+    indicators_rows_days: int = Field(
+        800,
+        ge=90,
+        le=36_600,
+        description="For how many days indicators keep the row of each result: days that are older"
+        " change no more. Not shorter than the stream public-health is kept.",
     )
     indicators_answer_figures: int = Field(
         10_000, ge=100, le=200_000, description="The most figures of one answer; more go in pages."

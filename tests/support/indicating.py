@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from ops.indicators.closing import RowCloser
 from ops.indicators.counting import Counter
 from ops.indicators.extracting import TableExtractor
 from ops.indicators.keeper import Keeper, Pace
@@ -54,6 +55,7 @@ class World:
         self.pool = pool
         self.telling = telling
         self.clock = Clock()
+        self.rows_days = 800
 
     def keeper(self, most: int = 40, *, protects: bool = False) -> Keeper:
         kind = Protection if protects else Open
@@ -63,6 +65,7 @@ class World:
             EventReader(self.pool, self.telling.vault, most),
             Counter(self.pool),
             extractor=TableExtractor(self.pool, protection, keep=3),
+            closer=RowCloser(self.pool, self.rows_days, page=7, look_seconds=0.0),
             clock=self.clock,
             pace=Pace(extraction_seconds=3600, lag_events=0),
         )

@@ -10,8 +10,12 @@ CREATE TABLE indicator_progress (
     events      bigint NOT NULL DEFAULT 0,
     layout      integer NOT NULL DEFAULT 0,
     moved_at    timestamptz,                 -- when events were last counted
-    wanted_at   timestamptz,                 -- somebody asked for an extraction now
-    rebuilt_at  timestamptz                  -- counting last began at zero
+    wanted_at   timestamptz,                 -- somebody asked for an extraction; it clears this
+    rebuilt_at  timestamptz,                 -- counting last began at zero
+    extracted_at timestamptz,                -- the last extraction, by the clock; its own time never goes back
+    is_catching_up boolean NOT NULL DEFAULT true, -- counting began at zero, and nothing was published since
+    closed_before integer NOT NULL DEFAULT 0, -- ordinal: cells of earlier days change no more, their rows go
+    made_by     uuid                         -- the process that is making an extraction, or made the last
 );
 INSERT INTO indicator_progress DEFAULT VALUES;
 
@@ -23,14 +27,14 @@ CREATE TABLE indicator_position (
 
 -- What stands of a part of a report: its latest row, packed. person: 64 bits of the pseudonym, by which
 -- the rows of one person and half-year are found; next_person: the same person's in the half-year
--- after, where a window of days reaches into it. Both and day (it counts on) are NULL where it counts
--- nowhere: withdrawn, a second line.
+-- after, where a window of days reaches into it; NULL where it counts nowhere: withdrawn, a second line.
+-- day: it counts on; of what counts nowhere, of its reception, or that it was written on. Rows go by it.
 CREATE TABLE indicator_row (
     report_id    uuid NOT NULL,
     part         text NOT NULL,
     person       bigint,
     next_person  bigint,
-    day          integer,
+    day          integer NOT NULL,
     packed       bytea NOT NULL,
     PRIMARY KEY (report_id, part)
 ) WITH (fillfactor = 90);
