@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
@@ -137,17 +138,24 @@ def _period(text: str) -> Period:
 
 
 def _day(name: str, text: str, period: Period, default: int) -> int:
+    """Return a day: of a named week or month the first for `from`, the last for `to`."""
     if not text:
         return default
     try:
         if _WEEK.fullmatch(text):
-            return sunday_of(text)
-        if _MONTH.fullmatch(text):
-            return date.fromisoformat(f"{text}-01").toordinal()
-        day = date.fromisoformat(text)
-    except ValueError:
+            last = date.fromordinal(sunday_of(text))
+            first = last - timedelta(days=6)
+        elif _MONTH.fullmatch(text):
+            first = date.fromisoformat(f"{text}-01")
+            last = first.replace(day=monthrange(first.year, first.month)[1])
+        else:
+            first = last = date.fromisoformat(text)
+    except (ValueError, OverflowError):
         raise _bad(name, "a day (2026-03-06), a week (2026-S10) or a month (2026-03)") from None
-    return day.replace(day=1).toordinal() if period is Period.MONTH else day.toordinal()
+    if name == "to":
+        return last.toordinal()
+    # A month is kept under its first day.
+    return (first.replace(day=1) if period is Period.MONTH else first).toordinal()
 
 
 def _of(name: str, text: str, allowed: tuple[str, ...]) -> frozenset[str]:

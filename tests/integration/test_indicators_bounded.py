@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +15,11 @@ from typing import Any, Self, cast
 
 import httpx
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from litestar import Litestar
 
-from ops.indicators import revising, unpacking
+from ops.indicators import commands, revising, unpacking, writing
 from ops.indicators.admitting import admit_by
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
@@ -172,3 +176,67 @@ async def test_a_file_holds_its_place_until_its_end_and_ends_with_its_token(
     else:
         assert access.admission.checks == len(days) + 1 > 10
     assert not access.admission.is_open
+
+
+@pytest.fixture
+def small_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> Published:
+    published = Published(world.pool, 100)
+
+    @asynccontextmanager
+    async def instance_at(_: Path) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(commands, "instance_at", instance_at)
+    monkeypatch.setattr(commands, "published_of", lambda _: published)
+    return published
+
+
+async def test_the_command_writes_all_pages_as_one(
+    world: World, small_pages: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["area=france", "age_class=*", "sex=*"]
+    asked = read_asked(commands.pairs_of(where))
+    assert (await small_pages.figures(CONDITION, asked)).next is not None
+    whole = (await Published(world.pool, 1_000_000).figures(CONDITION, asked)).figures
+    out = tmp_path / "figures"
+    for form in ("json", "csv", "parquet"):
+        assert await commands.show(tmp_path, CONDITION, where, form, out) == 0
+        content = out.read_bytes()
+        if form == "json":
+            told = msgspec.json.decode(content)["figures"]
+            assert msgspec.convert(told, list[Figure]) == whole
+        else:
+            rows: list[dict[str, Any]] = (
+                list(csv.DictReader(io.StringIO(content.decode())))
+                if form == "csv"
+                else pq.read_table(io.BytesIO(content)).to_pylist()
+            )
+            found = [(each["label"], each["age_class"], str(each["tests"])) for each in rows]
+            assert found == [(each.label, each.age_class, str(each.tests)) for each in whole]
+    wanted = (await Published(world.pool, 1_000_000).revisions(CONDITION, asked)).revisions
+    assert len(wanted) > 100
+    for as_json in (True, False):
+        capsys.readouterr()
+        assert await commands.changes(tmp_path, CONDITION, where, as_json=as_json) == 0
+        text = capsys.readouterr().out
+        if as_json:
+            assert msgspec.json.decode(text, type=list[Revision]) == wanted
+        else:
+            lines = list(csv.DictReader(io.StringIO(text)))
+            assert [each["label"] for each in lines] == [each.after.label for each in wanted]
+
+
+async def test_a_table_for_eyes_has_a_bound_and_leaves_no_file(
+    small_pages: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_PRINTED", 150)
+    out = tmp_path / "folder" / "table.txt"
+    assert await commands.show(tmp_path, CONDITION, [], "table", out) == 0
+    kept = out.read_bytes()
+    assert b"2026-03" in kept
+    with pytest.raises(PermanentError, match="too_many_to_print"):
+        await commands.show(tmp_path, CONDITION, ["age_class=*", "sex=*"], "table", out)
+    assert [each.name for each in out.parent.iterdir()] == [out.name]
+    assert out.read_bytes() == kept
+    assert await commands.show(tmp_path, "measles", [], "json", out) == 1
+    assert msgspec.json.decode(out.read_bytes())["figures"] == []
