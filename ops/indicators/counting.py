@@ -107,6 +107,7 @@ class Counter:
             raise Fenced("indicators_overtaken", "another process counts them")
 
     async def _changes(self, connection: Connection, heard: Sequence[Heard]) -> Changes:
+        heard = self._known(heard)
         book = Book(self._aliases)
         # Of a first version nothing is kept: positions go with what follows from them.
         later = [each.key for each in heard if each.version > 1 or each.row is None]
@@ -122,6 +123,19 @@ class Counter:
         if asked[0]:
             await _hold(book, connection, queries.OF_PERSONS, *asked)
         return book.apply(heard)
+
+    def _known(self, heard: Sequence[Heard]) -> list[Heard]:
+        """Leave out that an alias is withdrawn which was told before anything was counted."""
+        told: set[RowKey] = set()
+        found = []
+        for each in heard:
+            if each.row is None:
+                if each.alias is not None:
+                    told.add(each.key)
+                elif each.key not in told and self._aliases.held(each.key) is None:
+                    continue
+            found.append(each)
+        return found
 
     async def _keep(self, connection: Connection, changes: Changes) -> None:
         if changes.rows:
