@@ -108,12 +108,13 @@ class Published:
         Raises:
             PermanentError: As `extraction` says.
         """
-        async with self._tables.lent() as connection:
-            made = await _extraction(connection, asked.as_of)
-            shares = unpack_shares(
-                await connection.fetchval(extraction_queries.COMPLETENESS, made.number, condition)
-            )
-        found, further = await self._page(condition, asked, made.number, shares)
+        async with self._tables.answering():
+            async with self._tables.lent() as connection:
+                made = await _extraction(connection, asked.as_of)
+                packed = await connection.fetchval(
+                    extraction_queries.COMPLETENESS, made.number, condition
+                )
+            found, further = await self._page(condition, asked, made.number, unpack_shares(packed))
         return Answer(
             extraction=Extraction(number=made.number, at=made.at),
             condition=condition,
@@ -136,20 +137,31 @@ class Published:
         Raises:
             PermanentError: As `extraction` says.
         """
-        async with self._tables.lent() as connection:
-            made = await _extraction(connection, asked.as_of)
-        extraction = Extraction(number=made.number, at=made.at)
+        async with self._tables.answering():
+            async with self._tables.lent() as connection:
+                made = await _extraction(connection, asked.as_of)
+            found, further = await self._revised(condition, asked, made.number)
+        return Revised(
+            extraction=Extraction(number=made.number, at=made.at),
+            revisions=found,
+            next=None if further is None else further.text,
+        )
+
+    async def _revised(
+        self, condition: str, asked: Asked, number: int
+    ) -> tuple[list[Revision], Behind | None]:
+        """Return what whole tables changed until it is enough, and where to read on."""
         found: list[Revision] = []
         behind: Behind | None = None
         unpacked = 0
-        async with aclosing(steps(self._tables, condition, asked, made.number)) as tables:
+        async with aclosing(steps(self._tables, condition, asked, number)) as tables:
             async for step in tables:
                 unpacked += step.unpacked
                 if behind is not None and self._is_full(len(found) + len(step.revisions), unpacked):
-                    return Revised(extraction=extraction, revisions=found, next=behind.text)
+                    return found, behind
                 found += step.revisions
                 behind = step.behind
-        return Revised(extraction=extraction, revisions=found)
+        return found, None
 
     async def _page(
         self, condition: str, asked: Asked, number: int, shares: Shares

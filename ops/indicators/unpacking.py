@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from ops.runtime.metrics import METRICS
@@ -24,6 +24,8 @@ from .stored import pick, unpack_table
 _ROWS_AT_ONCE: Final = 64
 _LARGE_ROWS_AT_ONCE: Final = 8
 """Of regions and departments, whose tables are a hundred times as large."""
+_ANSWERS: Final = 4
+"""So many are being made for each that is unpacked."""
 _WAIT_SECONDS: Final = 10.0
 
 
@@ -47,6 +49,7 @@ class Tables:
     def __init__(self, pool: Pool, at_once: int) -> None:
         self._pool = Share(pool, at_once)
         self._turns = asyncio.Semaphore(at_once)
+        self._answers = asyncio.Semaphore(_ANSWERS * at_once)
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Connection]:
@@ -54,23 +57,20 @@ class Tables:
         async with lent(self._pool) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Give one of the turns to unpack, for a block.
 
         Raises:
             TransientError: Others have them for long (`answers_held`).
         """
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            METRICS.limit_hits.labels("indicator_answers").inc()
-            raise TransientError("answers_held", "others ask for much: ask again") from None
-        try:
-            yield
-        finally:
-            self._turns.release()
+        return _within(self._turns)
+
+    def answering(self) -> AbstractAsyncContextManager[None]:
+        """Give one of the places of answers that are being made, for a block; as `turn`.
+
+        An answer keeps what it has found until it is whole: few may do so at once.
+        """
+        return _within(self._answers)
 
     async def times(
         self, condition: str, asked: Asked, number: int, first: int
@@ -90,6 +90,20 @@ class Tables:
             if len(days) < most:
                 return
             first = days[-1] + 1
+
+
+@asynccontextmanager
+async def _within(places: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await places.acquire()
+    except TimeoutError:
+        METRICS.limit_hits.labels("indicator_answers").inc()
+        raise TransientError("answers_held", "others ask for much: ask again") from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def at_once(levels: Sequence[str]) -> tuple[int, int]:

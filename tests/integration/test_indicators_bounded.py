@@ -28,7 +28,7 @@ from ops.indicators.stored import unpack_table
 from ops.problems import hub_problem
 from ops.stream_tokens.port import StreamAccess
 from routing.filters import StreamFilter
-from schemas.errors import HubError, PermanentError
+from schemas.errors import HubError, PermanentError, TransientError
 from schemas.figures import Figure, Revision
 from tests.support.indicating import NOW, TODAY, World, world_of
 from tests.support.postgres import Database
@@ -121,7 +121,11 @@ async def test_while_tables_are_unpacked_no_connection_is_held_and_others_are_an
     try:
         assert await asyncio.to_thread(begun.wait, 120)
         assert (await published.extraction(None)).number == 3
+        monkeypatch.setattr(unpacking, "_WAIT_SECONDS", 0.01)
+        with pytest.raises(TransientError, match="answers_held"):
+            await ask(CONDITION, asked)
     finally:
+        monkeypatch.setattr(unpacking, "_WAIT_SECONDS", 120.0)
         go_on.set()
     await large
 
