@@ -13,7 +13,7 @@ from schemas.errors import PermanentError
 from schemas.topics import Stream
 
 from .asking import Asked
-from .routes import Admit
+from .routes import Admit, Admitted
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -21,18 +21,21 @@ HttpRequest = Request[Any, Any, Any]
 def admit_by(access: StreamAccess) -> Admit:
     """Return what lets readers of public health in.
 
-    A request takes one of the token's connections while it is looked at, and nothing of its quota:
-    what is published is no event.
+    A request takes one of the token's connections until its answer is made, of a file until its
+    last line is given; and nothing of its quota: what is published is no event.
     """
 
-    async def admit(request: HttpRequest, condition: str, asked: Asked) -> Asked:
+    async def admit(request: HttpRequest, condition: str, asked: Asked) -> Admitted:
         admission = await access.admit(
             request.headers.get("authorization", ""),
             Stream.PUBLIC_HEALTH,
             origin=request.client.host if request.client is not None else "",
         )
-        async with admission:
-            return allowed(admission.filter, condition, asked)
+        try:
+            return Admitted(admission, allowed(admission.filter, condition, asked))
+        except BaseException:
+            admission.close()
+            raise
 
     return admit
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from ops.runtime.postgres import Connection, Pool, lent
+from ops.runtime.metrics import METRICS
+from ops.runtime.postgres import Connection, Pool
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Period, Revision
 
 from . import extraction_queries
-from .asking import Asked
+from .asking import Asked, Behind
 from .completing import Shares, unpack_shares, with_completeness
-from .stored import pick, unpack_table
+from .revising import steps
+from .unpacking import Tables
 
-_DAYS_AT_ONCE: Final = 64
-_LARGE_DAYS_AT_ONCE: Final = 8
-"""Of regions and departments, whose tables are a hundred times as large."""
 _MOST_LISTED: Final = 1_000
 
 
@@ -29,6 +29,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     extraction: Extraction
     condition: str
     figures: list[Figure]
+    next: str | None = None
+
+
+class Revised(msgspec.Struct, frozen=True, kw_only=True):
+    """Revisions as far as an extraction; `next` reads on where there are more."""
+
+    extraction: Extraction
+    revisions: list[Revision]
     next: str | None = None
 
 
@@ -60,11 +68,14 @@ class Published:
     Args:
         pool: Connections of a role that reads.
         most: The most figures of an answer; it holds whole times, and at least one.
+        unpacked: The most figures that are unpacked for an answer; at least one time's.
+        at_once: How many connections, and how many tables are unpacked at the same time.
     """
 
-    def __init__(self, pool: Pool, most: int) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, most: int, *, unpacked: int = 200_000, at_once: int = 2) -> None:
+        self._tables = Tables(pool, at_once)
         self._most = most
+        self._unpacked = unpacked
 
     async def extraction(self, as_of: datetime | None) -> Made:
         """Return the last extraction, or the last one at or before a moment.
@@ -73,18 +84,18 @@ class Published:
             PermanentError: There was none by then (`no_extraction`), or it was let go
                 (`extraction_gone`).
         """
-        async with lent(self._pool) as connection:
+        async with self._tables.lent() as connection:
             return await _extraction(connection, as_of)
 
     async def extractions(self, before: int, limit: int) -> list[Made]:
         """Return extractions below a number, the newest first."""
-        async with lent(self._pool) as connection:
+        async with self._tables.lent() as connection:
             rows = await connection.fetch(extraction_queries.LIST, before, min(limit, _MOST_LISTED))
         return [_made(row) for row in rows]
 
     async def contents(self, as_of: datetime | None) -> tuple[Made, list[Content]]:
         """Return what is published, and as of which extraction."""
-        async with lent(self._pool) as connection:
+        async with self._tables.lent() as connection:
             made = await _extraction(connection, as_of)
             rows = await connection.fetch(extraction_queries.CONTENTS, made.number)
         return made, [
@@ -97,12 +108,13 @@ class Published:
         Raises:
             PermanentError: As `extraction` says.
         """
-        async with lent(self._pool) as connection:
-            made = await _extraction(connection, asked.as_of)
-            shares = unpack_shares(
-                await connection.fetchval(extraction_queries.COMPLETENESS, made.number, condition)
-            )
-            found, further = await self._page(connection, condition, asked, made.number, shares)
+        async with self._tables.answering():
+            async with self._tables.lent() as connection:
+                made = await _extraction(connection, asked.as_of)
+                packed = await connection.fetchval(
+                    extraction_queries.COMPLETENESS, made.number, condition
+                )
+            found, further = await self._page(condition, asked, made.number, unpack_shares(packed))
         return Answer(
             extraction=Extraction(number=made.number, at=made.at),
             condition=condition,
@@ -114,123 +126,65 @@ class Published:
         self, condition: str, period: Period, level: str, number: int
     ) -> AsyncIterator[list[Figure]]:
         """Give all tables of a level as of an extraction, a time at a time, in their order."""
-        first, most = 0, _LARGE_DAYS_AT_ONCE
         asked = Asked(levels=(level,), period=period, age_classes=frozenset(), sexes=frozenset())
-        while True:
-            async with lent(self._pool) as connection:
-                days = await self._days(connection, condition, asked, number, first, most)
-                found = await _of_days(connection, condition, asked, number, days)
-            for _, figures in found:
-                yield figures
-            if len(days) < most:
-                return
-            first = days[-1] + 1
+        async with aclosing(self._tables.times(condition, asked, number, 0)) as times:
+            async for each in times:
+                yield each.figures
 
-    async def revisions(self, condition: str, asked: Asked) -> list[Revision]:
-        """Return how figures were changed, time by time, in the order of extractions.
+    async def revisions(self, condition: str, asked: Asked) -> Revised:
+        """Return how figures were changed, time by time, in the order of extractions; in pages.
 
         Raises:
-            PermanentError: There are too many (`too_many_revisions`): ask for fewer days.
+            PermanentError: As `extraction` says.
         """
+        async with self._tables.answering():
+            async with self._tables.lent() as connection:
+                made = await _extraction(connection, asked.as_of)
+            found, further = await self._revised(condition, asked, made.number)
+        return Revised(
+            extraction=Extraction(number=made.number, at=made.at),
+            revisions=found,
+            next=None if further is None else further.text,
+        )
+
+    async def _revised(
+        self, condition: str, asked: Asked, number: int
+    ) -> tuple[list[Revision], Behind | None]:
+        """Return what whole tables changed until it is enough, and where to read on."""
         found: list[Revision] = []
-        async with lent(self._pool) as connection:
-            made = await _extraction(connection, asked.as_of)
-            for level in asked.levels:
-                rows = await connection.fetch(
-                    extraction_queries.REVISIONS,
-                    condition,
-                    asked.period.value,
-                    level,
-                    asked.first,
-                    asked.last,
-                    made.number,
-                    _MOST_LISTED + 1,
-                )
-                if len(rows) > _MOST_LISTED:
-                    raise PermanentError("too_many_revisions", "ask for fewer days: from, to")
-                found += _revisions(rows, asked)
-                if len(found) > self._most:
-                    raise PermanentError("too_many_revisions", "ask for fewer days, areas or ages")
-        return found
+        behind: Behind | None = None
+        unpacked = 0
+        async with aclosing(steps(self._tables, condition, asked, number)) as tables:
+            async for step in tables:
+                unpacked += step.unpacked
+                if behind is not None and self._is_full(len(found) + len(step.revisions), unpacked):
+                    return found, behind
+                found += step.revisions
+                behind = step.behind
+        return found, None
 
     async def _page(
-        self,
-        connection: Connection,
-        condition: str,
-        asked: Asked,
-        number: int,
-        shares: Shares,
+        self, condition: str, asked: Asked, number: int, shares: Shares
     ) -> tuple[list[Figure], int | None]:
         """Return whole times until there are enough, and behind which day to read on."""
         found: list[Figure] = []
+        behind: int | None = None
+        unpacked = 0
         first = max(asked.first, asked.after + 1)
-        most = _DAYS_AT_ONCE if asked.levels == ("france",) else _LARGE_DAYS_AT_ONCE
-        while True:
-            days = await self._days(connection, condition, asked, number, first, most)
-            for day, figures in await _of_days(connection, condition, asked, number, days):
-                if found and len(found) + len(figures) > self._most:
-                    return found, day - 1
+        async with aclosing(self._tables.times(condition, asked, number, first)) as times:
+            async for day, opened, figures in times:
+                unpacked += opened
+                if behind is not None and self._is_full(len(found) + len(figures), unpacked):
+                    return found, behind
                 found += [with_completeness(each, shares, day) for each in figures]
-            if len(days) < most:
-                return found, None
-            first = days[-1] + 1
+                behind = day
+        return found, None
 
-    async def _days(  # noqa: PLR0917
-        self,
-        connection: Connection,
-        condition: str,
-        asked: Asked,
-        number: int,
-        first: int,
-        most: int,
-    ) -> list[int]:
-        days: set[int] = set()
-        for level in asked.levels:
-            rows = await connection.fetch(
-                extraction_queries.TIMES,
-                condition,
-                asked.period.value,
-                level,
-                first,
-                asked.last,
-                number,
-                most,
-            )
-            days.update(row["day"] for row in rows)
-        return sorted(days)[:most]
-
-
-async def _of_days(
-    connection: Connection, condition: str, asked: Asked, number: int, days: Sequence[int]
-) -> list[tuple[int, list[Figure]]]:
-    found: dict[int, list[Figure]] = {day: [] for day in days}
-    for level in asked.levels:
-        rows = await connection.fetch(
-            extraction_queries.TABLES, condition, asked.period.value, level, list(days), number
-        )
-        for row in rows:
-            figures = unpack_table(row["figures"])
-            found[row["day"]] += pick(figures, asked.areas, asked.age_classes, asked.sexes)
-    return sorted(found.items())
-
-
-def _revisions(rows: Sequence[Any], asked: Asked) -> list[Revision]:
-    found = []
-    day: int | None = None
-    before: dict[tuple[str, str, str], Figure] = {}
-    for row in rows:
-        if row["day"] != day:
-            day, before = row["day"], {}
-        extraction = Extraction(number=row["extraction"], at=row["at"])
-        for figure in pick(
-            unpack_table(row["figures"]), asked.areas, asked.age_classes, asked.sexes
-        ):
-            place = (figure.area, figure.age_class, figure.sex)
-            last = before.get(place)
-            if figure != last:
-                found.append(Revision(extraction=extraction, before=last, after=figure))
-            before[place] = figure
-    return found
+    def _is_full(self, figures: int, unpacked: int) -> bool:
+        if unpacked > self._unpacked:
+            METRICS.limit_hits.labels("indicator_unpacked").inc()
+            return True
+        return figures > self._most
 
 
 async def _extraction(connection: Connection, as_of: datetime | None) -> Made:

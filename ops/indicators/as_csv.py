@@ -37,15 +37,15 @@ def row_of(figure: Figure, extraction: Extraction) -> list[Any]:
     ]
 
 
-def figures_as_csv(figures: Iterable[Figure], extraction: Extraction) -> str:
-    """Return the figures as CSV."""
-    return _csv(COLUMNS, (row_of(each, extraction) for each in figures))
+def figures_as_csv(figures: Iterable[Figure], extraction: Extraction, *, head: bool = True) -> str:
+    """Return the figures as CSV; without a head what follows on a page before."""
+    return _csv(COLUMNS if head else (), (row_of(each, extraction) for each in figures))
 
 
-def revisions_as_csv(revisions: Iterable[Revision]) -> str:
+def revisions_as_csv(revisions: Iterable[Revision], *, head: bool = True) -> str:
     """Return revisions as CSV: of each count what was told before, and what after."""
     heads = [f"{name}_{when}" for name in _VALUES for when in ("before", "after")]
-    return _csv((*_REVISED, *heads), (_revision_row(each) for each in revisions))
+    return _csv((*_REVISED, *heads) if head else (), (_revision_row(each) for each in revisions))
 
 
 def _revision_row(revision: Revision) -> list[Any]:
@@ -60,6 +60,7 @@ def _revision_row(revision: Revision) -> list[Any]:
 def _csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(heads)
+    if heads:
+        writer.writerow(heads)
     writer.writerows(rows)
     return text.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,16 +17,37 @@ _TEXTS = ("condition", "area", "period", "label", "age_class", "sex", "flags")
 _FLOATS = ("incidence", "positivity", "screening")
 
 
+class FiguresFile:
+    """Figures written page by page as one Parquet file, compressed with Zstandard.
+
+    Args:
+        file: What it is written into.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._schema = pa.schema([(name, _type_of(name)) for name in COLUMNS])
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+
+    def page(self, figures: Sequence[Figure], extraction: Extraction) -> None:
+        """Write what comes next."""
+        rows = [row_of(each, extraction) for each in figures]
+        columns = [
+            pa.array([row[place] for row in rows], type=field.type)
+            for place, field in enumerate(self._schema)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def close(self) -> None:
+        """Write what stands at the end."""
+        self._writer.close()
+
+
 def figures_as_parquet(figures: Sequence[Figure], extraction: Extraction) -> bytes:
-    """Return the figures as Parquet, compressed with Zstandard."""
-    rows = [row_of(each, extraction) for each in figures]
-    columns = [
-        pa.array([row[place] for row in rows], type=_type_of(name))
-        for place, name in enumerate(COLUMNS)
-    ]
-    table = pa.Table.from_arrays(columns, names=list(COLUMNS))
+    """Return the figures as Parquet."""
     file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
+    written = FiguresFile(file)
+    written.page(figures, extraction)
+    written.close()
     return file.getvalue()
 
 

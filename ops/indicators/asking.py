@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time
-from typing import Final
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,8 +25,22 @@ LEVELS: Final[Mapping[str, str]] = {
 MOST_AREAS: Final = 50
 _WEEK: Final = re.compile(r"\d{4}-S\d{2}", re.ASCII)
 _MONTH: Final = re.compile(r"\d{4}-\d{2}", re.ASCII)
+_AFTER: Final = re.compile(r"(\d{1,7}|\d\.\d{1,7}\.\d{1,18})?", re.ASCII)
 _NAMES: Final = frozenset({"area", "period", "from", "to", "age_class", "sex", "as_of", "after"})
 _EVERY: Final = "*"
+
+
+class Behind(NamedTuple):
+    """Where an answer of revisions ended: the place of a level, a day and an extraction."""
+
+    place: int = 0
+    day: int = 0
+    extraction: int = 0
+
+    @property
+    def text(self) -> str:
+        """What `after` gives back."""
+        return f"{self.place}.{self.day}.{self.extraction}"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime | None = None
     after: int = 0
     """Read on behind this day: from the answer before."""
+    behind: Behind = Behind()
+    """The same of revisions."""
 
 
 def read_asked(pairs: Iterable[tuple[str, str]]) -> Asked:
@@ -70,6 +87,7 @@ def read_asked(pairs: Iterable[tuple[str, str]]) -> Asked:
         sexes=_sexes(given.get("sex", "")),
         as_of=_moment(given.get("as_of", "")),
         after=_after(given.get("after", "")),
+        behind=_behind(given.get("after", ""), len(levels)),
     )
 
 
@@ -120,17 +138,24 @@ def _period(text: str) -> Period:
 
 
 def _day(name: str, text: str, period: Period, default: int) -> int:
+    """Return a day: of a named week or month the first for `from`, the last for `to`."""
     if not text:
         return default
     try:
         if _WEEK.fullmatch(text):
-            return sunday_of(text)
-        if _MONTH.fullmatch(text):
-            return date.fromisoformat(f"{text}-01").toordinal()
-        day = date.fromisoformat(text)
-    except ValueError:
+            last = date.fromordinal(sunday_of(text))
+            first = last - timedelta(days=6)
+        elif _MONTH.fullmatch(text):
+            first = date.fromisoformat(f"{text}-01")
+            last = first.replace(day=monthrange(first.year, first.month)[1])
+        else:
+            first = last = date.fromisoformat(text)
+    except (ValueError, OverflowError):
         raise _bad(name, "a day (2026-03-06), a week (2026-S10) or a month (2026-03)") from None
-    return day.replace(day=1).toordinal() if period is Period.MONTH else day.toordinal()
+    if name == "to":
+        return last.toordinal()
+    # A month is kept under its first day.
+    return (first.replace(day=1) if period is Period.MONTH else first).toordinal()
 
 
 def _of(name: str, text: str, allowed: tuple[str, ...]) -> frozenset[str]:
@@ -170,11 +195,18 @@ def _moment(text: str) -> datetime | None:
 
 
 def _after(text: str) -> int:
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdecimal() and len(text) <= 7):
+    if not _AFTER.fullmatch(text):
         raise _bad("after", "what the answer before gave as `next`")
-    return int(text)
+    return int(text) if text and "." not in text else 0
+
+
+def _behind(text: str, levels: int) -> Behind:
+    if "." not in text:
+        return Behind()
+    found = Behind(*map(int, text.split(".")))
+    if found.place >= levels:
+        raise _bad("after", "what the answer before gave as `next`, to the same question")
+    return found
 
 
 def _bad(name: str, should: str) -> PermanentError:

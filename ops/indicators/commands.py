@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final, TextIO
 
 import msgspec
 
@@ -16,66 +13,82 @@ from ops.bootstrap import Hub
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime.postgres import lent
-from schemas.figures import Figure
 
 from . import operating, queries
-from .answering import Published
-from .as_csv import figures_as_csv, revisions_as_csv
+from .answering import Answer, Published
+from .as_csv import revisions_as_csv
 from .asking import Asked, known_condition, read_asked
 from .sidep import names, sidep_file
-
-_COLUMNS: Final = (
-    "label", "area", "age_class", "sex", "tests", "persons", "cases", "incidence", "positivity",
-    "completeness",
-)  # fmt: skip
+from .writing import form_of, whole
 
 
 def published_of(hub: Hub) -> Published:
     """Return what reads published figures, within the bounds of the settings."""
-    return Published(hub.pool, hub.settings.indicators_answer_figures)
+    settings = hub.settings
+    return Published(
+        hub.pool,
+        settings.indicators_answer_figures,
+        unpacked=settings.indicators_answer_unpacked,
+        at_once=settings.indicators_answers_at_once,
+    )
 
 
 async def show(
     data_dir: Path, condition: str, where: Sequence[str], form: str, out: Path | None
 ) -> int:
-    """Print figures as a table, JSON or CSV, or write Parquet; all pages of them."""
+    """Print figures as a table, JSON or CSV, or write Parquet: page by page.
+
+    Raises:
+        PermanentError: More than a table shows (`too_many_to_print`), or as `Published` says.
+    """
     known_condition(condition)
     asked = read_asked(pairs_of(where))
-    async with instance_at(data_dir) as hub:
-        published = published_of(hub)
-        answer = await published.figures(condition, asked)
-        figures = answer.figures
-        while answer.next is not None:
-            # The pages of one answer are of one extraction.
-            asked = msgspec.structs.replace(
-                asked, after=int(answer.next), as_of=answer.extraction.at
-            )
-            answer = await published.figures(condition, asked)
-            figures += answer.figures
-    if form == "parquet":
-        from .as_parquet import figures_as_parquet  # noqa: PLC0415 - slow to load
+    shown = 0
+    with whole(out) as file:
+        written = form_of(form, file)
+        async with instance_at(data_dir) as hub:
+            async for answer in pages(published_of(hub), condition, asked):
+                written.page(answer)
+                shown += len(answer.figures)
+        written.end()
+    return 0 if shown else 1
 
-        _write(out, figures_as_parquet(figures, answer.extraction))
-    elif form == "csv":
-        _write(out, figures_as_csv(figures, answer.extraction).encode())
-    elif form == "json":
-        told = {"extraction": answer.extraction, "condition": condition, "figures": figures}
-        _write(out, msgspec.json.encode(told) + b"\n")
-    else:
-        about = f"extraction {answer.extraction.number} of {answer.extraction.at.isoformat()}\n"
-        _write(out, (about + _as_text(figures)).encode())
-    return 0 if figures else 1
+
+async def pages(published: Published, condition: str, asked: Asked) -> AsyncIterator[Answer]:
+    """Give all pages of an answer, of one extraction."""
+    while True:
+        answer = await published.figures(condition, asked)
+        yield answer
+        if answer.next is None:
+            return
+        asked = msgspec.structs.replace(asked, after=int(answer.next), as_of=answer.extraction.at)
 
 
 async def changes(data_dir: Path, condition: str, where: Sequence[str], *, as_json: bool) -> int:
-    """Print how published figures were changed."""
+    """Print how published figures were changed, page by page: CSV, or one JSON array."""
     known_condition(condition)
+    pairs = [pair for pair in pairs_of(where) if pair[0] != "after"]
+    asked, between = read_asked(pairs), "["
     async with instance_at(data_dir) as hub:
-        found = await published_of(hub).revisions(condition, read_asked(pairs_of(where)))
+        published = published_of(hub)
+        is_first = True
+        while True:
+            answer = await published.revisions(condition, asked)
+            if as_json:
+                for each in answer.revisions:
+                    sys.stdout.write(between + msgspec.json.encode(each).decode())
+                    between = ",\n"
+            else:
+                sys.stdout.write(revisions_as_csv(answer.revisions, head=is_first))
+            is_first = False
+            if answer.next is None:
+                break
+            more = [pair for pair in pairs if pair[0] != "as_of"]
+            # The pages of one answer are of one extraction.
+            more += [("as_of", answer.extraction.at.isoformat()), ("after", answer.next)]
+            asked = read_asked(more)
     if as_json:
-        print_json(found)
-    else:
-        sys.stdout.write(revisions_as_csv(found))
+        sys.stdout.write("]\n" if between != "[" else "[]\n")
     return 0
 
 
@@ -90,9 +103,9 @@ async def write_files(
         extraction = await published.extraction(asked.as_of)
         for layout in layouts or names():
             file = sidep_file(layout, condition, extraction)
-            with _whole(out, file.name) as written:
+            with whole(out / file.name) as written:
                 async for lines in file.lines(published):
-                    written.write(lines)
+                    written.write(lines.encode())
             sys.stdout.write(f"{out / file.name}\n")
     return 0
 
@@ -165,33 +178,3 @@ def pairs_of(where: Sequence[str]) -> list[tuple[str, str]]:
 def asked_of(where: Sequence[str]) -> Asked:
     """Return what words on a command line ask for."""
     return read_asked(pairs_of(where))
-
-
-@contextmanager
-def _whole(folder: Path, name: str) -> Iterator[TextIO]:
-    """Give a file to write, that has its name once it is there whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / f".{name}.{os.getpid()}"
-    try:
-        with scratch.open("w", encoding="utf-8", newline="") as written:
-            yield written
-        scratch.replace(folder / name)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _as_text(figures: Sequence[Figure]) -> str:
-    rows = [
-        tuple("-" if value is None else value for value in
-              (getattr(figure, name) for name in _COLUMNS))
-        for figure in figures
-    ]  # fmt: skip
-    return table_of(_COLUMNS, rows) if rows else "nothing is published of this\n"
-
-
-def _write(out: Path | None, content: bytes) -> None:
-    if out is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    else:
-        out.write_bytes(content)

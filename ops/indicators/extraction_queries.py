@@ -176,13 +176,13 @@ COMPLETENESS: Final = """
 SELECT packed FROM indicator_completeness WHERE extraction = $1 AND condition = $2
 """
 
-# Every state of the tables of some times, and when each was published.
+# The states of the tables of some times behind ($4, $7), and when each was published.
 REVISIONS: Final = """
 SELECT t.day, t.extraction, e.at, t.figures
 FROM indicator_table t JOIN indicator_extraction e ON e.number = t.extraction
-WHERE t.condition = $1 AND t.period = $2 AND t.level = $3 AND t.day BETWEEN $4 AND $5
-  AND t.extraction <= $6
-ORDER BY t.day, t.extraction LIMIT $7
+WHERE t.condition = $1 AND t.period = $2 AND t.level = $3 AND t.day <= $5
+  AND (t.day, t.extraction) > ($4, $7) AND t.extraction <= $6
+ORDER BY t.day, t.extraction LIMIT $8
 """
 
 # What is published: conditions, periods, and from when to when.

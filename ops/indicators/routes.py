@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import date
-from typing import Annotated, Any, Final
+from types import TracebackType
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,21 +16,22 @@ from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.metrics import METRICS
+from ops.stream_tokens.port import Admission
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Revision
 
 from .answering import Content, Made, Published
 from .as_csv import figures_as_csv, revisions_as_csv
 from .asking import Asked, known_condition, read_asked
-from .sidep import sidep_file
+from .sidep import SidepFile, sidep_file
 
 HttpRequest = Request[Any, Any, Any]
-Admit = Callable[[HttpRequest, str, Asked], Awaitable[Asked]]
+Admit = Callable[[HttpRequest, str, Asked], Awaitable["Admitted"]]
 """Lets a reader in, for a condition (empty: none) and what is asked; says what it may have."""
 
 CSV: Final = "text/csv; charset=utf-8"
 PARQUET: Final = "application/vnd.apache.parquet"
-_FORMATS: Final = ("json", "csv", "parquet")
+_MEDIA: Final = {"json": "application/json", "csv": CSV, "parquet": PARQUET}
 _MOST: Final = 1_000
 _DESCRIPTION: Final = (
     "Needs a bearer token that reads public-health. area: france (the default), regions,"
@@ -37,6 +40,37 @@ _DESCRIPTION: Final = (
     " F, M, * for each. as_of: a past day or time. after: `next` of the answer before. format:"
     " json, csv, parquet."
 )
+
+
+class Admitted:
+    """A reader that was let in, until it is left.
+
+    Args:
+        admission: Its place.
+        asked: What it may have of what it asks.
+    """
+
+    def __init__(self, admission: Admission, asked: Asked) -> None:
+        self.asked = asked
+        self.check = admission.check
+        self._admission = admission
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the place back."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the place back; twice is once."""
+        self._admission.close()
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +86,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class Revisions(msgspec.Struct, frozen=True, kw_only=True):
     """How published figures were changed."""
 
+    extraction: Extraction
     condition: str
     revisions: list[Revision]
+    next: str | None = None
+    """Address of what follows; null at the end."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +129,9 @@ def _contents(published: Published, admit: Admit) -> ControllerRouterHandler:
     @get("/v1/indicators", summary="What is published", description=_DESCRIPTION)
     async def get_contents(request: HttpRequest) -> Contents:
         """Return conditions and periods, and from when to when; `as_of` asks of the past."""
-        asked = await admit(request, "", read_asked(request.query_params.multi_items()))
-        made, found = await published.contents(asked.as_of)
+        pairs = read_asked(request.query_params.multi_items())
+        async with await admit(request, "", pairs) as admitted:
+            made, found = await published.contents(admitted.asked.as_of)
         METRICS.api_requests.labels("indicators", "200").inc()
         return Contents(extraction=made, contents=[_told(each) for each in found])
 
@@ -108,8 +146,8 @@ def _extractions(published: Published, admit: Admit) -> ControllerRouterHandler:
         limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 100,
     ) -> list[Made]:
         """Return which extractions can be asked for by `as_of`."""
-        await admit(request, "", Asked())
-        found = await published.extractions(before, limit)
+        async with await admit(request, "", Asked()):
+            found = await published.extractions(before, limit)
         METRICS.api_requests.labels("indicators", "200").inc()
         return found
 
@@ -122,32 +160,27 @@ def _figures(published: Published, admit: Admit) -> ControllerRouterHandler:
         """Return figures in pages of whole times: `next`, and the header Link, read on."""
         known_condition(condition)
         pairs, form = _format_of(request)
-        asked = await admit(request, condition, read_asked(pairs))
-        answer = await published.figures(condition, asked)
-        METRICS.api_requests.labels("indicators", "200").inc()
-        following = None
-        headers = {"X-Extraction": str(answer.extraction.number)}
-        if answer.next is not None:
-            kept = [(name, value) for name, value in pairs if name not in {"after", "as_of"}]
-            # The pages of one answer are of one extraction.
-            kept += [("as_of", answer.extraction.at.isoformat()), ("after", answer.next)]
-            following = f"/v1/indicators/{condition}?{urlencode([*kept, ('format', form)])}"
-            headers["Link"] = f'<{following}>; rel="next"'
-        if form == "csv":
-            text = figures_as_csv(answer.figures, answer.extraction)
-            return Response(text, media_type=CSV, headers=headers)
-        if form == "parquet":
-            from .as_parquet import figures_as_parquet  # noqa: PLC0415 - slow to load
+        async with await admit(request, condition, read_asked(pairs)) as admitted:
+            answer = await published.figures(condition, admitted.asked)
+            following, headers = _further(
+                request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
+            )
+            content: Any = Figures(
+                extraction=answer.extraction,
+                condition=condition,
+                figures=answer.figures,
+                next=following,
+            )
+            if form == "csv":
+                content = await asyncio.to_thread(figures_as_csv, answer.figures, answer.extraction)
+            elif form == "parquet":
+                from .as_parquet import figures_as_parquet  # noqa: PLC0415 - slow to load
 
-            packed = figures_as_parquet(answer.figures, answer.extraction)
-            return Response(packed, media_type=PARQUET, headers=headers)
-        told = Figures(
-            extraction=answer.extraction,
-            condition=condition,
-            figures=answer.figures,
-            next=following,
-        )
-        return Response(told, headers=headers)
+                content = await asyncio.to_thread(
+                    figures_as_parquet, answer.figures, answer.extraction
+                )
+        METRICS.api_requests.labels("indicators", "200").inc()
+        return Response(content, media_type=_MEDIA[form], headers=headers)
 
     return get_figures
 
@@ -159,17 +192,26 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
         description=_DESCRIPTION,
     )
     async def get_changes(request: HttpRequest, condition: FromPath[str]) -> Response[Any]:
-        """Return how published figures were changed, and by which extraction."""
+        """Return how published figures were changed, and by which extraction; in pages."""
         known_condition(condition)
         pairs, form = _format_of(request)
         if form == "parquet":
             raise PermanentError("bad_question", "format: json or csv")
-        asked = await admit(request, condition, read_asked(pairs))
-        found = await published.revisions(condition, asked)
+        async with await admit(request, condition, read_asked(pairs)) as admitted:
+            answer = await published.revisions(condition, admitted.asked)
+            following, headers = _further(
+                request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
+            )
+            content: Any = Revisions(
+                extraction=answer.extraction,
+                condition=condition,
+                revisions=answer.revisions,
+                next=following,
+            )
+            if form == "csv":
+                content = await asyncio.to_thread(revisions_as_csv, answer.revisions)
         METRICS.api_requests.labels("indicators", "200").inc()
-        if form == "csv":
-            return Response(revisions_as_csv(found), media_type=CSV)
-        return Response(Revisions(condition=condition, revisions=found))
+        return Response(content, media_type=_MEDIA[form], headers=headers)
 
     return get_changes
 
@@ -190,23 +232,58 @@ def _file(published: Published, admit: Admit) -> ControllerRouterHandler:
         `as_of` asks of the past. An unknown name is answered with those there are.
         """
         known_condition(condition)
-        asked = await admit(request, condition, read_asked(request.query_params.multi_items()))
-        found = sidep_file(name, condition, await published.extraction(asked.as_of))
-        if asked.areas:
-            raise PermanentError("token_not_for_indicators", "a file is of all areas")
+        asked = read_asked(request.query_params.multi_items())
+        admitted = await admit(request, condition, asked)
+        try:
+            found = await _asked_file(published, condition, name, admitted.asked)
+        except BaseException:
+            admitted.close()
+            raise
         METRICS.api_requests.labels("indicators", "200").inc()
         headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
-        return StreamingResponse(found.lines(published), media_type=CSV, headers=headers)
+        return StreamingResponse(
+            _given(found, published, admitted), media_type=CSV, headers=headers
+        )
 
     return get_file
+
+
+async def _asked_file(published: Published, condition: str, name: str, asked: Asked) -> SidepFile:
+    found = sidep_file(name, condition, await published.extraction(asked.as_of))
+    if asked.areas:
+        raise PermanentError("token_not_for_indicators", "a file is of all areas")
+    return found
+
+
+async def _given(file: SidepFile, published: Published, admitted: Admitted) -> AsyncIterator[str]:
+    """Give a file's lines; the reader has its place until the last, and as long as it may read."""
+    async with admitted:
+        async for lines in file.lines(published):
+            admitted.check()
+            yield lines
+
+
+def _further(
+    path: str, pairs: list[tuple[str, str]], extraction: Extraction, after: str | None
+) -> tuple[str | None, dict[str, str]]:
+    """Return the address of what follows, and the headers of an answer."""
+    headers = {"X-Extraction": str(extraction.number)}
+    if after is None:
+        return None, headers
+    kept = [(name, value) for name, value in pairs if name not in {"after", "as_of"}]
+    # The pages of one answer are of one extraction.
+    kept += [("as_of", extraction.at.isoformat()), ("after", after)]
+    following = f"{path}?{urlencode(kept)}"
+    headers["Link"] = f'<{following}>; rel="next"'
+    return following, headers
 
 
 def _format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:
     pairs = [(name, str(value)) for name, value in request.query_params.multi_items()]
     forms = [value for name, value in pairs if name == "format"]
     form = forms[0] if len(forms) == 1 else ("json" if not forms else "")
-    if form not in _FORMATS:
-        raise PermanentError("bad_question", f"format: one of {', '.join(_FORMATS)}")
+    if form not in _MEDIA:
+        raise PermanentError("bad_question", f"format: one of {', '.join(_MEDIA)}")
     return [pair for pair in pairs if pair[0] != "format"], form
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from routing.sidep_files import LAYOUTS, file_name, layout_of, lines_of
+from routing.sidep_files import LAYOUTS, Layout, file_name, layout_of, lines_of
 from schemas.errors import PermanentError
+from schemas.figures import Figure
 
 from .answering import Made, Published
 
@@ -35,10 +37,15 @@ class SidepFile(msgspec.Struct, frozen=True, kw_only=True):
             self.condition, layout.period, _LEVELS[layout.level], self.extraction.number
         )
         async for table in tables:
-            lines = iter(lines_of(layout, (table,)))
-            next(lines)
             # One part a table: a file of years is millions of lines.
-            yield "".join(lines)
+            yield await asyncio.to_thread(_part, layout, table)
+
+
+def _part(layout: Layout, table: list[Figure]) -> str:
+    """Return the lines of a table, without their header."""
+    lines = iter(lines_of(layout, (table,)))
+    next(lines)
+    return "".join(lines)
 
 
 def names() -> list[str]:

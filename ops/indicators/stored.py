@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ _DECODER: Final = msgspec.msgpack.Decoder(tuple[int, list[Figure]])
 
 def pack_table(figures: Sequence[Figure]) -> bytes:
     """Return the bytes of figures; the same figures are the same bytes."""
-    return _compressor().compress(_ENCODER.encode((FORMAT, figures)))
+    return _of_thread.compressor.compress(_ENCODER.encode((FORMAT, figures)))
 
 
 def unpack_table(packed: bytes) -> list[Figure]:
@@ -29,7 +29,7 @@ def unpack_table(packed: bytes) -> list[Figure]:
         FatalError: The bytes are another release's or damaged (`table_unreadable`).
     """
     try:
-        made, figures = _DECODER.decode(_decompressor().decompress(packed))
+        made, figures = _DECODER.decode(_of_thread.decompressor.decompress(packed))
     except (ValueError, msgspec.MsgspecError):
         made, figures = 0, []
     if made != FORMAT:
@@ -55,11 +55,12 @@ def pick(
     ]
 
 
-@cache
-def _compressor() -> Compressor:
-    return Compressor("figures")
+class _OfThread(threading.local):
+    """A compressor and a decompressor for each thread: neither bears being used by two at once."""
+
+    def __init__(self) -> None:
+        self.compressor = Compressor("figures")
+        self.decompressor = Decompressor()
 
 
-@cache
-def _decompressor() -> Decompressor:
-    return Decompressor()
+_of_thread: Final = _OfThread()

@@ -652,6 +652,20 @@ class Settings(BaseSettings):
     indicators_answer_figures: int = Field(
         10_000, ge=100, le=200_000, description="The most figures of one answer; more go in pages."
     )
+    indicators_answer_unpacked: int = Field(
+        200_000,
+        ge=4_000,
+        le=2_000_000,
+        description="The most figures that are unpacked for one answer (a day of all departments:"
+        " 3,597, 15 ms of a processor); more go in pages.",
+    )
+    indicators_answers_at_once: int = Field(
+        2,
+        ge=1,
+        le=4,
+        description="Connections that answers about indicators have at an api process, and how many"
+        " unpack at the same time; others wait.",
+    )
 
     # -- readers of streams
     stream_connections: Count = Field(

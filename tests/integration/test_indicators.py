@@ -171,7 +171,9 @@ async def test_what_was_published_is_asked_again_as_it_was(world: World) -> None
     changes = await published.revisions(
         CONDITION, read_asked([("from", "2026-03-17"), ("to", "2026-03-17")])
     )
-    assert [(c.after.label, c.before and c.before.tests, c.after.tests) for c in changes] == [
+    assert [
+        (c.after.label, c.before and c.before.tests, c.after.tests) for c in changes.revisions
+    ] == [
         ("2026-03-17", None, 30),
         ("2026-03-17", 30, 20),
     ]

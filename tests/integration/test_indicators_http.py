@@ -34,6 +34,12 @@ class Admission:
     def __init__(self, own: StreamFilter) -> None:
         self.filter = own
 
+    def check(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
     async def __aenter__(self) -> Self:
         return self
 
