@@ -50,7 +50,7 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
     @_WHERE
     @click.option(
         "--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]),
-        default="table", show_default=True,
+        default="table", show_default=True, help="For the eye, for a program, or as a file.",
     )  # fmt: skip
     @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
     @data_dir
@@ -96,7 +96,9 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         run(commands.write_files(data_dir, condition, layouts, out, as_of))
 
     @group.command()
-    @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True)
+    @click.option(
+        "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many."
+    )
     @data_dir
     @as_json
     def extractions(limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001

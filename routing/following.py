@@ -34,6 +34,8 @@ Form = Literal["ndjson", "sse"]
 _DEFLATE_LEVEL: Final = 1
 _REST_SECONDS: Final = 0.5
 """After the database was away."""
+_KEPT_FILTERS: Final = 16
+"""Of a batch, what so many filters leave of it is kept; for more it is made for each who asks."""
 
 
 class TailLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +46,23 @@ class TailLimits(msgspec.Struct, frozen=True, kw_only=True):
     kept_bytes: int = 16 * 1024 * 1024
 
 
-class Chunk:
-    """Some events in order, encoded once for all who get them."""
+def _uncounted(_: int) -> None:
+    """Count nothing: what is not kept goes with whoever got it."""
 
-    def __init__(self, events: Sequence[StreamEvent]) -> None:
+
+class Chunk:
+    """Some events in order, encoded once for all who get them.
+
+    Args:
+        events: The events.
+        grown: Told of the bytes of each encoding that is kept.
+    """
+
+    def __init__(
+        self, events: Sequence[StreamEvent], grown: Callable[[int], None] = _uncounted
+    ) -> None:
         self.events = events
+        self._grown = grown
         self._encoded: dict[Form, bytes] = {}
         self._deflated: dict[Form, bytes] = {}
 
@@ -58,6 +72,7 @@ class Chunk:
         if held is None:
             encode = encode_line if form == "ndjson" else encode_sent_event
             held = self._encoded[form] = b"".join([encode(event) for event in self.events])
+            self._grown(len(held))
         return held
 
     def deflated(self, form: Form) -> bytes:
@@ -69,6 +84,7 @@ class Chunk:
         held = self._deflated.get(form)
         if held is None:
             held = self._deflated[form] = deflate(self.encoded(form))
+            self._grown(len(held))
         return held
 
     def first(self, count: int) -> Chunk:
@@ -99,14 +115,18 @@ class _Batch:
         number: int,
         events: list[StreamEvent],
         cursor: str,
+        *,
+        grown: Callable[[int], None],
     ) -> None:
         self.number = number
         self.cursor = cursor
+        self.is_kept = True
         self.bytes = sum(len(each.body or b"") + 400 for each in events)
         self._reader = reader
         self._stream = stream
         self._events = events
-        self._chunks = {EVERYTHING: Chunk(events)}
+        self._tell = grown
+        self._chunks = {EVERYTHING: Chunk(events, self._grown)}
         self._earlier: asyncio.Future[dict[selecting.Version, bytes | None]] | None = None
 
     async def chunk(self, asked: StreamFilter) -> Chunk:
@@ -127,8 +147,15 @@ class _Batch:
                     for body in (earlier[version],)
                 },
             )
-            held = self._chunks.setdefault(asked, Chunk(found))
+            if asked not in self._chunks and len(self._chunks) > _KEPT_FILTERS:
+                return Chunk(found)
+            held = self._chunks.setdefault(asked, Chunk(found, self._grown))
         return held
+
+    def _grown(self, count: int) -> None:
+        if self.is_kept:
+            self.bytes += count
+            self._tell(count)
 
     async def _bodies(self) -> dict[selecting.Version, bytes | None]:
         """Return the versions before those of the batch: looked up once, for every filter."""
@@ -254,23 +281,33 @@ class Tail:
         )
         if page.events:
             self.number += 1
-            batch = _Batch(self._reader, self.stream, self.number, page.events, page.cursor)
+            batch = _Batch(
+                self._reader, self.stream, self.number, page.events, page.cursor, grown=self._grown
+            )
             self._batches.append(batch)
-            self._bytes += batch.bytes
-            while self._bytes > self._limits.kept_bytes and len(self._batches) > 1:
-                self._bytes -= self._batches.popleft().bytes
+            self._grown(batch.bytes)
         found = decode_cursor(self.stream, page.cursor, len(self.positions))
         self.positions = found.positions
         if page.events:
-            METRICS.stream_tail_bytes.labels(self.stream.value).set(self._bytes)
             self._ring()
         return page.is_end
+
+    def _grown(self, count: int) -> None:
+        """Count what is kept, also what was encoded since; the oldest batches go for it."""
+        self._bytes += count
+        while self._bytes > self._limits.kept_bytes and len(self._batches) > 1:
+            gone = self._batches.popleft()
+            gone.is_kept = False
+            self._bytes -= gone.bytes
+        METRICS.stream_tail_bytes.labels(self.stream.value).set(self._bytes)
 
     def _ring(self) -> None:
         for bell in tuple(self._bells):
             bell()
 
     def _forget(self) -> None:
+        for batch in self._batches:
+            batch.is_kept = False
         self._batches.clear()
         self._bytes = 0
         METRICS.stream_tail_bytes.labels(self.stream.value).set(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.topics import Stream
+
 # Heads and first rows of a stream's partitions; a partition whose rows are all gone begins after
 # its head. Heads are written with their events: what they count is there.
 LANES: Final = """
@@ -16,8 +18,8 @@ LEFT JOIN LATERAL (
 WHERE h.stream = $1 ORDER BY h.partition
 """
 
-# The events behind a position, a share from each partition; in any order, for who reads puts them
-# in turns.
+# The events behind a position, a share from each partition. The order within one keeps the planner
+# at the primary key, a range for each: without it the whole stream can be read and hashed instead.
 AFTER: Final = """
 SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
        e.realm, e.rule, e.rule_version, e.person_version, e.message_id, e.emitted_at,
@@ -30,40 +32,40 @@ CROSS JOIN LATERAL (
     FROM stream_event e
     WHERE e.stream = $1 AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
+    ORDER BY e.seq
 ) AS e
 """
 
-# The same, of the state at some positions: the newest version up to there of each part, unless that
-# is withdrawn. All versions of a part are in one partition, in order.
-STATE: Final = """
-SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind, e.reason,
-       e.realm, e.rule, e.rule_version, e.person_version, e.message_id, e.emitted_at,
-       e.payload, e.part
-FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
-     AS asked (partition, after, share, until)
+_TABLES: Final = {stream: f"stream_event_{stream.value.replace('-', '_')}" for stream in Stream}
+"""Each stream's own table: with the stream as a condition its whole primary key may be read."""
+
+# Which of these versions have a newer one up to a seq. All versions of a part are in one partition;
+# the limit keeps the planner at the index by report, a look for each.
+_SUPERSEDED: Final = """
+SELECT asked.number
+FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[])
+     WITH ORDINALITY AS asked (report_id, part, event_version, until, number)
 CROSS JOIN LATERAL (
-    SELECT e.stream, e.partition, e.seq, e.event_id, e.report_id, e.event_version, e.kind,
-           e.reason, e.realm, e.rule, e.rule_version, e.person_version, e.message_id,
-           e.emitted_at, e.payload, e.part
-    FROM stream_event e
-    WHERE e.stream = $1 AND e.partition = asked.partition
-      AND e.seq > asked.after AND e.seq <= asked.after + asked.share AND e.payload IS NOT NULL
-      AND NOT EXISTS (
-          SELECT FROM stream_event later
-          WHERE later.stream = $1 AND later.report_id = e.report_id AND later.part = e.part
-            AND later.event_version > e.event_version
-            AND later.partition = e.partition AND later.seq <= asked.until
-      )
-) AS e
+    SELECT FROM {table} later
+    WHERE later.report_id = asked.report_id AND later.part = asked.part
+      AND later.event_version > asked.event_version AND later.seq + 0 <= asked.until
+    LIMIT 1
+) AS newer
 """
+SUPERSEDED: Final = {stream: _SUPERSEDED.format(table=_TABLES[stream]) for stream in Stream}
 
 # Versions of parts of reports.
-EARLIER: Final = """
-SELECT e.report_id, e.part, e.event_version, e.event_id, e.payload
-FROM unnest($2::uuid[], $3::text[], $4::integer[]) AS asked (report_id, part, event_version)
-JOIN stream_event e ON e.stream = $1 AND e.report_id = asked.report_id
-    AND e.part = asked.part AND e.event_version = asked.event_version
+_EARLIER: Final = """
+SELECT asked.report_id, asked.part, asked.event_version, e.event_id, e.payload
+FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS asked (report_id, part, event_version)
+CROSS JOIN LATERAL (
+    SELECT e.event_id, e.payload FROM {table} e
+    WHERE e.report_id = asked.report_id AND e.part = asked.part
+      AND e.event_version = asked.event_version
+    LIMIT 1
+) AS e
 """
+EARLIER: Final = {stream: _EARLIER.format(table=_TABLES[stream]) for stream in Stream}
 
 # Events by their places.
 PLACES: Final = """

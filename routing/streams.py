@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ops.runtime.postgres import lent
+from ops.runtime.postgres import Connection, lent
 from schemas.errors import PermanentError
 from schemas.events import StreamEvent
 from schemas.topics import Stream
@@ -28,7 +28,7 @@ from .cursors import (
 )
 from .filters import EVERYTHING, StreamFilter, check_filter, fits, is_told_by_part
 from .outbox_reader import Gone, OutboxReader, asked_of, event_with, in_turns, lanes_of, share_out
-from .stream_queries import AFTER, EARLIER, LANES, STATE
+from .stream_queries import AFTER, EARLIER, LANES, SUPERSEDED
 
 _SCANNED: Final = 5_000
 """Events that one call looks at, at most, for what a filter asks for."""
@@ -140,8 +140,7 @@ class StreamReader(OutboxReader):
         asked = sorted(versions)
         async with self._turns, lent(self._pool) as connection:
             rows = await connection.fetch(
-                EARLIER,
-                stream.value,
+                EARLIER[stream],
                 [each[0] for each in asked],
                 [each[1] for each in asked],
                 [each[2] for each in asked],
@@ -183,13 +182,10 @@ class StreamReader(OutboxReader):
             capped = lanes if ends is None else _capped(lanes, ends)
             shares = share_out(positions, capped, most)
             rows: list[Any] = []
-            if shares and cursor.until:
-                goals = [cursor.until[each] for each in sorted(shares)]
-                rows = await connection.fetch(
-                    STATE, stream.value, *asked_of(positions, shares), goals
-                )
-            elif shares:
+            if shares:
                 rows = await connection.fetch(AFTER, stream.value, *asked_of(positions, shares))
+            if cursor.until:
+                rows = await _standing(connection, stream, rows, cursor.until)
         scanned = sum(shares.values())
         if len(rows) != scanned and not cursor.until:
             raise CursorExpired(encode_cursor(oldest_of(stream, lanes)))
@@ -262,6 +258,22 @@ def _cursor(stream: Stream, position: Cursor | str | None, partitions: int) -> C
     if position is None:
         return start_of(stream, partitions)
     return decode_cursor(stream, position, partitions)
+
+
+async def _standing(
+    connection: Connection, stream: Stream, rows: list[Any], until: Sequence[int]
+) -> list[Any]:
+    """Return which of these were the newest of their part at some positions, and no withdrawal."""
+    told = [row for row in rows if row["payload"] is not None]
+    superseded = await connection.fetch(
+        SUPERSEDED[stream],
+        [row["report_id"] for row in told],
+        [row["part"] for row in told],
+        [row["event_version"] for row in told],
+        [until[row["partition"]] for row in told],
+    )
+    gone = {each["number"] for each in superseded}
+    return [row for number, row in enumerate(told, start=1) if number not in gone]
 
 
 def _capped(lanes: Mapping[int, Lane], ends: Sequence[int]) -> dict[int, Lane]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
@@ -129,12 +130,16 @@ class Keeper:
         reading = (
             asyncio.ensure_future(self._reader.read(batch.positions)) if batch.left > 0 else None
         )
+        # A batch is millions of objects without a cycle, all of them gone with it: a collector
+        # that looks at them again and again takes a fifth of the time.
+        gc.disable()
         try:
             await self._counter.count(batch)
             self._positions = batch.positions
             if reading is not None:
                 self._ahead = await reading
         finally:
+            gc.enable()
             if reading is not None and not reading.done():
                 reading.cancel()
                 with contextlib.suppress(asyncio.CancelledError, HubError):

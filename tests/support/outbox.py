@@ -76,28 +76,32 @@ class FakeOutbox:
                 }
                 for partition, rows in enumerate(self.lanes)
             ]
-        if query == stream_queries.EARLIER:
-            asked = set(zip(*args[1:], strict=True))
-            return [row for row in self._rows() if _version(row) in asked]
-        assert query in {stream_queries.AFTER, stream_queries.STATE}
-        found = [
-            (row, ends)
-            for partition, after, share, *ends in zip(*args[1:], strict=True)
+        if query == stream_queries.EARLIER[STREAM]:
+            wanted = set(zip(*args, strict=True))
+            return [row for row in self._rows() if _version(row) in wanted]
+        if query == stream_queries.SUPERSEDED[STREAM]:
+            return [
+                {"number": number}
+                for number, (report_id, part, version, until) in enumerate(
+                    zip(*args, strict=True), start=1
+                )
+                if any(
+                    (row["report_id"], row["part"]) == (report_id, part)
+                    and row["event_version"] > version
+                    and row["seq"] <= until
+                    for row in self._rows()
+                )
+            ]
+        assert query == stream_queries.AFTER
+        return [
+            row
+            for partition, after, share in zip(*args[1:], strict=True)
             for row in self.lanes[partition]
             if after < row["seq"] <= after + share
         ]
-        return [row for row, ends in found if not ends or self._stands(row, ends[0])]
 
     def _rows(self) -> list[dict[str, Any]]:
         return [row for rows in self.lanes for row in rows]
-
-    def _stands(self, row: dict[str, Any], until: int) -> bool:
-        """Whether it is the newest of its part up to a seq, and not a withdrawal."""
-        part = row["report_id"], row["part"]
-        return row["payload"] is not None and not any(
-            (each["report_id"], each["part"]) == part and row["seq"] < each["seq"] <= until
-            for each in self.lanes[row["partition"]]
-        )
 
     async def fetchval(self, query: str, *args: Any) -> UUID | None:
         assert query == stream_queries.AT

@@ -114,3 +114,62 @@ async def test_who_is_woken_stops_waiting() -> None:
         follower.wake()
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await waiting is None
+
+
+async def test_what_is_encoded_for_many_filters_counts_against_the_bound() -> None:
+    outbox = FakeOutbox(1)
+    limits = TailLimits(poll_seconds=0.001, batch_events=50, kept_bytes=200_000)
+    tail = Tail(reader_of(outbox), STREAM, limits)
+    filters = [StreamFilter(departments=frozenset({"75", f"{n:02}"})) for n in range(1, 41)]
+    outbox.add(0, payload=b'{"residence_department":"75"}')
+    async with tail:
+        followers = [Follower(reader_of(outbox), tail, asked, None) for asked in filters]
+        for follower in followers:
+            await take(follower, 1)
+        for _ in range(400):
+            outbox.add(0, payload=b'{"residence_department":"75"}')
+        got = dict.fromkeys(range(len(followers)), 0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while min(got.values()) < 400:
+                for each, follower in enumerate(followers):
+                    chunk = await follower.next(0.05)
+                    if chunk is None:
+                        continue
+                    got[each] += len(chunk.events)
+                    chunk.deflated("sse")
+                    chunk.encoded("ndjson")
+                assert len(tail._batches) == 1 or held_by(tail) <= limits.kept_bytes
+    assert set(got.values()) == {400}
+
+
+def held_by(tail: Tail) -> int:
+    """What a tail really holds of encodings and bodies."""
+    return sum(
+        sum(len(body) for body in (each.body for each in batch._events) if body)
+        + sum(
+            len(text)
+            for chunk in batch._chunks.values()
+            for texts in (chunk._encoded, chunk._deflated)
+            for text in texts.values()
+        )
+        for batch in tail._batches
+    )
+
+
+async def test_a_batch_keeps_what_a_few_filters_leave_and_makes_the_rest_for_each() -> None:
+    outbox = FakeOutbox(1)
+    tail = Tail(reader_of(outbox), STREAM, QUICK)
+    outbox.add(0, payload=b'{"residence_department":"75"}')
+    async with tail:
+        followers = [
+            Follower(
+                reader_of(outbox), tail, StreamFilter(departments=frozenset({"75", str(n)})), None
+            )
+            for n in range(100)
+        ]
+        for follower in followers:
+            await take(follower, 1)
+        outbox.add(0, payload=b'{"residence_department":"75"}')
+        for follower in followers:
+            assert len(await take(follower, 1)) == 1
+        assert [len(batch._chunks) for batch in tail._batches] == [17]
