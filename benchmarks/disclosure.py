@@ -48,10 +48,9 @@ def _measured(rate: float) -> list[Row]:
     means = {code: each.population * rate / 1e6 for code, each in departments().items()}
     results = some_results(Random(1), means, _DAYS, _AGES)
     figures = figures_of(results, _DAYS[0], _DAYS[-1])
-    whole = [figure for figure in figures if figure.period != Period.SEVEN_DAYS]
     weeks = [figure for figure in figures if figure.period == Period.WEEK]
     began = time.process_time()
-    shown = decide(whole, Policy(), _DAYS[-1] + timedelta(days=9), None, weeks)
+    shown = decide(figures, Policy(), _DAYS[-1] + timedelta(days=9), None, weeks)
     decided = time.process_time()
     told = protect(figures, Policy(), {(CONDITION, shown.block): shown})
     ended = time.process_time()

@@ -20,9 +20,11 @@ from typing import Final
 import msgspec
 
 from schemas.areas import inhabitants_of
-from schemas.figures import AGE_CLASSES, ALL_AGES, Figure, Flag, Period
+from schemas.figures import AGE_CLASSES, ALL_AGES, VARIANT_MARKS, Figure, Flag, Period
 
+from .disclosure_blocks import decide
 from .disclosure_cells import (
+    DAYS,
     FIELDS,
     GROUPS,
     MONTH,
@@ -30,13 +32,13 @@ from .disclosure_cells import (
     TESTS,
     VARIANTS,
     WEEK,
+    WINDOW_GROUPS,
     Node,
     Shown,
     Told,
     counts_of,
     week_label,
 )
-from .disclosure_deciding import decide
 from .disclosure_policy import Policy
 
 __all__ = ["Block", "Policy", "Shown", "blocks_of", "class_of", "decide", "protect"]
@@ -44,6 +46,8 @@ __all__ = ["Block", "Policy", "Shown", "blocks_of", "class_of", "decide", "prote
 Block = tuple[str, str]
 """Condition, and ISO week or month."""
 _DAYS: Final = 7
+_NO_VARIANTS: Final = (None,) * len(VARIANT_MARKS)
+"""Where they are withheld; as many for who had nobody screened as for who had a few."""
 _RATES: Final = {
     "incidence": (POSITIVES,),
     "positivity": (TESTS, POSITIVES),
@@ -89,7 +93,15 @@ class _Sight:
         self._shown = shown
         self._told: dict[tuple[str, str], Told] = {}
         self._answers: dict[tuple[str, str, Node], bool] = {}
+        self._windows: dict[str, _Sight] = {}
         self.lowest = frozenset(shown.lowest)
+
+    def tells_window(self, group: str, area: str, node: Node) -> bool:
+        """Say whether a node of the seven days that end on its time is shown."""
+        sight = self._windows.get(node.time)
+        if sight is None:
+            sight = self._windows[node.time] = _Sight(self._shown.window(node.time))
+        return sight.tells(group, area, node._replace(time=MONTH))
 
     def tells(self, group: str, area: str, node: Node) -> bool:
         """Say whether a node is shown."""
@@ -124,6 +136,15 @@ def _times_of(period: str, label: str) -> tuple[tuple[str, tuple[str, ...]], ...
     )
 
 
+def _end_of(figure: Figure) -> str:
+    """Return the weekday on which a window ends; empty of a day and a month."""
+    if figure.period == Period.WEEK:
+        return DAYS[-1]
+    if figure.period != Period.SEVEN_DAYS:
+        return ""
+    return str(date.fromisoformat(figure.label).isoweekday())
+
+
 def _protected(figure: Figure, policy: Policy, sights: Mapping[Block, _Sight]) -> Figure:
     ages = AGE_CLASSES if figure.age_class == ALL_AGES else (figure.age_class,)
     withheld = set()
@@ -139,6 +160,11 @@ def _protected(figure: Figure, policy: Policy, sights: Mapping[Block, _Sight]) -
             ):
                 withheld.add(group)
                 break
+        ends = _end_of(figure)
+        if ends and group in WINDOW_GROUPS and group not in withheld:
+            sight = sights[figure.condition, parts[-1][0]]
+            if not sight.tells_window(group, figure.area, Node(ends, ages, figure.sex)):
+                withheld.add(group)
     if withheld:
         figure = _without(figure, withheld)
         if POSITIVES in withheld and parts[-1][1] == (WEEK,) and figure.age_class == ALL_AGES:
@@ -156,7 +182,7 @@ def _without(figure: Figure, groups: Iterable[str]) -> Figure:
     for group in groups:
         changes.update(dict.fromkeys(FIELDS[group]))
         if group == VARIANTS:
-            changes["variants"] = (None,) * len(figure.variants)
+            changes["variants"] = _NO_VARIANTS
     for rate, needed in _RATES.items():
         if set(needed) & set(groups):
             changes[rate] = None
@@ -169,7 +195,7 @@ def _classed(figure: Figure, policy: Policy) -> Figure:
     changes: dict[str, object] = dict.fromkeys(
         (*(field for group in GROUPS for field in FIELDS[group]), *_RATES)
     )
-    changes["variants"] = (None,) * len(figure.variants)
+    changes["variants"] = _NO_VARIANTS
     cases, eligible, inhabitants = figure.cases, figure.eligible_persons, figure.population
     if cases is not None and inhabitants:
         changes["incidence_class"] = class_of(

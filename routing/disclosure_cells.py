@@ -15,8 +15,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.figures import AGE_CLASSES, ALL_AGES, SEXES, VARIANT_MARKS, Figure, Period
+from schemas.areas import is_region
+from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, VARIANT_MARKS, Figure, Period
 
+ELSEWHERE: Final = "elsewhere"
+"""Of France, whoever is in none of its regions: the residence is unknown. It is never shown, but it
+follows by subtraction, so it is protected as a region that tells nothing."""
 WEEK: Final = "w"
 MONTH: Final = "m"
 DAYS: Final = ("1", "2", "3", "4", "5", "6", "7")
@@ -32,6 +36,9 @@ FIELDS: Final = {
 """Group -> fields of a figure: they are shown together or not at all. What a group knows of an area
 is never finer than what the group before it does."""
 GROUPS: Final = tuple(FIELDS)
+WINDOWED: Final = frozenset({"persons", "eligible_persons", "positive_persons", "cases"})
+"""Fields that over several days are not the sum of the days: a person is counted once."""
+WINDOW_GROUPS: Final = tuple(group for group in GROUPS if WINDOWED.intersection(FIELDS[group]))
 LIMITS: Final = {POSITIVES: (TESTS, (0, 1, 2)), VARIANTS: (POSITIVES, (0,) * 7)}
 """Group -> the group whose counts its own cannot exceed, count by count."""
 _ALL: Final = AGE_CLASSES
@@ -188,19 +195,20 @@ class Cells:
 
     Args:
         figures: `day` and `week` figures of one week, or `month` figures.
+        is_window: They are of one window instead: told as a month is, of its persons alone.
     """
 
-    def __init__(self, figures: Iterable[Figure]) -> None:
+    def __init__(self, figures: Iterable[Figure], *, is_window: bool = False) -> None:
         self._counts: dict[tuple[str, str, str, str, str], Counts] = {}
         self._memory: dict[tuple[str, str, Node], Counts] = {}
         self.areas: set[str] = set()
         for figure in figures:
-            time = time_of(figure)
+            time = MONTH if is_window else time_of(figure)
             if not time:
                 continue
             self.areas.add(figure.area)
             for group in GROUPS:
-                counts = counts_of(figure, group)
+                counts = (windowed_of if is_window else counts_of)(figure, group)
                 if any(counts):
                     key = (group, figure.area, time, figure.age_class, figure.sex)
                     self._counts[key] = counts
@@ -209,11 +217,33 @@ class Cells:
         """Return the counts of a node, zeros where there is none."""
         known = self._memory.get((group, area, node))
         if known is None:
+            if area == ELSEWHERE:
+                known = self._elsewhere(group, node)
+                self._memory[group, area, node] = known
+                return known
             ages = (ALL_AGES,) if node.ages == _ALL else node.ages
             each = (self._counts.get((group, area, node.time, age, node.sex)) for age in ages)
             known = _sum([counts for counts in each if counts is not None], group)
             self._memory[group, area, node] = known
         return known
+
+    def _elsewhere(self, group: str, node: Node) -> Counts:
+        regions = [self.of(group, area, node) for area in self.areas if is_region(area)]
+        inside = _sum(regions, group)
+        return tuple(
+            max(0, count - each)
+            for count, each in zip(self.of(group, FRANCE, node), inside, strict=True)
+        )
+
+
+def windowed_of(figure: Figure, group: str) -> Counts:
+    """Return the counts of a group that are not sums of days; in the others' place stand zeros."""
+    counts = counts_of(figure, group)
+    fields = FIELDS[group]
+    return tuple(
+        count if at < len(fields) and fields[at] in WINDOWED else 0
+        for at, count in enumerate(counts)
+    )
 
 
 def counts_of(figure: Figure, group: str) -> Counts:
@@ -271,12 +301,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     nodes: dict[str, dict[str, tuple[str, ...]]] = {}
     """Group -> area -> names of the finest nodes that may be shown; `=` after one: nobody is in it,
     so neither is anybody in a part of it; `+`: a total of a sex over all ages."""
+    windows: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}
+    """Weekday on which seven days end -> group -> area -> names, as of `nodes`, of the time `m`:
+    what may be shown of the window's persons, if its days are shown too."""
     lowest: tuple[str, ...] = ()
     """Areas that are given the lowest class of weekly incidence in place of a number."""
 
     def told(self, group: str, area: str) -> Told:
         """Return what is told of an area."""
         return Told(self.nodes.get(group, {}).get(area, ()))
+
+    def window(self, ends: str) -> Shown:
+        """Return what is told of the seven days that end on a weekday, as of a month."""
+        nodes = self.windows.get(ends, {})
+        return Shown(condition=self.condition, block=self.block, decided=(MONTH,), nodes=nodes)
 
 
 def _sum(counts: list[Counts], group: str) -> Counts:

@@ -9,78 +9,40 @@ suppression), until none can. Why this holds for all tables at once: ADR 0045.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
 
-from schemas.areas import areas
-from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Figure, Period
+from schemas.figures import AGE_CLASSES, FRANCE, SEXES
 
 from .disclosure_cells import (
     DAYS,
-    GROUPS,
+    ELSEWHERE,
     LIMITS,
     MONTH,
-    POSITIVES,
     WEEK,
     Cells,
+    Counts,
     Node,
     Shown,
     Told,
     above,
-    first_day,
 )
 from .disclosure_flow import FREE, UNLIMITED, Limits, Parts, Row, shown_small
 from .disclosure_layout import Layout
 from .disclosure_policy import Policy
-from .disclosure_times import block_name, children_of_all, settled_times, told_by_days
 
 
-def decide(
-    figures: Sequence[Figure],
-    policy: Policy,
-    on: date,
-    before: Shown | None = None,
-    last_week: Sequence[Figure] = (),
-) -> Shown:
-    """Say what may be shown of a condition's week, or month.
+class Deciding:
+    """What areas tell of one block, or of one window: group after group.
 
     Args:
-        figures: All of it, at least one: `day` figures of its seven days and its `week` figures (of
-            a month: its `month` figures), of every area, age class and sex with their margins, as
-            counted. An area without figures has nobody.
+        cells: The counts.
         policy: What the operator decided.
-        on: The day of the extraction. Days from then on, and a week that is not over, wait.
-        before: What an earlier extraction said of this block: what was withheld stays withheld.
-        last_week: The `week` figures of the week before; they say who is told by days.
+        before: What an earlier extraction said.
+        settled: The times that may be told below France.
+        by_month: There is one time, the month.
+        within: Of a group and area, whether a node may be told at all.
     """
-    block = block_name(figures[0])
-    by_month = "-S" not in block
-    settled = settled_times(block, policy, on)
-    cells = Cells(figures)
-    deciding = _Deciding(cells, policy, before, settled, by_month=by_month)
-    every = children_of_all(areas())
-    daily, nodes = {}, {}
-    for group in GROUPS:
-        daily[group] = (
-            before.daily.get(group, ())
-            if before is not None
-            else told_by_days(group, figures, last_week, policy, settled)
-        )
-        deciding.decide_group(group, frozenset(daily[group]), every)
-        deciding.add_totals(group)
-        nodes[group] = deciding.names(group)
-        deciding.add_young(nodes[group], group, block, on)
-    return Shown(
-        condition=figures[0].condition,
-        block=block,
-        decided=tuple(sorted({*settled, *(before.decided if before is not None else ())})),
-        daily=daily,
-        nodes=nodes,
-        lowest=() if by_month or WEEK not in settled else deciding.lowest(figures, every),
-    )
 
-
-class _Deciding:
     def __init__(
         self,
         cells: Cells,
@@ -89,12 +51,14 @@ class _Deciding:
         settled: Sequence[str],
         *,
         by_month: bool,
+        within: Callable[[str, str, Node], bool] | None = None,
     ) -> None:
         self._cells = cells
         self._policy = policy
         self._before = before
         self._settled = settled
         self._by_month = by_month
+        self._within = within
         self._told: dict[str, dict[str, Told]] = {}
 
     def decide_group(
@@ -108,75 +72,57 @@ class _Deciding:
                 told[child] = self._candidate(group, child, daily, told[parent])
             self._tell_less(group, parent, children)
 
-    def add_totals(self, group: str) -> None:
+    def told(self, group: str, area: str) -> Told:
+        """Return what an area tells of a group that was decided."""
+        return self._told[group][area]
+
+    def add_totals(self, group: str, every: Mapping[str, Sequence[str]]) -> None:
         """Let areas tell the totals of both sexes over all ages, where all ages are told by sex.
 
-        Unless persons of unknown age are in one of them, and few: then neither is told.
+        Unless persons of unknown age are in one of them, and few, or in what follows for those of
+        its children that do not tell theirs: then neither is told.
         """
-        for area, told in self._told[group].items():
-            for time in self._settled:
-                both = [Node(time, sex=sex) for sex in SEXES]
-                if not all(told.tells(total) and total not in told.nodes for total in both):
-                    continue
-                if all(self._has_no_few(group, area, total) for total in both):
-                    told.totals.update(both)
+        for time in self._settled:
+            both = [Node(time, sex=sex) for sex in SEXES]
+            for area, told in self._told[group].items():
+                if all(told.tells(total) and total not in told.nodes for total in both):
+                    counts = [self._with_unknown(group, area, total) for total in both]
+                    if all(map(self._policy.safe, (*counts[0], *counts[1]))):
+                        told.totals.update(both)
+            for area in reversed(tuple(every)):
+                totals = self._told[group][area].totals
+                rests = [self._rest(group, area, total, every) for total in both]
+                if not all(map(self._policy.safe, (*rests[0], *rests[1]))):
+                    totals.difference_update(both)
 
-    def _has_no_few(self, group: str, area: str, total: Node) -> bool:
+    def _with_unknown(self, group: str, area: str, total: Node) -> Counts:
+        """Return the counts of a total of a sex, and those of unknown age in it."""
         counts = self._cells.of(group, area, total)
         ages = [self._cells.of(group, area, total._replace(ages=(age,))) for age in AGE_CLASSES]
-        unknown = [
-            count - sum(each) for count, each in zip(counts, zip(*ages, strict=True), strict=True)
+        each = zip(counts, zip(*ages, strict=True), strict=True)
+        return (*counts, *(count - sum(known) for count, known in each))
+
+    def _rest(
+        self, group: str, area: str, total: Node, every: Mapping[str, Sequence[str]]
+    ) -> Counts:
+        """Return the sums over the parts of an area that do not tell a total."""
+        parts = [
+            self._rest(group, child, total, every)
+            if child in every
+            else self._with_unknown(group, child, total)
+            for child in every[area]
+            if not self._told[group][child].shows(total)
         ]
-        return all(map(self._policy.safe, (*counts, *unknown)))
+        return tuple(map(sum, zip(*parts, strict=True)))
 
     def names(self, group: str) -> dict[str, tuple[str, ...]]:
         """Return the names of what is told, of the areas that tell anything."""
         return {area: told.names() for area, told in self._told[group].items() if told.nodes}
 
-    def add_young(
-        self, names: dict[str, tuple[str, ...]], group: str, block: str, on: date
-    ) -> None:
-        """Let France tell its total of the days that are not settled, and nobody anything else."""
-        if self._by_month:
-            return
-        young = []
-        for at, day in enumerate(DAYS):
-            node = Node(day)
-            counts = self._cells.of(group, FRANCE, node)
-            past = first_day(block) + timedelta(days=at) <= on
-            if past and day not in self._settled and all(map(self._policy.safe, counts)):
-                young.append(node.key)
-        names[FRANCE] = (*names.get(FRANCE, ()), *young)
-
-    def lowest(
-        self, figures: Iterable[Figure], every: Mapping[str, Sequence[str]]
-    ) -> tuple[str, ...]:
-        """Return the areas that get the lowest class of incidence in place of a number.
-
-        All that a parent's children withhold of the week must be in it, else its absence would
-        tell of one that it is not; and it must be wide enough to tell nothing of a small count.
-        """
-        limit, least = self._policy.incidence_classes[1], 2 * self._policy.threshold - 2
-        low, withheld = set(), set()
-        for figure in figures:
-            if figure.period != Period.WEEK or figure.age_class != ALL_AGES or figure.sex:
-                continue
-            if self._told[POSITIVES].get(figure.area, Told()).tells(Node(WEEK)):
-                continue
-            withheld.add(figure.area)
-            inhabitants = figure.population or 0
-            widest = (limit * inhabitants - 1) // 100_000
-            if widest >= least and (figure.cases or 0) * 100_000 < limit * inhabitants:
-                low.add(figure.area)
-        found: list[str] = []
-        for children in every.values():
-            closed = withheld.intersection(children)
-            if closed <= low:
-                found.extend(closed)
-        return tuple(sorted(found))
-
     def _candidate(self, group: str, area: str, daily: frozenset[str], parent: Told | None) -> Told:
         """Return the finest nodes that an area may tell, its sisters left aside."""
+        if area == ELSEWHERE:
+            return Told()
         if self._by_month:
             roots: Sequence[str] = (MONTH,)
         else:
@@ -213,6 +159,8 @@ class _Deciding:
         decided = () if self._before is None else self._before.decided
 
         def allowed(node: Node) -> bool:
+            if self._within is not None and not self._within(group, area, node):
+                return False
             if earlier is not None and node.time in decided and not earlier.tells(node):
                 return False
             return all(bound.tells(node) for bound in bounds)

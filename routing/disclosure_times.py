@@ -8,7 +8,16 @@ from datetime import date, timedelta
 from schemas.areas import parent_of
 from schemas.figures import ALL_AGES, FRANCE, Figure, Period
 
-from .disclosure_cells import DAYS, MONTH, WEEK, counts_of, first_day, last_day, week_label
+from .disclosure_cells import (
+    DAYS,
+    ELSEWHERE,
+    MONTH,
+    WEEK,
+    counts_of,
+    first_day,
+    last_day,
+    week_label,
+)
 from .disclosure_policy import Policy
 
 
@@ -19,6 +28,7 @@ def children_of_all(every: Iterable[str]) -> dict[str, list[str]]:
         parent = parent_of(area)
         if parent:
             found.setdefault(parent, []).append(area)
+    found[FRANCE].append(ELSEWHERE)
     return found
 
 

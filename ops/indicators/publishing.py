@@ -123,8 +123,7 @@ class BlockPublisher:
         last_week: Sequence[Figure],
         earlier: Shown | None,
     ) -> tuple[Shown, list[Figure]]:
-        whole = [each for each in figures if each.period != Period.SEVEN_DAYS]
-        shown = self._protection.decide(whole, self._today, before, last_week)
+        shown = self._protection.decide(figures, self._today, before, last_week)
         told = {(self._condition, block.name): shown}
         if earlier is not None:
             told[self._condition, block.before.name] = earlier

@@ -15,6 +15,7 @@ from schemas.figures import FRANCE
 
 _REGION: Final = "region:"
 _DEPARTMENT: Final = "department:"
+_COMMUNE: Final = "commune:"
 
 
 class Department(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,22 @@ def commune_of_postcode(postcode: str) -> tuple[str, bool]:
     return communes.partition(" ")[0], bool(communes) and " " not in communes
 
 
+def department_of_commune(code: str) -> str:
+    """Return the department of an INSEE code; empty where it is none of ours."""
+    department = code[:3] if code.startswith(("97", "98")) else code[:2]
+    return department if department in departments() else ""
+
+
+def area_of_commune(code: str) -> str:
+    """Return a commune's name among areas: `commune:75107`. Of figures it is none."""
+    return _COMMUNE + code
+
+
+def is_commune(area: str) -> bool:
+    """Say whether an area is a commune, or a municipal arrondissement."""
+    return area.startswith(_COMMUNE)
+
+
 def area_of_region(region: str) -> str:
     """Return a region's name in figures: `region:84`."""
     return _REGION + region
@@ -108,11 +125,13 @@ def parent_of(area: str) -> str:
 
 @lru_cache(maxsize=256)
 def inhabitants_of(area: str) -> int:
-    """Return the inhabitants of an area of figures, all ages and sexes; 0 of one not known."""
+    """Return the inhabitants of an area, all ages and sexes; 0 of one not known."""
     every = departments()
     if area == FRANCE:
         return sum(each.population for each in every.values())
     code = code_of(area)
+    if is_commune(area):
+        return _communes().get(code, 0)
     if is_region(area):
         return sum(each.population for each in every.values() if each.region == code)
     return every[code].population if code in every else 0
@@ -121,6 +140,17 @@ def inhabitants_of(area: str) -> int:
 def areas() -> tuple[str, ...]:
     """Return all areas of figures: France, regions, departments."""
     return (FRANCE, *map(area_of_region, regions()), *map(area_of_department, departments()))
+
+
+@lru_cache(maxsize=1)
+def _communes() -> dict[str, int]:
+    found = {}
+    for line in _path("communes.txt").read_text(encoding="ascii").splitlines():
+        department, _, communes = line.partition(";")
+        for commune in communes.split(","):
+            rest, _, inhabitants = commune.partition(" ")
+            found[department + rest] = int(inhabitants)
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,15 @@ import msgspec
 from schemas.errors import PermanentError
 from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES
 
-from . import area_of_department, area_of_region, departments
+from . import (
+    area_of_department,
+    area_of_region,
+    code_of,
+    department_of_commune,
+    departments,
+    inhabitants_of,
+    is_commune,
+)
 
 SYNTHETIC: Final = (
     "synthetic: true totals of departments, one made-up age structure for all of them; set "
@@ -48,9 +56,21 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     def of(self, area: str, age_class: str = ALL_AGES, sex: str = "") -> int | None:
         """Return the inhabitants; None where nothing is known of the area, or nobody lives there.
 
-        A rate of nobody is not zero: it is none.
+        A rate of nobody is not zero: it is none. Of a commune (`commune:75107`) all inhabitants are
+        counted; ages and sexes are those of its department, in proportion: an estimate.
         """
+        if is_commune(area):
+            return self._of_commune(area, age_class, sex) or None
         return self.counts.get((area, age_class, sex)) or None
+
+    def _of_commune(self, area: str, age_class: str, sex: str) -> int:
+        inhabitants = inhabitants_of(area)
+        if (age_class, sex) == (ALL_AGES, ""):
+            return inhabitants
+        department = area_of_department(department_of_commune(code_of(area)))
+        everybody = self.counts.get((department, ALL_AGES, ""), 0)
+        some = self.counts.get((department, age_class, sex), 0)
+        return (2 * inhabitants * some + everybody) // (2 * everybody) if everybody else 0
 
 
 def synthetic_population() -> Population:

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from random import Random
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.areas import region_of
 from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Figure, Period
 
@@ -42,8 +44,13 @@ def some_results(
     *,
     positivity: float = 0.15,
     unknown: float = 0.02,
+    elsewhere: float | None = None,
 ) -> Results:
-    """Return results by leaf: of each department about so many a day, of ages by weight."""
+    """Return results by leaf: of each department about so many a day, of ages by weight.
+
+    Of `unknown` of them age or sex are unknown; of `elsewhere` (a quarter of it) the department.
+    """
+    elsewhere = unknown / 4 if elsewhere is None else elsewhere
     found: Results = Counter()
     for department, mean in departments.items():
         for day in days:
@@ -51,7 +58,7 @@ def some_results(
                 age = random.choices(list(ages), list(ages.values()))[0]
                 found[
                     Leaf(
-                        "" if random.random() < unknown / 4 else department,
+                        "" if random.random() < elsewhere else department,
                         day,
                         "" if random.random() < unknown else age,
                         "U" if random.random() < unknown else random.choice(SEXES),
@@ -61,8 +68,60 @@ def some_results(
     return found
 
 
-def figures_of(results: Results, first: date, last: date) -> list[Figure]:
-    """Return the figures of every day, seven days and week that end within two days, as counted."""
+def persons_in_windows(random: Random, results: Results, first: date, last: date) -> Results:
+    """Return the persons of the seven days that end on each day, as leaves of that day.
+
+    They are not the sums of the days: who comes again is one person, and a few of those who do are
+    counted where they were the second time.
+    """
+    found: Results = Counter()
+    again = random.choice((0.3, 0.6, 0.8))
+    departments = sorted({leaf.department for leaf in results})
+    for at in range((last - first).days + 1):
+        ends = first + timedelta(days=at)
+        for leaf, count in sorted(results.items()):
+            if not 0 <= (ends - leaf.day).days < 7:
+                continue
+            for _ in range(count):
+                chance = random.random()
+                if chance < again:
+                    continue
+                moved = random.choice(departments) if chance < again + 0.1 else leaf.department
+                found[leaf._replace(department=moved, day=ends)] += 1
+    return found
+
+
+def figures_of(
+    results: Results, first: date, last: date, persons: Results | None = None
+) -> list[Figure]:
+    """Return the figures of every day, seven days and week that end within two days, as counted.
+
+    Persons are as many as the tests, but in windows whose persons are given.
+    """
+    counted = _counted(results, first, last)
+    if persons is None:
+        return counted
+    everybody: Counter[Cell] = Counter()
+    positives: Counter[Cell] = Counter()
+    for leaf, count in persons.items():
+        for cell in window_cells(leaf):
+            everybody[cell] += count
+            positives[cell] += count * leaf.positive
+    return [
+        figure
+        if figure.period == Period.DAY
+        else replace(
+            figure,
+            persons=everybody[cell_of(figure)],
+            eligible_persons=everybody[cell_of(figure)],
+            positive_persons=positives[cell_of(figure)],
+            cases=positives[cell_of(figure)],
+        )
+        for figure in counted
+    ]
+
+
+def _counted(results: Results, first: date, last: date) -> list[Figure]:
     tests: Counter[Cell] = Counter()
     positives: Counter[Cell] = Counter()
     for leaf, count in results.items():
@@ -85,7 +144,9 @@ def cell_of(figure: Figure) -> Cell:
     return figure.area, figure.period, figure.label, figure.age_class, figure.sex
 
 
-def leaves_by_cell(departments: Iterable[str], days: Sequence[date]) -> dict[Cell, list[Leaf]]:
+def leaves_by_cell(
+    departments: Iterable[str], days: Sequence[date], *, of_windows: bool = False
+) -> dict[Cell, list[Leaf]]:
     """Return all leaves that there could be, by the figures that they are in."""
     found: dict[Cell, list[Leaf]] = {}
     for leaf in (
@@ -96,7 +157,7 @@ def leaves_by_cell(departments: Iterable[str], days: Sequence[date]) -> dict[Cel
         for sex in ALL_SEXES
         for positive in (False, True)
     ):
-        for cell in _cells(leaf):
+        for cell in window_cells(leaf) if of_windows else _cells(leaf):
             found.setdefault(cell, []).append(leaf)
     return found
 
@@ -121,15 +182,28 @@ def _figure(cell: Cell, tests: int, positives: int) -> Figure:
 
 
 def _cells(leaf: Leaf) -> Iterable[Cell]:
-    areas = [FRANCE]
-    if leaf.department:
-        areas += [f"region:{region_of(leaf.department)}", f"department:{leaf.department}"]
     year, week, _ = leaf.day.isocalendar()
     times = [(Period.DAY.value, leaf.day.isoformat()), (Period.WEEK.value, f"{year}-S{week:02d}")]
     times += [
         (Period.SEVEN_DAYS.value, (leaf.day + timedelta(days=after)).isoformat())
         for after in range(7)
     ]
+    return _cells_at(leaf, times)
+
+
+def window_cells(leaf: Leaf) -> Iterable[Cell]:
+    """Return the cells that a person of the seven days that end on the leaf's day is in."""
+    times = [(Period.SEVEN_DAYS.value, leaf.day.isoformat())]
+    if leaf.day.isoweekday() == 7:
+        year, week, _ = leaf.day.isocalendar()
+        times.append((Period.WEEK.value, f"{year}-S{week:02d}"))
+    return _cells_at(leaf, times)
+
+
+def _cells_at(leaf: Leaf, times: Sequence[tuple[str, str]]) -> Iterable[Cell]:
+    areas = [FRANCE]
+    if leaf.department:
+        areas += [f"region:{region_of(leaf.department)}", f"department:{leaf.department}"]
     ages = [ALL_AGES, leaf.age] if leaf.age else [ALL_AGES]
     sexes = ["", leaf.sex] if leaf.sex != "U" else [""]
     for area in areas:

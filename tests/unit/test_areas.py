@@ -10,11 +10,13 @@ import pytest
 
 from schemas import areas as tables
 from schemas.areas import (
+    area_of_commune,
     area_of_department,
     area_of_region,
     areas,
     code_of,
     commune_of_postcode,
+    department_of_commune,
     departments,
     departments_of,
     inhabitants_of,
@@ -159,3 +161,38 @@ def test_the_licence_and_the_source_stand_beside_the_tables() -> None:
     folder = Path(tables.__file__).parent
     assert "MIT License" in (folder / "LICENSE").read_text("utf-8")
     assert "@etalab/decoupage-administratif` 6.0.0" in (folder / "DATA.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("commune", "inhabitants"),
+    [("75107", 48_015), ("75056", 2_103_778), ("01001", 860), ("99999", None), ("", None)],
+)
+def test_a_communes_inhabitants(commune: str, inhabitants: int | None) -> None:
+    assert synthetic_population().of(area_of_commune(commune)) == inhabitants
+
+
+def test_communes_add_up_to_their_departments() -> None:
+    wholes = {"75056", "69123", "13055"}  # their arrondissements are in it too
+    sums: dict[str, int] = {}
+    for line in Path(tables.__file__).with_name("communes.txt").read_text("ascii").splitlines():
+        department, _, communes = line.partition(";")
+        for each in communes.split(","):
+            commune = department + each.partition(" ")[0]
+            assert department_of_commune(commune) == department
+            if commune not in wholes:
+                sums[department] = sums.get(department, 0) + inhabitants_of(
+                    area_of_commune(commune)
+                )
+    expected = {code: each.population for code, each in departments().items() if each.population}
+    assert sums == expected
+
+
+def test_ages_of_a_commune_are_its_departments_in_proportion() -> None:
+    population = synthetic_population()
+    commune, department = area_of_commune("75107"), area_of_department("75")
+    share = inhabitants_of(commune) / inhabitants_of(department)
+    for age in (*AGE_CLASSES, "0"):
+        for sex in SEXES:
+            whole = population.of(department, age, sex)
+            assert whole is not None
+            assert population.of(commune, age, sex) == pytest.approx(whole * share, abs=0.51)

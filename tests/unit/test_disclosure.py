@@ -194,6 +194,60 @@ def test_a_few_of_unknown_age_are_not_told_by_sex() -> None:
     assert shown[day_of("department:2A", "0", "F")].tests is None
 
 
+def test_few_persons_of_a_week_are_withheld_with_a_sister_though_each_day_is_told() -> None:
+    results = Results()
+    for department in ("2A", "2B"):
+        for day in DAYS:
+            for sex in ("F", "M"):
+                results[Leaf(department, day, "39", sex, False)] = 30
+        for sex, count in (("F", 5), ("M", 9)):
+            results[Leaf(department, MONDAY, "90", sex, False)] = count
+    persons = Results({leaf._replace(day=SUNDAY): count for leaf, count in results.items()})
+    persons[Leaf("2A", SUNDAY, "90", "F", False)] = 4  # one of the five came again, elsewhere
+    figures = figures_of(results, MONDAY, SUNDAY, persons)
+    shown = decide(figures, Policy(), LATER)
+    told_of = {
+        cell_of(figure): figure for figure in protect(figures, Policy(), {(CONDITION, WEEK): shown})
+    }
+    for period, label in (("week", WEEK), ("7days", "2026-03-08")):
+        for sex in ("F", "M"):
+            figure = told_of["department:2A", period, label, "90", sex]
+            assert (figure.tests, figure.persons, figure.eligible_persons) == (None, None, None)
+        # Nor does it follow from the region less the other department.
+        of_region = told_of["region:94", period, label, "90", "F"].persons
+        assert None in {of_region, told_of["department:2B", period, label, "90", "F"].persons}
+        assert told_of["region:94", period, label, "0", ""].persons is not None
+    assert told_of["department:2A", "day", "2026-03-02", "90", "F"].tests == 5
+
+
+def test_one_of_unknown_residence_takes_a_region_with_him() -> None:
+    results = corsica({"2A": 30, "2B": 30, "35": 40})
+    results[Leaf("", date(2026, 3, 4), "39", "F", False)] = 1
+    shown = told(results, Policy())
+    assert shown[day_of("france")].tests == 101
+    assert None in {shown[day_of(area)].tests for area in ("region:94", "region:53")}
+    results[Leaf("", date(2026, 3, 4), "39", "F", False)] = 5
+    shown = told(results, Policy())
+    assert [shown[day_of(area)].tests for area in ("region:94", "region:53")] == [60, 40]
+
+
+def test_where_variants_are_withheld_nobody_screened_looks_like_a_few() -> None:
+    def variants(screened: int, marks: tuple[int, ...], policy: Policy) -> tuple[int | None, ...]:
+        figure = Figure(
+            condition=CONDITION,
+            area="department:48",
+            period="day",
+            label="2026-03-04",
+            screened=screened,
+            variants=marks,
+        )
+        return protect([figure], policy, {})[0].variants
+
+    for policy in (Policy(), Policy(class_below=10**9)):
+        assert variants(0, (), policy) == (None,) * 6
+        assert variants(1, (1, 0, 0, 0, 0, 0), policy) == (None,) * 6
+
+
 def test_a_threshold_of_one_withholds_nothing() -> None:
     figures = figures_of(corsica({"2A": 1, "2B": 2}, {"2A": 1}), MONDAY, SUNDAY)
     assert protect(figures, Policy(threshold=1), {}) == figures

@@ -1,0 +1,185 @@
+"""What may be shown of a condition's week or month: its days, then its windows. Pure.
+
+Tests of seven days are the sum of the days. Persons are not: who is tested twice is one person, and
+in one place. So the persons of a week, or of seven days, are a table of their own: it is decided as
+a month is, of no more than what the days tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+
+import msgspec
+
+from schemas.areas import areas
+from schemas.figures import ALL_AGES, FRANCE, Figure, Period
+
+from .disclosure_cells import (
+    DAYS,
+    GROUPS,
+    MONTH,
+    POSITIVES,
+    WEEK,
+    WINDOW_GROUPS,
+    Cells,
+    Node,
+    Shown,
+    first_day,
+)
+from .disclosure_deciding import Deciding
+from .disclosure_policy import Policy
+from .disclosure_times import block_name, children_of_all, settled_times, told_by_days
+
+Nodes = dict[str, dict[str, tuple[str, ...]]]
+"""Group -> area -> names of nodes."""
+Children = Mapping[str, Sequence[str]]
+
+
+def decide(
+    figures: Sequence[Figure],
+    policy: Policy,
+    on: date,
+    before: Shown | None = None,
+    last_week: Sequence[Figure] = (),
+) -> Shown:
+    """Say what may be shown of a condition's week, or month.
+
+    Args:
+        figures: All of it, at least one: `day` figures of its seven days, its `week` figures and
+            the `7days` figures that end in it (of a month: its `month` figures), of every area, age
+            class and sex with their margins, as counted. An area without figures has nobody; seven
+            days without figures are not shown.
+        policy: What the operator decided.
+        on: The day of the extraction. Days from then on, and a week that is not over, wait.
+        before: What an earlier extraction said of this block: what was withheld stays withheld.
+        last_week: The `week` figures of the week before; they say who is told by days.
+    """
+    whole = [figure for figure in figures if figure.period != Period.SEVEN_DAYS]
+    block = block_name(whole[0])
+    by_month = "-S" not in block
+    settled = settled_times(block, policy, on)
+    cells = Cells(whole)
+    deciding = Deciding(cells, policy, before, settled, by_month=by_month)
+    every = children_of_all(areas())
+    daily, nodes = {}, {}
+    for group in GROUPS:
+        daily[group] = (
+            before.daily.get(group, ())
+            if before is not None
+            else told_by_days(group, whole, last_week, policy, settled)
+        )
+        deciding.decide_group(group, frozenset(daily[group]), every)
+        deciding.add_totals(group, every)
+        nodes[group] = deciding.names(group)
+        if not by_month:
+            young = _young(cells, group, block, on, settled, policy)
+            nodes[group][FRANCE] = (*nodes[group].get(FRANCE, ()), *young)
+    windows = {} if by_month else _windows(figures, policy, before, settled, deciding)
+    shown = Shown(
+        condition=whole[0].condition,
+        block=block,
+        decided=tuple(sorted({*settled, *(before.decided if before is not None else ())})),
+        daily=daily,
+        nodes=nodes,
+        windows=windows,
+    )
+    if by_month or WEEK not in settled:
+        return shown
+    return msgspec.structs.replace(shown, lowest=_lowest(shown, whole, policy, every))
+
+
+def _windows(
+    figures: Iterable[Figure],
+    policy: Policy,
+    before: Shown | None,
+    settled: Sequence[str],
+    days: Deciding,
+) -> dict[str, Nodes]:
+    """Return what may be told of the persons of the windows that end in a week."""
+    by_end: dict[str, list[Figure]] = {}
+    for figure in figures:
+        if figure.period == Period.WEEK:
+            by_end.setdefault(DAYS[-1], []).append(figure)
+        elif figure.period == Period.SEVEN_DAYS:
+            end = str(date.fromisoformat(figure.label).isoweekday())
+            if end != DAYS[-1]:
+                by_end.setdefault(end, []).append(figure)
+    every = children_of_all(areas())
+    first_untold: dict[tuple[str, str, Node], int] = {}
+
+    def within(end: str, group: str, area: str, node: Node) -> bool:
+        told = days.told(group, area)
+        if end == DAYS[-1]:
+            return told.tells(node._replace(time=WEEK))
+        at = first_untold.get((group, area, node))
+        if at is None:
+            untold = (i for i, day in enumerate(DAYS) if not told.tells(node._replace(time=day)))
+            at = first_untold[group, area, node] = next(untold, len(DAYS))
+        return at >= int(end)
+
+    found: dict[str, Nodes] = {}
+    for end, some in sorted(by_end.items()):
+        if (WEEK if end == DAYS[-1] else end) not in settled:
+            continue
+        earlier = before.window(end) if before is not None and end in before.windows else None
+        deciding = Deciding(
+            Cells(some, is_window=True),
+            policy,
+            earlier,
+            (MONTH,),
+            by_month=True,
+            within=partial(within, end),
+        )
+        found[end] = {}
+        for group in WINDOW_GROUPS:
+            deciding.decide_group(group, frozenset(), every)
+            deciding.add_totals(group, every)
+            found[end][group] = deciding.names(group)
+    return found
+
+
+def _young(  # noqa: PLR0917
+    cells: Cells, group: str, block: str, on: date, settled: Sequence[str], policy: Policy
+) -> list[str]:
+    """Return the nodes of France's totals of the days that are not settled."""
+    young = []
+    for at, day in enumerate(DAYS):
+        node = Node(day)
+        counts = cells.of(group, FRANCE, node)
+        past = first_day(block) + timedelta(days=at) <= on
+        if past and day not in settled and all(map(policy.safe, counts)):
+            young.append(node.key)
+    return young
+
+
+def _lowest(
+    shown: Shown, figures: Iterable[Figure], policy: Policy, every: Children
+) -> tuple[str, ...]:
+    """Return the areas that get the lowest class of incidence in place of a number.
+
+    All that a parent's children withhold of the week must be in it, else its absence would
+    tell of one that it is not; and it must be wide enough to tell nothing of a small count.
+    """
+    limit, least = policy.incidence_classes[1], 2 * policy.threshold - 2
+    window = shown.window(DAYS[-1])
+    low, withheld = set(), set()
+    for figure in figures:
+        if figure.period != Period.WEEK or figure.age_class != ALL_AGES or figure.sex:
+            continue
+        if shown.told(POSITIVES, figure.area).tells(Node(WEEK)) and window.told(
+            POSITIVES, figure.area
+        ).tells(Node(MONTH)):
+            continue
+        withheld.add(figure.area)
+        inhabitants = figure.population or 0
+        widest = (limit * inhabitants - 1) // 100_000
+        if widest >= least and (figure.cases or 0) * 100_000 < limit * inhabitants:
+            low.add(figure.area)
+    found: list[str] = []
+    for children in every.values():
+        closed = withheld.intersection(children)
+        if closed <= low:
+            found.extend(closed)
+    return tuple(sorted(found))
