@@ -625,7 +625,7 @@ class Metrics:
             f"{name}_indicator_tables", "Tables that were published because they had changed"
         )
         self.indicator_extraction_seconds = Histogram(
-            f"{name}_indicator_extraction_seconds", "How long an extraction, or a portion of one, took",
+            f"{name}_indicator_extraction_seconds", "How long a portion of an extraction took",
             buckets=(1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0),
         )  # fmt: skip
         self.indicator_forgotten = Counter(
