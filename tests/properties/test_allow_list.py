@@ -36,6 +36,9 @@ _UNDERSTOOD = {
     "reports[].observations[].coded.system",
     "reports[].observations[].status",
 }
+# A compiled twin takes what a field may hold and nothing else.
+_NUMBERS = ("position", "size_characters")
+_FLAGS = ("amended",)
 _PUBLIC = (ProjectionName.PUBLIC_HEALTH, ProjectionName.PUBLIC_HEALTH_ANONYMOUS)
 
 
@@ -62,6 +65,7 @@ _dates = st.sampled_from(["", "1979", "1979-03", "1979-03-28", "2031-01-01"])
 _values: dict[type, st.SearchStrategy[Any]] = {
     str: _texts,
     int: st.integers(0, 2**31),
+    bool: st.booleans(),
     ResultStatus: st.sampled_from(ResultStatus),
 }
 
@@ -72,8 +76,10 @@ def _messages(draw: st.DrawFn) -> MappedMessage:
     made = message()
     for path in draw(st.sets(st.sampled_from(paths()), max_size=12)):
         of: type = ResultStatus if path.endswith("status") and "[]" in path else str
-        if path.endswith(("position", "size_characters")):
+        if path.endswith(_NUMBERS):
             of = int
+        elif path.endswith(_FLAGS):
+            of = bool
         values = _times if path.endswith("_at") else _values[of]
         if path == "traits.birth_date":
             values = _dates
@@ -135,7 +141,7 @@ def _with_a_canary_everywhere() -> MappedMessage:
     """A message whose every text is a canary, but for the few that say what was found."""
     made = message()
     for path in paths():
-        if path in _UNDERSTOOD or path.endswith(("position", "size_characters")):
+        if path in _UNDERSTOOD or path.endswith(_NUMBERS + _FLAGS):
             continue
         for number in range(4):
             made = changed(made, path, f"{CANARY}{number}", number)
