@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ops.cli_labs import Option, audited
-from ops.cli_review import Run
+from ops.cli_review import Run, asker_of
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -28,13 +27,6 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     _adding(tokens, data_dir, as_json, run)
     _changing(tokens, data_dir, as_json, run)
     _looking(tokens, data_dir, as_json, run)
-
-
-def _asker(actor: str | None, reason: str) -> Any:
-    from ops.asking import Asker
-    from ops.register.labs import who_asks
-
-    return Asker(actor=actor or who_asks(), reason=reason)
 
 
 def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -74,7 +66,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
             daily_events=commands.number_in(daily), max_connections=connections,
             expires_days=expires,
         )  # fmt: skip
-        run(commands.add(data_dir, wish, _asker(actor, reason), as_json=as_json))
+        run(commands.add(data_dir, wish, asker_of(actor, reason), as_json=as_json))
 
 
 def _changing(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -86,7 +78,7 @@ def _changing(group: click.Group, data_dir: Option, as_json: Option, run: Run) -
         """Let the token NAME count no more, for ever."""
         from ops.stream_tokens import commands
 
-        run(commands.revoke(data_dir, name, _asker(actor, reason)))
+        run(commands.revoke(data_dir, name, asker_of(actor, reason)))
 
     @group.command()
     @click.argument("name")
@@ -102,7 +94,7 @@ def _changing(group: click.Group, data_dir: Option, as_json: Option, run: Run) -
         """Limit what the token NAME may read; without an option, show its limits."""
         from ops.stream_tokens import commands
 
-        asker = _asker(actor, reason)
+        asker = asker_of(actor, reason)
         run(commands.set_quota(data_dir, name, daily, connections, asker, as_json=as_json))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from ops.client import MllpClient
 from ops.simulate.sample import sample_message
 from tests.support.load import simulated, under_load
-from tests.support.product import Embedded
+from tests.support.product import Embedded, run
 
 PLACES = ("stewards.after_locks", "stewards.before_outbox", "stewards.before_commit")
 STREAM = "dossier"
@@ -88,15 +87,3 @@ async def events(instance: Embedded) -> list[dict[str, Any]]:
 
 async def events_of(instance: Embedded, report: str) -> list[str]:
     return [each["kind"] for each in await events(instance) if each["report_id"] == report]
-
-
-async def run(
-    instance: Embedded, *words: str, dies_at: str = ""
-) -> subprocess.CompletedProcess[str]:
-    before = dict(instance.env)
-    if dies_at:
-        instance.env["LABDISPATCH_FAILPOINTS"] = f"{dies_at}=kill"
-    try:
-        return await asyncio.to_thread(instance.look, *words)
-    finally:
-        instance.env = before

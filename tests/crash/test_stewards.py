@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 from typing import Any
 
 import pytest
 
 from ops.runtime.failpoints import FAILPOINTS
 from tests.support.load import simulated, under_load
-from tests.support.product import Embedded
+from tests.support.product import Embedded, run
 
 IN_CI = {"stewards.after_pointer", "stewards.before_commit", "stewards.after_commit"}
 ALL = {name for name in FAILPOINTS if name.startswith("stewards.")}
@@ -83,15 +82,3 @@ async def command(instance: Embedded, *words: str, dies_at: str = "") -> None:
     done = await run(instance, "identity", *words, dies_at=dies_at)
     wanted = -signal.SIGKILL if dies_at else 0
     assert done.returncode == wanted, (words, dies_at, done.returncode, done.stderr)
-
-
-async def run(
-    instance: Embedded, *words: str, dies_at: str = ""
-) -> subprocess.CompletedProcess[str]:
-    before = dict(instance.env)
-    if dies_at:
-        instance.env["LABDISPATCH_FAILPOINTS"] = f"{dies_at}=kill"
-    try:
-        return await asyncio.to_thread(instance.look, *words)
-    finally:
-        instance.env = before

@@ -283,3 +283,16 @@ class Laboratory:
     def acknowledged(self) -> set[str]:
         """Control ids that got AA or CA."""
         return {control_id for control_id, code in self.journal if code in {"AA", "CA"}}
+
+
+async def run(
+    instance: Embedded, *words: str, dies_at: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command at an instance; it may die by SIGKILL at a failpoint."""
+    before = dict(instance.env)
+    if dies_at:
+        instance.env["LABDISPATCH_FAILPOINTS"] = f"{dies_at}=kill"
+    try:
+        return await asyncio.to_thread(instance.look, *words)
+    finally:
+        instance.env = before
