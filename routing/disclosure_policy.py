@@ -33,3 +33,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def safe(self, count: int) -> bool:
         """Say whether a count may be told by itself: nobody, or enough of them."""
         return count == 0 or count >= self.threshold
+
+    def rounded(self, count: int) -> int:
+        """Return a count as it is told: to a multiple, up from half."""
+        base = self.rounding
+        return count if base <= 1 else (2 * count + base) // (2 * base) * base

@@ -117,6 +117,60 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader must know beside it."""
 
 
+class DelayClass(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tests came after some days."""
+
+    first: int | None
+    """From so many days after sampling; null where only those are in it of whom no day of sampling
+    is known."""
+    last: int | None
+    """To so many days; null: and later."""
+    unknown: bool
+    """Tests whose day of sampling is not known are in it."""
+    tests: int
+    """How many tests."""
+
+
+class DelayFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the tests of an area and a time took from sampling to the hub.
+
+    Told once, when the whole week is 22 days old; what comes later changes it no more. None is
+    withheld or not known, never zero. A test whose day of sampling is not known counts as longer
+    than any, in shares, median and p90 too.
+    """
+
+    condition: str
+    """What was tested for."""
+    area: str
+    """`france`, `region:84`, `department:75`; by residence."""
+    period: str
+    """`week`; of France `day` too."""
+    label: str
+    """Which time, of sampling: 2026-S10, 2026-03-06."""
+    tests: int | None = None
+    """Results of first lines: the sum of the classes."""
+    classes: tuple[DelayClass, ...] = ()
+    """By days from sampling to the first reception, as finely as may be told: day by day up to 21,
+    or several in one. Empty where they are withheld."""
+    within_1: float | None = None
+    """Share of the tests that came within 1 day."""
+    within_2: float | None = None
+    """Share of the tests that came within 2 days."""
+    within_3: float | None = None
+    """Share of the tests that came within 3 days."""
+    median_days: int | None = None
+    """Days within which half of them had come; null where its class is of several days."""
+    p90_days: int | None = None
+    """Days within which nine of ten had come; null where its class is of several days."""
+    by_reception_tests: int | None = None
+    """Tests that count on their day of reception: no day of sampling is known, or it was still to
+    come."""
+    imputed_tests: int | None = None
+    """Tests whose residence is guessed from the postcode."""
+    flags: tuple[str, ...] = ()
+    """`suppressed`: something is withheld. `classed`: the area is small. `rounded`."""
+
+
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """The moment whose state some figures show. Numbers run from 1; every answer names its own."""
 
