@@ -17,6 +17,12 @@ _WHERE = click.option(
     " as_of=2026-03-10; may be given again.",
 )  # fmt: skip
 
+_FORM = click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]),
+    default="table", show_default=True, help="For the eye, for a program, or as a file.",
+)  # fmt: skip
+_OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> click.Group:
     """Add the group to the whole.
@@ -48,11 +54,8 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
     @group.command()
     @click.argument("condition")
     @_WHERE
-    @click.option(
-        "--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]),
-        default="table", show_default=True, help="For the eye, for a program, or as a file.",
-    )  # fmt: skip
-    @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+    @_FORM
+    @_OUT
     @data_dir
     def show(
         condition: str, where: tuple[str, ...], form: str, out: Path | None, data_dir: Path
@@ -64,6 +67,27 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         from ops.indicators import commands
 
         run(commands.show(data_dir, condition, where, form, out))
+
+    @group.command()
+    @click.argument("condition")
+    @click.option(
+        "--where", multiple=True, metavar="NAME=VALUE",
+        help="area=departments, area=region:84, from=2026-S10, to=2026-S12, as_of=2026-05-01,"
+        " period=day (France alone); may be given again.",
+    )  # fmt: skip
+    @_FORM
+    @_OUT
+    @data_dir
+    def delays(
+        condition: str, where: tuple[str, ...], form: str, out: Path | None, data_dir: Path
+    ) -> None:
+        """Print how long tests of CONDITION took from sampling to the hub: France, week by week.
+
+        Told once the week is 22 days old, as finely as may be; - is withheld, never zero.
+        """
+        from ops.indicators import delay_commands
+
+        run(delay_commands.delays(data_dir, condition, where, form, out))
 
     @group.command()
     @click.argument("condition")

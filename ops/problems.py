@@ -20,6 +20,7 @@ HttpRequest = Request[Any, Any, Any]
 _STATUS: Final = {
     "cursor_expired": 410,
     "unreadable_payload": 500,
+    "table_unreadable": 503,
     "no_such_laboratory": 404,
     "no_such_certificate": 404,
     "no_such_token": 404,

@@ -41,7 +41,12 @@ def keeper_of(hub: Hub) -> Keeper:
         EventReader(hub.pool, hub.vault, settings.indicators_batch_events),
         Counter(hub.pool),
         extractor=TableExtractor(
-            hub.pool, protection_of(settings), settings.indicators_extractions
+            hub.pool,
+            protection_of(settings),
+            settings.indicators_extractions,
+            portion_seconds=settings.indicators_portion_seconds,
+            delay_weeks=settings.indicators_delay_weeks,
+            most_waiting=settings.indicators_lag_events,
         ),
         closer=RowCloser(hub.pool, settings.indicators_rows_days),
         clock=hub.clock,

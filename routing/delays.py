@@ -17,7 +17,7 @@ from schemas.areas import inhabitants_of
 from schemas.figures import FRANCE, DelayClass, DelayFigure, Flag, Period
 
 from .disclosure_cells import DAYS, ELSEWHERE, TESTS, WEEK, Node, Shown, first_day
-from .disclosure_classes import Division, Levels, TestsTold, area_bins, decide_classes
+from .disclosure_classes import Division, Levels, ToldTests, area_bins, decide_classes
 from .disclosure_policy import Policy
 from .indicator_cells import LONGEST_DELAY
 
@@ -97,16 +97,15 @@ def delay_figures(
 ) -> list[DelayFigure]:
     """Return what is told of a week: of each area that had tests; of France its days too."""
     delays, imputed = area_bins(tests.delays), area_bins(tests.imputed)
-    found = []
-    for area in sorted(set(delays) - {ELSEWHERE}):
-        found.append(
-            _figure(
-                (condition, area, Period.WEEK.value, week),
-                (_sum(delays[area]), shown.delays.areas.get(area)),
-                (_sum(imputed[area]), shown.imputed.areas.get(area)),
-                policy,
-            )
+    found = [
+        _figure(
+            (condition, area, Period.WEEK.value, week),
+            (_sum(delays[area]), shown.delays.areas.get(area)),
+            (_sum(imputed[area]), shown.imputed.areas.get(area)),
+            policy,
         )
+        for area in sorted(set(delays) - {ELSEWHERE})
+    ]
     monday = first_day(week)
     for at, (day, guess) in enumerate(
         zip(delays.get(FRANCE, ()), imputed.get(FRANCE, ()), strict=True)
@@ -205,11 +204,11 @@ def _quantile(classes: Iterable[DelayClass], tests: int, percent: int) -> int | 
     return None
 
 
-def _told(shown: Shown) -> TestsTold:
+def _told(shown: Shown) -> ToldTests:
     """Return of whom the tests of the week are told."""
     areas = shown.nodes.get(TESTS, {})
     france = shown.told(TESTS, FRANCE)
-    return TestsTold(
+    return ToldTests(
         of_week=frozenset(each for each in areas if shown.told(TESTS, each).tells(Node(WEEK))),
         of_any=frozenset(areas),
         days=all(france.tells(Node(day)) for day in DAYS),

@@ -52,7 +52,7 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     """What France tells of each day of the week."""
 
 
-class TestsTold(msgspec.Struct, frozen=True, kw_only=True):
+class ToldTests(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of the number of tests: no division is told where that is not."""
 
     of_week: frozenset[str]
@@ -66,7 +66,7 @@ class TestsTold(msgspec.Struct, frozen=True, kw_only=True):
 def decide_classes(
     division: Division,
     tests: Mapping[str, Sequence[Bins]],
-    told: TestsTold,
+    told: ToldTests,
     policy: Policy,
     before: Levels | None = None,
 ) -> Levels:
@@ -106,7 +106,7 @@ class _Deciding:
         self,
         division: Division,
         tests: Mapping[str, Sequence[Bins]],
-        told: TestsTold,
+        told: ToldTests,
         policy: Policy,
         before: Levels | None,
     ) -> None:

@@ -169,6 +169,28 @@ _WITHHELD: Final = "withheld (`suppressed`), or not known"
 _SMALL: Final = "the area is not small"
 _CLASSES: Final = "[indicators](indicators.md)"
 
+DELAY_FIGURE: Final[Mapping[str, Word]] = {
+    "condition": Word(vocabulary=_CONDITIONS),
+    "area": Word(codes=("france", "region:84", "department:75"), vocabulary="INSEE"),
+    "period": Word(codes=("week", "day of France alone")),
+    "label": Word(unit="of `period`"),
+    "tests": Word(empty=_WITHHELD, unit="results"),
+    "classes": Word(type="list of classes, as below", empty=_WITHHELD),
+    "within_1": Word(empty=f"{_WITHHELD}; a class reaches over it", unit="0 to 1"),
+    "within_2": Word(empty=f"{_WITHHELD}; a class reaches over it", unit="0 to 1"),
+    "within_3": Word(empty=f"{_WITHHELD}; a class reaches over it", unit="0 to 1"),
+    "median_days": Word(empty=f"{_WITHHELD}; it is in a class of several days", unit="days"),
+    "p90_days": Word(empty=f"{_WITHHELD}; it is in a class of several days", unit="days"),
+    "by_reception_tests": Word(empty=f"{_WITHHELD}; it is in a class with others", unit="results"),
+    "imputed_tests": Word(empty=_WITHHELD, unit="results"),
+    "flags": Word(empty="there is nothing to know", codes=("suppressed", "classed", "rounded")),
+}
+DELAY_CLASS: Final[Mapping[str, Word]] = {
+    "first": Word(empty="they have no known day of sampling", unit="days"),
+    "last": Word(empty="and later", unit="days"),
+    "unknown": Word(),
+    "tests": Word(unit="results"),
+}
 FIGURE: Final[Mapping[str, Word]] = {
     "condition": Word(vocabulary=_CONDITIONS),
     "area": Word(codes=("france", "region:84", "department:75"), vocabulary="INSEE"),

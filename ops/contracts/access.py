@@ -76,9 +76,14 @@ _FIGURES: Final[Mapping[str, str]] = {
     "after": "Where to read on: as `next` of the answer before says.",
     "format": "`json` (the default), `csv` or `parquet`.",
 }
+_DELAYS: Final[Mapping[str, str]] = {
+    **{name: words for name, words in _FIGURES.items() if name not in {"age_class", "sex"}},
+    "period": "`week` (the default); `day`, of France alone.",
+}
 QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "/v1/indicators": {"as_of": _FIGURES["as_of"]},
     "/v1/indicators/{condition}": _FIGURES,
+    "/v1/indicators/{condition}/delays": _DELAYS,
     "/v1/indicators/{condition}/files/{name}": {"as_of": _FIGURES["as_of"]},
     "/v1/indicators/{condition}/changes": {
         **{name: words for name, words in _FIGURES.items() if name != "format"},
@@ -90,6 +95,10 @@ _CSV: Final = ("text/csv", "A header, a line a figure; empty where a value is wi
 FORMS: Final[Mapping[str, Mapping[str, str]]] = {
     "/v1/indicators/{condition}": {
         _CSV[0]: _CSV[1],
+        "application/vnd.apache.parquet": "The same as Parquet.",
+    },
+    "/v1/indicators/{condition}/delays": {
+        _CSV[0]: "A header, a line a class of days; empty where a value is withheld.",
         "application/vnd.apache.parquet": "The same as Parquet.",
     },
     "/v1/indicators/{condition}/changes": {_CSV[0]: _CSV[1]},

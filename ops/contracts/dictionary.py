@@ -15,7 +15,7 @@ from ops.schemas_page import schema, words_of
 from schemas import dictionary
 from schemas.bundle import bundle_schema
 from schemas.dictionary import Word
-from schemas.figures import Figure
+from schemas.figures import DelayClass, DelayFigure, Figure
 from schemas.topics import STREAMS, Stream
 
 from .versions import since, versions
@@ -100,6 +100,21 @@ SECTIONS: Final = (
         title="Indicators: a figure",
         words=dictionary.FIGURE,
         intro="What `/v1/indicators` answers: [indicators](indicators.md).",
+    ),
+    Section(
+        type_name="DelayFigure",
+        type=DelayFigure,
+        title="Indicators: delays",
+        words=dictionary.DELAY_FIGURE,
+        intro="What `/v1/indicators/CONDITION/delays` answers: [indicators](indicators.md#delays).",
+    ),
+    Section(
+        type_name="DelayClass",
+        type=DelayClass,
+        title="Indicators: a class of delays",
+        words=dictionary.DELAY_CLASS,
+        intro="In `classes` of the above; in CSV and Parquet a line each, `tests` is there"
+        " `tests_of_class`.",
     ),
 )
 

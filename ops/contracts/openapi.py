@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.serialization import encode_json, get_serializer
 
+from ops.indicators.delay_route import Delays
 from ops.indicators.routes import Figures, Revisions
 from schemas.topics import STREAMS, schema_of
 
@@ -37,6 +38,7 @@ _STREAM_REFUSALS: Final = {
 _ANSWERS: Final[Mapping[str, type]] = {
     "/v1/indicators/{condition}": Figures,
     "/v1/indicators/{condition}/changes": Revisions,
+    "/v1/indicators/{condition}/delays": Delays,
 }
 """JSON of handlers that answer in other forms too."""
 _NOISE: Final = ("deprecated", "allowEmptyValue", "allowReserved")

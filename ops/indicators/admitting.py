@@ -13,7 +13,7 @@ from schemas.errors import PermanentError
 from schemas.topics import Stream
 
 from .asking import Asked
-from .routes import Admit, Admitted
+from .forms import Admit, Admitted
 
 HttpRequest = Request[Any, Any, Any]
 

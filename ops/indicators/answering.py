@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ops.runtime.metrics import METRICS
-from ops.runtime.postgres import Connection, Pool
-from schemas.errors import PermanentError
+from ops.runtime.postgres import Pool
 from schemas.figures import Extraction, Figure, Period, Revision
 
 from . import extraction_queries
 from .asking import Asked, Behind
 from .completing import Shares, unpack_shares, with_completeness
+from .delayed import Delayed, PublishedDelays
+from .extractions import Made, extraction_of, made_of
 from .revising import steps
 from .unpacking import Tables
 
@@ -40,19 +41,6 @@ class Revised(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class Made(Extraction, frozen=True, kw_only=True):
-    """An extraction and how it came about."""
-
-    events: int
-    """Events of public health that had been counted."""
-    lag: int
-    """Events that had not been, though they were there."""
-    policy: str
-    """Disclosure control and population that were in effect."""
-    tables: int
-    """How many tables it changed."""
-
-
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What is published of a condition, and from when to when (last days of times)."""
 
@@ -74,6 +62,7 @@ class Published:
 
     def __init__(self, pool: Pool, most: int, *, unpacked: int = 200_000, at_once: int = 2) -> None:
         self._tables = Tables(pool, at_once)
+        self._delays = PublishedDelays(self._tables, most)
         self._most = most
         self._unpacked = unpacked
 
@@ -85,18 +74,18 @@ class Published:
                 (`extraction_gone`).
         """
         async with self._tables.lent() as connection:
-            return await _extraction(connection, as_of)
+            return await extraction_of(connection, as_of)
 
     async def extractions(self, before: int, limit: int) -> list[Made]:
         """Return extractions below a number, the newest first."""
         async with self._tables.lent() as connection:
             rows = await connection.fetch(extraction_queries.LIST, before, min(limit, _MOST_LISTED))
-        return [_made(row) for row in rows]
+        return [made_of(row) for row in rows]
 
     async def contents(self, as_of: datetime | None) -> tuple[Made, list[Content]]:
         """Return what is published, and as of which extraction."""
         async with self._tables.lent() as connection:
-            made = await _extraction(connection, as_of)
+            made = await extraction_of(connection, as_of)
             rows = await connection.fetch(extraction_queries.CONTENTS, made.number)
         return made, [
             Content(condition=row[0], period=row[1], first=row[2], last=row[3]) for row in rows
@@ -110,7 +99,7 @@ class Published:
         """
         async with self._tables.answering():
             async with self._tables.lent() as connection:
-                made = await _extraction(connection, asked.as_of)
+                made = await extraction_of(connection, asked.as_of)
                 packed = await connection.fetchval(
                     extraction_queries.COMPLETENESS, made.number, condition
                 )
@@ -121,6 +110,14 @@ class Published:
             figures=found,
             next=None if further is None else str(further),
         )
+
+    async def delays(self, condition: str, asked: Asked) -> Delayed:
+        """Return what was told of delays, in pages of whole weeks.
+
+        Raises:
+            PermanentError: As `extraction` says.
+        """
+        return await self._delays.delays(condition, asked)
 
     async def tables(
         self, condition: str, period: Period, level: str, number: int
@@ -139,7 +136,7 @@ class Published:
         """
         async with self._tables.answering():
             async with self._tables.lent() as connection:
-                made = await _extraction(connection, asked.as_of)
+                made = await extraction_of(connection, asked.as_of)
             found, further = await self._revised(condition, asked, made.number)
         return Revised(
             extraction=Extraction(number=made.number, at=made.at),
@@ -185,31 +182,3 @@ class Published:
             METRICS.limit_hits.labels("indicator_unpacked").inc()
             return True
         return figures > self._most
-
-
-async def _extraction(connection: Connection, as_of: datetime | None) -> Made:
-    if as_of is None:
-        row = await connection.fetchrow(extraction_queries.LAST)
-    else:
-        row = await connection.fetchrow(extraction_queries.AS_OF, as_of)
-    if row is not None:
-        return _made(row)
-    first = await connection.fetchrow(extraction_queries.FIRST)
-    if first is None:
-        raise PermanentError("no_extraction", "nothing was published yet: try again later")
-    if first["number"] > 1:
-        raise PermanentError(
-            "extraction_gone", f"the oldest that is kept is of {first['at'].isoformat()}"
-        )
-    raise PermanentError("no_extraction", f"the first is of {first['at'].isoformat()}")
-
-
-def _made(row: Any) -> Made:
-    return Made(
-        number=row["number"],
-        at=row["at"],
-        events=row["events"],
-        lag=row["lag"],
-        policy=row["policy"],
-        tables=row["tables"],
-    )

@@ -23,8 +23,9 @@ from routing.indicator_cells import DAY
 from schemas.errors import Fenced
 from schemas.figures import Extraction
 
-from . import completing, extraction_queries, packing, queries
+from . import completing, delay_queries, extraction_queries, packing, queries
 from .blocks import BlockOfTime, blocks_due
+from .delaying import DelayTeller
 from .packing import Packed
 from .protection import Protection
 from .publishing import BlockPublisher
@@ -34,6 +35,7 @@ Place = tuple[str, BlockOfTime]
 """Condition and block."""
 _PORTION_SECONDS: Final = 20.0
 """For so long counting stands still at once while old blocks are published anew."""
+_DELAY_WEEKS: Final = 200
 
 
 class TableExtractor:
@@ -44,6 +46,8 @@ class TableExtractor:
         protection: What may be told.
         keep: How many extractions can be asked for again.
         portion_seconds: How long at once old blocks are published, before some is counted.
+        delay_weeks: Of how many weeks and conditions an extraction tells delays.
+        most_waiting: While more events wait it tells none.
     """
 
     def __init__(
@@ -53,12 +57,17 @@ class TableExtractor:
         keep: int,
         *,
         portion_seconds: float = _PORTION_SECONDS,
+        delay_weeks: int = _DELAY_WEEKS,
+        most_waiting: int = 0,
     ) -> None:
         self._pool = pool
         self._protection = protection
         self._name = protection.name
         self._keep = keep
         self._portion_seconds = portion_seconds
+        self._delays = DelayTeller(
+            protection, self._name, most_weeks=delay_weeks, most_waiting=most_waiting
+        )
         self._maker = uuid4()
         self._number = 0
         self._looked: dict[Place, int] = {}
@@ -85,6 +94,7 @@ class TableExtractor:
                     extraction_queries.DROP_UNFINISHED_COMPLETENESS, number - 1
                 )
                 await self._completeness(connection, number, ordinal)
+                delays = await self._delays.tell(connection, number, today, lag)
                 made = await connection.fetchval(extraction_queries.TABLES_WRITTEN, number)
                 hit("indicators.before_extraction")
                 async with connection.transaction():
@@ -95,6 +105,7 @@ class TableExtractor:
                     told_at = await connection.fetchval(
                         extraction_queries.FINISH, number, at, lag, self._name, made
                     )
+                    await self._delays.keep(connection, number, delays)
                     await connection.execute(extraction_queries.EXTRACTED, at)
                     await connection.execute(
                         extraction_queries.DONE, batch, ordinal, ordinal - WINDOW + 1
@@ -207,6 +218,7 @@ class TableExtractor:
                 extraction_queries.FORGET_TABLES,
                 extraction_queries.FORGET_SHOWN,
                 extraction_queries.FORGET_COMPLETENESS,
+                delay_queries.FORGET,
             ):
                 await connection.execute(statement, eldest)
             gone = await connection.execute(extraction_queries.FORGET, eldest)

@@ -9,11 +9,12 @@ from hashlib import blake2b
 import msgspec
 
 from ops.runtime.settings import Settings
+from routing.delays import ShownDelays, WeekTests, decide_delays, delay_figures
 from routing.disclosure import Block, Policy, Shown, decide, protect
 from schemas.areas import region_of
 from schemas.areas.population import Population, read_population, synthetic_population
 from schemas.errors import FatalError, PermanentError
-from schemas.figures import Figure, Flag
+from schemas.figures import DelayFigure, Figure, Flag
 
 from .tables import with_rates
 
@@ -49,6 +50,18 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Shown:
         """Say what may be shown of a condition's week or month."""
         return decide(figures, self.policy, on, before, last_week)
+
+    def decide_delays(
+        self, tests: WeekTests, shown: Shown, before: ShownDelays | None
+    ) -> ShownDelays:
+        """Say how finely a condition's week may tell its delays."""
+        return decide_delays(tests, shown, self.policy, before)
+
+    def delay_figures(
+        self, condition: str, week: str, tests: WeekTests, shown: ShownDelays
+    ) -> list[DelayFigure]:
+        """Return a week's delays as they may be published."""
+        return delay_figures(condition, week, tests, shown, self.policy)
 
     def protect(self, figures: Sequence[Figure], shown: Mapping[Block, Shown]) -> list[Figure]:
         """Return figures as they may be published, with the rates that follow from what is left."""

@@ -12,7 +12,7 @@ from schemas.figures import Extraction, Figure, Revision
 
 from . import extraction_queries
 from .asking import Asked, Behind
-from .stored import pick, unpack_table
+from .stored import Kept, pick, unpack_table
 from .unpacking import Tables, at_once
 
 _Places = dict[tuple[str, str, str], Figure]
@@ -67,7 +67,7 @@ async def steps(
             for begin in range(0, len(rows), step):
                 async with tables.turn():
                     part = rows[begin : begin + step]
-                    found = await asyncio.to_thread(_changed, part, asked, place, held)
+                    found = await asyncio.to_thread(_changed, condition, part, asked, place, held)
                 for each in found:
                     yield each
             if len(rows) < most:
@@ -90,17 +90,26 @@ async def _held(tables: Tables, condition: str, asked: Asked, level: str) -> Hel
     held = Held(day=behind.day)
     for row in rows:
         async with tables.turn():
-            held.figures = await asyncio.to_thread(_placed, row["figures"], asked)
+            held.figures = await asyncio.to_thread(
+                _placed,
+                row["figures"],
+                Kept(condition, asked.period.value, behind.day, level, row["extraction"]),
+                asked,
+            )
     return held
 
 
-def _changed(rows: Sequence[Any], asked: Asked, place: int, held: Held) -> list[Step]:
+def _changed(
+    condition: str, rows: Sequence[Any], asked: Asked, place: int, held: Held
+) -> list[Step]:
     found = []
     for row in rows:
         if row["day"] != held.day:
             held.day, held.figures = row["day"], {}
         extraction = Extraction(number=row["extraction"], at=row["at"])
-        table = unpack_table(row["figures"])
+        level = asked.levels[place]
+        kept = Kept(condition, asked.period.value, row["day"], level, row["extraction"])
+        table = unpack_table(row["figures"], kept)
         revisions = []
         for figure in pick(table, asked.areas, asked.age_classes, asked.sexes):
             at = _place(figure)
@@ -112,8 +121,8 @@ def _changed(rows: Sequence[Any], asked: Asked, place: int, held: Held) -> list[
     return found
 
 
-def _placed(packed: bytes, asked: Asked) -> _Places:
-    figures = pick(unpack_table(packed), asked.areas, asked.age_classes, asked.sexes)
+def _placed(packed: bytes, kept: Kept, asked: Asked) -> _Places:
+    figures = pick(unpack_table(packed, kept), asked.areas, asked.age_classes, asked.sexes)
     return {_place(each): each for each in figures}
 
 

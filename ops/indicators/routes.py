@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import date
-from types import TracebackType
-from typing import Annotated, Any, Final, Self
-from urllib.parse import urlencode
+from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.metrics import METRICS
-from ops.stream_tokens.port import Admission
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Revision
 
-from .answering import Content, Made, Published
+from .answering import Content, Published
 from .as_csv import figures_as_csv, revisions_as_csv
 from .asking import Asked, known_condition, read_asked
+from .delay_route import delay_route
+from .extractions import Made
+from .forms import CSV, MEDIA, Admit, Admitted, HttpRequest, format_of, further
 from .sidep import SidepFile, sidep_file
 
-HttpRequest = Request[Any, Any, Any]
-Admit = Callable[[HttpRequest, str, Asked], Awaitable["Admitted"]]
-"""Lets a reader in, for a condition (empty: none) and what is asked; says what it may have."""
-
-CSV: Final = "text/csv; charset=utf-8"
-PARQUET: Final = "application/vnd.apache.parquet"
-_MEDIA: Final = {"json": "application/json", "csv": CSV, "parquet": PARQUET}
 _MOST: Final = 1_000
 _DESCRIPTION: Final = (
     "Needs a bearer token that reads public-health. area: france (the default), regions,"
@@ -40,37 +33,6 @@ _DESCRIPTION: Final = (
     " F, M, * for each. as_of: a past day or time. after: `next` of the answer before. format:"
     " json, csv, parquet."
 )
-
-
-class Admitted:
-    """A reader that was let in, until it is left.
-
-    Args:
-        admission: Its place.
-        asked: What it may have of what it asks.
-    """
-
-    def __init__(self, admission: Admission, asked: Asked) -> None:
-        self.asked = asked
-        self.check = admission.check
-        self._admission = admission
-
-    async def __aenter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the place back."""
-        self.close()
-
-    def close(self) -> None:
-        """Give the place back; twice is once."""
-        self._admission.close()
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +83,7 @@ def indicator_routes(published: Published, admit: Admit) -> list[ControllerRoute
         _extractions(published, admit),
         _figures(published, admit),
         _changes(published, admit),
+        delay_route(published, admit),
         _file(published, admit),
     ]
 
@@ -159,10 +122,10 @@ def _figures(published: Published, admit: Admit) -> ControllerRouterHandler:
     async def get_figures(request: HttpRequest, condition: FromPath[str]) -> Response[Any]:
         """Return figures in pages of whole times: `next`, and the header Link, read on."""
         known_condition(condition)
-        pairs, form = _format_of(request)
+        pairs, form = format_of(request)
         async with await admit(request, condition, read_asked(pairs)) as admitted:
             answer = await published.figures(condition, admitted.asked)
-            following, headers = _further(
+            following, headers = further(
                 request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
             )
             content: Any = Figures(
@@ -180,7 +143,7 @@ def _figures(published: Published, admit: Admit) -> ControllerRouterHandler:
                     figures_as_parquet, answer.figures, answer.extraction
                 )
         METRICS.api_requests.labels("indicators", "200").inc()
-        return Response(content, media_type=_MEDIA[form], headers=headers)
+        return Response(content, media_type=MEDIA[form], headers=headers)
 
     return get_figures
 
@@ -194,12 +157,12 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
     async def get_changes(request: HttpRequest, condition: FromPath[str]) -> Response[Any]:
         """Return how published figures were changed, and by which extraction; in pages."""
         known_condition(condition)
-        pairs, form = _format_of(request)
+        pairs, form = format_of(request)
         if form == "parquet":
             raise PermanentError("bad_question", "format: json or csv")
         async with await admit(request, condition, read_asked(pairs)) as admitted:
             answer = await published.revisions(condition, admitted.asked)
-            following, headers = _further(
+            following, headers = further(
                 request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
             )
             content: Any = Revisions(
@@ -211,7 +174,7 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
             if form == "csv":
                 content = await asyncio.to_thread(revisions_as_csv, answer.revisions)
         METRICS.api_requests.labels("indicators", "200").inc()
-        return Response(content, media_type=_MEDIA[form], headers=headers)
+        return Response(content, media_type=MEDIA[form], headers=headers)
 
     return get_changes
 
@@ -261,30 +224,6 @@ async def _given(file: SidepFile, published: Published, admitted: Admitted) -> A
         async for lines in file.lines(published):
             admitted.check()
             yield lines
-
-
-def _further(
-    path: str, pairs: list[tuple[str, str]], extraction: Extraction, after: str | None
-) -> tuple[str | None, dict[str, str]]:
-    """Return the address of what follows, and the headers of an answer."""
-    headers = {"X-Extraction": str(extraction.number)}
-    if after is None:
-        return None, headers
-    kept = [(name, value) for name, value in pairs if name not in {"after", "as_of"}]
-    # The pages of one answer are of one extraction.
-    kept += [("as_of", extraction.at.isoformat()), ("after", after)]
-    following = f"{path}?{urlencode(kept)}"
-    headers["Link"] = f'<{following}>; rel="next"'
-    return following, headers
-
-
-def _format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:
-    pairs = [(name, str(value)) for name, value in request.query_params.multi_items()]
-    forms = [value for name, value in pairs if name == "format"]
-    form = forms[0] if len(forms) == 1 else ("json" if not forms else "")
-    if form not in _MEDIA:
-        raise PermanentError("bad_question", f"format: one of {', '.join(_MEDIA)}")
-    return [pair for pair in pairs if pair[0] != "format"], form
 
 
 def _told(content: Content) -> Told:

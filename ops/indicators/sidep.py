@@ -13,7 +13,8 @@ from routing.sidep_files import LAYOUTS, Layout, file_name, layout_of, lines_of
 from schemas.errors import PermanentError
 from schemas.figures import Figure
 
-from .answering import Made, Published
+from .answering import Published
+from .extractions import Made
 
 PARIS: Final = ZoneInfo("Europe/Paris")
 """The clock of the files' names."""

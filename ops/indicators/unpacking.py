@@ -19,7 +19,7 @@ from schemas.figures import FRANCE, Figure
 
 from . import extraction_queries
 from .asking import Asked
-from .stored import pick, unpack_table
+from .stored import Kept, pick, unpack_table
 
 _ROWS_AT_ONCE: Final = 64
 _LARGE_ROWS_AT_ONCE: Final = 8
@@ -84,7 +84,7 @@ class Tables:
             for place in range(0, len(days), step):
                 part = [(day, held[day]) for day in days[place : place + step]]
                 async with self.turn():
-                    found = await asyncio.to_thread(_opened, part, asked)
+                    found = await asyncio.to_thread(_opened, condition, part, asked)
                 for each in found:
                     yield each
             if len(days) < most:
@@ -113,12 +113,21 @@ def at_once(levels: Sequence[str]) -> tuple[int, int]:
     return _LARGE_ROWS_AT_ONCE, 1
 
 
-def _opened(times: Sequence[tuple[int, list[bytes]]], asked: Asked) -> list[OfTime]:
+class _Packed(NamedTuple):
+    level: str
+    extraction: int
+    figures: bytes
+
+
+def _opened(
+    condition: str, times: Sequence[tuple[int, list[_Packed]]], asked: Asked
+) -> list[OfTime]:
     found = []
     for day, tables in times:
         unpacked, figures = 0, []
         for packed in tables:
-            table = unpack_table(packed)
+            kept = Kept(condition, asked.period.value, day, packed.level, packed.extraction)
+            table = unpack_table(packed.figures, kept)
             unpacked += len(table)
             figures += pick(table, asked.areas, asked.age_classes, asked.sexes)
         found.append(OfTime(day, unpacked, figures))
@@ -146,12 +155,13 @@ async def _days(  # noqa: PLR0917
 
 async def _packed(
     connection: Connection, condition: str, asked: Asked, number: int, days: Sequence[int]
-) -> dict[int, list[bytes]]:
-    found: dict[int, list[bytes]] = {day: [] for day in days}
+) -> dict[int, list[_Packed]]:
+    found: dict[int, list[_Packed]] = {day: [] for day in days}
     for level in asked.levels:
         rows: list[Any] = await connection.fetch(
             extraction_queries.TABLES, condition, asked.period.value, level, list(days), number
         )
         for row in rows:
-            found[row["day"]].append(row["figures"])
+            packed = _Packed(level, row["extraction"], row["figures"])
+            found[row["day"]].append(packed)
     return found

@@ -10,9 +10,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ops.indicators.answering import Answer, Content, Made
+from ops.indicators.answering import Answer, Content
 from ops.indicators.asking import Asked, known_condition, read_asked
 from ops.indicators.commands import pairs_of, published_of
+from ops.indicators.extractions import Made
 from ops.looking import instance_at
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Period

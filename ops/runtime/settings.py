@@ -636,6 +636,18 @@ class Settings(BaseSettings):
         le=100_000,
         description="How many extractions can be asked for again; eldest ones go.",
     )
+    indicators_portion_seconds: int = Field(
+        20,
+        ge=1,
+        le=600,
+        description="For how long at once old weeks are published anew, before some is counted.",
+    )
+    indicators_delay_weeks: int = Field(
+        200,
+        ge=1,
+        le=10_000,
+        description="Of how many weeks and conditions an extraction tells delays; others follow.",
+    )
     indicators_lag_events: int = Field(
         10_000,
         ge=0,

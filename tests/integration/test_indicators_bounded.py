@@ -24,7 +24,7 @@ from ops.indicators.admitting import admit_by
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
 from ops.indicators.routes import indicator_routes
-from ops.indicators.stored import unpack_table
+from ops.indicators.stored import Kept, unpack_table
 from ops.problems import hub_problem
 from ops.stream_tokens.port import StreamAccess
 from routing.filters import StreamFilter
@@ -52,8 +52,8 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
 def counting(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[int]:
     unpacked: list[int] = []
 
-    def counted(packed: bytes) -> list[Figure]:
-        table = unpack_table(packed)
+    def counted(packed: bytes, kept: Kept) -> list[Figure]:
+        table = unpack_table(packed, kept)
         unpacked.append(len(table))
         return table
 
@@ -107,10 +107,10 @@ async def test_while_tables_are_unpacked_no_connection_is_held_and_others_are_an
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(packed: bytes) -> list[Figure]:
+    def slow(packed: bytes, kept: Kept) -> list[Figure]:
         begun.set()
         assert go_on.wait(120)
-        return unpack_table(packed)
+        return unpack_table(packed, kept)
 
     monkeypatch.setattr(unpacking, "unpack_table", slow)
     monkeypatch.setattr(revising, "unpack_table", slow)

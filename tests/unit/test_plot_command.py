@@ -11,8 +11,9 @@ import pytest
 
 from ops import cli_plot
 from ops.indicators import completing
-from ops.indicators.answering import Answer, Content, Made
+from ops.indicators.answering import Answer, Content
 from ops.indicators.asking import Asked, read_asked
+from ops.indicators.extractions import Made
 from ops.indicators.packing import Packed
 from ops.plotting.about import MOST_TIMES, Measure
 from ops.plotting.command import asked_for, figures_for, plot

@@ -40,6 +40,19 @@ class IndicatorMetrics:
         self.indicator_tables = counter(
             "indicator_tables", "Tables that were published because they had changed"
         )
+        self.indicator_tables_unreadable = counter(
+            "indicator_tables_unreadable",
+            "Answers that were refused because a published table is damaged",
+        )
+        self.indicator_delay_weeks = counter(
+            "indicator_delay_weeks",
+            "Weeks of a condition whose delays from sampling to reception were told",
+        )
+        self.indicator_delay_weeks_waiting = gauge(
+            "indicator_delay_weeks_waiting",
+            "1 where the last extraction left weeks whose delays it could have told to later ones",
+            mode="livemostrecent",
+        )
         self.indicator_extraction_seconds = histogram(
             "indicator_extraction_seconds",
             "How long a portion of an extraction took",
