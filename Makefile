@@ -155,7 +155,7 @@ proof-streams: setup-dev ## corrections, identities, oppositions and replays in 
 	$(BIN)/python -m tests.properties.streams_proof --examples $(or $(EXAMPLES),300) $(ARGS)
 
 proof-disclosure: setup-dev ## 240 attacks by linear programming on published figures: no protected cell is recovered
-	$(BIN)/pytest tests/properties/test_disclosure.py -m proof $(ARGS)
+	$(BIN)/pytest tests/properties/test_disclosure.py tests/properties/test_disclosure_delays.py -m proof $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

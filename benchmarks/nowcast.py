@@ -150,7 +150,7 @@ def _shares(scenario: Scenario, day: int, last: int, rng: np.random.Generator) -
     median = scenario.delayed + scenario.slower * ramp
     edges = np.log(np.arange(1, delays + 2) + 1e-9)
     cumulative = np.array([_normal((edge - np.log(median)) / 0.7) for edge in edges])
-    shares = np.diff(cumulative, prepend=0.0)
+    shares: np.ndarray = np.diff(cumulative, prepend=0.0)
     shares /= shares.sum()
     if scenario.uneven:
         sure = 1 / scenario.uneven**2 * 4
@@ -165,7 +165,7 @@ def _shares(scenario: Scenario, day: int, last: int, rng: np.random.Generator) -
             kept = 1 / 3
         shares[delay + 1] += shares[delay] * (1 - kept)
         shares[delay] *= kept
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def _normal(z: float) -> float:

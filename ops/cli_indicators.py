@@ -166,6 +166,21 @@ def _operating(group: click.Group, data_dir: Option, as_json: Option, run: Run) 
         )
 
     @group.command()
+    @click.argument("condition")
+    @click.argument("day")
+    @audited
+    @data_dir
+    def retell(condition: str, day: str, actor: str | None, reason: str, data_dir: Path) -> None:
+        """Publish the week of DAY of CONDITION anew: a table of it is damaged.
+
+        For `table_unreadable`. Nothing is told finer than it was; earlier extractions stay as
+        they are.
+        """
+        from ops.indicators import commands
+
+        run(commands.retell(data_dir, _asker(actor, reason), condition, day))
+
+    @group.command()
     @data_dir
     @as_json
     def verify(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001

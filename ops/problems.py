@@ -26,6 +26,7 @@ _STATUS: Final = {
     "no_such_token": 404,
     "no_such_condition": 404,
     "no_such_file": 404,
+    "no_such_table": 404,
     "no_extraction": 404,
     "extraction_gone": 410,
     "token_not_for_indicators": 403,

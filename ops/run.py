@@ -202,6 +202,7 @@ def _print_welcome(console: Console, settings: Settings, addresses: Addresses) -
     folder = f"--data-dir {settings.data_dir}"
     console.print(f"  {command} account {folder}", soft_wrap=True, highlight=False)
     console.print(f"  {command} stream public-health {folder} --limit 3", soft_wrap=True)
+    console.print(f"  {command} indicators show sars-cov-2 {folder}", soft_wrap=True)
     console.print(f"  {command} labs list {folder}", soft_wrap=True, highlight=False)
     console.print(f"  {command} conformance {folder}", soft_wrap=True, highlight=False)
     for name, token in addresses.tokens.items():

@@ -48,11 +48,14 @@ def keeper_of(hub: Hub) -> Keeper:
             delay_weeks=settings.indicators_delay_weeks,
             most_waiting=settings.indicators_lag_events,
         ),
-        closer=RowCloser(hub.pool, settings.indicators_rows_days),
+        closer=RowCloser(
+            hub.pool, settings.indicators_rows_days, page=settings.indicators_close_rows
+        ),
         clock=hub.clock,
         pace=Pace(
             poll_seconds=settings.indicators_poll_seconds,
             extraction_seconds=settings.indicators_extraction_seconds,
             lag_events=settings.indicators_lag_events,
+            behind_times=settings.indicators_behind_times,
         ),
     )

@@ -58,10 +58,21 @@ class Published:
         most: The most figures of an answer; it holds whole times, and at least one.
         unpacked: The most figures that are unpacked for an answer; at least one time's.
         at_once: How many connections, and how many tables are unpacked at the same time.
+        answers_each: So many answers are being made for each that is unpacked.
+        wait_seconds: How long an answer waits for its turn.
     """
 
-    def __init__(self, pool: Pool, most: int, *, unpacked: int = 200_000, at_once: int = 2) -> None:
-        self._tables = Tables(pool, at_once)
+    def __init__(
+        self,
+        pool: Pool,
+        most: int,
+        *,
+        unpacked: int = 200_000,
+        at_once: int = 2,
+        answers_each: int = 4,
+        wait_seconds: float = 10.0,
+    ) -> None:
+        self._tables = Tables(pool, at_once, answers_each=answers_each, wait_seconds=wait_seconds)
         self._delays = PublishedDelays(self._tables, most)
         self._most = most
         self._unpacked = unpacked

@@ -30,6 +30,8 @@ def published_of(hub: Hub) -> Published:
         settings.indicators_answer_figures,
         unpacked=settings.indicators_answer_unpacked,
         at_once=settings.indicators_answers_at_once,
+        answers_each=settings.indicators_answers_each,
+        wait_seconds=settings.indicators_answer_wait_seconds,
     )
 
 
@@ -156,10 +158,19 @@ async def rebuild(data_dir: Path, asker: Asker, *, from_oldest: bool, skip_gap: 
     return 0
 
 
+async def retell(data_dir: Path, asker: Asker, condition: str, day: str) -> int:
+    """Let the week or month of a day be published anew by the next extraction."""
+    known_condition(condition)
+    async with instance_at(data_dir) as hub, lent(hub.pool) as connection:
+        block = await operating.retell(connection, asker, condition, day)
+    sys.stdout.write(f"{condition}, {block}: the next extraction publishes it anew\n")
+    return 0
+
+
 async def verify(data_dir: Path, *, as_json: bool) -> int:
     """Count every kept row anew and compare; 1 where cells differ."""
     async with instance_at(data_dir, role="indicators") as hub, lent(hub.pool) as connection:
-        found = await operating.verify(connection)
+        found = await operating.verify(connection, page=hub.settings.indicators_verify_rows)
     if as_json:
         print_json(found)
     elif found.differing:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ops.runtime.metrics import METRICS
 from schemas.errors import PermanentError
 from schemas.figures import ALL_AGES, FRANCE, DelayFigure, Extraction, Period
 
@@ -100,7 +99,6 @@ class PublishedDelays:
                 weeks = await asyncio.to_thread(_opened, condition, rows, asked)
             for sunday, figures in weeks:
                 if behind is not None and len(found) + len(figures) > self._most:
-                    METRICS.limit_hits.labels("indicator_figures").inc()
                     return found, behind
                 found += figures
                 behind = sunday

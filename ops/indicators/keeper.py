@@ -29,8 +29,6 @@ _log = get_logger(__name__)
 _LONGEST_REST_SECONDS: Final = 5.0
 _LAST_SECONDS: Final = 2.0
 """For what is under way when it is told to stop: most batches take less."""
-_BEHIND_TIMES: Final = 4
-"""So many times more rarely is published by whoever is behind the stream."""
 STATION: Final = "indicators"
 
 
@@ -40,6 +38,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     poll_seconds: float = 1.0
     extraction_seconds: float = 21_600.0
     lag_events: int = 10_000
+    behind_times: int = 4
+    """So many times more rarely is published by whoever is behind the stream."""
 
 
 class Extractor(Protocol):
@@ -193,7 +193,7 @@ class Keeper:
         # A last one that is still to come: a clock was ahead.
         if progress["wanted_at"] is not None or last is None or last > now:
             return True
-        times = _BEHIND_TIMES if is_behind else 1
+        times = self._pace.behind_times if is_behind else 1
         return bool(now - last >= times * timedelta(seconds=self._pace.extraction_seconds))
 
     def _forget(self) -> None:

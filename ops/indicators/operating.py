@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,11 +14,13 @@ from ops.asking import Asker
 from ops.runtime.postgres import Connection
 from ops.stewards.script import check_asker
 from routing.indicator_aliases import Aliases
+from routing.indicator_cells import DAY, MONTH_PERIOD
 from routing.indicator_rows import Heard, RowKey, decode_row
 from routing.indicators import Book
 from schemas.errors import PermanentError
 
 from . import queries
+from .blocks import BlockOfTime, monday_of
 from .counting import LAYOUT, add_to_cells, alias_of, asked_of
 from .reading import positions_of
 
@@ -36,7 +39,24 @@ UPDATE indicator_progress
 SET batch = batch + 1, events = 0, layout = $1, rebuilt_at = now(), is_catching_up = true
 """
 OVERTAKE: Final = "UPDATE indicator_progress SET batch = batch + 1"
-_PAGE: Final = 20_000
+# What a block was decided from: nothing any more, so it is decided and written anew, no finer than
+# before.
+FORGET_SOURCE: Final = """
+UPDATE indicator_shown s SET source = ''
+WHERE s.condition = $1 AND s.block = $2 AND s.extraction = (
+    SELECT max(l.extraction) FROM indicator_shown l WHERE l.condition = $1 AND l.block = $2
+)
+"""
+FORGET_POLICY: Final = """
+UPDATE indicator_delay d SET policy = ''
+WHERE d.condition = $1 AND d.day = $2 AND d.extraction = (
+    SELECT max(l.extraction) FROM indicator_delay l WHERE l.condition = $1 AND l.day = $2
+)
+"""
+BLOCK_DUE: Final = """
+INSERT INTO indicator_due (condition, period, day, batch) VALUES ($1, $2, $3, $4)
+ON CONFLICT (condition, period, day) DO UPDATE SET batch = EXCLUDED.batch
+"""
 
 # The tables that counting writes, once more, for this session alone: they hide the true ones.
 SHADOW: Final = """
@@ -124,7 +144,38 @@ async def skip_gap(connection: Connection, asker: Asker) -> int:
     return gap
 
 
-async def verify(connection: Connection, most: int = 20) -> Verified:
+async def retell(connection: Connection, asker: Asker, condition: str, day: str) -> str:
+    """Let the week (or month) of a day be published anew: its tables are damaged.
+
+    Nothing is told finer than it was. Earlier extractions keep the tables they have.
+
+    Raises:
+        PermanentError: `bad_question`: no such day; `no_such_table`: nothing of it was published.
+    """
+    check_asker(asker)
+    try:
+        at = date.fromisoformat(day).toordinal()
+    except ValueError:
+        raise PermanentError("bad_question", "a day: 2026-03-06") from None
+    month = BlockOfTime(date.fromordinal(at).replace(day=1).toordinal(), is_month=True)
+    async with connection.transaction():
+        held = await connection.fetchrow(queries.FENCE)
+        for block in (BlockOfTime(monday_of(at)), month):
+            done = await connection.execute(FORGET_SOURCE, condition, block.name)
+            if not done.endswith(" 0"):
+                break
+        else:
+            raise PermanentError("no_such_table", "nothing was published of this time")
+        await connection.execute(FORGET_POLICY, condition, block.last)
+        period = MONTH_PERIOD if block.is_month else DAY
+        await connection.execute(BLOCK_DUE, condition, period, block.begins, held["batch"])
+        await connection.execute(WANT)
+        reason = f"{asker.reason} ({condition}, {block.name})".strip()
+        await connection.fetchval(AUDIT, asker.actor, "indicators_retell", reason)
+    return block.name
+
+
+async def verify(connection: Connection, most: int = 20, *, page: int = 20_000) -> Verified:
     """Count every kept row anew, and compare with the cells of days that are not closed.
 
     Nothing is changed: cells are counted into tables of the session that stand before the true
@@ -133,13 +184,14 @@ async def verify(connection: Connection, most: int = 20) -> Verified:
     Args:
         connection: Any; counting stands still meanwhile.
         most: How many differences to name.
+        page: How many rows are counted at once.
     """
     # A plan of before would still name the true tables.
     await connection.execute("DISCARD PLANS")
     found: list[Verified] = []
     with suppress(_RolledBack):
         async with connection.transaction():
-            found.append(await _compared(connection, most))
+            found.append(await _compared(connection, most, page))
             raise _RolledBack
     return found[0]
 
@@ -148,7 +200,7 @@ class _RolledBack(Exception):
     """Ends a transaction that was to change nothing."""
 
 
-async def _compared(connection: Connection, most: int) -> Verified:
+async def _compared(connection: Connection, most: int, page_rows: int) -> Verified:
     closed = (await connection.fetchrow(queries.FENCE))["closed_before"]
     await connection.execute(SHADOW)
     aliases = {
@@ -157,7 +209,7 @@ async def _compared(connection: Connection, most: int) -> Verified:
     held = Aliases(aliases)
     rows = 0
     last: tuple[UUID, str] = (UUID(int=0), "")
-    async for page in _pages(connection):
+    async for page in _pages(connection, page_rows):
         book = Book(held)
         asked = asked_of(book.reaches(page))
         for report_id, part, packed in await connection.fetch(queries.OF_PERSONS, *asked):
@@ -170,10 +222,10 @@ async def _compared(connection: Connection, most: int) -> Verified:
     return Verified(rows=rows, differing=[(row[0], row[1], row[2], row[3]) for row in found])
 
 
-async def _pages(connection: Connection) -> AsyncIterator[list[Heard]]:
+async def _pages(connection: Connection, page_rows: int) -> AsyncIterator[list[Heard]]:
     last: tuple[Any, str] = (UUID(int=0), "")
     while True:
-        rows = await connection.fetch(PAGE, *last, _PAGE)
+        rows = await connection.fetch(PAGE, *last, page_rows)
         if not rows:
             return
         kept = [(RowKey(row[0], row[1]), decode_row(row[2])) for row in rows]

@@ -24,9 +24,6 @@ from .stored import Kept, pick, unpack_table
 _ROWS_AT_ONCE: Final = 64
 _LARGE_ROWS_AT_ONCE: Final = 8
 """Of regions and departments, whose tables are a hundred times as large."""
-_ANSWERS: Final = 4
-"""So many are being made for each that is unpacked."""
-_WAIT_SECONDS: Final = 10.0
 
 
 class OfTime(NamedTuple):
@@ -44,12 +41,17 @@ class Tables:
     Args:
         pool: Connections of a role that reads.
         at_once: How many of them, and how many tables are unpacked at the same time.
+        answers_each: So many answers are being made for each that is unpacked.
+        wait_seconds: How long an answer waits for its turn.
     """
 
-    def __init__(self, pool: Pool, at_once: int) -> None:
+    def __init__(
+        self, pool: Pool, at_once: int, *, answers_each: int = 4, wait_seconds: float = 10.0
+    ) -> None:
         self._pool = Share(pool, at_once)
         self._turns = asyncio.Semaphore(at_once)
-        self._answers = asyncio.Semaphore(_ANSWERS * at_once)
+        self._answers = asyncio.Semaphore(answers_each * at_once)
+        self.wait_seconds = wait_seconds
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Connection]:
@@ -63,14 +65,27 @@ class Tables:
         Raises:
             TransientError: Others have them for long (`answers_held`).
         """
-        return _within(self._turns)
+        return self._within(self._turns)
 
     def answering(self) -> AbstractAsyncContextManager[None]:
         """Give one of the places of answers that are being made, for a block; as `turn`.
 
         An answer keeps what it has found until it is whole: few may do so at once.
         """
-        return _within(self._answers)
+        return self._within(self._answers)
+
+    @asynccontextmanager
+    async def _within(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                await places.acquire()
+        except TimeoutError:
+            METRICS.limit_hits.labels("indicator_answers").inc()
+            raise TransientError("answers_held", "others ask for much: ask again") from None
+        try:
+            yield
+        finally:
+            places.release()
 
     async def times(
         self, condition: str, asked: Asked, number: int, first: int
@@ -90,20 +105,6 @@ class Tables:
             if len(days) < most:
                 return
             first = days[-1] + 1
-
-
-@asynccontextmanager
-async def _within(places: asyncio.Semaphore) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            await places.acquire()
-    except TimeoutError:
-        METRICS.limit_hits.labels("indicator_answers").inc()
-        raise TransientError("answers_held", "others ask for much: ask again") from None
-    try:
-        yield
-    finally:
-        places.release()
 
 
 def at_once(levels: Sequence[str]) -> tuple[int, int]:

@@ -654,6 +654,24 @@ class Settings(BaseSettings):
         description="With more events to be counted than these an extraction is made four times"
         " more rarely, and none while the stream is counted from zero.",
     )
+    indicators_behind_times: int = Field(
+        4,
+        ge=1,
+        le=100,
+        description="So many times more rarely is published while that many events wait.",
+    )
+    indicators_close_rows: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="The most rows of closed days that go in one transaction: counting waits.",
+    )
+    indicators_verify_rows: int = Field(
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="The most rows that `labdispatch indicators verify` counts at once.",
+    )
     indicators_rows_days: int = Field(
         800,
         ge=90,
@@ -677,6 +695,16 @@ class Settings(BaseSettings):
         le=4,
         description="Connections that answers about indicators have at an api process, and how many"
         " unpack at the same time; others wait.",
+    )
+
+    indicators_answers_each: int = Field(
+        4,
+        ge=1,
+        le=100,
+        description="Answers that may be under way for each that unpacks; others wait.",
+    )
+    indicators_answer_wait_seconds: Seconds = Field(
+        10.0, description="How long an answer waits for its turn before 503 is said."
     )
 
     # -- readers of streams

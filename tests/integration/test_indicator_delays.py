@@ -11,11 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from ops.indicators import operating
 from ops.indicators.answering import Published
 from ops.indicators.delayed import read_delays_asked
 from ops.runtime.metrics import METRICS
 from schemas.errors import PermanentError
 from schemas.figures import DelayFigure
+from tests.integration.test_indicators import ASKER
 from tests.integration.test_indicators_http import PATH, client_of
 from tests.support.indicating import World, world_of
 from tests.support.postgres import Database
@@ -159,7 +161,8 @@ async def test_a_damaged_table_is_answered_with_its_place_and_others_are_not_tou
 ) -> None:
     await world.telling.tell(rows_of(0, 700))
     world.clock.at = SETTLED
-    await world.count(world.keeper(2_000))
+    keeper = world.keeper(2_000)
+    await world.count(keeper)
     await world.fetch(
         "UPDATE indicator_table SET figures = substr(figures, 1, 30)"
         " WHERE level = 'france' AND period = 'day' AND day = $1",
@@ -179,6 +182,19 @@ async def test_a_damaged_table_is_answered_with_its_place_and_others_are_not_tou
         rest = await client.get(f"{PATH}?from=2026-03-03")
         assert rest.status_code == 200
         assert rest.json()["figures"]
+
+        # What the runbook says mends it, as of the next extraction.
+        async with world.pool.acquire() as connection:
+            assert await operating.retell(connection, ASKER, CONDITION, "2026-03-04") == WEEK
+            with pytest.raises(PermanentError, match="no_such_table"):
+                await operating.retell(connection, ASKER, CONDITION, "2025-03-04")
+            with pytest.raises(PermanentError, match="bad_question"):
+                await operating.retell(connection, ASKER, CONDITION, "today")
+        await world.count(keeper)
+        for path in ("", "/delays"):
+            assert (await client.get(f"{PATH}{path}")).status_code == 200
+        asked = f"{PATH}?as_of=2026-03-30T12:00:00Z"
+        assert (await client.get(asked)).status_code == 503
 
 
 def test_what_is_asked_wrongly_says_what_it_may_be() -> None:

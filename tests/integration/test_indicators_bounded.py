@@ -121,11 +121,11 @@ async def test_while_tables_are_unpacked_no_connection_is_held_and_others_are_an
     try:
         assert await asyncio.to_thread(begun.wait, 120)
         assert (await published.extraction(None)).number == 3
-        monkeypatch.setattr(unpacking, "_WAIT_SECONDS", 0.01)
+        published._tables.wait_seconds = 0.01
         with pytest.raises(TransientError, match="answers_held"):
             await ask(CONDITION, asked)
     finally:
-        monkeypatch.setattr(unpacking, "_WAIT_SECONDS", 120.0)
+        published._tables.wait_seconds = 120.0
         go_on.set()
     await large
 

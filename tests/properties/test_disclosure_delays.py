@@ -125,8 +125,8 @@ def one_week(seed: int) -> int:
 
 
 def test_no_class_that_is_withheld_is_recovered() -> None:
-    told = [one_week(seed) for seed in range(6)]
-    assert sum(told) > 20, "an attack on what tells nothing shows nothing"
+    told = [one_week(seed) for seed in range(4)]
+    assert sum(told) > 15, "an attack on what tells nothing shows nothing"
 
 
 @pytest.mark.proof

@@ -81,6 +81,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/stewards/routes.py",
         "ops/holding/routes.py",
         "ops/indicators/admitting.py",
+        "ops/indicators/delay_route.py",
+        "ops/indicators/forms.py",
         "ops/indicators/routes.py",
         "ops/stewards/opposition_routes.py",
         "ops/sandbox/routes.py",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ops.indicators.stored import pack_table, unpack_table
+from ops.indicators.stored import Kept, pack_table, unpack_table
 from ops.indicators.tables import STRATA
 from schemas.areas import departments
 from schemas.figures import Figure
+
+KEPT = Kept("sars-cov-2", "day", 739_681, "department", 7)
 
 
 def test_tables_are_unpacked_by_several_threads_at_once() -> None:
@@ -26,5 +28,5 @@ def test_tables_are_unpacked_by_several_threads_at_once() -> None:
     ]
     packed = pack_table(table)
     with ThreadPoolExecutor(4) as threads:
-        for found in threads.map(unpack_table, [packed] * 40):
+        for found in threads.map(unpack_table, [packed] * 40, [KEPT] * 40):
             assert found == table

@@ -124,6 +124,8 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "indicator_answers": Limit("indicators_answers_at_once"),
     "indicator_unpacked": Limit("indicators_answer_unpacked"),
     "indicator_figures": Limit("indicators_answer_figures", "api_requests_total"),
+    "indicator_delay_weeks": Limit("indicators_delay_weeks", "indicator_delay_weeks_waiting"),
+    "indicator_answer_wait": Limit("indicators_answer_wait_seconds", "limit_hits_total"),
     "indicator_lag": Limit("indicators_lag_events", "indicator_lag_events"),
     "indicator_extractions": Limit(
         "indicators_extractions", "indicator_extractions_forgotten_total"
@@ -144,7 +146,8 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",
     "append_gather_seconds", "dispatch_linger_seconds", "relay_poll_seconds", "relay_note_seconds",
     "stream_heartbeat_seconds", "stream_tail_seconds", "push_poll_seconds",
-    "indicators_poll_seconds",
+    "indicators_poll_seconds", "indicators_portion_seconds", "indicators_behind_times",
+    "indicators_close_rows", "indicators_verify_rows", "indicators_answers_each",
     "indicators_extraction_seconds", "stream_token_refresh_seconds", "reemission_seconds",
     "hold_retry_seconds", "identity_rekey_rest",
     # How much at a time: the rest goes on in the next turn.
