@@ -161,6 +161,10 @@ class Metrics:
                 ["door", "result"],
             )
         )
+        self.not_taken = Counter(
+            f"{name}_not_taken",
+            "Messages answered AR 207 because the hub could take nothing: no fault of their sender",
+        )
         self.foreign_facilities = Counter(
             f"{name}_foreign_facilities",
             "Messages refused because their sender may not speak for their facility",
@@ -243,6 +247,12 @@ class Metrics:
             "From the message received to its events readable in the streams",
             buckets=_FAST,
         )
+        self.readable_seconds = Seconds(
+            f"{name}_readable_seconds",
+            "From the message received to its event readable in a stream, by stream",
+            ["stream"],
+            buckets=_FAST,
+        )
         self.decisions = Labelled(
             Counter(
                 f"{name}_match_decisions",
@@ -302,6 +312,12 @@ class Metrics:
         self._declare_readers(name)
         self._declare_following(name)
         # -- all
+        self.ending = Gauge(
+            f"{name}_process_ending",
+            "1 in a process that ends for a reason that no restart mends, shortly before it ends",
+            ["station", "reason"],
+            multiprocess_mode="livemax",
+        )
         self.errors = Labelled(
             Counter(
                 f"{name}_errors", "Classified errors by station and reason", ["station", "reason"]
