@@ -18,6 +18,7 @@ from ops.runtime.lifecycle import (
 )
 from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.settings import Settings
+from ops.runtime.vitals import Vitals, show_limits
 from schemas.errors import FatalError, TransientError
 
 _log = get_logger(__name__)
@@ -48,9 +49,10 @@ async def run_station(role: str, settings: Settings) -> int:
         if role in _BEHIND_THE_DOOR:
             yield_to_the_door(settings.behind_the_door_nice)
         metrics.serve(settings.http_host, settings.metrics_port)
+        show_limits(settings)
         stopping = stop_on_signals()
         settle_memory()
-        await _station(role)(settings, stopping)
+        await _watched(_station(role)(settings, stopping))
     except TransientError as error:
         _log.error("station_ended", reason=error.reason, remedy=error.remedy)
         return 3
@@ -62,6 +64,15 @@ async def run_station(role: str, settings: Settings) -> int:
         return 4
     _log.info("station_stopped")
     return 0
+
+
+async def _watched(station: Coroutine[Any, Any, None]) -> None:
+    """Run a station, and beside it tell how its process fares."""
+    vitals = asyncio.create_task(Vitals().watch())
+    try:
+        await station
+    finally:
+        vitals.cancel()
 
 
 def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels
+from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels, seconds
 from .labels import ERROR_REASONS, ERROR_STATIONS, LIMIT_NAMES, POOL_STATES
 
 
@@ -66,10 +66,8 @@ class ProcessMetrics:
         self.disk_free_bytes.set(float("inf"))
 
     def _of_the_pool(self) -> None:
-        self.pool_acquire_seconds = histogram(
-            "pool_acquire_seconds",
-            "How long a connection to the database was waited for",
-            buckets=FAST,
+        self.pool_acquire_seconds = seconds(
+            "pool_acquire_seconds", "How long a connection to the database was waited for"
         )
         self.pool_connections = gauges(
             "pool_connections",
