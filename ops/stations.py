@@ -18,7 +18,10 @@ from ops.runtime.lifecycle import (
     yield_to_the_door,
 )
 from ops.runtime.logs import configure, get_logger, place_of
+from ops.runtime.metrics import METRICS
+from ops.runtime.metrics.labels import ENDING_REASONS
 from ops.runtime.settings import Settings
+from ops.runtime.vitals import Vitals, show_limits
 from schemas.errors import FatalError, TransientError
 
 _log = get_logger(__name__)
@@ -36,7 +39,7 @@ _OF_THE_PLACE: Final = frozenset(
 )
 """Reasons that a start with other settings mends: exit code 2."""
 
-_FOR_A_PERSON: Final = frozenset({"histories_diverged", "intake_lost", "offset_beyond_end"})
+_FOR_A_PERSON: Final = frozenset(ENDING_REASONS.values)
 """Reasons that no restart mends: whoever scrapes this process must see them before it is gone."""
 
 
@@ -53,9 +56,10 @@ async def run_station(role: str, settings: Settings) -> int:
         if role in _BEHIND_THE_DOOR:
             yield_to_the_door(settings.behind_the_door_nice)
         metrics.serve(settings.http_host, settings.metrics_port)
+        show_limits(settings)
         stopping = stop_on_signals()
         settle_memory()
-        await _station(role)(settings, stopping)
+        await _watched(_station(role)(settings, stopping))
     except TransientError as error:
         _log.error("station_ended", reason=error.reason, remedy=error.remedy)
         return 3
@@ -75,10 +79,19 @@ async def _last_words(role: str, reason: str, settings: Settings, stopping: asyn
     """Show why this process ends for long enough to be scraped; at once where nobody scrapes it."""
     if not settings.metrics_port:
         return
-    metrics.METRICS.ending.labels(role, reason).set(1)
+    METRICS.ending.labels(role, reason).set(1)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.last_words_seconds):
             await stopping.wait()
+
+
+async def _watched(station: Coroutine[Any, Any, None]) -> None:
+    """Run a station, and beside it tell how its process fares."""
+    vitals = asyncio.create_task(Vitals().watch())
+    try:
+        await station
+    finally:
+        vitals.cancel()
 
 
 def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]:

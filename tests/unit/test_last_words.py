@@ -24,7 +24,7 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     monkeypatch.setattr(stations, "stop_on_signals", lambda: event)
     monkeypatch.setattr(stations, "configure", lambda *_: None)
     monkeypatch.setattr(stations, "settle_memory", lambda: None)
-    monkeypatch.setattr(stations.metrics, "serve", lambda *_: None)
+    monkeypatch.setattr("ops.runtime.metrics.serve", lambda *_: None)
     return event
 
 
