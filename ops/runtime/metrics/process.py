@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels, seconds
-from .labels import ERROR_REASONS, ERROR_STATIONS, LIMIT_NAMES, POOL_STATES
+from .labels import ERROR_REASONS, ERROR_STATIONS, LIMIT_NAMES, POOL_STATES, VERSIONS
 
 
 class ProcessMetrics:
@@ -33,6 +33,12 @@ class ProcessMetrics:
 
     def _of_the_machine(self) -> None:
         self.processes = gauge("processes", "Processes that give figures now", mode="livesum")
+        self.builds = gauges(
+            "build_processes",
+            "Processes that give figures now, by the version of the program they run",
+            mode="livesum",
+            version=VERSIONS,
+        )
         self.resident_bytes = gauge(
             "resident_memory_bytes", "Memory that all processes hold", mode="livesum"
         )
