@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,7 @@ class Vitals:
     async def watch(self) -> None:
         """Give the figures for ever; what cannot be read is not given."""
         METRICS.processes.set(1)
+        METRICS.builds.labels(version("labdispatch")).set(1)
         METRICS.started_at.set(time.time())
         gc.callbacks.append(self._collecting)
         loop = asyncio.get_running_loop()

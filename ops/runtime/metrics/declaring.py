@@ -38,6 +38,10 @@ class Labelled(Generic[M]):
         child = self._children.get(values)
         return self._new(values) if child is None else child
 
+    def told(self) -> list[M]:
+        """Return the figures of all label values that were told."""
+        return list(self._children.values())
+
     def _new(self, values: tuple[str, ...]) -> M:
         # str: members of a StrEnum are what they say, and nothing else is kept of them.
         told = tuple(

@@ -10,6 +10,7 @@ from .labels import (
     LIMIT_NAMES,
     POOL_STATES,
     STATIONS,
+    VERSIONS,
 )
 
 
@@ -47,6 +48,12 @@ class ProcessMetrics:
 
     def _of_the_machine(self) -> None:
         self.processes = gauge("processes", "Processes that give figures now", mode="livesum")
+        self.builds = gauges(
+            "build_processes",
+            "Processes that give figures now, by the version of the program they run",
+            mode="livesum",
+            version=VERSIONS,
+        )
         self.resident_bytes = gauge(
             "resident_memory_bytes", "Memory that all processes hold", mode="livesum"
         )
