@@ -23,9 +23,10 @@ from ops.register.tally import MAX_SOFTWARE, MAX_UNMAPPED
 from ops.runtime.handshake import REFUSALS
 from ops.runtime.metrics import METRICS, Labelled, labels
 from ops.runtime.metrics.declaring import PREFIX
-from ops.runtime.metrics.limits import LIMITS, NO_LIMITS
+from ops.runtime.metrics.limits import LIMITS, NO_LIMITS, Limit
 from ops.runtime.metrics.table import STATIONS
-from ops.runtime.settings import Settings
+from ops.runtime.settings import Settings, load_settings
+from ops.runtime.vitals import show_limits
 from ops.stations import ROLES
 from ops.stewards.opposition_file import RESULTS
 from ops.stream_tokens.refusals import STATUS
@@ -222,3 +223,26 @@ def test_every_metric_says_what_it_is_and_belongs_to_one_station() -> None:
     for station in STATIONS:
         assert station.__doc__
     assert len(STATIONS) == len(set(STATIONS))
+
+
+def test_every_metric_is_observed_somewhere() -> None:
+    everything = "".join(sources().values())
+    used = set(re.findall(r"\bMETRICS\.(\w+)", everything))
+    dead = set(declared()) - used - {"label_values_refused"}  # observed by the table itself
+    assert dead == set()
+    assert used <= {*declared(), "database_is_unknown"}
+
+
+def test_every_process_shows_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABDISPATCH_POSTGRES_DSN", raising=False)
+    settings = load_settings(max_connections=1_234)
+    show_limits(settings)
+    told = {
+        sample.labels["limit"]: sample.value
+        for family in METRICS.limit.metric.collect()
+        for sample in family.samples
+    }
+    assert told["connections"] == 1_234
+    assert told["software_of_a_laboratory"] == MAX_SOFTWARE
+    own = {name for name, limit in LIMITS.items() if limit == Limit()} - {"file_descriptors"}
+    assert set(told) - {labels.OTHER} == set(LIMITS) - own

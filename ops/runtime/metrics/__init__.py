@@ -9,7 +9,7 @@ mode), and `/metrics` of the api process gives them all. docs/metrics.md lists t
 from __future__ import annotations
 
 from .declaring import Labelled, Seconds
-from .folder import forget_process, render, serve
+from .folder import Told, forget_process, render, serve
 from .gathering import GATHERED_SECONDS, Gathered
 from .table import GATHERED, METRICS, Metrics
 
@@ -21,6 +21,7 @@ __all__ = [
     "Labelled",
     "Metrics",
     "Seconds",
+    "Told",
     "forget_process",
     "render",
     "serve",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, SIZES, counter, counters, gauge, histogram
+from .declaring import FAST, SIZES, counter, counters, gauge, histogram, seconds_by
 from .labels import EVENT_KINDS, OUTCOME_ENDINGS, OUTCOME_REASONS, SECOND_LINES, STREAM_NAMES
 
 
@@ -27,6 +27,11 @@ class DispatchMetrics:
             "in_to_readable_seconds",
             "From the message received to its events readable in the streams",
             buckets=FAST,
+        )
+        self.readable_seconds = seconds_by(
+            "readable_seconds",
+            "From the message received to its event readable in a stream, by stream",
+            stream=STREAM_NAMES,
         )
         self.capped_cases = counter(
             "capped_cases", "Persons with more reports than cases are looked for among"

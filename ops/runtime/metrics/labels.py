@@ -183,11 +183,17 @@ PUSH_OUTCOMES: Final = Closed("accepted", "transient", "permanent")
 PUSH_ENDINGS: Final = codes(8, "accepted, dead, superseded, waiting")
 PUSH_STOPS: Final = codes(16, "paused, gap, trouble")
 
+# -- the database
+TABLES: Final = codes(120, "tables of the schema, see [architecture](architecture.md#tables)")
+SESSION_STATES: Final = Closed("active", "idle", "idle_in_transaction", "waiting")
+STANDBYS: Final = Closed("sync", "async")
+
 # -- every process
 STATIONS: Final = Closed("ingest", "inbound", "dispatch", "relay", "push", "indicators", "api")
+ENDING_REASONS: Final = Closed("histories_diverged", "intake_lost", "offset_beyond_end")
 ERROR_STATIONS: Final = codes(64, "the station, or its part, that met the error")
 ERROR_REASONS: Final = codes(200, "stable codes of our errors, never their text")
 LIMIT_NAMES: Final = Closed(*LIMITS)
 METRIC_NAMES: Final = codes(300, "metrics of this page, without `labdispatch_`")
 POOL_STATES: Final = Closed("idle", "used")
-GENERATIONS: Final = Closed("0", "1", "2")
+VERSIONS: Final = Bounded(rf"{_NO_NUMBER}[0-9]+(\.[0-9a-z]+){{0,4}}", 8, "versions of labdispatch")

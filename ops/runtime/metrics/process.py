@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels
-from .labels import ERROR_REASONS, ERROR_STATIONS, LIMIT_NAMES, POOL_STATES
+from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels, seconds
+from .labels import (
+    ENDING_REASONS,
+    ERROR_REASONS,
+    ERROR_STATIONS,
+    LIMIT_NAMES,
+    POOL_STATES,
+    STATIONS,
+    VERSIONS,
+)
 
 
 class ProcessMetrics:
@@ -27,12 +35,25 @@ class ProcessMetrics:
             mode="livemin",
             limit=LIMIT_NAMES,
         )
+        self.ending = gauges(
+            "process_ending",
+            "1 in a process that ends for a reason that no restart mends, shortly before it ends",
+            mode="livemax",
+            station=STATIONS,
+            reason=ENDING_REASONS,
+        )
         self.label_values_refused = refused_labels()
         self._of_the_machine()
         self._of_the_pool()
 
     def _of_the_machine(self) -> None:
         self.processes = gauge("processes", "Processes that give figures now", mode="livesum")
+        self.builds = gauges(
+            "build_processes",
+            "Processes that give figures now, by the version of the program they run",
+            mode="livesum",
+            version=VERSIONS,
+        )
         self.resident_bytes = gauge(
             "resident_memory_bytes", "Memory that all processes hold", mode="livesum"
         )
@@ -66,10 +87,8 @@ class ProcessMetrics:
         self.disk_free_bytes.set(float("inf"))
 
     def _of_the_pool(self) -> None:
-        self.pool_acquire_seconds = histogram(
-            "pool_acquire_seconds",
-            "How long a connection to the database was waited for",
-            buckets=FAST,
+        self.pool_acquire_seconds = seconds(
+            "pool_acquire_seconds", "How long a connection to the database was waited for"
         )
         self.pool_connections = gauges(
             "pool_connections",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .database import DatabaseMetrics
 from .dispatch import DispatchMetrics
 from .door import DoorMetrics
 from .files import FileMetrics
@@ -22,6 +23,7 @@ STATIONS: Final = (
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    DatabaseMetrics,
     ProcessMetrics,
 )
 """In the order of the road; docs/metrics.md has a part for each."""
@@ -35,6 +37,7 @@ class Metrics(
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    DatabaseMetrics,
     ProcessMetrics,
 ):
     """The table of metrics. Attribute names are ours, metric names the operators'."""
