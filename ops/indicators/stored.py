@@ -94,7 +94,7 @@ def _unpacked(decoder: msgspec.msgpack.Decoder[Any], packed: bytes, kept: Kept) 
         raise PermanentError(
             "table_unreadable",
             f"a published table is damaged, or of a newer release ({kept.text}): ask for other"
-            " times meanwhile; the operator follows docs/runbooks/indicators-stand.md",
+            " times meanwhile; the operator follows docs/runbooks/table-damaged.md",
         )
     return list(figures)
 

@@ -177,7 +177,7 @@ async def test_a_damaged_table_is_answered_with_its_place_and_others_are_not_tou
             problem = answer.json()
             assert problem["title"] == "table_unreadable"
             assert f"{CONDITION}, " in problem["detail"]
-            assert "runbooks/indicators-stand.md" in problem["detail"]
+            assert "runbooks/table-damaged.md" in problem["detail"]
         assert METRICS.indicator_tables_unreadable._value.get() == counted + 3
         rest = await client.get(f"{PATH}?from=2026-03-03")
         assert rest.status_code == 200
