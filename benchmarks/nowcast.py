@@ -58,6 +58,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Days before the last on which nothing was received; it all comes on the next."""
     closed: Sequence[int] = ()
     """Public holidays, days before the last: like Sundays."""
+    known: bool = False
+    """The calendar tells the method of them."""
     larger: float = 0.0
     """The level of the area around it, whose delays are alike; 0: it stands alone."""
     holds: bool = True
@@ -109,6 +111,12 @@ SCENARIOS: Final = (
         what="1,000 a day; a public holiday the day before yesterday",
         closed=(2,),
         holds=False,
+    ),
+    Scenario(
+        name="calendar",
+        what="the same, and the calendar tells of it",
+        closed=(2,),
+        known=True,
     ),
 )
 
@@ -234,7 +242,8 @@ def evaluate(scenario: Scenario, evenings: int) -> Mapping[str, Score]:
             larger = learn(seen(around), _FIRST + around.last)
         made = make(scenario, scenario.level, rng, number % 7)
         triangle, through = seen(made), _FIRST + made.last
-        learned = learn(triangle, through, larger)
+        holidays = frozenset(through - ago for ago in scenario.closed if scenario.known)
+        learned = learn(triangle, through, larger, holidays=holidays)
         for horizon in HORIZONS:
             true = int(made.counts[made.last - horizon].sum())
             scores[str(horizon)].note(estimate(learned, triangle, through - horizon), true)

@@ -162,7 +162,9 @@ def _still_to_come(learned: Learned | None, triangle: Triangle, day: int) -> _Co
         return None
     counts = triangle.get(day, ())
     come = sum(counts[: passed + 1])
-    share, doubt = reach(learned.stays, learned.doubts, day, passed, method.delays)
+    share, doubt = reach(
+        learned.stays, learned.doubts, day, passed, method.delays, learned.holidays
+    )
     if share < method.floor:
         return None
     mean, counting, shared = missing(come, share, doubt)

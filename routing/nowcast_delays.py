@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from .nowcast_calendar import friday_before, makes_up, open_day, weekday_of
+
 Triangle = Mapping[int, Sequence[int]]
 """Counts by day of sampling (ordinal) and by whole days until reception."""
 Rates = tuple[tuple[float, ...], ...]
@@ -45,6 +47,8 @@ _IDLE_LEAST: Final = 20
 """A weekday that usually receives fewer may well receive none: nobody was away."""
 _MADE_UP: Final = 4
 """Days after one without reception that may still be making up for it, at most."""
+_ALIKE: Final = 0.98
+"""Shares that differ by less are told as one."""
 _QUITS: Final = 0.25
 """So much of an ordinary day may be owed when all is made up for."""
 _RETROSPECTS: Final = 5
@@ -81,10 +85,16 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     1) when its delays differ as if only n tests had been drawn (Dirichlet)."""
     idle: frozenset[int]
     """Days of reception that were not learned from."""
+    holidays: frozenset[int] = frozenset()
+    """Days on which nothing comes: it comes on the next that is open."""
 
 
 def learn(
-    triangle: Triangle, through: int, larger: Learned | None = None, method: Method = DEFAULT
+    triangle: Triangle,
+    through: int,
+    larger: Learned | None = None,
+    method: Method = DEFAULT,
+    holidays: frozenset[int] = frozenset(),
 ) -> Learned | None:
     """Return how tests come in, from the days of reception up to `through`.
 
@@ -93,11 +103,12 @@ def learn(
         through: The last day of reception that is over: yesterday, as a rule.
         larger: What was learned for the area around it: few tests are drawn towards its delays.
         method: What is tuned; it must be that of `larger`.
+        holidays: Public holidays, ordinals: what is due on them comes on the next open day.
 
     Returns:
         None where there is too little to learn from and no larger area.
     """
-    low, idle = _idle_days(triangle, through, method)
+    low, idle = _idle_days(triangle, through, method, holidays)
     if larger is not None:
         idle |= larger.idle
         through = min(through, larger.through)
@@ -112,14 +123,39 @@ def learn(
         method=method,
         stays=stays,
         doubts=doubts,
-        excess=_excess(triangle, through, idle, larger, method),
+        excess=_excess(triangle, through, idle, larger, method, holidays),
         idle=idle,
+        holidays=holidays,
     )
 
 
-def reach(stays: Rates, doubts: Rates, day: int, passed: int, until: int) -> tuple[float, float]:
-    """Return how much of what comes within `until` days comes within `passed`, and the doubt."""
-    weekday = _weekday(day)
+def reach(  # noqa: PLR0917
+    stays: Rates,
+    doubts: Rates,
+    day: int,
+    passed: int,
+    until: int,
+    holidays: frozenset[int] = frozenset(),
+) -> tuple[float, float]:
+    """Return how much of what comes within `until` days comes within `passed`, and the doubt.
+
+    On a holiday as much has come as on the last open day before. On the weekend after a Friday that
+    was one nobody knows how much of it was made up: where that matters nothing has, which is less
+    than any estimate stands on.
+    """
+    ends = open_day(day + until, holidays) - day
+    share, doubt = _product(stays, doubts, day, open_day(day + passed, holidays) - day, ends)
+    friday = friday_before(day + passed)
+    if friday is not None and friday in holidays:
+        least, _ = _product(stays, doubts, day, open_day(friday, holidays) - day, ends)
+        return (share, doubt) if least >= _ALIKE * share else (0.0, 0.0)
+    return share, doubt
+
+
+def _product(stays: Rates, doubts: Rates, day: int, passed: int, until: int) -> tuple[float, float]:
+    if passed < 0:
+        return 0.0, 0.0
+    weekday = weekday_of(day)
     share, doubt = 1.0, 0.0
     for delay in range(passed + 1, until + 1):
         share *= stays[weekday][delay]
@@ -146,12 +182,8 @@ def burst(share: float) -> float:
     return 1 / max(share * (1 - share), TINY)
 
 
-def _weekday(day: int) -> int:
-    return (day - 1) % 7  # ordinal 1 was a Monday
-
-
 def _idle_days(
-    triangle: Triangle, through: int, method: Method
+    triangle: Triangle, through: int, method: Method, holidays: frozenset[int]
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Return the days without reception, and those with the days that made up for them."""
     received = dict.fromkeys(range(through - method.window + 1, through + 1), 0)
@@ -163,6 +195,9 @@ def _idle_days(
     idle: set[int] = set()
     owed, since = 0.0, 0
     for day, count in received.items():
+        if makes_up(day, holidays):
+            idle.add(day)  # known beforehand: nobody was away, and estimates need not wait
+            continue
         ordinary = [received[day - b] for b in (7, 14) if _is_ordinary(day - b, received, idle)]
         usual = ordinary[0] if ordinary else 0
         is_low = usual >= _IDLE_LEAST and count < method.idle * usual
@@ -202,7 +237,7 @@ class _Sums(NamedTuple):
             counts = triangle.get(day)
             if not counts:
                 continue
-            weekday, come = _weekday(day), 0
+            weekday, come = weekday_of(day), 0
             for delay in range(min(method.delays, through - day) + 1):
                 last = come
                 come += counts[delay] if delay < len(counts) else 0
@@ -275,12 +310,13 @@ def _drawn(before: float, new: float, towards: float, strength: float) -> tuple[
     return stayed / total, came / (max(stayed, HALF) * (total + 1))
 
 
-def _excess(
+def _excess(  # noqa: PLR0917
     triangle: Triangle,
     through: int,
     idle: frozenset[int],
     larger: Learned | None,
     method: Method,
+    holidays: frozenset[int],
 ) -> tuple[float, ...]:
     """Return how wrong the method was in the weeks before, beyond what it knew of itself.
 
@@ -303,7 +339,7 @@ def _excess(
                 if until < min(method.delays, passed + _SEEN):
                     continue
                 counts = triangle.get(day, ())
-                share, doubt = reach(stays, doubts, day, passed, until)
+                share, doubt = reach(stays, doubts, day, passed, until, holidays)
                 if not method.floor <= share < 1 - TINY:
                     continue
                 mean, counting, shared = missing(sum(counts[: passed + 1]), share, doubt)

@@ -10,6 +10,7 @@ import msgspec
 from routing import nowcast
 from routing.indicator_cells import LONGEST_DELAY, Measure
 from schemas.figures import FRANCE, Figure, Flag, Period
+from schemas.holidays import holidays_between
 
 from .packing import Packed
 
@@ -45,7 +46,8 @@ def shares_of(days: Mapping[int, Iterable[Packed]], today: int) -> Shares:
             for cell in packed.cells.values():
                 if len(cell) > Measure.BY_RECEPTION_TESTS:
                     settled[day] = settled.get(day, 0) + cell[Measure.BY_RECEPTION_TESTS]
-    learned = nowcast.learn(triangle, today - 1)
+    holidays = holidays_between(today - BACK_DAYS, today + LATE_DAYS)
+    learned = nowcast.learn(triangle, today - 1, holidays=holidays)
     found: Shares = {Period.DAY.value: {}, Period.SEVEN_DAYS.value: {}}
     for day in range(today - LATE_DAYS, today + 1):
         one = nowcast.estimate(learned, triangle, day, settled.get(day, 0))
