@@ -7,6 +7,8 @@ and Apache Kafka wait for a disk. Settings stay those of production, `fsync` wit
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -17,6 +19,7 @@ MEMORY: Final = Path("/dev/shm")
 NEEDED_BYTES: Final = 6 * 1024**3
 """Of memory that nobody uses; servers, brokers and folders of two processes have been seen at 2."""
 _NAME: Final = "ldt-"
+_held: Final[list[int]] = []
 
 
 def choose() -> Path | None:
@@ -28,7 +31,11 @@ def choose() -> Path | None:
     if "TMPDIR" in os.environ or not _has_room():
         return None
     _clear()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-", dir=MEMORY))
+    folder = Path(tempfile.mkdtemp(prefix=_NAME, dir=MEMORY))
+    try:
+        _held.append(_lock(folder))
+    except OSError:  # a run that began at the same moment took it for a leftover
+        return None
     folder.chmod(0o711)  # the server's own user passes through, and sees nothing
     return folder
 
@@ -54,9 +61,24 @@ def is_in_memory(folder: Path) -> bool:
 def _clear() -> None:
     """Throw away what runs have left that are over: failed ones, and those that were killed."""
     for folder in MEMORY.glob(f"{_NAME}*"):
-        pid = folder.name.removeprefix(_NAME).partition("-")[0]
-        if folder.stat().st_uid == os.geteuid() and not Path("/proc", pid).exists():
+        with contextlib.suppress(OSError):  # another run's, or another user's
+            os.close(_lock(folder))
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as this process lives, whatever ends it (flock(2)).
+
+    Raises:
+        OSError: It is another run's.
+    """
+    found = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(found)
+        raise
+    return found
 
 
 def _has_room() -> bool:
