@@ -112,11 +112,30 @@ class Delays(NamedTuple):
     positive_tests: list[int]
 
 
+class Place(NamedTuple):
+    """Where cells lie together: all ages and sexes of a condition, a time and a department."""
+
+    condition: str
+    period: str
+    day: int
+    department: str
+
+
 class Deltas(NamedTuple):
     """What is to be added to cells; nothing that is zero throughout."""
 
-    cells: Mapping[CellKey, Counts]
+    places: Mapping[Place, Mapping[str, Counts]]
+    """By age class and sex, as `29F`: one letter for the sex."""
     delays: Mapping[DelayKey, Delays]
+
+    @property
+    def cells(self) -> dict[CellKey, Counts]:
+        """The same, a key for each cell."""
+        return {
+            CellKey(*place, name[:-1], name[-1]): counts
+            for place, cells in self.places.items()
+            for name, counts in cells.items()
+        }
 
 
 def week_of(day: int) -> str:

@@ -6,6 +6,7 @@ Rules: docs/indicator-rules.md; what a cell is: `indicator_cells`.
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -19,12 +20,12 @@ from .indicator_cells import (
     MEASURES,
     MONTH_PERIOD,
     WINDOWED,
-    CellKey,
     Counts,
     DelayKey,
     Delays,
     Deltas,
     Measure,
+    Place,
 )
 from .indicator_rows import (
     BY_RECEPTION,
@@ -43,8 +44,8 @@ Stratum = tuple[str, str, str, str, str]
 _Span = tuple[int, int, Row, int]
 """First and last day on which windows end that hold a person's day; its row that weighs most, and
 what its rows count together."""
-_Lane = dict[int, int]
-"""By day, counts packed into one number."""
+_Lane = defaultdict[int, int]
+"""By day, counts packed into one number; 0 where nothing was counted."""
 
 
 class _Lanes(NamedTuple):
@@ -67,7 +68,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._strata: dict[Stratum, _Lanes] = {}
-        self._delays: dict[tuple[str, str], _Lane] = {}
+        self._delays: dict[tuple[str, str], _Lane] = defaultdict(lambda: defaultdict(int))
 
     def add(self, rows: Sequence[Row], period: str, sign: int) -> None:
         """Count all rows of one condition of one person in one half-year, or take them back.
@@ -91,7 +92,7 @@ class Ledger:
             speaks, flags = _together(found)
             if is_own:
                 days = self._lanes(speaks).days
-                days[day] = days.get(day, 0) + sign * _of_person(flags & _PERSONAL)
+                days[day] += sign * _of_person(flags & _PERSONAL)
             if not flags & MONTH:
                 spans.append((*_ends(speaks, period), speaks, flags))
         if spans:
@@ -104,7 +105,7 @@ class Ledger:
         begins, ends = bounds_of(period)
         first, following = day, day + WINDOW_DAYS
         if row.period == period:
-            days[day] = days.get(day, 0) + sign * _of_lone_row(flags)
+            days[day] += sign * _of_lone_row(flags)
             if flags & (TEST | BY_RECEPTION | MONTH) == TEST and row.received:
                 self._add_delay(delays, row, sign)
             following = min(following, ends + 1)
@@ -112,43 +113,52 @@ class Ledger:
             first = max(begins, day)
         if flags & (TEST | MONTH) == TEST and first < following:
             counted = sign * _of_window(flags & _PERSONAL)
-            steps[first] = steps.get(first, 0) + counted
-            steps[following] = steps.get(following, 0) - counted
+            steps[first] += counted
+            steps[following] -= counted
 
     def deltas(self) -> Deltas:
         """Return what came together; nothing may be added afterwards."""
-        cells: dict[CellKey, Counts] = {}
+        found: dict[tuple[str, str, str], dict[int, dict[str, Counts]]] = {}
         for (condition, period, department, age_class, sex), lanes in self._strata.items():
             days, steps, _ = lanes
             running = last = 0
             for day in sorted(steps):
                 if running:
                     for each in range(last, day):
-                        days[each] = days.get(each, 0) + running
+                        days[each] += running
                 running += steps[day]
                 last = day
+            by_day = found.setdefault((condition, period, department), {})
+            name = age_class + sex
             for day, counted in days.items():
                 if counted:
-                    key = CellKey(condition, period, day, department, age_class, sex)
-                    cells[key] = list(_apart_cell(counted))
+                    cells = by_day.get(day)
+                    if cells is None:
+                        cells = by_day[day] = {}
+                    cells[name] = list(_apart_cell(counted))
+        places = {
+            Place(condition, period, day, department): cells
+            for (condition, period, department), by_day in found.items()
+            for day, cells in by_day.items()
+        }
         delays = {
             DelayKey(condition, day, department): _delays_apart(counted)
             for (condition, department), lane in self._delays.items()
             for day, counted in lane.items()
             if counted
         }
-        return Deltas(cells, delays)
+        return Deltas(places, delays)
 
     def _add_row(self, row: Row, sign: int) -> None:
         lanes, day, flags = self._lanes(row), row.day, row.flags
-        lanes.days[day] = lanes.days.get(day, 0) + sign * _of_row(flags)
+        lanes.days[day] += sign * _of_row(flags)
         if flags & (TEST | BY_RECEPTION | MONTH) == TEST and row.received:
             self._add_delay(lanes.delays, row, sign)
 
     def _add_delay(self, delays: _Lane, row: Row, sign: int) -> None:
         day = row.day
         counted = sign * _of_delay(row.received - day, row.flags & POSITIVE)
-        delays[day] = delays.get(day, 0) + counted
+        delays[day] += counted
 
     def _add_windows(self, spans: Sequence[_Span], sign: int) -> None:
         """Count one person in runs of windows that hold the same of its days."""
@@ -169,8 +179,8 @@ class Ledger:
         stratum = (row.condition, period, row.department, row.age_class, row.sex)
         lanes = self._strata.get(stratum)
         if lanes is None:
-            delays = self._delays.setdefault((row.condition, row.department), {})
-            lanes = self._strata[stratum] = _Lanes({}, {}, delays)
+            delays = self._delays[row.condition, row.department]
+            lanes = self._strata[stratum] = _Lanes(defaultdict(int), defaultdict(int), delays)
         return lanes
 
 
@@ -261,8 +271,8 @@ def _of_delay(delay: int, positive: int) -> int:
 
 def _step(steps: _Lane, first: int, following: int, counted: int) -> None:
     """Let windows count more from the first day on, and no more from the following one."""
-    steps[first] = steps.get(first, 0) + counted
-    steps[following] = steps.get(following, 0) - counted
+    steps[first] += counted
+    steps[following] -= counted
 
 
 def _together(found: Sequence[Row]) -> tuple[Row, int]:

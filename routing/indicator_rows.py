@@ -139,6 +139,7 @@ class _Told(msgspec.Struct, frozen=True, gc=False):
 
 _TOLD: Final = msgspec.json.Decoder(_Told)
 _ROW: Final = msgspec.msgpack.Decoder(tuple[int, Row])
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 def hear(report_id: UUID, part: str, version: int, body: bytes | None) -> Heard:
@@ -187,7 +188,7 @@ def merged(held: Row | None, heard: Row) -> Row:
 
 def encode_row(row: Row) -> bytes:
     """Return the bytes of a kept row, with their format."""
-    return msgspec.msgpack.encode((FORMAT, row))
+    return _ENCODER.encode((FORMAT, row))
 
 
 def decode_row(kept: bytes) -> Row:

@@ -61,10 +61,27 @@ class _Said(NamedTuple):
 class _Touched(NamedTuple):
     """Whose counts can change, before a batch is taken."""
 
-    lone: Mapping[Person, Row]
+    lone: dict[Person, Row]
     """Persons of whom nothing is held, and of whom the batch has one row: most are."""
-    spans: Mapping[tuple[Person, ...], _Spans]
+    spans: dict[tuple[Person, ...], _Spans]
     """The others, by all their pseudonyms before and after."""
+
+    def join(self, row: Row) -> None:
+        """Take a row that is held: its persons have another one than the batch's."""
+        for person in groups_of(row):
+            of_batch = self.lone.pop(person, None)
+            if of_batch is not None:
+                # Nobody is joined to it: it would not have been alone.
+                found = self.spans[(person,)] = {}
+                found[of_batch.condition] = (of_batch.day - _AROUND, of_batch.day + _AROUND)
+
+
+class _Ready(NamedTuple):
+    """What `reaches` has found out of a batch, for `apply` need not do it again."""
+
+    events: Sequence[Heard]
+    said: _Said
+    touched: _Touched
 
 
 class Book:
@@ -80,20 +97,29 @@ class Book:
         self._rows: dict[RowKey, Row] = {}
         self._persons: dict[Person, Row | list[Row]] = {}
         # Of most persons there is one row: a list of it would be as large as the row itself.
+        self._ready: _Ready | None = None
 
     def hold(self, key: RowKey, row: Row) -> None:
         """Take a row that is kept, and counted already; one that is held stays as it is."""
-        if key not in self._rows:
-            self._put(key, row)
+        if key in self._rows:
+            return
+        self._put(key, row)
+        ready = self._ready
+        if ready is None:
+            return
+        if key in ready.said.rows or not key.part:
+            self._ready = None  # what the batch says of it is other news than it seemed
+        else:
+            ready.touched.join(row)
 
     def row(self, key: RowKey) -> Row | None:
         """Return what is held of a row."""
         return self._rows.get(key)
 
-    def reaches(self, events: Iterable[Heard]) -> list[Reach]:
+    def reaches(self, events: Sequence[Heard]) -> list[Reach]:
         """Return whose rows must be held before `apply`, when the events' own are."""
-        said = self._said(events)
-        touched = self._touched(said)
+        said, touched = self._looked_at(events)
+        self._ready = _Ready(events, said, touched)
         found = [
             Reach(*person, row.day - _AROUND, row.day + _AROUND)
             for person, row in touched.lone.items()
@@ -104,10 +130,10 @@ class Book:
             found += [Reach(*person, first, last) for person in together]
         return found
 
-    def apply(self, events: Iterable[Heard]) -> Changes:
+    def apply(self, events: Sequence[Heard]) -> Changes:
         """Take events; return what they change. Events of before, or told twice, change nothing."""
-        said = self._said(events)
-        touched = self._touched(said)
+        said, touched = self._looked_at(events)
+        self._ready = None
         ledger = Ledger()
         self._count(ledger, touched.spans, -1)
         self._take_out(said.held)
@@ -118,6 +144,13 @@ class Book:
         for (period, _), row in touched.lone.items():
             ledger.add_one(row, period, 1)
         return Changes(ledger.deltas(), said.rows, said.aliases)
+
+    def _looked_at(self, events: Sequence[Heard]) -> tuple[_Said, _Touched]:
+        ready = self._ready
+        if ready is not None and ready.events is events:
+            return ready.said, ready.touched
+        said = self._said(events)
+        return said, self._touched(said)
 
     def _said(self, events: Iterable[Heard]) -> _Said:
         """Return rows and aliases as they will be, of those alone that events change."""

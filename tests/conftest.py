@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
+from tests.support import scratch
 from tests.support.fhir.judge import fhir_judge
 from tests.support.kafka import (
     kafka_bootstrap,
@@ -30,6 +32,28 @@ __all__ = [
     "postgres_template",
     "unique_topic_prefix",
 ]
+
+
+_SCRATCH = pytest.StashKey[Path]()
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where scratch lies, once for all processes of a run; these are told by TMPDIR."""
+    if not hasattr(config, "workerinput") and (folder := scratch.choose()) is not None:
+        config.stash[_SCRATCH] = folder
+        scratch.use(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Throw scratch away, but for what failed."""
+    if (folder := config.stash.get(_SCRATCH, None)) is not None:
+        scratch.leave(folder, failed=config.stash.get(_FAILED, False))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note whether there is something to be looked at."""
+    session.config.stash[_FAILED] = bool(session.testsfailed)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,14 +7,14 @@ finds another number than it left, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from routing.indicator_aliases import Aliases, HeldAlias
-from routing.indicator_cells import Deltas
+from routing.indicator_cells import Deltas, Place
 from routing.indicator_rows import (
     FORMAT as ROW_FORMAT,
 )
@@ -24,15 +24,14 @@ from routing.indicator_rows import (
     Row,
     RowKey,
     decode_row,
-    encode_row,
-    groups_of,
 )
 from routing.indicators import Book, Changes, Reach
 from schemas.errors import FatalError, Fenced, PermanentError
 
 from . import packing, queries
-from .packing import Packed, Place
+from .packing import Packed
 from .reading import Batch
+from .rows import is_copied, number_of, write_rows
 
 LAYOUT: Final = ROW_FORMAT * 1_000 + packing.FORMAT
 """Of what is kept: another one is counted anew, not read wrongly."""
@@ -86,22 +85,40 @@ class Counter:
             FatalError: What is kept cannot be what the events say.
         """
         try:
-            with translated():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    closed = await self._fence(connection)
-                    changes, late = await self._changes(connection, batch.heard, closed)
-                    hit("indicators.read")
-                    await self._keep(connection, changes)
-                    await connection.execute(
-                        queries.MOVE, list(batch.positions), list(batch.positions.values())
-                    )
-                    await connection.execute(queries.RAISE, len(batch.heard), LAYOUT)
-                    hit("indicators.before_commit")
+            try:
+                late = await self._transact(batch, trusts=True)
+            except PermanentError:
+                # A row of a first version may be kept all the same (positions that a person moved
+                # back): then all of them are looked up, and what is known changes nothing.
+                await self.load()
+                late = await self._transact(batch, trusts=False)
         except PermanentError as error:
             raise FatalError(error.reason, error.remedy) from None
         self._batch += 1
         METRICS.indicator_closed_events.inc(late)
         hit("indicators.after_commit")
+
+    async def _transact(self, batch: Batch, *, trusts: bool) -> int:
+        """Count in one transaction; return how many rows came too late.
+
+        Args:
+            batch: What to count.
+            trusts: Believe that nothing is kept of what comes in its first version.
+        """
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                closed = await self._fence(connection)
+                changes, known, late = await self._changes(
+                    connection, batch.heard, closed, trusts=trusts
+                )
+                hit("indicators.read")
+                await self._keep(connection, changes, known)
+                await connection.execute(
+                    queries.MOVE, list(batch.positions), list(batch.positions.values())
+                )
+                await connection.execute(queries.RAISE, len(batch.heard), LAYOUT)
+                hit("indicators.before_commit")
+        return late
 
     async def _fence(self, connection: Connection) -> int:
         """Hold off whoever else counts; return before which day nothing changes any more."""
@@ -111,13 +128,16 @@ class Counter:
         return int(found["closed_before"])
 
     async def _changes(
-        self, connection: Connection, heard: Sequence[Heard], closed: int
-    ) -> tuple[Changes, int]:
-        """Return what events change of days that are not closed, and how many came too late."""
+        self, connection: Connection, heard: Sequence[Heard], closed: int, *, trusts: bool
+    ) -> tuple[Changes, set[RowKey], int]:
+        """Return what events change of days that are not closed, and how many came too late.
+
+        And of which rows something was kept.
+        """
         heard = self._known(heard)
         book = Book(self._aliases)
         # Of a first version nothing is kept: positions go with what follows from them.
-        later = [each.key for each in heard if each.version > 1 or each.row is None]
+        later = [each.key for each in heard if each.version > 1 or each.row is None or not trusts]
         if later:
             await _hold(
                 book,
@@ -127,12 +147,12 @@ class Counter:
                 [key.part for key in later],
             )
         asked = asked_of(book.reaches(heard))
-        if asked[0]:
+        if asked[0] != "{}":
             await _hold(book, connection, queries.OF_PERSONS, *asked)
-        before = {key: book.row(key) for key in later}
+        before = {key: row for key in later if (row := book.row(key)) is not None}
         changes = book.apply(heard)
-        late = sum(_is_late(row, before.get(key), closed) for key, row in changes.rows.items())
-        return changes._replace(deltas=_open_ones(changes.deltas, closed)), late
+        late = _late(changes.rows, before, closed) if closed else 0
+        return changes._replace(deltas=_open_ones(changes.deltas, closed)), set(before), late
 
     def _known(self, heard: Sequence[Heard]) -> list[Heard]:
         """Leave out that an alias is withdrawn which was told before anything was counted."""
@@ -147,32 +167,41 @@ class Counter:
             found.append(each)
         return found
 
-    async def _keep(self, connection: Connection, changes: Changes) -> None:
-        if changes.rows:
-            await connection.execute(queries.KEEP_ROWS, *_row_columns(changes.rows.items()))
+    async def _keep(self, connection: Connection, changes: Changes, known: set[RowKey]) -> None:
+        fresh: list[tuple[RowKey, Row]] = []
+        others: list[tuple[RowKey, Row]] = []
+        for each in changes.rows.items():
+            (fresh if each[0] not in known and is_copied(each[1]) else others).append(each)
+        await write_rows(connection, fresh, others)
         if changes.aliases:
             await connection.execute(queries.KEEP_ALIASES, *_alias_columns(changes.aliases.items()))
         await add_to_cells(connection, changes.deltas, self._batch + 1)
 
 
-def _is_late(row: Row, before: Row | None, closed: int) -> bool:
-    """Say whether a row, or what was held of it, is of a closed day; or gone, and now withdrawn."""
-    days = [each.day for each in (row, before) if each is not None and each.flags]
-    if days:
-        return min(days) < closed
-    return closed > 0 and before is None and row.version > 1
+def _late(rows: Mapping[RowKey, Row], before: Mapping[RowKey, Row], closed: int) -> int:
+    """Return how many rows are, or were, of a closed day; or gone, and withdrawn only now."""
+    late = 0
+    for key, row in rows.items():
+        held = before.get(key)
+        if held is not None and held.flags:
+            late += held.day < closed or (row.flags != 0 and row.day < closed)
+        elif row.flags:
+            late += row.day < closed
+        else:
+            late += held is None and row.version > 1
+    return late
 
 
 def _open_ones(deltas: Deltas, closed: int) -> Deltas:
     return Deltas(
-        {key: counts for key, counts in deltas.cells.items() if key.day >= closed},
+        {place: cells for place, cells in deltas.places.items() if place.day >= closed},
         {key: delays for key, delays in deltas.delays.items() if key.day >= closed},
     )
 
 
 async def add_to_cells(connection: Connection, deltas: Deltas, batch: int) -> None:
     """Add what changes to the cells that are kept, and note whose tables are due."""
-    touched = packing.places_of(deltas)
+    touched = packing.touched_by(deltas)
     if not touched:
         return
     places = sorted(touched)
@@ -185,7 +214,7 @@ async def add_to_cells(connection: Connection, deltas: Deltas, batch: int) -> No
     gone: list[Place] = []
     for place in places:
         cells = held.get(place) or Packed(cells={})
-        packing.change(cells, deltas, *touched[place])
+        packing.change(cells, deltas, place, touched[place])
         packed = packing.pack(cells)
         if packed is None:
             gone.append(place)
@@ -202,43 +231,32 @@ async def add_to_cells(connection: Connection, deltas: Deltas, batch: int) -> No
     await connection.execute(queries.DUE, *map(list, zip(*due, strict=True)), batch)
 
 
-def number_of(person: bytes) -> int:
-    """Return the 64 bits of a pseudonym by which its rows are found."""
-    return int.from_bytes(person[:8], "big", signed=True)
-
-
-async def _hold(book: Book, connection: Connection, query: str, *asked: list[Any]) -> None:
+async def _hold(book: Book, connection: Connection, query: str, *asked: object) -> None:
     for report_id, part, packed in await connection.fetch(query, *asked):
         book.hold(RowKey(report_id, part), decode_row(packed))
 
 
-def asked_of(reaches: Iterable[Reach]) -> tuple[list[int], list[int], list[int]]:
-    """Return whose rows are asked for, and of which days, each person once."""
-    spans: dict[int, tuple[int, int]] = {}
-    for reach in reaches:
-        person = number_of(reach.person)
-        first, last = spans.get(person, (reach.first_day, reach.last_day))
-        spans[person] = (min(first, reach.first_day), max(last, reach.last_day))
+def asked_of(reaches: Iterable[Reach]) -> tuple[str, str, str]:
+    """Return whose rows are asked for, and of which days, each person once.
+
+    As the text of arrays: the client looks at each element of a list several times.
+    """
+    spans: dict[bytes, tuple[int, int]] = {}
+    for _, person, first_day, last_day in reaches:
+        found = person[:8]
+        held = spans.get(found)
+        if held is None:
+            spans[found] = (first_day, last_day)
+        else:
+            spans[found] = (min(held[0], first_day), max(held[1], last_day))
     most = 1 << 30
-    return (
-        list(spans),
-        [max(first, -most) for first, _ in spans.values()],
-        [min(last, most) for _, last in spans.values()],
-    )
+    firsts = [max(first, -most) for first, _ in spans.values()]
+    lasts = [min(last, most) for _, last in spans.values()]
+    return _array(map(number_of, spans)), _array(firsts), _array(lasts)
 
 
-def _row_columns(rows: Iterable[tuple[RowKey, Row]]) -> tuple[list[Any], ...]:
-    columns: tuple[list[Any], ...] = ([], [], [], [], [], [])
-    reports, parts, persons, following, days, packed = columns
-    for key, row in rows:
-        groups = groups_of(row)
-        reports.append(key.report_id)
-        parts.append(key.part)
-        persons.append(number_of(groups[0][1]) if groups else None)
-        following.append(number_of(groups[1][1]) if len(groups) > 1 else None)
-        days.append(row.day if groups else row.received or None)
-        packed.append(encode_row(row))
-    return columns
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _alias_columns(aliases: Iterable[tuple[RowKey, HeldAlias]]) -> tuple[list[Any], ...]:

@@ -5,26 +5,26 @@ A batch touches thousands of cells of a few days; packed by department it writes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import add
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from routing.indicator_cells import DELAYS, MEASURES, CellKey, DelayKey, Delays, Deltas
+from routing.indicator_cells import (
+    DAY,
+    DELAYS,
+    MEASURES,
+    CellKey,
+    DelayKey,
+    Delays,
+    Deltas,
+    Place,
+)
 from schemas.errors import PermanentError
 
 FORMAT: Final = 1
 """Of a packed row; another one is counted anew."""
-
-
-class Place(NamedTuple):
-    """Which row of cells."""
-
-    condition: str
-    period: str
-    day: int
-    department: str
 
 
 class Packed(msgspec.Struct, array_like=True, gc=False):
@@ -38,6 +38,7 @@ class Packed(msgspec.Struct, array_like=True, gc=False):
     positive_delays: list[int] = []
 
 
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Packed)
 
 
@@ -62,44 +63,35 @@ def pack(cells: Packed) -> bytes | None:
         return None
     # In one order, so that equal counts are equal bytes.
     cells.cells = dict(sorted(cells.cells.items()))
-    return msgspec.msgpack.encode(cells)
+    return _ENCODER.encode(cells)
 
 
-def places_of(deltas: Deltas) -> dict[Place, tuple[list[CellKey], list[DelayKey]]]:
-    """Return which rows a change touches, and by what."""
-    found: dict[Place, tuple[list[CellKey], list[DelayKey]]] = {}
-    for key in deltas.cells:
-        place = Place(key.condition, key.period, key.day, key.department)
-        held = found.get(place)
-        if held is None:
-            held = found[place] = ([], [])
-        held[0].append(key)
+def touched_by(deltas: Deltas) -> dict[Place, list[DelayKey]]:
+    """Return which rows a change touches, and whose delays."""
+    found: dict[Place, list[DelayKey]] = {place: [] for place in deltas.places}
     for delay in deltas.delays:
-        place = Place(delay.condition, "day", delay.day, delay.department)
-        found.setdefault(place, ([], []))[1].append(delay)
+        place = Place(delay.condition, DAY, delay.day, delay.department)
+        found.setdefault(place, []).append(delay)
     return found
 
 
-def change(
-    held: Packed, deltas: Deltas, cells: Iterable[CellKey], delays: Iterable[DelayKey]
-) -> None:
+def change(held: Packed, deltas: Deltas, place: Place, delays: Iterable[DelayKey]) -> None:
     """Add to a row what changes of it.
 
     Raises:
         PermanentError: `counts_differ`: a count would fall below zero, which no events can cause.
     """
-    into, changes = held.cells, deltas.cells
-    for key in cells:
-        name = key.age_class + key.sex
-        counts = _added(into.get(name), changes[key])
+    into = held.cells
+    for name, counted in deltas.places.get(place, {}).items():
+        counts = _added(into.get(name), counted)
         if counts:
             into[name] = counts
         else:
             into.pop(name, None)
     for delay in delays:
-        counted = deltas.delays[delay]
-        held.delays = _added(held.delays, counted.tests)
-        held.positive_delays = _added(held.positive_delays, counted.positive_tests)
+        told = deltas.delays[delay]
+        held.delays = _added(held.delays, told.tests)
+        held.positive_delays = _added(held.positive_delays, told.positive_tests)
 
 
 def cells_of(place: Place, held: Packed) -> dict[CellKey, list[int]]:
@@ -115,17 +107,6 @@ def cells_of(place: Place, held: Packed) -> dict[CellKey, list[int]]:
 def delays_of(held: Packed) -> Delays:
     """Return the delays of a row, of every class."""
     return Delays(_filled(held.delays), _filled(held.positive_delays))
-
-
-def deltas_of(found: Mapping[Place, Packed]) -> Deltas:
-    """Return what rows hold, as a change from nothing."""
-    cells: dict[CellKey, list[int]] = {}
-    delays: dict[DelayKey, Delays] = {}
-    for place, held in found.items():
-        cells.update(cells_of(place, held))
-        if held.delays or held.positive_delays:
-            delays[DelayKey(place.condition, place.day, place.department)] = delays_of(held)
-    return Deltas(cells, delays)
 
 
 def _filled(counts: list[int]) -> list[int]:

@@ -17,18 +17,18 @@ LEFT JOIN indicator_position p ON p.partition = h.partition
 WHERE h.stream = 'public-health' ORDER BY h.partition
 """
 
-# The next events of some partitions, as much of each as counting needs.
+# The next events of some partitions, as much of each as counting needs. They come partition by
+# partition, each in its order; sorted once more they would go through files.
 EVENTS: Final = """
-SELECT e.partition, e.seq, e.event_id, e.report_id, e.part, e.event_version, e.payload
+SELECT e.event_id, e.report_id, e.part, e.event_version, e.payload
 FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS asked (partition, after, share)
 CROSS JOIN LATERAL (
-    SELECT e.partition, e.seq, e.event_id, e.report_id, e.part, e.event_version, e.payload
+    SELECT e.event_id, e.report_id, e.part, e.event_version, e.payload
     FROM stream_event e
     WHERE e.stream = 'public-health' AND e.partition = asked.partition
       AND e.seq > asked.after AND e.seq <= asked.after + asked.share
     ORDER BY e.seq
 ) AS e
-ORDER BY e.partition, e.seq
 """
 
 # Holds off whoever else counts; the batch says whether somebody did meanwhile.
@@ -53,14 +53,17 @@ JOIN indicator_row r ON r.report_id = asked.report_id AND r.part = asked.part
 """
 
 # The rows of some persons on some days, by their own pseudonym and as the half-year's after theirs.
+# Arrays as text: to the server that is the same, to the client a third.
 OF_PERSONS: Final = """
 SELECT r.report_id, r.part, r.packed
-FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS asked (person, first_day, last_day)
+FROM unnest($1::text::bigint[], $2::text::integer[], $3::text::integer[])
+  AS asked (person, first_day, last_day)
 JOIN indicator_row r
   ON r.person = asked.person AND r.day BETWEEN asked.first_day AND asked.last_day
 UNION ALL
 SELECT r.report_id, r.part, r.packed
-FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS asked (person, first_day, last_day)
+FROM unnest($1::text::bigint[], $2::text::integer[], $3::text::integer[])
+  AS asked (person, first_day, last_day)
 JOIN indicator_row r
   ON r.next_person = asked.person AND r.day BETWEEN asked.first_day AND asked.last_day
 """

@@ -100,7 +100,7 @@ class EventReader:
         opened = self._opener.open
         heard = []
         try:
-            for _, _, event_id, report_id, part, version, payload in rows:
+            for event_id, report_id, part, version, payload in rows:
                 body = None if payload is None else opened(payload, event_id.bytes)
                 heard.append(hear(report_id, part, version, body))
         except PermanentError as error:

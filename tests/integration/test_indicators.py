@@ -15,7 +15,9 @@ from ops.asking import Asker
 from ops.indicators import operating
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
+from ops.indicators.rows import write_rows
 from ops.runtime import failpoints
+from routing.indicator_rows import Row, RowKey, decode_row, encode_row
 from schemas.errors import FatalError, Fenced, PermanentError, TransientError
 from schemas.events import PseudonymReplaced
 from schemas.figures import Figure, Flag
@@ -265,3 +267,43 @@ async def test_what_is_few_is_withheld_in_every_extraction(world: World) -> None
     assert second.extraction.number == 2
     assert told(second.figures)["department:75"] is None
     assert Flag.SYNTHETIC_POPULATION in second.figures[0].flags
+
+
+async def test_a_first_version_that_is_kept_all_the_same_counts_once(world: World) -> None:
+    """Positions that a person moved back: rows are copied blindly, and what is there stops it."""
+    await world.telling.tell(some_rows(5, 60, TODAY))
+    await world.count()
+    before = await world.cells()
+    rows = await world.fetch("SELECT report_id, part, person, day, packed FROM indicator_row")
+    await world.fetch("UPDATE indicator_position SET seq = seq / 2")
+    await world.telling.tell(some_rows(6, 10, TODAY))
+
+    await world.count()
+
+    assert await world.cells() == await world.from_zero() != before
+    after = await world.fetch("SELECT report_id, part, person, day, packed FROM indicator_row")
+    assert len(after) == len(rows) + 10 and {tuple(row) for row in rows} <= {*map(tuple, after)}
+
+
+async def test_rows_that_are_copied_are_those_that_a_statement_writes(world: World) -> None:
+    """Of a person alone, of one whose window reaches into the next half-year, and of nobody."""
+    kept = [
+        decode_row(encode_row(each))
+        for each in (
+            Row(1, 738_000),
+            Row(1, 738_000, 1, 737_999, "c", "75", "29", "F", "2021-H1", b"p" * 16, day=737_999),
+            Row(
+                *(1, 738_000, 1, 737_999, "c", "75", "29", "F", "2021-H1", b"\xff" * 16),
+                *("2021-H2", b"n" * 16, 737_999),
+            ),
+        )
+    ]
+    rows = [(RowKey(UUID(int=n), "é" * n), row) for n, row in enumerate(kept, 1)]
+    found = []
+    async with world.pool.acquire() as connection:
+        for is_copied in (True, False):
+            await write_rows(connection, rows if is_copied else [], [] if is_copied else rows)
+            found.append(await connection.fetch("SELECT * FROM indicator_row ORDER BY report_id"))
+            await connection.execute("DELETE FROM indicator_row")
+    assert found[0] == found[1] and len(found[0]) == 3
+    assert found[0][2]["person"] == -1 and found[0][1]["next_person"] is None

@@ -12,12 +12,12 @@ from ops.indicators.closing import RowCloser
 from ops.indicators.counting import Counter
 from ops.indicators.extracting import TableExtractor
 from ops.indicators.keeper import Keeper, Pace
-from ops.indicators.packing import Place, cells_of, delays_of, unpack
+from ops.indicators.packing import cells_of, delays_of, unpack
 from ops.indicators.protection import Protection
 from ops.indicators.reading import EventReader
 from ops.runtime.postgres import Pool, open_pool
 from routing.disclosure import Block, Policy, Shown
-from routing.indicator_cells import DelayKey
+from routing.indicator_cells import DelayKey, Place
 from routing.indicator_rows import hear
 from routing.indicators import Book
 from schemas.areas.population import synthetic_population

@@ -320,3 +320,18 @@ def test_versions_of_a_row_merge_in_any_order() -> None:
         found.add((row.version, row.received, row.day, row.flags))
     assert len(found) == 1
     assert found.pop()[:3] == (4, 25, 25)
+
+
+def test_a_row_that_is_held_after_it_was_asked_for_is_news_no_more() -> None:
+    """What `reaches` found out is used by `apply`, but for what was held in between."""
+    events = [told(1).heard(), told(2, pseudonym="").heard()]
+    book = Book()
+    book.reaches(events)
+    first = events[0].row
+    assert first is not None
+    book.hold(events[0].key, first)
+
+    changes = book.apply(events)
+
+    assert set(changes.rows) == {events[1].key}
+    assert sum(on(changes.deltas, Measure.TESTS).values()) == 1
