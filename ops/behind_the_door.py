@@ -147,6 +147,7 @@ def stewards_of(
         sources,
         four_eyes=settings.review_four_eyes,
         most=settings.steward_reports,
+        most_due=settings.reemission_persons,
     )
 
 

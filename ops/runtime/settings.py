@@ -748,6 +748,9 @@ class Settings(BaseSettings):
     steward_persons: Count = Field(
         100, description="The most persons that may be merged together into one."
     )
+    reemission_persons: Count = Field(
+        32, description="The most persons whose reports dispatch emits again in one transaction."
+    )
     reemission_seconds: Seconds = Field(
         0.5, description="How often dispatch looks for reports that are to be emitted again."
     )

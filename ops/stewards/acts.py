@@ -7,29 +7,24 @@ back. Nothing here decides: `dedup/review.py` says what a verdict leads to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from dedup.review import Action, PairVerdict, action_of, pair_of
 from ops.asking import Asker
-from ops.runtime.logs import get_logger
-from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
 from ops.sources import Sources
 from schemas.errors import PermanentError
 
 from . import queries
 from .done import Done, done_of
+from .emitting import reemit_due
 from .merging import join, merge
 from .opposing import allow, oppose, undo_opposition
 from .script import Act, Script
 from .unmerging import unmerge
 from .verdicts import is_second, note, propose, put_back, undo_verdict
-
-_log = get_logger(__name__)
-
-MACHINE: Final = Asker(actor="hub")
 
 
 class Stewards:
@@ -40,9 +35,12 @@ class Stewards:
         sources: Reads reports back.
         four_eyes: Whether `same` needs two stewards.
         most: The most reports that an unmerge decides again.
+        most_due: The most persons whose reports are emitted again in one transaction of dispatch.
     """
 
-    def __init__(self, script: Script, sources: Sources, *, four_eyes: bool, most: int) -> None:
+    def __init__(
+        self, script: Script, sources: Sources, *, four_eyes: bool, most: int, most_due: int
+    ) -> None:
         self._script = script
         self.sources = sources
         self.store = script.store
@@ -51,6 +49,7 @@ class Stewards:
         self.clock = script.clock
         self._four_eyes = four_eyes
         self._most = most
+        self.most_due = most_due
 
     @property
     def script(self) -> Script:
@@ -166,42 +165,9 @@ class Stewards:
 
         return await self._script.run([person], asker, "reemit", work)
 
-    async def reemit_due(self) -> bool:
-        """Go on with one person whose reports are still to be emitted again; say whether there was.
-
-        Called by dispatch between its batches. A crash leaves the row, and so the work.
-        """
-        with translated():
-            async with self._script.pool.acquire() as connection:
-                row = await connection.fetchrow(queries.NEXT_DUE)
-        if row is None:
-            return False
-        person: int = row["person_id"]
-
-        async def work(act: Act) -> None:
-            due = await act.connection.fetchrow(queries.DUE_OF, person)
-            if due is None:
-                return  # another worker was first
-            await act.connection.execute(queries.DONE, person)
-            reason = "identity_changed" if due["reason"] == "ins_gained" else due["reason"]
-            await self._script.reemit(
-                act,
-                [act.held.pointers.end_of(person)],
-                reason=reason,
-                after=due["after_report"],
-                remains_as=due["reason"],
-            )
-
-        try:
-            await self._script.run([person], MACHINE, "", work)
-        except PermanentError as error:
-            # One person's reports that cannot be routed must not stand in the way of all others.
-            METRICS.errors.labels("reemission", error.reason).inc()
-            _log.error("reemission_put_off", reason=error.reason, remedy=error.remedy)
-            with translated():
-                async with self._script.pool.acquire() as connection:
-                    await connection.execute(queries.PUT_OFF, person, self._script.clock.now())
-        return True
+    async def reemit_due(self) -> int:
+        """Go on with persons whose reports are still to be emitted again; see `reemit_due`."""
+        return await reemit_due(self._script, self.most_due)
 
     # ------------------------------------------------------------------ parts
 

@@ -299,12 +299,14 @@ SELECT p.p, 'rules_changed', $2, $3 FROM unnest($1::bigint[]) AS p (p)
 ON CONFLICT (person_id) DO UPDATE SET after_report = EXCLUDED.after_report
 """
 NEXT_DUE: Final = """
-SELECT e.person_id FROM reemission e ORDER BY e.since, e.person_id LIMIT 1
+SELECT e.person_id, e.reason, e.after_report FROM reemission e
+ORDER BY e.since, e.person_id LIMIT $1
 """
 DUE_OF: Final = """
-SELECT e.person_id, e.reason, e.after_report FROM reemission e WHERE e.person_id = $1 FOR UPDATE
+SELECT e.person_id, e.reason, e.after_report FROM reemission e
+WHERE e.person_id = ANY ($1::bigint[]) ORDER BY e.person_id FOR UPDATE
 """
-DONE: Final = "DELETE FROM reemission WHERE person_id = $1"
+DONE: Final = "DELETE FROM reemission WHERE person_id = ANY ($1::bigint[])"
 PUT_OFF: Final = "UPDATE reemission SET since = $2 WHERE person_id = $1"
 COUNT_DUE: Final = "SELECT count(*) FROM reemission"
 

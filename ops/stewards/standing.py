@@ -81,10 +81,13 @@ async def _oppose(
 
 
 async def keep_emitting(stewards: Stewards, pause_seconds: float) -> None:
-    """Go on for ever with what is to be emitted again; many workers may do so at once."""
+    """Go on for ever with what is to be emitted again; many workers may do so at once.
+
+    Between two transactions that take all there is, more may come together.
+    """
     while True:
         try:
-            if await stewards.reemit_due():
+            if await stewards.reemit_due() >= stewards.most_due:
                 continue
         except TransientError as error:
             METRICS.errors.labels("reemission", error.reason).inc()

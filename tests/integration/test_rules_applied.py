@@ -50,8 +50,8 @@ async def apply(road: Road, *, asker: Asker = ASKER, **about: Any) -> Applied:
 
 async def settle(road: Road) -> int:
     persons = 0
-    while await road.dispatcher.stewards.reemit_due():
-        persons += 1
+    while done := await road.dispatcher.stewards.reemit_due():
+        persons += done
     return persons
 
 

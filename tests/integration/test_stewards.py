@@ -17,6 +17,7 @@ from ops.behind_the_door import dispatcher_of
 from ops.stewards.acts import Stewards
 from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain
+from ops.stewards.reemitting import NOTHING_YET
 from ops.stewards.what_if import what_if
 from schemas.errors import PermanentError
 from schemas.patient import Traits
@@ -333,6 +334,30 @@ async def test_reports_that_waited_for_an_ins_go_once_it_is_there(road: Road) ->
     assert len((await stream_fold(road))["dossier"]) == 2
     assert await road.rows("SELECT 1 FROM hold") == []
     assert await road.rows("SELECT 1 FROM reemission") == []
+
+
+@pytest.mark.parametrize("most_held", [100, 1], ids=["together", "too many to hold at once"])
+async def test_all_that_is_due_is_emitted_again_in_one_transaction_or_one_by_one(
+    road: Road, most_held: int
+) -> None:
+    first, second = await two_persons(road)
+    await road.rows(
+        "INSERT INTO reemission (person_id, reason, after_report, since) VALUES"
+        " ($1, 'ins_gained', $3, now()), ($2, 'ins_gained', $3, now()) RETURNING 1",
+        first,
+        second,
+        NOTHING_YET,
+    )
+    stewards(road).script.most_persons = most_held
+    before = await road.rows("SELECT person_id, version FROM person ORDER BY person_id")
+    done = await stewards(road).reemit_due()
+    left = await road.rows("SELECT person_id FROM reemission")
+    assert (done, len(left)) == ((2, 0) if most_held > 1 else (stewards(road).most_due, 1))
+    await drain(road)
+    after = await road.rows("SELECT person_id, version FROM person ORDER BY person_id")
+    assert [row["version"] for row in after] == [row["version"] + 1 for row in before]
+    assert await road.rows("SELECT 1 FROM reemission") == []
+    await verified(road)
 
 
 async def test_more_reports_than_one_transaction_takes_are_gone_on_with(
