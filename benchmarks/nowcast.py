@@ -180,12 +180,12 @@ def _normal(z: float) -> float:
     return 0.5 * (1 + erf(z / 2**0.5))
 
 
-def seen(made: Made) -> Triangle:
+def seen(made: Made, first: int = _FIRST) -> Triangle:
     """Return what had come by the evening of the last day."""
     triangle = {}
     for day in range(made.last + 1):
         row = made.counts[day, : made.last - day + 1]
-        triangle[_FIRST + day] = tuple(int(n) for n in row)
+        triangle[first + day] = tuple(int(n) for n in row)
     return triangle
 
 

@@ -44,7 +44,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
     @click.option("--daily", metavar="N", default="none", help="Events a day (UTC). Default: none.")
     @click.option(
         "--connections", type=int, default=8, show_default=True,
-        help="At once, at each api process.",
+        help="At once, at all api processes of a machine together.",
     )  # fmt: skip
     @click.option("--expires", type=int, default=365, show_default=True, help="Days it holds.")
     @audited

@@ -20,6 +20,7 @@ from ops.indicators.routes import indicator_routes
 from ops.measuring.database import DatabaseWatch
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
+from ops.origins import Origins, networks_of
 from ops.proofs import Proofs
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
@@ -62,6 +63,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         proofs = Proofs(door.register, certificates)
         files = open_batch_door(hub, door)
         access = access_of(hub, tokens)
+        origins = Origins(networks_of(settings.trusted_proxies))
         desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
         parts = ApiParts(
@@ -70,7 +72,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 proofs=proofs,
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
-            streams=door_of_streams(hub, access, stopping),
+            streams=door_of_streams(hub, access, origins, stopping),
             tokens=tokens,
             desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
@@ -83,7 +85,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *opposition_routes(hub, review),
                 *receiver_routes(hub.pool),
                 *token_routes(desk),
-                *indicator_routes(published_of(hub), admit_by(access)),
+                *indicator_routes(published_of(hub), admit_by(access, origins)),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

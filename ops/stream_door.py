@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ops.bootstrap import Hub
+from ops.origins import Origins
 from ops.stream_reply import StreamDoor, StreamLimits
 from ops.stream_tokens.port import StreamAccess
 from routing.following import Tail, TailLimits
@@ -12,7 +13,9 @@ from routing.streams import StreamReader
 from schemas.topics import STREAMS
 
 
-def door_of_streams(hub: Hub, access: StreamAccess, stopping: asyncio.Event) -> StreamDoor:
+def door_of_streams(
+    hub: Hub, access: StreamAccess, origins: Origins, stopping: asyncio.Event
+) -> StreamDoor:
     """Return what the route of the streams needs.
 
     Readers share a few of the process's connections, so that they are in nobody's way who brings
@@ -34,4 +37,5 @@ def door_of_streams(hub: Hub, access: StreamAccess, stopping: asyncio.Event) -> 
             scan_events=settings.stream_scan_events,
         ),
         stopping=stopping,
+        origins=origins,
     )

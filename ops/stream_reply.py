@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from ops.body_limit import Receive, Send
+from ops.origins import Origins
 from ops.runtime.metrics import METRICS
 from ops.stream_sending import Asked, Out, Scope, Unread, cut, until_gone
 from ops.stream_tokens.port import Admission, StreamAccess
@@ -57,6 +58,8 @@ class StreamDoor(msgspec.Struct, frozen=True, kw_only=True):
     limits: StreamLimits
     stopping: asyncio.Event
     """Ends whoever follows, in order."""
+    origins: Origins = Origins()
+    """Says where readers come from."""
 
 
 class StreamReply:

@@ -11,6 +11,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from ops.codings import coding_of
+from ops.request_origin import origin_of
 from ops.stream_reply import StreamDoor, StreamReply
 from ops.stream_sending import Asked
 from routing.filters import PARAMETERS, parse_filter
@@ -110,7 +111,7 @@ def stream_routes(door: StreamDoor | None) -> list[ControllerRouterHandler]:
             request.headers.get("authorization", ""),
             stream,
             asked_for,
-            origin=request.client.host if request.client is not None else "",
+            origin=origin_of(request, door.origins),
             follows=follows,
         )
         try:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from litestar import Request
 
+from ops.origins import Origins
+from ops.request_origin import origin_of
 from ops.stream_tokens.port import StreamAccess
 from routing.filters import StreamFilter
 from schemas.errors import PermanentError
@@ -18,18 +20,19 @@ from .forms import Admit, Admitted
 HttpRequest = Request[Any, Any, Any]
 
 
-def admit_by(access: StreamAccess) -> Admit:
+def admit_by(access: StreamAccess, origins: Origins | None = None) -> Admit:
     """Return what lets readers of public health in.
 
     A request takes one of the token's connections until its answer is made, of a file until its
     last line is given; and nothing of its quota: what is published is no event.
     """
+    origins = Origins() if origins is None else origins
 
     async def admit(request: HttpRequest, condition: str, asked: Asked) -> Admitted:
         admission = await access.admit(
             request.headers.get("authorization", ""),
             Stream.PUBLIC_HEALTH,
-            origin=request.client.host if request.client is not None else "",
+            origin=origin_of(request, origins),
         )
         try:
             return Admitted(admission, allowed(admission.filter, condition, asked))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from schemas.figures import Extraction, Figure, Period, Revision
 from . import extraction_queries
 from .asking import Asked, Behind
 from .completing import Shares, unpack_shares, with_completeness
+from .completing_areas import AreaOdds, unpack_odds, with_area_completeness
 from .delayed import Delayed, PublishedDelays
 from .extractions import Made, extraction_of, made_of
 from .revising import steps
@@ -111,10 +112,11 @@ class Published:
         async with self._tables.answering():
             async with self._tables.lent() as connection:
                 made = await extraction_of(connection, asked.as_of)
-                packed = await connection.fetchval(
+                row = await connection.fetchrow(
                     extraction_queries.COMPLETENESS, made.number, condition
                 )
-            found, further = await self._page(condition, asked, made.number, unpack_shares(packed))
+            come = _come_of(row, made)
+            found, further = await self._page(condition, asked, made.number, come)
         return Answer(
             extraction=Extraction(number=made.number, at=made.at),
             condition=condition,
@@ -172,7 +174,7 @@ class Published:
         return found, None
 
     async def _page(
-        self, condition: str, asked: Asked, number: int, shares: Shares
+        self, condition: str, asked: Asked, number: int, come: _Come
     ) -> tuple[list[Figure], int | None]:
         """Return whole times until there are enough, and behind which day to read on."""
         found: list[Figure] = []
@@ -184,7 +186,7 @@ class Published:
                 unpacked += opened
                 if behind is not None and self._is_full(len(found) + len(figures), unpacked):
                     return found, behind
-                found += [with_completeness(each, shares, day) for each in figures]
+                found += [come.beside(each, day) for each in figures]
                 behind = day
         return found, None
 
@@ -193,3 +195,23 @@ class Published:
             METRICS.limit_hits.labels("indicator_unpacked").inc()
             return True
         return figures > self._most
+
+
+class _Come(msgspec.Struct, frozen=True):
+    """How much of the last days had come."""
+
+    shares: Shares
+    odds: AreaOdds
+    today: int
+
+    def beside(self, figure: Figure, day: int) -> Figure:
+        """Return a figure with its completeness."""
+        figure = with_completeness(figure, self.shares, day)
+        return with_area_completeness(figure, self.shares, self.odds, self.today, day)
+
+
+def _come_of(row: Any, made: Made) -> _Come:
+    today = made.at.astimezone(UTC).date().toordinal()
+    if row is None:
+        return _Come({}, {}, today)
+    return _Come(unpack_shares(row["packed"]), unpack_odds(row["areas"]), today)

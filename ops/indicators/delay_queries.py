@@ -34,6 +34,13 @@ WHERE condition = $1 AND day BETWEEN $2 AND $3 AND extraction <= $4
 ORDER BY day, extraction DESC LIMIT $5
 """
 
+# The last told weeks of a condition.
+LATEST: Final = """
+SELECT DISTINCT ON (day) day, extraction, figures FROM indicator_delay
+WHERE condition = $1 AND day BETWEEN $2 AND $3
+ORDER BY day DESC, extraction DESC LIMIT $4
+"""
+
 FORGET: Final = """
 DELETE FROM indicator_delay t
 WHERE t.extraction < $1 AND EXISTS (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -20,15 +20,16 @@ from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from routing.indicator_cells import DAY
-from schemas.errors import Fenced
+from schemas.errors import Fenced, PermanentError
 from schemas.figures import Extraction
 
-from . import completing, delay_queries, extraction_queries, packing, queries
+from . import completing, completing_areas, delay_queries, extraction_queries, packing, queries
 from .blocks import BlockOfTime, blocks_due
 from .delaying import DelayTeller
 from .packing import Packed
 from .protection import Protection
 from .publishing import BlockPublisher
+from .stored import Kept, unpack_delays
 from .tables import WINDOW
 
 Place = tuple[str, BlockOfTime]
@@ -203,10 +204,27 @@ class TableExtractor:
                 days.setdefault(day, []).append(packing.unpack(packed))
             shares = completing.shares_of(days, today)
             if any(shares.values()):
-                packed_shares = completing.pack_shares(shares)
+                odds = await self._odds(connection, condition, today)
                 await connection.execute(
-                    extraction_queries.KEEP_COMPLETENESS, number, condition, packed_shares
+                    extraction_queries.KEEP_COMPLETENESS,
+                    number,
+                    condition,
+                    completing.pack_shares(shares),
+                    completing_areas.pack_odds(odds),
                 )
+
+    async def _odds(
+        self, connection: Connection, condition: str, today: int
+    ) -> completing_areas.AreaOdds:
+        """Return how areas differ from France, by the delays that were told before."""
+        first, weeks = today - completing.BACK_DAYS, []
+        for row in await connection.fetch(
+            delay_queries.LATEST, condition, first, today, completing_areas.WEEKS
+        ):
+            kept = Kept(condition, "delays", row["day"], "all", row["extraction"])
+            with suppress(PermanentError):  # damaged: said to whoever asks for it
+                weeks.append(unpack_delays(row["figures"], kept))
+        return completing_areas.odds_of(weeks)
 
     async def _forget(self, connection: Connection) -> None:
         """Let the eldest extractions go, and of their tables those that a newer one replaces."""

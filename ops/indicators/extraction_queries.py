@@ -107,7 +107,7 @@ WHERE NOT EXISTS (
 """
 
 KEEP_COMPLETENESS: Final = """
-INSERT INTO indicator_completeness (extraction, condition, packed) VALUES ($1, $2, $3)
+INSERT INTO indicator_completeness (extraction, condition, packed, areas) VALUES ($1, $2, $3, $4)
 """
 
 # A clock that was ahead once does not stop later ones: times only ever grow.
@@ -173,7 +173,7 @@ ORDER BY asked.day
 """
 
 COMPLETENESS: Final = """
-SELECT packed FROM indicator_completeness WHERE extraction = $1 AND condition = $2
+SELECT packed, areas FROM indicator_completeness WHERE extraction = $1 AND condition = $2
 """
 
 # The states of the tables of some times behind ($4, $7), and when each was published.

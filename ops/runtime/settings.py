@@ -720,6 +720,13 @@ class Settings(BaseSettings):
         description="The most reads of streams under way at an api process; one token has at most"
         " half of them.",
     )
+    trusted_proxies: str = Field(
+        "",
+        max_length=4_000,
+        description="Networks of your own proxies before the api, with commas (10.0.0.0/8): of them"
+        " X-Forwarded-For is believed, and its last hop that is none of them is audited as the"
+        " reader's address. Of all others the header is ignored.",
+    )
     stream_audited_reads_per_second: float = Field(
         10.0,
         gt=0,

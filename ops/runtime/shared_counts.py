@@ -27,6 +27,7 @@ ENDING: Final = ".counts"
 _NEW: Final = ".new"
 _ITEM: Final = "H"
 _ITEM_BYTES: Final = array(_ITEM).itemsize
+_SIZE: Final = 1 << 18
 _MOST: Final = 0xFFFF
 _LEFT_SECONDS: Final = 60.0
 _SETTLED_NS: Final = 1_000_000_000
@@ -44,7 +45,7 @@ class SharedCounts:
         size: How many numbers are counted together.
     """
 
-    def __init__(self, folder: Path, *, size: int = 1 << 18) -> None:
+    def __init__(self, folder: Path, *, size: int = _SIZE) -> None:
         self._size = size
         self._bytes = size * _ITEM_BYTES
         self._folder = make_folder(folder)
@@ -176,10 +177,10 @@ def _drop_old(path: Path) -> None:
             path.unlink()
 
 
-def shared_counts(folder: Path) -> SharedCounts | None:
+def shared_counts(folder: Path, size: int = _SIZE) -> SharedCounts | None:
     """Return counts that are shared; None, logged, where the disk has no room for them."""
     try:
-        return SharedCounts(folder)
+        return SharedCounts(folder, size=size)
     except OSError as error:
         _log.error(
             "counts_alone",

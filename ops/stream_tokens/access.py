@@ -187,6 +187,7 @@ class HubAccess:
     async def last_flush(self) -> None:
         """Write it within a second: the process stops."""
         await bounded(self.flush(), 1.0, "reads of streams")
+        self._places.close()
 
     def part(self, token: StreamToken, stream: Stream) -> None:
         """Count a reader out."""

@@ -7,10 +7,11 @@ from typing import Final
 
 from ops.bootstrap import Hub
 from ops.runtime.postgres import Share
+from ops.runtime.shared_counts import shared_counts
 
 from .access import HubAccess
 from .known import KnownTokens
-from .places import Pace, Places
+from .places import COUNTED, Pace, Places
 from .quotas import Quotas
 from .reads import ReadAudit
 
@@ -27,7 +28,8 @@ def access_of(hub: Hub, secrets: Mapping[str, str]) -> HubAccess:
     """
     settings = hub.settings
     pool = Share(hub.pool, _CONNECTIONS)
-    places = Places(settings.stream_connections)
+    shared = shared_counts(settings.data_dir / "readers", COUNTED)
+    places = Places(settings.stream_connections, shared)
     known = KnownTokens(
         pool,
         hub.clock,

@@ -41,7 +41,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     daily_events: int | None = None
     """Events of a day (UTC); null: no quota."""
     max_connections: int = DEFAULT_CONNECTIONS
-    """At once, at each api process."""
+    """At once, at all api processes of a machine together."""
     expires_days: int = DEFAULT_DAYS
 
 

@@ -33,6 +33,7 @@ from ops.schemas_page import FOLDER
 from ops.simulate.sample import sample_message
 from ops.simulate.simulation import Simulation
 from tests.support.product import Embedded, Laboratory
+from tests.support.r.resolve import program as r_program
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text("utf-8")
 EXAMPLES: dict[str, str] = dict(
@@ -68,8 +69,12 @@ class Reading:
 
     def run(self, name: str, after: str = "") -> str:
         """Run an example to its end, with something behind it; return what it prints."""
+        code = EXAMPLES[name].rstrip("\n") + after
+        if name == "r":  # reads a file
+            (self.folder / "example.R").write_text(code)
+            code = "example.R"
         done = subprocess.run(
-            [*_program(name), EXAMPLES[name].rstrip("\n") + after],
+            [*_program(name), code],
             cwd=self.folder,
             env=self.env(),
             capture_output=True,
@@ -98,6 +103,8 @@ def standing(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _program(name: str) -> list[str]:
     fence = re.search(rf"^<!-- runs: {name} -->\n```([a-z]+)$", PAGE, re.MULTILINE)
     assert fence is not None
+    if fence[1] == "r":
+        return [str(r_program())]
     return {
         "bash": ["bash", "-euo", "pipefail", "-c"],
         "python": [sys.executable, "-W", "error", "-c"],
@@ -270,7 +277,7 @@ def test_parquet_counts_what_an_honest_reader_counts(
 def test_csv_counts_what_an_honest_reader_counts(
     reading: Reading, exported: Counter[tuple[str, str]]
 ) -> None:
-    """As the lines of R do, which do not run here."""
+    """By itself, and by R."""
     extraction = json.loads((reading.folder / "results" / "_manifest.json").read_text())
     reading.run("export-csv", after=f" --extraction {extraction['extraction']}")
     rows = [
@@ -281,6 +288,9 @@ def test_csv_counts_what_an_honest_reader_counts(
     ]
     found = Counter((week_of(row["sampled_on"]), row["residence_department"]) for row in rows)
     assert found == exported
+    by_r = list(csv.reader(io.StringIO(reading.run("r"))))
+    assert by_r[0] == ["week", "residence_department", "Freq"]
+    assert {(week, place): int(count) for week, place, count in by_r[1:]} == exported
 
 
 # ---------------------------------------------------------------- indicators
@@ -325,7 +335,7 @@ def test_every_example_is_run_by_a_test() -> None:
     source = Path(__file__).read_text("utf-8")
     for name in set(EXAMPLES) - ELSEWHERE:
         assert f'"{name}"' in source, name
-    fences = re.findall(r"^```(python|js|bash)$", PAGE, re.MULTILINE)
+    fences = re.findall(r"^```(python|js|bash|r)$", PAGE, re.MULTILINE)
     assert len(fences) == len(EXAMPLES), (
         "an example that nobody runs: mark it, or give it no language"
     )

@@ -83,6 +83,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/indicators/admitting.py",
         "ops/indicators/delay_route.py",
         "ops/indicators/forms.py",
+        "ops/request_origin.py",
         "ops/indicators/routes.py",
         "ops/stewards/opposition_routes.py",
         "ops/sandbox/routes.py",

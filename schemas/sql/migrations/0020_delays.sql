@@ -11,3 +11,7 @@ CREATE TABLE indicator_delay (
     figures     bytea NOT NULL,
     PRIMARY KEY (condition, day, extraction)
 );
+
+-- How areas differ from France in how their tests come, by the delays that were told; NULL: nothing is
+-- known, or another release wrote it.
+ALTER TABLE indicator_completeness ADD COLUMN areas bytea;
