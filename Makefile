@@ -57,7 +57,7 @@ node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
 test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
 	$(BIN)/ruff check .
