@@ -63,7 +63,7 @@ r: setup-dev ## R for one example of docs/reading.md: the machine's, or Debian's
 	@$(BIN)/python -m tests.support.r.resolve
 
 test: setup-dev kafka hapi fhir node prometheus r ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format
 	$(BIN)/ruff check .
@@ -89,7 +89,7 @@ READER_TESTS := tests/unit/test_er7.py tests/unit/test_mapping.py tests/unit/tes
   tests/properties/test_reader.py tests/fuzz
 
 test-compiled: compile ## the tests of reader, matcher and projections on their compiled twins; and that plain Python can still be asked for
-	$(BIN)/pytest $(READER_TESTS) $(IDENTITY_TESTS) $(PROJECTION_TESTS) --twins=compiled $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(READER_TESTS) $(IDENTITY_TESTS) $(PROJECTION_TESTS) --twins=compiled $(ARGS)
 	$(BIN)/python -X labdispatch=plain -m pytest tests/unit/test_twins.py tests/unit/test_mapping.py $(IDENTITY_TESTS) --twins=plain $(ARGS)
 
 bench: bench-parse bench-identity bench-check bench-ack bench-batch bench-e2e bench-fairness ## the benchmarks, each on every engine (half an hour)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -78,7 +77,7 @@ class _Silence:
 
 
 @click.command()
-@click.option("--events", type=int, default=900_000, show_default=True, help="In the stream.")
+@click.option("--events", type=int, default=1_800_000, show_default=True, help="In the stream.")
 @click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True,
               help="What a rate is of: `cpu` where others use the machine.")  # fmt: skip
 @click.option("--child", default="", hidden=True)
@@ -204,12 +203,18 @@ async def _export(connect: Mapping[str, Any], folder: str, state: str, form: str
         rows=done.rows,
         seconds=time.perf_counter() - began,
         cpu_seconds=time.process_time() - cpu,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_bytes=_peak_bytes(),
         file_bytes=sum(each.size_bytes for each in done.files),
     )
     await pool.close()
     await asyncio.to_thread(shutil.rmtree, out)
     return measured
+
+
+def _peak_bytes() -> int:
+    """Return the most that this process held; `ru_maxrss` would tell the parent's, before exec."""
+    told = Path("/proc/self/status").read_text()
+    return int(told.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 async def _yardstick(pool: Pool, vault: Vault) -> float:
@@ -272,7 +277,7 @@ def _report(found: list[Measured], yardstick: float, clock: str) -> None:
     )
     say_floor(f"Parquet, all events ({clock})", _rate(found[2], clock), FLOOR, "rows/s")
     growth = found[1].peak_bytes / found[0].peak_bytes
-    say_floor("memory of three times the events", growth, 1.1, "times", most=True)
+    say_floor("memory of three times the events", growth, 1.02, "times", most=True)
 
 
 def _rate(each: Measured, clock: str) -> float:

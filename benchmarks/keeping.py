@@ -34,6 +34,8 @@ from ops.runtime.lifecycle import settle_memory
 from ops.runtime.postgres import Pool, open_pool
 from ops.runtime.vault import FolderKeyStore, SealClass, Vault
 from routing.disclosure import Policy
+from routing.indicator_rows import TEST, encode_row
+from routing.indicator_rows import Row as IndicatorRow
 from routing.pseudonym import next_period_of, period_of
 from schemas.areas import departments
 from schemas.areas.population import synthetic_population
@@ -55,15 +57,27 @@ FROM unnest($1::integer[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[], 
     AS new (partition, seq, event_id, report_id, version, payload)
 """
 
+_KEPT_AT_ONCE: Final = 1_000_000
+_KEPT: Final = """
+INSERT INTO indicator_row (report_id, part, person, day, packed)
+SELECT gen_random_uuid(), 'sars-cov-2', hashint8extended(n, 8), $3 - 1 - (n % 800), $4
+FROM generate_series($1::bigint, $2::bigint) AS n
+"""
+
 
 def main() -> None:
     """Measure, print, and append to results/keeping.csv."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--batch", type=int, default=50_000)
+    parser.add_argument(
+        "--kept", type=int, default=0, help="rows of other persons that are kept already"
+    )
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
-    rows = uvloop.run(_run(arguments.events, arguments.batch, profile=arguments.profile))
+    rows = uvloop.run(
+        _run(arguments.events, arguments.batch, arguments.kept, profile=arguments.profile)
+    )
     append("keeping", rows, ("msgspec", "asyncpg"))
     show(
         "Public health counted into PostgreSQL",
@@ -73,7 +87,7 @@ def main() -> None:
     say_floor("counted, of own time", rows[1].figure, FLOOR, "events/s")
 
 
-async def _run(count: int, batch: int, *, profile: bool) -> list[Row]:
+async def _run(count: int, batch: int, kept: int, *, profile: bool) -> list[Row]:
     folder = open_folder()
     server = scratch_server(folder, shared_buffers_mb=512)
     try:
@@ -87,8 +101,13 @@ async def _run(count: int, batch: int, *, profile: bool) -> list[Row]:
                     "SELECT instance_init(gen_random_uuid(), 'test', 'embedded', $1)", _PARTITIONS
                 )
             vault = Vault(FolderKeyStore(folder / "keys"), SystemClock())
+            await _keep(pool, kept)
             await _fill(pool, vault, count)
-            return await _measure(pool, vault, count, batch, profile=profile)
+            rows = await _measure(pool, vault, count, batch, profile=profile)
+            return [
+                msgspec.structs.replace(row, parameters={**row.parameters, "kept": kept})
+                for row in rows
+            ]
         finally:
             await pool.close()
     finally:
@@ -130,6 +149,24 @@ async def _measure(pool: Pool, vault: Vault, count: int, batch: int, *, profile:
         Row(engine="embedded", parameters={**about, "clock": "cpu"}, figure=count / own,
             unit="events/s counted, of the process's own time"),
     ]  # fmt: skip
+
+
+async def _keep(pool: Pool, count: int) -> None:
+    """Keep rows of other persons beside, of the eight hundred days before: as deep as a year's."""
+    if not count:
+        return
+    day = _FIRST.toordinal()
+    async with pool.acquire() as connection:
+        for begins in range(0, count, _KEPT_AT_ONCE):
+            ends = min(count, begins + _KEPT_AT_ONCE)
+            await connection.execute(_KEPT, begins + 1, ends, day, encode_row(_kept_row(day)))
+        await connection.execute("ANALYZE indicator_row")
+
+
+def _kept_row(day: int) -> IndicatorRow:
+    return IndicatorRow(
+        *(1, day, TEST, day - 1, "sars-cov-2", "75", "29", "F", "2025-H2", bytes(16)), day=day - 1
+    )
 
 
 async def _fill(pool: Pool, vault: Vault, count: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support import scratch
+from tests.support import ordering, scratch
 from tests.support.fhir.judge import fhir_judge
 from tests.support.kafka import (
     kafka_bootstrap,
@@ -54,6 +54,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Note whether there is something to be looked at."""
     session.config.stash[_FAILED] = bool(session.testsfailed)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with long files (behind chance, which shuffles before)."""
+    items[:] = ordering.long_ones_first(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from ops.runtime import failpoints
+from ops.runtime.lifecycle import give_memory_back
 from ops.runtime.postgres import Pool
 from routing.outbox_reader import Opener
 from schemas.errors import FatalError, PermanentError
@@ -89,6 +91,9 @@ class Exporter:
         self._tell = tell
         self._segment_rows = segment_rows
         self._stopped = threading.Event()
+        # One thread, and no other: each that allocates keeps memory of its own, and a shared pool
+        # hands a block to another one each time until all of them have theirs.
+        self._hand = ThreadPoolExecutor(max_workers=1, thread_name_prefix="export")
 
     async def run(self) -> Manifest:
         """Read and write what is left, and return the manifest of the whole.
@@ -100,7 +105,10 @@ class Exporter:
         """
         if not self._manifest.complete:
             self._check_library()
-            await self._work()
+            try:
+                await self._work()
+            finally:
+                self._hand.shutdown(wait=False)
         shutil.rmtree(self._scratch)
         return self._manifest
 
@@ -130,7 +138,7 @@ class Exporter:
 
         A thread ends by itself alone. While it writes, the folder must not be another's.
         """
-        doing = asyncio.ensure_future(asyncio.to_thread(work, given))
+        doing = asyncio.get_running_loop().run_in_executor(self._hand, work, given)
         try:
             return await asyncio.shield(doing)
         except asyncio.CancelledError:
@@ -209,6 +217,7 @@ class Exporter:
                 sha256=digest_of(scratch),
             )
             put(self._folder / path, scratch)
+            give_memory_back()
             self._note(files=(*self._manifest.files, written))
             failpoints.hit("export.after_file")
 
@@ -253,6 +262,7 @@ class _Segment:
         """Set it aside, and begin anew."""
         spill.put(self._rows, self._behind, self._expired)
         self._empty()
+        give_memory_back()
 
 
 def _in_files(groups: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:

@@ -76,7 +76,13 @@ def _give_large_blocks_back() -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library has no such calls
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-        library.malloc_trim(0)  # what importing took and gave back is the system's again
+    give_memory_back()  # what importing took and gave back is the system's again
+
+
+def give_memory_back() -> None:
+    """Give back to the system what lies free between blocks that are held: milliseconds of work."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 async def until_first(*works: Coroutine[Any, Any, object]) -> None:

@@ -105,7 +105,7 @@ async def test_a_file_without_french_columns_is_matched_by_generic(tmp_path: Pat
 def test_the_command_prints_figures_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix="ld-", dir="/tmp"))
+    scratch = Path(tempfile.mkdtemp(prefix="ld-"))
     scratch.chmod(0o711)
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     file = french(tmp_path / "fr.csv", 20)
@@ -126,7 +126,7 @@ def test_the_command_prints_figures_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path, end: signal.Signals) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix="ld-", dir="/tmp"))
+    scratch = Path(tempfile.mkdtemp(prefix="ld-"))
     scratch.chmod(0o711)
     file = french(tmp_path / "fr.csv", 2_000)
     command = [sys.executable, "-m", "ops.cli", "identity", "evaluate", str(file), "--truth", "who"]
