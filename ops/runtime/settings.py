@@ -138,7 +138,11 @@ class Settings(BaseSettings):
         description="Let several ingest processes of this machine listen on the same port.",
     )
     ingest_processes: int = Field(
-        2, ge=1, le=64, description="How many ingest processes `run` starts, on one port."
+        0,
+        ge=0,
+        le=64,
+        description="How many ingest processes `run` starts, on one port; 0 = one for each two"
+        " cores, at least one.",
     )
     http_host: str = Field("127.0.0.1", description="Address of HTTP.")
     http_port: Port = Field(8575, description="Port of HTTP; 0 = any free one.")
