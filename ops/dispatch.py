@@ -43,6 +43,7 @@ from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 from ops.runtime.worker import FenceLost
+from ops.runtime.writes import GatheredWrites
 from ops.stewards.acts import Stewards
 from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
@@ -198,9 +199,12 @@ class Dispatcher:
                 async with connection.transaction():
                     await _fence(connection, unit.positions)
                     hit("dispatch.after_fence")
-                    rows, published, worked = await self._work(connection, unit, at)
+                    gathered = GatheredWrites(connection)
+                    rows, published, worked = await self._work(gathered, unit, at)
+                    await gathered.send()
                     hit("dispatch.before_outbox")
-                    await self.publisher.write_events(connection, published, at)
+                    await self.publisher.write_events(gathered, published, at)
+                    await gathered.send()
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
         count(rows, published, self._clock.now(), time.perf_counter() - started)
@@ -239,10 +243,10 @@ class Dispatcher:
             published = Published(events=published.events + taken.events)
         rows = outcomes_of(passed, fresh, resolutions, placed)
         await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
-        await self._tally.write(connection, unit.items, rows, at)
         await connection.execute(
             ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
         )
+        await self._tally.write(connection, unit.items, rows, at)
         return rows, published, worked
 
     async def _place(

@@ -131,7 +131,7 @@ class Supervisor:
                 env=self._settings.model_copy(
                     update={
                         "station_name": station.name,
-                        "mllp_share_port": self._settings.ingest_processes > 1,
+                        "mllp_share_port": _doors(self._settings) > 1,
                     }
                 ).as_environment(self._folder.path / "metrics"),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -309,8 +309,16 @@ async def _as_object(awaited: Awaitable[object]) -> object:
 
 def _names(role: str, settings: Settings) -> list[str]:
     """Return the names of a role's processes: several only at the MLLP door."""
-    count = settings.ingest_processes if role == "ingest" else 1
+    count = _doors(settings) if role == "ingest" else 1
     return [role, *(f"{role}-{number}" for number in range(2, count + 1))]
+
+
+def _doors(settings: Settings) -> int:
+    """Return how many ingest processes there are: each more costs all others appends and wake-ups.
+
+    On two cores one is enough for more than all stations together can take (ADR 0055).
+    """
+    return settings.ingest_processes or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _command(role: str) -> list[str]:

@@ -41,6 +41,9 @@ _COMMON: Final = {
 }
 _BY_ROLE: Final[Mapping[str, Mapping[str, str]]] = {
     "looking": {"transaction_timeout": "300s"},
+    # Its statements go by keys, all of them. A plan that was made while a table was small reads the
+    # whole of it until the next ANALYZE, and a young hub grows by thousands of rows before that.
+    "dispatch": {"enable_seqscan": "off"},
     # An extraction reads one state of all cells; what counts locks nothing that others wait for.
     "indicators": {
         "transaction_timeout": "900s",

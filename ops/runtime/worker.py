@@ -46,6 +46,9 @@ SELECT partition, next_offset FROM intake_progress WHERE partition = ANY ($1::in
 """
 ENSURE_PARTITIONS: Final = "SELECT ensure_partitions()"
 
+_FEW_RECORDS: Final = 8
+_MOST_LINGERS: Final = 4.0
+
 
 class FenceLost(Exception):
     """Somebody else moved a partition on: nothing was committed, read its progress again."""
@@ -158,8 +161,9 @@ class Worker:
             if partition in self._positions:
                 self._positions[partition] = batch.next_offsets[partition]
         self._limit = min(self._settings.batch_messages, self._limit * 2)
-        if len(batch.records) < self._limit // 2:
-            await _wait(stopping, self._settings.linger_seconds)
+        seconds = linger_of(len(batch.records), self._limit, self._settings.linger_seconds)
+        if seconds:
+            await _wait(stopping, seconds)
 
     async def _back_off(self, error: TransientError, stopping: asyncio.Event) -> None:
         self._failures += 1
@@ -225,6 +229,18 @@ class Worker:
                     await connection.execute(LEAVE, self._worker_id)
         except TransientError as error:
             _log.warning("worker_leave_failed", reason=error.reason)
+
+
+def linger_of(records: int, limit: int, seconds: float) -> float:
+    """Return how long to wait for more after a batch of so many records.
+
+    A batch of four costs a message three times what one of a hundred does. So where many come, up
+    to four times as many are waited for; where few come, nobody's result waits for others; where a
+    batch was half full, more wait already.
+    """
+    if records >= limit // 2:
+        return 0.0
+    return seconds * min(_MOST_LINGERS, max(1.0, records / _FEW_RECORDS))
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:
