@@ -144,7 +144,7 @@ def _uses() -> dict[str, set[str]]:
             for sample in re.findall(rf"\b{PREFIX}\w+", line):
                 if who:
                     found.setdefault(sample, set()).add(who)
-    for path in sorted(_DASHBOARDS.glob("*.json")):
+    for path in sorted(_DASHBOARDS.rglob("*.json")):
         text = path.read_text("utf-8")
         title = json.loads(text).get("title", path.stem)
         for sample in re.findall(rf"\b{PREFIX}\w+", text):
