@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ops.grafana.dashboards import doors, identity, infrastructure, national, streams
+from ops.grafana.dashboards import (
+    doors,
+    identity,
+    infrastructure,
+    laboratory,
+    national,
+    streams,
+)
 from ops.grafana.drawing import Board, drawn
 
 FOLDER: Final = Path(__file__).with_name("dashboards")
@@ -20,6 +27,7 @@ BOARDS: Final[dict[str, Board]] = {
     "identity": identity.BOARD,
     "streams": streams.BOARD,
     "infrastructure": infrastructure.BOARD,
+    "laboratory": laboratory.BOARD,
 }
 """By the name of the file."""
 

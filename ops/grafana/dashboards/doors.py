@@ -176,12 +176,40 @@ REGISTER: Final = (
 )
 
 
+LEADING: Final = (
+    Drawn(
+        title="Who sends most, last 24 hours",
+        queries=(("labdispatch_laboratory_top_received", "{{laboratory}}"),),
+        unit="short",
+        runbook="laboratory-floods",
+        advice="The same names from day to day. A new one at the top: an archive, a loop, or a"
+        " merger of laboratories; *one laboratory* shows it.",
+    ),
+    Drawn(
+        title="Who is refused, turned away or parked most",
+        queries=(("labdispatch_laboratory_top_refused", "{{laboratory}}"),),
+        unit="short",
+        runbook="rejecting",
+        advice="Its results do not arrive, and its software tells nobody. Call the first of"
+        " the list; its ERR segments say what to change.",
+    ),
+    Drawn(
+        title="Who is silent for longest",
+        queries=(("labdispatch_laboratory_top_silent_seconds", "{{laboratory}}"),),
+        unit="s",
+        runbook="process-down",
+        advice="Of live laboratories that have sent before. Longer than a weekend: its line,"
+        " its certificate or its software; it may not know.",
+    ),
+)
+
 BOARD: Final = Board(
     uid="labdispatch-doors",
     title="labdispatch: doors and laboratories",
     about="What laboratories send, what they are answered, and who may send.",
     rows=(
         ("Doors: what laboratories see", DOORS),
+        ("Laboratories that lead a list", LEADING),
         ("Files and inbound topics", FILES_AND_TOPICS),
         ("The register: who may send", REGISTER),
     ),

@@ -34,8 +34,8 @@ DECIDING: Final = (
         ),
         unit="ops",
         runbook="hot-keys",
-        advice="Keys that turn hot: one laboratory sends a placeholder as a value"
-        ". Keyed anew: `labdispatch identity rekey` runs.",
+        advice="Keys that turn hot: one laboratory sends a placeholder as a value. Keyed anew:"
+        " `labdispatch identity rekey` runs.",
     ),
     Drawn(
         title="Second lines without a first",

@@ -64,9 +64,8 @@ DISPATCH: Final = (
         unit="ops",
         runbook="fence-losses",
         advice="A few fences are lost when a worker starts or stops; steadily: a worker hangs"
-        " or two hubs share a database. Batches split: a"
-        " message is about to be parked. Look-ups capped: one blocking key is held by"
-        " very many persons.",
+        " or two hubs share a database. Batches split: a message is about to be parked."
+        " Look-ups capped: one blocking key is held by very many persons.",
     ),
 )
 
