@@ -21,7 +21,7 @@ from ops.runtime.metrics.table import STATIONS
 _ROOT: Final = Path(__file__).resolve().parent.parent
 OUTPUT: Final = _ROOT / "docs" / "metrics.md"
 _RULES: Final = _ROOT / "ops" / "prometheus"
-_DASHBOARDS: Final = _ROOT / "ops" / "grafana"
+_DASHBOARDS: Final = Path(__file__).with_name("grafana") / "dashboards"
 
 _UNITS: Final = {
     "bytes": "bytes",

@@ -21,7 +21,7 @@ SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 Mode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
 """How the gauges of several living processes add up; those of one that ended count no more."""
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", Counter, Gauge, Histogram, "Seconds")
 
 
 class Labelled(Generic[M]):
@@ -89,6 +89,11 @@ def gauges(name: str, documentation: str, *, mode: Mode, **sets: LabelSet) -> La
 def seconds(name: str, documentation: str, *, buckets: Sequence[float] = FAST) -> Seconds:
     """Declare a histogram of durations that can take many at once."""
     return Seconds(PREFIX + name, documentation, buckets=buckets)
+
+
+def seconds_by(name: str, documentation: str, **sets: LabelSet) -> Labelled[Seconds]:
+    """Declare durations by labels that come many at once."""
+    return Labelled(Seconds(PREFIX + name, documentation, list(sets), buckets=FAST), sets)
 
 
 def histogram(name: str, documentation: str, *, buckets: Sequence[float]) -> Histogram:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, SIZES, counter, counters, gauge, gauges, histogram, seconds
+from .declaring import FAST, SIZES, counter, counters, gauge, gauges, histogram, seconds, seconds_by
 from .labels import (
     EVENT_KINDS,
     OUTCOME_ENDINGS,
@@ -36,6 +36,11 @@ class DispatchMetrics:
         self.in_to_readable_seconds = seconds(
             "in_to_readable_seconds",
             "From the message received to its events readable in the streams",
+        )
+        self.readable_seconds = seconds_by(
+            "readable_seconds",
+            "From the message received to its event readable in a stream, by stream",
+            stream=STREAM_NAMES,
         )
         self.capped_cases = counter(
             "capped_cases", "Persons with more reports than cases are looked for among"

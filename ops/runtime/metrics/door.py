@@ -59,6 +59,10 @@ class DoorMetrics:
             door=DOORS,
             result=RELOADS,
         )
+        self.not_taken = counter(
+            "not_taken",
+            "Messages answered AR 207 because the hub could take nothing: no fault of their sender",
+        )
         self.foreign_facilities = counter(
             "foreign_facilities",
             "Messages refused because their sender may not speak for their facility",

@@ -141,7 +141,8 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "disclosure_threshold", "disclosure_settle_days", "disclosure_daily_from",
     "disclosure_class_below",
     "disclosure_rounding", "large_frame_bytes",
-    # How often.
+    # How often, and how long an end is shown.
+    "last_words_seconds",
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",
     "append_gather_seconds", "dispatch_linger_seconds", "relay_poll_seconds", "relay_note_seconds",
     "stream_heartbeat_seconds", "stream_tail_seconds", "push_poll_seconds",

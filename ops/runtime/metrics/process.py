@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from .declaring import FAST, counter, counters, gauge, gauges, histogram, refused_labels, seconds
-from .labels import ERROR_REASONS, ERROR_STATIONS, LIMIT_NAMES, POOL_STATES, VERSIONS
+from .labels import (
+    ENDING_REASONS,
+    ERROR_REASONS,
+    ERROR_STATIONS,
+    LIMIT_NAMES,
+    POOL_STATES,
+    STATIONS,
+    VERSIONS,
+)
 
 
 class ProcessMetrics:
@@ -26,6 +34,13 @@ class ProcessMetrics:
             " processes",
             mode="livemin",
             limit=LIMIT_NAMES,
+        )
+        self.ending = gauges(
+            "process_ending",
+            "1 in a process that ends for a reason that no restart mends, shortly before it ends",
+            mode="livemax",
+            station=STATIONS,
+            reason=ENDING_REASONS,
         )
         self.label_values_refused = refused_labels()
         self._of_the_machine()
