@@ -126,18 +126,12 @@ HOLDS: Final = (
         " says what to do.",
     ),
     Drawn(
-        title="Released by a person, and asked again",
-        queries=(
-            (
-                "sum by (stream, reason) (increase(labdispatch_hold_releases_total[1h]))",
-                "released in an hour: {{stream}} {{reason}}",
-            ),
-            ("sum(increase(labdispatch_hold_retries_total[1h]))", "asked again in an hour"),
-        ),
+        title="Asked again because a mapping has changed",
+        queries=(("sum(increase(labdispatch_hold_retries_total[1h]))", "in an hour"),),
         unit="short",
         runbook="holds",
-        advice="Many releases of one reason: mend the cause at the laboratory instead. Asked"
-        " again: a mapping has changed; what it answers goes by itself.",
+        advice="A laboratory's codes have changed, or a release has learnt words: what it answers"
+        " goes by itself. What a person releases stands in the audit chain.",
     ),
 )
 

@@ -13,8 +13,8 @@ from ops.grafana.drawing import Asked, Board, Drawn
 _OF: Final = '{laboratory=~"$laboratory"}'
 
 
-def _figure(name: str) -> str:
-    return f"max by (laboratory) (labdispatch_laboratory_{name}{_OF})"
+def _figure(name: str, ago: str = "") -> str:
+    return f"max by (laboratory) (labdispatch_laboratory_{name}{_OF}{ago})"
 
 
 def _of(names: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -83,7 +83,7 @@ FLOW: Final = (
         title="Taken: now, and a week ago",
         queries=(
             (_figure("received"), "24 hours until now"),
-            (_figure("received") + " offset 1w", "24 hours until a week ago"),
+            (_figure("received", " offset 1w"), "24 hours until a week ago"),
         ),
         unit="short",
         runbook="rejecting",
