@@ -26,6 +26,7 @@ EMPTY: Final[dict[str, str]] = {
     "labdispatch_inbound_records_total": _NO_KAFKA,
     "labdispatch_inbound_parked_records": _NO_KAFKA,
     "labdispatch_inbound_parks_total": _NO_KAFKA,
+    "labdispatch_in_to_kafka_seconds_bucket": _NO_KAFKA,
     "labdispatch_relay_lag_events": _NO_KAFKA,
     "labdispatch_relay_events_total": _NO_KAFKA,
     "labdispatch_relay_again_events_total": _NO_KAFKA,
@@ -38,7 +39,7 @@ EMPTY: Final[dict[str, str]] = {
 @pytest.fixture(scope="module")
 def asked() -> Iterator[PrometheusServer]:
     hub = Embedded(ENV)
-    server = None
+    server = day = None
     try:
         hub.start()
         day = EverydayHub(hub)
@@ -50,8 +51,9 @@ def asked() -> Iterator[PrometheusServer]:
         asyncio.run(day.pass_once())
         asyncio.run(day.go_on(5))
         yield server
-        day.stop()
     finally:
+        if day is not None:
+            day.stop()
         if server is not None:
             server.remove()
         hub.remove()

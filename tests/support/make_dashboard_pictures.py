@@ -27,10 +27,10 @@ from tests.support.prometheus.server import PrometheusServer
 OUT: Final = Path(__file__).parents[2] / "docs" / "pictures"
 SHOWN: Final = ("national", "doors", "streams")
 _LOAD_SECONDS: Final = 150.0
-_PANELS: Final = 12
+_PANELS: Final = 9
 _COLUMNS: Final = 3
 _ROW_INCHES: Final = 2.0
-_WIDTH_INCHES: Final = 12.0
+_WIDTH_INCHES: Final = 9.6
 _LEGENDS: Final = 5
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
 

@@ -87,7 +87,15 @@ NOW: Final = (
     ),
     Drawn(
         title="Oldest message not dispatched",
-        queries=(("max(labdispatch_oldest_unread_seconds)", "age"),),
+        queries=(
+            (
+                (
+                    "max(labdispatch_oldest_unread_seconds"
+                    " or labdispatch_partition_oldest_unread_seconds)"
+                ),
+                "age",
+            ),
+        ),
         unit="s",
         is_figure=True,
         limit=60,

@@ -28,6 +28,32 @@ DISPATCH: Final = (
         " batch transaction is slow; see 'Batch'.",
     ),
     Drawn(
+        title="The road: slowest hundredth of each stage",
+        queries=(
+            (quantiles("ack_seconds")[1][0], "in to answered"),
+            (quantiles("in_to_taken_seconds")[1][0], "in to dispatch"),
+            (quantiles("in_to_readable_seconds")[1][0], "in to readable"),
+            (quantiles("in_to_kafka_seconds")[1][0], "in to Kafka"),
+            (quantiles("readable_to_pushed_seconds")[1][0], "readable to pushed"),
+        ),
+        unit="s",
+        limit=1.0,
+        runbook="slo-readable",
+        advice="The stage where the lines part is the one that is slow: the log (answered), the"
+        " line before dispatch (taken), its transaction (readable), brokers, receivers.",
+    ),
+    Drawn(
+        title="Partitions that are furthest behind",
+        queries=(
+            ("topk(3, labdispatch_partition_lag_records)", "records of {{partition}}"),
+            ("topk(3, labdispatch_partition_oldest_unread_seconds)", "oldest of {{partition}}, s"),
+        ),
+        unit="short",
+        runbook="lag",
+        advice="One alone: one laboratory sends a flood, for a laboratory is one partition. All:"
+        " dispatch is too slow or stands.",
+    ),
+    Drawn(
         title="Batch: one transaction",
         queries=quantiles("dispatch_batch_seconds"),
         unit="s",

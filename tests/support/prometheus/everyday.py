@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from threading import Thread
 from typing import Any, Final
@@ -50,6 +51,19 @@ def one(number: int, *, day: str = "20260306", **changes: str) -> bytes:
     return text.encode()
 
 
+class _Takes(BaseHTTPRequestHandler):
+    """A receiver that takes whatever comes."""
+
+    def do_POST(self) -> None:
+        """Take it."""
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its base says so
+        """Say nothing."""
+
+
 class EverydayHub:
     """What happens at a running instance; `stop` ends whoever follows.
 
@@ -63,6 +77,9 @@ class EverydayHub:
         self._base = f"http://127.0.0.1:{hub.http_port}"
         self._is_over = False
         self._followers: list[Thread] = []
+        self._receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Takes)
+        self._receiver.daemon_threads = True
+        Thread(target=self._receiver.serve_forever, args=(0.1,), daemon=True).start()
 
     @property
     def operator_token(self) -> str:
@@ -99,6 +116,8 @@ class EverydayHub:
         self._is_over = True
         for each in self._followers:
             each.join(10)
+        self._receiver.shutdown()
+        self._receiver.server_close()
 
     # ------------------------------------------------------------------ what happens
 
@@ -121,6 +140,10 @@ class EverydayHub:
                 "--url", f"http://127.0.0.1:{_closed_port()}/hub",
             ),
             ("receivers", "pause", "paused"),
+            (
+                "receivers", "add", "there", "--kind", "webhook", "--stream", "public-health",
+                "--url", f"http://127.0.0.1:{self._receiver.server_address[1]}/hub",
+            ),
         ):  # fmt: skip
             done = self._hub.look(*words, "--reason", "a day of tests")
             assert done.returncode == 0, (words, done.stdout, done.stderr)
