@@ -5,6 +5,7 @@ Errors are problem+json (RFC 9457) with the next step in `detail`; none holds a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -92,6 +93,7 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
     @get("/metrics", media_type="text/plain; version=0.0.4", summary="Figures of all processes")
     async def metrics() -> bytes:
         """Answer Prometheus text: of `run`, the figures of all its processes."""
-        return render(parts.told)
+        # The files of all processes are read: whoever follows a stream does not wait for that.
+        return await asyncio.to_thread(render, parts.told)
 
     return [healthz, readyz, metrics]
