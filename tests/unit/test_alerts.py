@@ -60,6 +60,28 @@ def test_runbook_has_its_four_parts_and_stands_in_the_list(path: Path) -> None:
         assert f"({path.name})" in (RUNBOOKS / "README.md").read_text()
 
 
+REPEATED = {
+    "LabdispatchRevocationListUnusable": "every handshake says it again",
+    "LabdispatchFolderUnusable": "it is tried again each quarter of a minute",
+    "LabdispatchReadersTurnedAway": "readers come again",
+}
+"""Alerts on any increase of a labelled figure whose first time may be missed, and why."""
+
+
+def test_an_alert_on_any_increase_sees_the_first_time_of_a_label() -> None:
+    """A labelled figure appears with its first count, and one sample has no increase."""
+    names = given()
+    missing = {
+        name
+        for name, rule in alerts().items()
+        for figure in re.findall(r"increase\((labdispatch_\w+)", rule["expr"])
+        if names[figure] - {"job", "instance"}
+        and re.search(r"\) > 0$|\) > 0\n", rule["expr"].strip())
+        and "unless" not in rule["expr"]
+    }
+    assert missing == set(REPEATED)
+
+
 def _without(name: str, what: str) -> tuple[dict[str, Rule], list[Any]]:
     """Return alerts and cases with one thing taken away from an alert."""
     rules: dict[str, Any] = copy.deepcopy({name: alerts()[name]})
