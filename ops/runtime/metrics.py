@@ -437,6 +437,7 @@ class Metrics:
 
     def _declare_persons(self, name: str) -> None:
         self._declare_cases(name)
+        self._declare_retention(name)
         self._declare_stewards(name)
         self._declare_push(name)
         self._declare_indicators(name)
@@ -671,6 +672,33 @@ class Metrics:
             f"{name}_rules_since_timestamp_seconds",
             "From when the set of routing rules is in effect; 0 where none was ever loaded",
             multiprocess_mode="livemostrecent",
+        )
+
+    def _declare_retention(self, name: str) -> None:
+        """What is of age goes (dispatch)."""
+        self.purge_age = Gauge(
+            f"{name}_purge_age_seconds", "Since all that was of age was last found gone",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.retention_oldest = Labelled(
+            Gauge(
+                f"{name}_retention_oldest_seconds",
+                "Since the oldest day whose key is there began, by class",
+                ["class"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.purged_keys = Labelled(
+            Counter(f"{name}_purged_keys", "Keys of days destroyed, by class", ["class"])
+        )
+        self.purged_rows = Labelled(
+            Counter(f"{name}_purged_rows", "Rows that retention took, by table", ["table"])
+        )
+        self.purged_partitions = Labelled(
+            Counter(f"{name}_purged_partitions", "Partitions that retention took", ["table"])
+        )
+        self.purge_lock_waits = Counter(
+            f"{name}_purge_lock_waits", "Times a purge gave way at a table's lock to others"
         )
 
 
