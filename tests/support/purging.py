@@ -13,7 +13,7 @@ from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.retention.keeping import scope_of
 from ops.retention.purge import Purger
-from ops.runtime.postgres import connected
+from ops.runtime.postgres import Connection, connected
 from tests.support.postgres import Database
 
 ASKER = Asker(actor="tester", reason="its time has come")
@@ -32,17 +32,27 @@ class Ahead:
 @asynccontextmanager
 async def purging(database: Database, hub: Hub, days: int, **changes: Any) -> AsyncIterator[Purger]:
     """Give a purger whose today is so many days ahead; `changes` are of its limits of parts."""
-    scope = scope_of(hub)
     # Weeks of the inbox are made for today, and go by days of their own.
-    ages = msgspec.structs.replace(scope.ages, inbox=changes.pop("inbox", 3_650))
-    parts = msgspec.structs.replace(scope.parts, **{"least_rows": 1, **changes})
+    inbox = changes.pop("inbox", 3_650)
     async with connected(database.connect_kwargs, "retention") as connection:
-        yield Purger(
-            connection,
-            hub.vault,
-            Ahead(days),
-            msgspec.structs.replace(scope, parts=parts, ages=ages),
-        )
+        yield purger_on(connection, hub, Ahead(days), inbox=inbox, **changes)
+
+
+def purger_on(
+    connection: Connection, hub: Hub, clock: Ahead, *, inbox: int = 3_650, **changes: Any
+) -> Purger:
+    """Return a purger on a connection, by another clock."""
+    scope = scope_of(hub)
+    return Purger(
+        connection,
+        hub.vault,
+        clock,
+        msgspec.structs.replace(
+            scope,
+            parts=msgspec.structs.replace(scope.parts, **{"least_rows": 1, **changes}),
+            ages=msgspec.structs.replace(scope.ages, inbox=inbox),
+        ),
+    )
 
 
 def today() -> date:
