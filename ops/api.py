@@ -22,7 +22,7 @@ from ops.register.credential_routes import credential_routes
 from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.health import Readiness
-from ops.runtime.metrics import render
+from ops.runtime.metrics import Told, render
 from ops.stream_reply import StreamDoor
 from ops.streams_api import stream_routes
 from schemas.errors import HubError
@@ -41,6 +41,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """Reads streams; None: none is served."""
     readiness: Callable[[], Awaitable[Readiness]]
     """Names what is away."""
+    told: Told | None = None
+    """Figures that this process tells beside those of all."""
     desk: Desk | None = None
     """Of the register; None: it is not served."""
 
@@ -90,6 +92,6 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
     @get("/metrics", media_type="text/plain; version=0.0.4", summary="Figures of all processes")
     async def metrics() -> bytes:
         """Answer Prometheus text: of `run`, the figures of all its processes."""
-        return render()
+        return render(parts.told)
 
     return [healthz, readyz, metrics]

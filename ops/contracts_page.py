@@ -19,6 +19,7 @@ from ops.batches.http import routes_of
 from ops.contracts import asyncapi, dictionary, openapi
 from ops.holding.routes import hold_routes
 from ops.indicators.routes import indicator_routes
+from ops.measuring.routes import figure_routes
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
@@ -57,6 +58,7 @@ def application() -> Litestar:
                 *receiver_routes(nothing),
                 *token_routes(desk),
                 *indicator_routes(nothing, nothing),
+                *figure_routes(nothing, gate),
             ],
             readiness=nothing,
         )

@@ -17,6 +17,8 @@ from ops.idempotency import IdempotencyKeys
 from ops.indicators.admitting import admit_by
 from ops.indicators.commands import published_of
 from ops.indicators.routes import indicator_routes
+from ops.measuring.opening import database_watch_of, laboratories_of
+from ops.measuring.routes import figure_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.proofs import Proofs
@@ -28,6 +30,7 @@ from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
+from ops.runtime.metrics import Told
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
 from ops.stewards.opposition_routes import opposition_routes
@@ -63,6 +66,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         access = access_of(hub, tokens)
         desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
+        laboratories, told = laboratories_of(hub), Told()
         parts = ApiParts(
             messages=MessageDoor(
                 acceptor=door.acceptor,
@@ -83,7 +87,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *receiver_routes(hub.pool),
                 *token_routes(desk),
                 *indicator_routes(published_of(hub), admit_by(access)),
+                *figure_routes(laboratories, gate),
             ],
+            told=told,
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
             ),
@@ -109,6 +115,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),
+            database_watch_of(hub, laboratories, told).watch(),
             access.keep(settings.stream_token_refresh_seconds),
             *(work() for work in files.works),
         )

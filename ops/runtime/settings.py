@@ -215,6 +215,13 @@ class Settings(BaseSettings):
     metrics_port: Port = Field(
         0, description="Port of this process's own /metrics on the HTTP address; 0 = none."
     )
+    last_words_seconds: float = Field(
+        12.0,
+        ge=0,
+        le=60,
+        description="How long a process that ends for a reason no restart mends shows it on its"
+        " /metrics first: longer than two scrapes. Only where it has a metrics port.",
+    )
     register_unknown_labs: bool | None = Field(
         None,
         description="Register facilities at first sight; default: on loopback in realm test.",
@@ -832,6 +839,25 @@ class Settings(BaseSettings):
     )
     retention_rows: Count = Field(
         200_000, description="Rows of old traits that one purge looks at; the next goes on there."
+    )
+
+    # -- figures of laboratories
+    figures_write_seconds: Seconds = Field(
+        30.0,
+        description="How often doors and dispatch write what each laboratory sent; a kill takes as"
+        " much of these figures, and nothing of the account.",
+    )
+    figures_keep_days: int = Field(
+        70,
+        ge=2,
+        le=3_650,
+        description="How long the figures of an hour of a laboratory are kept.",
+    )
+    figures_top: int = Field(
+        10,
+        ge=0,
+        le=50,
+        description="The most laboratories that one metric names; 0: none is named in metrics.",
     )
 
     # -- running
