@@ -178,7 +178,7 @@ async def _purge(connect: Any, vault: Vault, messages: int) -> tuple[float, int]
                 ages=Ages(
                     intake=90, names=90, public_health=800, identity=90, codes=400, inbox=3_650
                 ),
-                parts=PartLimits(lock_seconds=0.05, tries=40, kept_rows=50_000, least_rows=10_000),
+                parts=PartLimits(lock_seconds=0.02, tries=40, kept_rows=50_000, least_rows=10_000),
                 days_at_once=8,
                 rows=200_000,
             ),

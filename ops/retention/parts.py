@@ -209,9 +209,10 @@ class PartTaker:
         at: datetime,
     ) -> Part | None:
         entry = (TAKEN, purge_id, part.part, part.family, part.rows, at)
+        # All changes of tables go in one message: each round trip would be one under the lock.
         steps: list[tuple[object, ...]] = [] if copy is None else [copy]
-        steps += [(statement,) for statement in statements]
-        if not await self._swap(part.family, [*steps, entry]):
+        steps += [entry, (";".join(statements),)]
+        if not await self._swap(part.family, steps):
             return None
         await self._connection.execute(f'DROP TABLE IF EXISTS "{part.part}_gone_{purge_id}"')
         METRICS.purged_rows.labels(part.family).inc(part.rows)
@@ -225,9 +226,9 @@ class PartTaker:
             try:
                 with translated():
                     async with self._connection.transaction():
-                        await self._connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
                         await self._connection.execute(
-                            f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE'
+                            f"SET LOCAL lock_timeout = {milliseconds};"
+                            f' LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE'
                         )
                         for statement, *arguments in steps:
                             await self._connection.execute(str(statement), *arguments)

@@ -816,7 +816,7 @@ class Settings(BaseSettings):
         " a clock or a setting may be wrong.",
     )
     retention_lock_seconds: float = Field(
-        0.05,
+        0.02,
         ge=0.001,
         le=1,
         description="How long a purge waits for a table's lock, and others behind it.",
