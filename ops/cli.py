@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ops import (
+    cli_audit,
     cli_batches,
     cli_export,
     cli_holds,
@@ -20,6 +21,7 @@ from ops import (
     cli_indicators,
     cli_pseudonyms,
     cli_receivers,
+    cli_retention,
     cli_review,
     cli_route,
     cli_stream,
@@ -500,6 +502,8 @@ cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_retention.add_to(main, data_dir_option, json_option, _run)
+cli_audit.add_to(main, data_dir_option, json_option, _run)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)

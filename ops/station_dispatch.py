@@ -10,6 +10,7 @@ from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
 from ops.opened import opened
+from ops.retention.keeping import keep_retention
 from ops.runtime.lab_hours import keep_writing, write
 from ops.runtime.lifecycle import bounded, until_first
 from ops.runtime.metrics import METRICS
@@ -51,7 +52,8 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         queue = watch_queue(hub.pool, hub.clock)
         holds = watch_holds(hub)
         figures = keep_writing(hub.pool, settings.figures_write_seconds)
-        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds, figures)
+        works = (_gauges(hub), again, queue, holds, figures, keep_retention(hub))
+        await until_first(_run(workers, stopping), *works)
         await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 

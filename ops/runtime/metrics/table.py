@@ -13,6 +13,7 @@ from .indicators import IndicatorMetrics
 from .persons import PersonMetrics
 from .process import ProcessMetrics
 from .push import PushMetrics
+from .retention import RetentionMetrics
 from .streams import StreamMetrics
 
 STATIONS: Final = (
@@ -23,6 +24,7 @@ STATIONS: Final = (
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 )
@@ -37,6 +39,7 @@ class Metrics(
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 ):
