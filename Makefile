@@ -10,8 +10,13 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
+<<<<<<< HEAD
         proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
+=======
+        proof-crash proof-relay bench-export bench-relay bench-retention bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
+>>>>>>> retention
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -156,6 +161,9 @@ bench-export: setup-dev ## events a second from the outbox into Parquet and CSV;
 
 bench-relay: setup-dev kafka ## events a second from the outbox into one broker, against a bare producer; codecs
 	$(BIN)/python -m benchmarks.relay $(ARGS)
+
+bench-retention: setup-dev ## the purge of a day of a million messages beside a door: seconds, the longest append
+	$(BIN)/python -m benchmarks.retention $(ARGS)
 
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)

@@ -220,7 +220,11 @@ class PartTaker:
         return part
 
     async def _swap(self, table: str, steps: Sequence[tuple[object, ...]]) -> bool:
-        """Do it in one transaction under the table's lock; False where that was never to be had."""
+        """Do it in one transaction under the table's lock; False where that was never to be had.
+
+        The lock is on the table and the partition that goes, not on its others: these are cleaned
+        by PostgreSQL itself at any time, and that gives way only to who waits for a second.
+        """
         milliseconds = max(1, round(self._limits.lock_seconds * 1_000))
         for _ in range(self._limits.tries):
             try:
@@ -228,7 +232,7 @@ class PartTaker:
                     async with self._connection.transaction():
                         await self._connection.execute(
                             f"SET LOCAL lock_timeout = {milliseconds};"
-                            f' LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE'
+                            f' LOCK TABLE ONLY "{table}" IN ACCESS EXCLUSIVE MODE'
                         )
                         for statement, *arguments in steps:
                             await self._connection.execute(str(statement), *arguments)
