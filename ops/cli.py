@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ops import (
+    cli_account,
     cli_batches,
     cli_export,
     cli_holds,
@@ -447,16 +448,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @main.command()
-@data_dir_option
-@json_option
-def account(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Show that every message has exactly one ending; exit 1 when the sum does not close."""
-    from ops.looking import print_account
-
-    _run(print_account(data_dir, as_json=as_json))
-
-
-@main.command()
 @click.argument("wanted", metavar="ID...", nargs=-1, required=True)
 @data_dir_option
 @json_option
@@ -491,6 +482,7 @@ def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
 
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
+cli_account.add_to(main, data_dir_option, json_option, _run)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_stream.add_to(main, data_dir_option, _run)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from litestar import Litestar
 
+from ops.accounting.routes import account_routes
 from ops.api import ApiParts, build_api
 from ops.batches.http import routes_of
 from ops.contracts import asyncapi, dictionary, openapi
@@ -57,6 +58,7 @@ def application() -> Litestar:
                 *receiver_routes(nothing),
                 *token_routes(desk),
                 *indicator_routes(nothing, nothing),
+                *account_routes(nothing, gate, nothing),
             ],
             readiness=nothing,
         )

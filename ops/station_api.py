@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ops.accounting.routes import account_routes
 from ops.api import ApiParts, build_api
 from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
@@ -83,6 +84,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *receiver_routes(hub.pool),
                 *token_routes(desk),
                 *indicator_routes(published_of(hub), admit_by(access)),
+                *account_routes(hub, gate, proofs),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

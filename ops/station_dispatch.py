@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from ops.accounting.keeping import keep_account
 from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
@@ -46,7 +47,8 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         again = keep_emitting(dispatchers[0].stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
         holds = watch_holds(hub)
-        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds)
+        account = keep_account(hub)
+        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds, account)
 
 
 async def _run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:

@@ -440,6 +440,7 @@ class Metrics:
         self._declare_stewards(name)
         self._declare_push(name)
         self._declare_indicators(name)
+        self._declare_mending(name)
         self.capped_lookups = Counter(
             f"{name}_capped_lookups", "Candidate look-ups cut at their bound"
         )
@@ -640,6 +641,64 @@ class Metrics:
         )
         self.indicator_aliases = Gauge(
             f"{name}_indicator_aliases", "Replaced pseudonyms that are held in memory",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+
+    def _declare_mending(self, name: str) -> None:
+        """The account by day, and what is mended by hand."""
+        self.account_gap = Gauge(
+            f"{name}_account_gap_records",
+            "Records without an ending, or endings without a record, that nobody has noted",
+            multiprocess_mode="livemostrecent",
+        )
+        self.account_behind = Gauge(
+            f"{name}_account_behind_records", "Records with an ending that are not counted yet",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.account_age = Gauge(
+            f"{name}_account_age_seconds",
+            "How long ago was accepted what is not counted yet, at most",
+            multiprocess_mode="livemostrecent",
+        )
+        self.account_records = Counter(f"{name}_account_records", "Records that were counted")
+        self.account_reports = Counter(
+            f"{name}_account_reports", "Daily reports of laboratories that were written"
+        )
+        self.account_reports_due = Gauge(
+            f"{name}_account_reports_due", "Daily reports of laboratories still to be written",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.parked_acts = Labelled(
+            Counter(
+                f"{name}_parked_acts",
+                "What people did with parked messages: assigned, replayed, mended, discarded",
+                ["what"],
+            )
+        )
+        self.replay_looked = Counter(
+            f"{name}_replay_looked_records", "Records of ranges that were held against today"
+        )
+        self.replayed = Counter(
+            f"{name}_replayed_records", "Records of ranges that were put into the log again"
+        )
+        self.replay_left = Gauge(
+            f"{name}_replay_left_records", "Records that a range done again has still to look at",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.paused = Labelled(
+            Gauge(
+                f"{name}_paused",
+                "Streams, laboratories and receivers that a person has paused",
+                ["what"],
+                multiprocess_mode="livemostrecent",
+            )
+        )
+        self.pause_age = Gauge(
+            f"{name}_pause_oldest_seconds", "For how long the oldest pause has lasted",
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.pauses_forgotten = Gauge(
+            f"{name}_pauses_forgotten", "Pauses that last longer than is set",
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
 

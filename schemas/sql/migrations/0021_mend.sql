@@ -109,13 +109,19 @@ CREATE TABLE account_item (
     PRIMARY KEY (day, lab_id, partition, "offset")
 );
 
--- Days of which everything has an ending; told_at: the reports of its laboratories are written.
+-- Days of which everything has an ending. What changes later (a replay) changes rows of account_day.
 CREATE TABLE account_closed (
     day        date PRIMARY KEY,
     closed_at  timestamptz NOT NULL,
     received   bigint NOT NULL,
-    gap        bigint NOT NULL,
-    told_at    timestamptz
+    gap        bigint NOT NULL
+);
+
+-- Reports of a closed day that are still to be written, or written again.
+CREATE TABLE account_due (
+    day     date NOT NULL,
+    lab_id  integer NOT NULL,
+    PRIMARY KEY (day, lab_id)
 );
 
 -- An ending that changed after it was written (a replay, a discard): whoever counts takes it along.
