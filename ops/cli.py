@@ -19,6 +19,7 @@ from ops import (
     cli_identity_stewards,
     cli_inbound,
     cli_indicators,
+    cli_parked,
     cli_pseudonyms,
     cli_receivers,
     cli_review,
@@ -483,6 +484,7 @@ def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
+cli_parked.add_to(main, data_dir_option, json_option, _run)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_stream.add_to(main, data_dir_option, _run)

@@ -31,7 +31,7 @@ from ops.batch_parts import (
 )
 from ops.casework import Casework, Worked
 from ops.inbox import pass_inbox
-from ops.outcomes import OutcomeRow, read_raw, write_outcomes
+from ops.outcomes import OutcomeRow, read_raw, with_mended, write_outcomes
 from ops.placing import Keyed, Placed, Shelf, key_reports
 from ops.prepare import Prepared, Preparer
 from ops.publishing import Published, Publisher
@@ -306,11 +306,11 @@ class Dispatcher:
     async def _original(self, partition: int, offset: int) -> StoredRecord | None:
         """Return the record that is replayed: from the log, else from our own copy of it."""
         found = await self._log.fetch(partition, offset)
-        if found is not None or not self._keep_raw:
-            return found
         with translated():
             async with self._pool.acquire() as connection:
-                return await read_raw(connection, partition, offset)
+                if found is None and self._keep_raw:
+                    found = await read_raw(connection, partition, offset)
+                return None if found is None else await with_mended(connection, found)
 
 
 async def _fence(connection: Connection, positions: Mapping[int, int]) -> None:

@@ -20,6 +20,7 @@ from ops.indicators.commands import published_of
 from ops.indicators.routes import indicator_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
+from ops.parking.routes import parked_routes
 from ops.proofs import Proofs
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
@@ -85,6 +86,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *token_routes(desk),
                 *indicator_routes(published_of(hub), admit_by(access)),
                 *account_routes(hub, gate, proofs),
+                *parked_routes(hub, gate),
             ],
             readiness=lambda: readiness(
                 hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster

@@ -42,6 +42,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/labs/{lab}", ("operator", "laboratory")),
     ("/v1/labs", ("operator",)),
     ("/v1/laboratories/", ("operator", "laboratory")),
+    ("/v1/parked", ("operator",)),
     ("/v1/routing/", ("operator",)),
     ("/v1/review/stewards", ("operator",)),
     ("/v1/review", ("steward",)),
