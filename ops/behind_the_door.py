@@ -5,6 +5,7 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import partial
 
 from dedup.case_store import CaseStore
@@ -200,14 +201,19 @@ def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
     )
 
 
-def relays_of(hub: Hub) -> list[Relay]:
-    """Return one relay a stream; none on the embedded engine."""
+def relays_of(hub: Hub, paused: Container[Stream] = ()) -> list[Relay]:
+    """Return one relay a stream; none on the embedded engine.
+
+    Args:
+        hub: The instance.
+        paused: Which streams wait, at any moment.
+    """
     if not hub.is_cluster:
         return []
-    return [_relay(hub, stream) for stream in STREAMS]
+    return [_relay(hub, stream, paused) for stream in STREAMS]
 
 
-def _relay(hub: Hub, stream: Stream) -> Relay:
+def _relay(hub: Hub, stream: Stream, paused: Container[Stream]) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
@@ -226,4 +232,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
         note_seconds=settings.relay_note_seconds,
+        is_paused=lambda: stream in paused,
     )

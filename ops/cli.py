@@ -20,6 +20,7 @@ from ops import (
     cli_inbound,
     cli_indicators,
     cli_parked,
+    cli_pausing,
     cli_pseudonyms,
     cli_receivers,
     cli_review,
@@ -485,6 +486,7 @@ add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
 cli_parked.add_to(main, data_dir_option, json_option, _run)
+cli_pausing.add_to(main, data_dir_option, json_option, _run)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_stream.add_to(main, data_dir_option, _run)

@@ -46,7 +46,7 @@ from ops.runtime.worker import FenceLost
 from ops.stewards.acts import Stewards
 from ops.stewards.standing import note_and_ask
 from schemas.envelope import RecordKind, StoredRecord
-from schemas.errors import PermanentError, pure_step
+from schemas.errors import PermanentError, TransientError, pure_step
 from schemas.outcome import Parked, ParkReason
 from schemas.topics import Stream
 
@@ -54,7 +54,9 @@ _log = get_logger(__name__)
 
 # The first statement of every batch. The order of partitions is the order of locks.
 FENCE: Final = """
-SELECT partition, next_offset FROM intake_progress
+SELECT partition, next_offset,
+       (SELECT array_agg(lab_id) FROM pause WHERE what = 'laboratory') AS paused
+FROM intake_progress
 WHERE partition = ANY ($1::integer[]) ORDER BY partition FOR UPDATE
 """
 
@@ -128,6 +130,8 @@ class Dispatcher:
         self._labs = labs
         self._tally = tally
         self.stewards = stewards
+        self._paused: frozenset[int] = frozenset()
+        """Laboratories whose messages wait for the end of a pause, as the last fence saw it."""
 
     async def handle(
         self,
@@ -196,7 +200,11 @@ class Dispatcher:
         with translated():
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
-                    await _fence(connection, unit.positions)
+                    paused = await _fence(connection, unit.positions)
+                    if paused != self._paused:
+                        # The batch was prepared by what was paused before: it is read again.
+                        self._paused = paused
+                        raise TransientError("pauses_changed", "it is tried again at once")
                     hit("dispatch.after_fence")
                     rows, published, worked = await self._work(connection, unit, at)
                     hit("dispatch.before_outbox")
@@ -281,6 +289,8 @@ class Dispatcher:
     # ------------------------------------------------------------------ preparing
 
     async def _prepare(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+        if record.lab_id in self._paused and record.kind is not RecordKind.REFUSED:
+            return self._waiting(record)
         if record.kind is not RecordKind.REPLAY:
             prepared = self._preparer.prepare(record)
             if prepared is None:
@@ -295,6 +305,18 @@ class Dispatcher:
             return self._preparer.prepare_replay(record, None, profile)
         original = await self._original(instruction.partition, instruction.offset)
         return self._preparer.prepare_replay(record, original, profile)
+
+    def _waiting(self, record: StoredRecord) -> Prepared:
+        """Park what a paused laboratory sent, whole: it keeps its place, and is done again."""
+        settles = None
+        if record.kind is RecordKind.REPLAY:
+            try:
+                instruction = self._preparer.read_instruction(record)
+                settles = (instruction.partition, instruction.offset)
+            except PermanentError:
+                settles = None
+        parked = Parked(reason=ParkReason.LABORATORY_PAUSED)
+        return Prepared(record=record, source=record, outcome=parked, settles=settles)
 
     async def _profile(self, lab_id: int, profiles: dict[int, LabProfile]) -> LabProfile:
         """Return a laboratory's profile of today, asked for once a batch."""
@@ -313,9 +335,15 @@ class Dispatcher:
                 return None if found is None else await with_mended(connection, found)
 
 
-async def _fence(connection: Connection, positions: Mapping[int, int]) -> None:
+async def _fence(connection: Connection, positions: Mapping[int, int]) -> frozenset[int]:
+    """Take the batch's partitions, and return which laboratories are paused.
+
+    Raises:
+        FenceLost: Somebody else went on.
+    """
     rows = await connection.fetch(FENCE, sorted(positions))
     held = {row["partition"]: row["next_offset"] for row in rows}
     moved = {partition for partition, at in positions.items() if held.get(partition) != at}
     if moved:
         raise FenceLost(frozenset(moved))
+    return frozenset(next((row["paused"] or () for row in rows), ()))

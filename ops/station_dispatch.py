@@ -11,6 +11,7 @@ from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
 from ops.opened import opened
+from ops.pausing.standing import watch_pauses
 from ops.runtime.lifecycle import until_first
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import translated
@@ -47,8 +48,10 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         again = keep_emitting(dispatchers[0].stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
         holds = watch_holds(hub)
-        account = keep_account(hub)
-        await until_first(_run(workers, stopping), _gauges(hub), again, queue, holds, account)
+        account, pauses = keep_account(hub), watch_pauses(hub)
+        await until_first(
+            _run(workers, stopping), _gauges(hub), again, queue, holds, account, pauses
+        )
 
 
 async def _run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:
