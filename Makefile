@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 LINKAGE_STAMP := $(VENV)/.stamp-linkage
 
 .DEFAULT_GOAL := help
-.PHONY: hapi fhir help setup setup-dev run demo test check lint types imports kafka lock \
+.PHONY: hapi fhir prometheus help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
         proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
@@ -56,7 +56,10 @@ fhir: setup-dev ## resolve HAPI FHIR's validator from Maven, the judge of the do
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-test: setup-dev kafka hapi fhir node ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
+prometheus: setup-dev ## Prometheus and promtool for tests: the machine's, or Debian's package unpacked beside them
+	@$(BIN)/python -m tests.support.prometheus.resolve
+
+test: setup-dev kafka hapi fhir node prometheus ## every test, on a real PostgreSQL and a real Apache Kafka, two processes side by side
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: what it checks, and its format

@@ -340,17 +340,21 @@ class Acceptor:
             self._note_foreign(peer, header.registry_id)
         return self._reject(header, facility_not_yours())
 
-    def _not_now(self, header: Header, reason: str, line: Line | None) -> Receipt:
+    def _not_now(
+        self, header: Header, reason: str, line: Line | None, *, is_ours: bool = True
+    ) -> Receipt:
         if line is not None and line.is_patient:
             # It is asked again until there is an answer that is worth telling and counting.
             return Receipt(Answer(try_again=True))
+        if is_ours:
+            METRICS.not_taken.inc()
         self._counts.add("AR", reason)
         answer = self._answer(header, Ruling.REJECT, (not_now(reason),), None, self._clock.now())
         return Receipt(msgspec.structs.replace(answer, try_again=True))
 
     def _over(self, header: Header, denial: Denial, line: Line) -> Receipt:
         METRICS.limit_hits.labels(denial.limit).inc()
-        answer = self._not_now(header, denial.reason, line).answer()
+        answer = self._not_now(header, denial.reason, line, is_ours=False).answer()
         seconds = _RETRY_SECONDS
         if denial.reason == "quota_reached":
             now = self._clock.now()

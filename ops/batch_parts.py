@@ -19,6 +19,7 @@ from ops.runtime.metrics import METRICS
 from routing.case import PersonView
 from schemas.finding import Finding
 from schemas.outcome import Dispatched, Duplicate, DuplicateReason, Outcome
+from schemas.topics import Stream
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,4 +166,22 @@ def count(rows: Sequence[OutcomeRow], published: Published, now: datetime, secon
             METRICS.in_to_readable_seconds.observe(max(0.0, waited))
     for (kind, reason), n in ends.items():
         METRICS.outcomes.labels(kind, reason).inc(n)
+    _count_readable(rows, published, now)
     published.count()
+
+
+def _count_readable(rows: Sequence[OutcomeRow], published: Published, now: datetime) -> None:
+    """Say how long each event took from its message; what a correction moved besides is not new."""
+    received = {
+        report: row.record.received_at
+        for row in rows
+        if isinstance(row.outcome, Dispatched) and row.settles is None
+        for report in row.outcome.report_ids
+    }
+    waited: dict[Stream, list[float]] = {}
+    for event in published.events:
+        at = received.get(event.report_id)
+        if at is not None:
+            waited.setdefault(event.stream, []).append(max(0.0, (now - at).total_seconds()))
+    for stream, seconds in waited.items():
+        METRICS.readable_seconds.labels(stream.value).observe_all(seconds)

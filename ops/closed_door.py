@@ -73,6 +73,8 @@ class ClosedDoor:
     def _answer(self, header: Header, found: Finding) -> Receipt:
         self._counts.add("AR", found.code)
         METRICS.answers.labels("AR").inc()
+        if found.code == REASON:
+            METRICS.not_taken.inc()
         parts = build_acks(
             header, Ruling.REJECT, (found,), at=self._clock.now(), wants_no_answer=False
         )

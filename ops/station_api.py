@@ -10,7 +10,7 @@ from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import open_door
+from ops.bootstrap import connection_of, open_door
 from ops.closed_http import refusing_meanwhile
 from ops.holding.rechecking import keep_rechecking
 from ops.holding.routes import hold_routes
@@ -18,6 +18,7 @@ from ops.idempotency import IdempotencyKeys
 from ops.indicators.admitting import admit_by
 from ops.indicators.commands import published_of
 from ops.indicators.routes import indicator_routes
+from ops.measuring.database import DatabaseWatch
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.parking.routes import parked_routes
@@ -113,6 +114,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),
+            DatabaseWatch(connection_of(settings), hub.clock).watch(),
             access.keep(settings.stream_token_refresh_seconds),
             *(work() for work in files.works),
         )

@@ -150,7 +150,7 @@ class Supervisor:
             assert station.process is not None
             code = await station.process.wait()
             self._ledger.forget(station.process.pid)
-            forget_process(str(self._folder.path / "metrics"), station.process.pid)
+            forget_process(self._folder.path / "metrics", station.process.pid)
             if self._stopping:
                 return
             if station.role == "simulate" and code == 0:

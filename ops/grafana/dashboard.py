@@ -1,6 +1,6 @@
 """The dashboard as code: `python -m ops.grafana.dashboard` writes labdispatch.json beside it.
 
-Each panel's description tells the on-call what to do. Only metrics that ops/runtime/metrics.py
+Each panel's description tells the on-call what to do. Only metrics that ops/runtime/metrics/
 declares may stand here; tests/unit/test_operations_files.py compares. The Grafana SDK is imported
 here and nowhere else.
 """

@@ -10,6 +10,7 @@ import msgspec
 from schemas.errors import HubError
 
 from .intake_log import IntakeLog
+from .metrics import METRICS
 from .postgres import Pool, translated
 
 
@@ -54,6 +55,10 @@ async def readiness(
 
 
 def disk_is_low(folder: Path, min_free_bytes: int) -> bool:
-    """Say whether less than `min_free_bytes`, or a tenth of the disk if that is less, is free."""
+    """Say whether less than `min_free_bytes`, or a tenth of the disk if that is less, is free.
+
+    How much it is becomes a figure.
+    """
     usage = shutil.disk_usage(folder)
+    METRICS.disk_free_bytes.set(usage.free)
     return usage.free < min(min_free_bytes, usage.total // 10)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 import asyncpg
 from asyncpg.pgproto import pgproto
 
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
 from schemas.ids import make_ids_with
+
+from .metrics import GATHERED, METRICS
 
 # Made, hashed and sent in a fraction of the time of the standard one, of which it is a subclass.
 make_ids_with(pgproto.UUID)
@@ -118,6 +122,12 @@ class Pool:
     def __init__(self, pool: Any, prove: Proof | None = None) -> None:
         self._pool = pool
         self._prove = prove
+        _OPEN.add(self)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many connections somebody has, and how many are idle."""
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
@@ -126,10 +136,13 @@ class Pool:
         Raises:
             TransientError: None can be had (`database_away`); nothing was sent.
         """
+        began = time.perf_counter()
         try:
             connection = await self._pool.acquire(timeout=_CONNECT_SECONDS)
         except _CLIENT_ERRORS as error:
             raise _classify(error, connecting=True) from None
+        finally:
+            GATHERED.observe(METRICS.pool_acquire_seconds, time.perf_counter() - began)
         try:
             if self._prove is not None:
                 await self._prove(connection)
@@ -151,6 +164,14 @@ class Pool:
             await self._pool.release(connection, timeout=2.0)
         except _CLIENT_ERRORS:
             connection.terminate()  # whoever used it has its own error already
+
+
+_OPEN: Final[WeakSet[Pool]] = WeakSet()
+
+
+def open_pools() -> list[Pool]:
+    """Return the pools of this process that somebody still holds."""
+    return list(_OPEN)
 
 
 class Share(Pool):

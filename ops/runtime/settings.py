@@ -209,6 +209,13 @@ class Settings(BaseSettings):
     metrics_port: Port = Field(
         0, description="Port of this process's own /metrics on the HTTP address; 0 = none."
     )
+    last_words_seconds: float = Field(
+        12.0,
+        ge=0,
+        le=60,
+        description="How long a process that ends for a reason no restart mends shows it on its"
+        " /metrics first: longer than two scrapes. Only where it has a metrics port.",
+    )
     register_unknown_labs: bool | None = Field(
         None,
         description="Register facilities at first sight; default: on loopback in realm test.",

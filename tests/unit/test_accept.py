@@ -14,6 +14,7 @@ from ingest.fairness import FairLimits, Fairness
 from ingest.lab import NO_LIMITS
 from ingest.labs import Lab, LabLimits, LabRegister
 from ops.runtime.group_append import GroupAppender
+from ops.runtime.metrics import METRICS
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.simulate.sample import sample_message
 from schemas.decision import Realm
@@ -138,21 +139,30 @@ async def test_in_doubt_there_is_no_answer_and_none_any_more(place: Place) -> No
     assert await place.answer(sample_message()) == Answer(close=True)
 
 
+def not_taken() -> float:
+    """How many messages were turned away through no fault of their sender."""
+    return float(METRICS.not_taken._value.get())
+
+
 async def test_the_log_away_is_ar_that_may_be_sent_again(place: Place) -> None:
     await place.answer(sample_message())
+    before = not_taken()
     place.log.fail_next = TransientError("database_away")
     answer = await place.answer(sample_message() + b"ZZZ|1\r")
     assert code_of(answer) == b"AR"
     assert answer.try_again
     assert b"207" in answer.parts[0]
     assert place.counts.take() == {("AR", "database_away"): 1}
+    assert not_taken() == before + 1
     assert len(place.log.records) == 1
 
 
 async def test_while_the_disk_is_low_nothing_is_taken_and_then_it_goes_on(place: Place) -> None:
     place.acceptor.closed_reason = "disk_low"
+    before = not_taken()
     answer = await place.answer(sample_message())
     assert (code_of(answer), answer.try_again) == (b"AR", True)
+    assert not_taken() == before + 1
     assert place.log.records == []
     place.acceptor.closed_reason = ""
     assert code_of(await place.answer(sample_message())) == b"AA"
@@ -172,6 +182,7 @@ async def test_a_suspended_laboratory_and_an_unknown_one_are_told_so(tmp_path: P
         ("suspended", True, "suspended_sender"),
         ("onboarding", False, "unknown_sender"),
     ):
+        before = not_taken()
         place = Place(tmp_path, state=state, registers=registers)
         place.appender.start()
         answer = await place.answer(sample_message())
@@ -179,6 +190,7 @@ async def test_a_suspended_laboratory_and_an_unknown_one_are_told_so(tmp_path: P
         assert code.encode() in answer.parts[0]
         assert place.log.records == []
         assert place.counts.take() == {("AR", code): 1}
+        assert not_taken() == before
         await place.appender.stop()
 
 
@@ -198,12 +210,14 @@ async def test_over_its_rate_a_laboratory_is_told_to_wait_and_nothing_is_kept(
 ) -> None:
     place = Place(tmp_path, limits=LabLimits(rate_per_second=0.001, burst=2))
     place.appender.start()
+    before = not_taken()
     codes = [code_of(await place.answer(sample_message())) for _ in range(2)]
     assert codes == [b"AA", b"AA"]
     answer = await place.answer(sample_message())
     assert (code_of(answer), answer.try_again, answer.is_over_limit) == (b"AR", True, True)
     assert b"207" in answer.parts[0]
     assert b"rate_limited" in answer.parts[0]
+    assert not_taken() == before
     assert place.counts.take() == {("AR", "rate_limited"): 1}
     assert len(place.log.records) == 2
     await place.appender.stop()

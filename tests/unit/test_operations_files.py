@@ -19,9 +19,9 @@ from ops import settings_page
 from ops.cli import main
 from ops.compose.healthy import healthy
 from ops.grafana import dashboard
-from ops.runtime.metrics import METRICS, Gathered, Labelled
 from ops.runtime.settings import PREFIX, Settings, load_settings
 from ops.stations import ROLES
+from tests.support.prometheus.figures import given
 
 OPS = Path(settings_page.__file__).parent
 UNITS = sorted((OPS / "systemd").glob("*.service"))
@@ -337,38 +337,14 @@ def test_healthy_tells_an_answer_from_none() -> None:
 # ---------------------------------------------------------------------------- figures
 
 
-def _samples() -> dict[str, set[str]]:
-    """Every sample name METRICS can give, with its labels."""
-    found: dict[str, set[str]] = {}
-    endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-    for each in vars(METRICS).values():
-        if isinstance(each, Gathered):  # no figure: where the door's come together
-            continue
-        metric = each.metric if isinstance(each, Labelled) else each
-        (family,) = metric.describe()
-        for ending in endings[family.type]:
-            labels = {*metric._labelnames, "job", "instance"}
-            found[family.name + ending] = labels | ({"le"} if ending == "_bucket" else set())
-    return found
-
-
-def _alerts() -> list[dict[str, Any]]:
-    loaded = yaml.safe_load((OPS / "prometheus" / "alerts.yml").read_text())
-    return [rule for group in loaded["groups"] for rule in group["rules"]]
-
-
 def _dashboard_expressions() -> list[str]:
     rows = (drawn for _, panels in dashboard.ROWS for drawn in panels)
     return [expression for drawn in rows for expression, _ in drawn.queries]
 
 
-def _expressions() -> list[str]:
-    return [*_dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
-
-
-@pytest.mark.parametrize("expression", _expressions())
+@pytest.mark.parametrize("expression", _dashboard_expressions())
 def test_expression_uses_only_what_the_metric_table_declares(expression: str) -> None:
-    samples = _samples()
+    samples = given()
     names = re.findall(r"\blabdispatch_\w+", expression)
     assert names or re.match(r"up\{|changes\(process_start_time_seconds", expression)
     assert set(names) <= set(samples)
@@ -396,60 +372,6 @@ def test_every_metric_of_stations_that_can_go_wrong_is_drawn() -> None:
         assert f"labdispatch_{wanted}" in drawn
 
 
-def test_each_alert_says_what_and_where_to_read() -> None:
-    alerts = _alerts()
-    assert len({rule["alert"] for rule in alerts}) == len(alerts)
-    for rule in alerts:
-        assert rule["labels"]["severity"] in {"page", "ticket"}
-        assert re.fullmatch(r"docs/runbooks/[a-z-]+\.md", rule["annotations"]["runbook"])
-        assert rule["annotations"]["summary"].endswith(".")
-        assert rule["annotations"]["description"]
-        assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
-
-
-def test_promtool_takes_rules_and_configuration() -> None:
-    """Where Prometheus is; elsewhere the tests above have read the same files."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        return
-    for what, name in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
-        subprocess.run(
-            [promtool, "check", what, str(OPS / "prometheus" / name)], check=True, timeout=60
-        )
-
-
-def test_alerts_of_files_and_inbound_topics_have_cases_that_fire_and_that_do_not() -> None:
-    """And where promtool is, it works them out."""
-    path = OPS / "prometheus" / "alerts_test.yml"
-    loaded = yaml.safe_load(path.read_text())
-    rules = {rule["alert"]: rule for rule in _alerts()}
-    fired: dict[str, set[bool]] = {}
-    for test in loaded["tests"]:
-        for series in test["input_series"]:
-            name, _, labels = series["series"].partition("{")
-            assert set(re.findall(r"(\w+)=", labels)) <= _samples()[name] | {"job", "instance"}
-        for case in test["alert_rule_test"]:
-            fired.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
-            for alert in case["exp_alerts"]:
-                rule = rules[case["alertname"]]
-                assert alert["exp_labels"]["severity"] == rule["labels"]["severity"]
-                assert set(alert["exp_annotations"]) == set(rule["annotations"])
-                runbook = alert["exp_annotations"]["runbook"]
-                assert runbook == rule["annotations"]["runbook"]
-                assert (OPS.parent / runbook).is_file()
-    wanted = {
-        rule["alert"]
-        for group in yaml.safe_load((OPS / "prometheus" / "alerts.yml").read_text())["groups"]
-        if group["name"] in {"labdispatch-files", "labdispatch-inbound"}
-        for rule in group["rules"]
-    }
-    assert len(wanted) == 6
-    assert {name: fired[name] for name in wanted} == {name: {True, False} for name in wanted}
-    promtool = shutil.which("promtool")
-    if promtool is not None:
-        subprocess.run([promtool, "test", "rules", str(path)], check=True, timeout=60)
-
-
 def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[str, Any]) -> None:
     config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
     scraped = {
@@ -472,7 +394,6 @@ def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[
             key = "HTTP_PORT" if role == "api" else "METRICS_PORT"
             port = Unit(path).environment(instance)[PREFIX + key]
             assert f"127.0.0.1:{port}" in scraped[role]
-    assert config["rule_files"] == ["alerts.yml"]
 
 
 # ---------------------------------------------------------------------------- pages that are made

@@ -1,0 +1,1 @@
+"""Figures that are looked up: of the database, and of each laboratory."""

@@ -1,0 +1,121 @@
+"""The figures as text: of this process, or of all that share a folder.
+
+Each process writes files of its own into the folder (prometheus_client's multiprocess mode), and
+whoever is asked reads them all. When a process has ended, what it counted is added to a file of the
+ended and its own go: a hub whose processes end a thousand times has as many files as one whose
+never do, and no counter ever goes back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import REGISTRY, Collector
+
+from ops.runtime.settings import metrics_folder
+
+_LOCK: Final = "lock"
+_ENDED: Final = "ended"
+_COUNTED: Final = ("counter", "histogram")
+"""Kinds of which what an ended process counted still counts."""
+
+
+class Told(Collector):
+    """Figures that one process alone knows, given beside the table's; each set replaces the last.
+
+    What is in the shared folder stays there as long as its process lives. A set that changes, such
+    as the laboratories that send most, would grow there without bound; here it cannot.
+    """
+
+    def __init__(self) -> None:
+        self._families: list[Metric] = []
+
+    def tell(self, families: list[Metric]) -> None:
+        """Replace what is told."""
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        """Return what is told."""
+        return self._families
+
+
+def render(told: Told | None = None) -> bytes:
+    """Return the figures as Prometheus text: of all processes where they share a folder.
+
+    Args:
+        told: What this process tells beside.
+    """
+    more = b"" if told is None else _text_of(told)
+    folder = metrics_folder()
+    if folder is None:
+        return generate_latest(REGISTRY) + more
+    registry = CollectorRegistry()
+    with _locked(folder, fcntl.LOCK_SH):
+        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+        return generate_latest(registry) + more
+
+
+def serve(host: str, port: int) -> None:
+    """Give this process's own `/metrics` on a port of its own; 0 = not at all."""
+    if port:
+        start_http_server(port, addr=host)
+
+
+def forget_process(folder: Path, pid: int) -> None:
+    """Let the gauges of a process that ended go; what it counted stays, with that of all ended.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    with _locked(folder, fcntl.LOCK_EX):
+        mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        for kind in _COUNTED:
+            _add_to_ended(folder, kind, pid)
+
+
+def _text_of(told: Told) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(told)
+    return generate_latest(registry)
+
+
+def _add_to_ended(folder: Path, kind: str, pid: int) -> None:
+    own = folder / f"{kind}_{pid}.db"
+    if not own.exists():
+        return
+    ended = folder / f"{kind}_{_ENDED}.db"
+    values: dict[str, float] = {}
+    read: Any = MmapedDict.read_all_values_from_file
+    for path in (ended, own):
+        if path.exists():
+            for key, value, *_ in read(str(path)):
+                values[key] = values.get(key, 0.0) + value
+    scratch = folder / f"{kind}_{_ENDED}.new"
+    scratch.unlink(missing_ok=True)
+    fresh = MmapedDict(str(scratch))  # type: ignore[no-untyped-call]
+    for key, value in values.items():
+        fresh.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    fresh.close()  # type: ignore[no-untyped-call]
+    # Whoever reads waits for the lock: nobody sees both, or neither.
+    scratch.replace(ended)
+    own.unlink()
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold the folder's lock: many may read, one may move files."""
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,107 @@
+"""Several processes, one text: sums are right beside a killed one, and files do not pile up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops.runtime.metrics import forget_process, render
+from ops.runtime.settings import METRICS_FOLDER_VARIABLE
+
+DOOR = """
+import sys
+from ops.runtime.metrics import METRICS
+answers, seconds, connections, lag = (float(each) for each in sys.argv[1:])
+METRICS.answers.labels("AA").inc(answers)
+METRICS.ack_seconds.observe_all([seconds] * int(answers))
+METRICS.connections.set(connections)
+METRICS.oldest_unread_seconds.set(lag)
+METRICS.lag.set(lag)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def door(folder: Path, *figures: float) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, METRICS_FOLDER_VARIABLE: str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", DOOR, *(str(each) for each in figures)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def kill(process: subprocess.Popen[bytes], folder: Path) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    forget_process(folder, process.pid)
+
+
+def figures() -> dict[str, float]:
+    return {
+        sample.name.removeprefix("labdispatch_") + "".join(
+            f" {value}" for label, value in sample.labels.items() if label != "pid"
+        ): sample.value
+        for family in text_string_to_metric_families(render().decode())
+        for sample in family.samples
+    }  # fmt: skip
+
+
+def test_two_doors_and_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(METRICS_FOLDER_VARIABLE, str(tmp_path))
+    with door(tmp_path, 10, 0.004, 3, 50) as one, door(tmp_path, 7, 0.3, 4, 20):
+        told = figures()
+        assert told["answers_total AA"] == 17
+        assert told["connections"] == 7
+        assert told["oldest_unread_seconds"] == 50
+        assert told["ack_seconds_bucket 0.005"] == 10
+        assert told["ack_seconds_bucket +Inf"] == told["ack_seconds_count"] == 17
+        kill(one, tmp_path)
+        told = figures()
+        assert told["answers_total AA"] == 17, "what a killed process counted still counts"
+        assert told["ack_seconds_count"] == 17
+        assert told["connections"] == 4, "its connections are no more"
+        assert told["oldest_unread_seconds"] == 20
+        assert told["lag_records"] == 20
+        with door(tmp_path, 5, 0.3, 1, 0):
+            told = figures()
+            assert told["answers_total AA"] == 22
+            assert told["ack_seconds_bucket 0.005"] == 10
+            assert told["connections"] == 5
+
+
+def test_processes_that_end_for_ever_leave_no_more_files_than_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(METRICS_FOLDER_VARIABLE, str(tmp_path))
+    counts = []
+    with door(tmp_path, 1, 0.1, 1, 1) as first:
+        kill(first, tmp_path)
+    text = {path.name: path.read_bytes() for path in tmp_path.glob("*_ended.db")}
+    counts.append(len(list(tmp_path.iterdir())))
+    for pid in range(900_000, 900_050):  # as they would lie there, of pids that are nobody's
+        for name, held in text.items():
+            (tmp_path / name.replace("ended", str(pid))).write_bytes(held)
+        forget_process(tmp_path, pid)
+        counts.append(len(list(tmp_path.iterdir())))
+    assert set(counts) == {counts[0]}
+    # The first, and fifty copies of it.
+    assert figures()["answers_total AA"] == 51
+
+
+def test_a_process_that_counted_nothing_is_forgotten_in_peace(tmp_path: Path) -> None:
+    forget_process(tmp_path, 900_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
