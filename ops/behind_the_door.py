@@ -11,6 +11,7 @@ from functools import partial
 from dedup.case_store import CaseStore
 from dedup.episodes import Window
 from dedup.key_function import KeyFunction
+from dedup.model import Model
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
@@ -60,12 +61,20 @@ def budget_of(settings: Settings) -> ReviewBudget:
     return ReviewBudget(settings.review_share, settings.review_burst)
 
 
-def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
+def dispatcher_of(
+    hub: Hub,
+    budget: ReviewBudget | None = None,
+    *,
+    tried: Rules | None = None,
+    model: Model | None = None,
+) -> Dispatcher:
     """Return what handles one batch at a time.
 
     Args:
         hub: The instance.
         budget: Of the process, where it has several.
+        tried: Rules instead of those in effect; for what is only rehearsed.
+        model: A model instead of the service's; for what is only rehearsed.
     """
     vault = hub.vault
     settings = hub.settings
@@ -78,7 +87,7 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     instance = hub.instance
     window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
-    rules = RulesInEffect(lambda rules: router_of(hub, rules))
+    rules = RulesInEffect(lambda rules: router_of(hub, rules), tried)
     publisher = Publisher(
         rules=rules,
         vault=vault,
@@ -95,7 +104,7 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
         log=hub.log,
         preparer=preparer,
         store=store,
-        resolver=Resolver(store, keys),
+        resolver=Resolver(store, keys, model),
         publisher=publisher,
         casework=casework,
         clock=hub.clock,

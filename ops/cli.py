@@ -23,6 +23,7 @@ from ops import (
     cli_pausing,
     cli_pseudonyms,
     cli_receivers,
+    cli_replay,
     cli_review,
     cli_route,
     cli_stream,
@@ -468,18 +469,6 @@ def _lines() -> list[str]:
     return [line.strip() for line in sys.stdin if line.strip()]
 
 
-@main.command()
-@click.argument("wanted", metavar="ID")
-@data_dir_option
-@click.option("--reason", required=True, help="Why; kept in the audit trail. No personal data.")
-@click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
-def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
-    """Do a message again with today's mapping and rules (a parked one after its mend)."""
-    from ops.looking import request_replay
-
-    _run(request_replay(data_dir, wanted, reason=reason, actor=actor))
-
-
 # ---------------------------------------------------------------------------- the register
 
 add_to(main, data_dir_option, json_option)
@@ -487,6 +476,7 @@ add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
 cli_parked.add_to(main, data_dir_option, json_option, _run)
 cli_pausing.add_to(main, data_dir_option, json_option, _run)
+cli_replay.add_to(main, data_dir_option, json_option, _run)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_stream.add_to(main, data_dir_option, _run)

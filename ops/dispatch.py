@@ -38,6 +38,7 @@ from ops.publishing import Published, Publisher
 from ops.register.tally import Tally
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
+from ops.runtime.ids import new_message_id
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
@@ -45,6 +46,7 @@ from ops.runtime.postgres import Connection, Pool, translated
 from ops.runtime.worker import FenceLost
 from ops.stewards.acts import Stewards
 from ops.stewards.standing import note_and_ask
+from routing.emitted import PendingEvent
 from schemas.envelope import RecordKind, StoredRecord
 from schemas.errors import PermanentError, TransientError, pure_step
 from schemas.outcome import Parked, ParkReason
@@ -65,6 +67,9 @@ UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
 FROM unnest($1::integer[], $2::bigint[]) AS moved (partition, next_offset)
 WHERE p.partition = moved.partition
 """
+
+
+_BEHIND_ALL: Final = 2**62
 
 
 class DispatchSecrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +222,18 @@ class Dispatcher:
     async def _work(
         self, connection: Connection, unit: Unit, at: datetime
     ) -> tuple[list[OutcomeRow], Published, Worked]:
-        passed = await pass_inbox(self._store, connection, unit.items, at)
+        rows, published, worked = await self._decide(connection, unit.items, at)
+        await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
+        await self._tally.write(connection, unit.items, rows, at)
+        await connection.execute(
+            ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
+        )
+        return rows, published, worked
+
+    async def _decide(
+        self, connection: Connection, items: Sequence[Prepared], at: datetime
+    ) -> tuple[list[OutcomeRow], Published, Worked]:
+        passed = await pass_inbox(self._store, connection, items, at)
         fresh = [
             item
             for item in passed.items
@@ -245,13 +261,41 @@ class Dispatcher:
             stream = Stream.CONTACT_TRACING
             taken = await self.publisher.withdraw(connection, worked.withdrawn, stream)
             published = Published(events=published.events + taken.events)
-        rows = outcomes_of(passed, fresh, resolutions, placed)
-        await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
-        await self._tally.write(connection, unit.items, rows, at)
-        await connection.execute(
-            ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
-        )
-        return rows, published, worked
+        return outcomes_of(passed, fresh, resolutions, placed), published, worked
+
+    async def rehearse(
+        self, originals: Sequence[StoredRecord]
+    ) -> tuple[list[OutcomeRow], list[PendingEvent]]:
+        """Say what a replay of some records would do now: done, and rolled back.
+
+        Takes the locks of a batch for as long as one takes, but no progress; leaves nothing
+        behind but numbers of persons that nobody gets.
+
+        Raises:
+            PermanentError: One of them fails by its content; alone it says which.
+            TransientError: The database is away; it may be asked again.
+        """
+        profiles: dict[int, LabProfile] = {}
+        items = []
+        for number, original in enumerate(originals):
+            profile = await self._profile(original.lab_id, profiles)
+            again = self._preparer.prepare_again(original, profile)
+            # It stands behind all that came, as a record of its own would.
+            record = msgspec.structs.replace(
+                original, message_id=new_message_id(), kind=RecordKind.REPLAY,
+                offset=_BEHIND_ALL + number,
+            )  # fmt: skip
+            items.append(
+                msgspec.structs.replace(again, record=record, settles=original.offset_place)
+            )
+        try:
+            with translated():
+                async with self._pool.acquire() as connection, connection.transaction():
+                    rows, published, _ = await self._decide(connection, items, self._clock.now())
+                    _roll_back(rows, published.events)
+        except _RolledBack as done:
+            return done.rows, done.events
+        raise AssertionError("what is rehearsed is rolled back")
 
     async def _place(
         self,
@@ -290,7 +334,7 @@ class Dispatcher:
 
     async def _prepare(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
         if record.lab_id in self._paused and record.kind is not RecordKind.REFUSED:
-            return self._waiting(record)
+            return self._preparer.prepare_waiting(record)
         if record.kind is not RecordKind.REPLAY:
             prepared = self._preparer.prepare(record)
             if prepared is None:
@@ -305,18 +349,6 @@ class Dispatcher:
             return self._preparer.prepare_replay(record, None, profile)
         original = await self._original(instruction.partition, instruction.offset)
         return self._preparer.prepare_replay(record, original, profile)
-
-    def _waiting(self, record: StoredRecord) -> Prepared:
-        """Park what a paused laboratory sent, whole: it keeps its place, and is done again."""
-        settles = None
-        if record.kind is RecordKind.REPLAY:
-            try:
-                instruction = self._preparer.read_instruction(record)
-                settles = (instruction.partition, instruction.offset)
-            except PermanentError:
-                settles = None
-        parked = Parked(reason=ParkReason.LABORATORY_PAUSED)
-        return Prepared(record=record, source=record, outcome=parked, settles=settles)
 
     async def _profile(self, lab_id: int, profiles: dict[int, LabProfile]) -> LabProfile:
         """Return a laboratory's profile of today, asked for once a batch."""
@@ -333,6 +365,17 @@ class Dispatcher:
                 if found is None and self._keep_raw:
                     found = await read_raw(connection, partition, offset)
                 return None if found is None else await with_mended(connection, found)
+
+
+class _RolledBack(Exception):
+    def __init__(self, rows: list[OutcomeRow], events: list[PendingEvent]) -> None:
+        super().__init__()
+        self.rows, self.events = rows, events
+
+
+def _roll_back(rows: list[OutcomeRow], events: list[PendingEvent]) -> None:
+    """Leave a transaction by raising what was found in it."""
+    raise _RolledBack(rows, events)
 
 
 async def _fence(connection: Connection, positions: Mapping[int, int]) -> frozenset[int]:

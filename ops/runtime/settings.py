@@ -815,10 +815,10 @@ class Settings(BaseSettings):
         1_000, description="The most parked messages that one command or request changes."
     )
     replay_per_second: float = Field(
-        50.0,
+        200.0,
         gt=0,
         le=100_000,
-        description="How many messages of a range are done again each second, at most.",
+        description="How many messages of a range are looked at, or done again, each second.",
     )
     replay_batch_messages: Count = Field(
         20, description="How many messages of a range are held against today at a time."

@@ -40,6 +40,12 @@ class MendingMetrics:
         self.parked_acts = counters(
             "parked_acts", "Parked messages by what a person did with them", what=PARKED_ACTS
         )
+        self.replay_looked = counter(
+            "replay_looked_records", "Records of ranges that were held against today"
+        )
+        self.replayed = counter(
+            "replayed_records", "Records of ranges that were put into the log again"
+        )
         self.paused = gauges(
             "paused",
             "Streams, laboratories and receivers that wait because a person said so",
