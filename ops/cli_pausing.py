@@ -1,4 +1,4 @@
-"""`pause`, `resume` and `pauses`: commands without logic, as all of `ops/cli.py`."""
+"""`pause`, `resume`, `drain` and `pauses`: commands without logic, as all of `ops/cli.py`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,24 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
         from ops.pausing import commands
 
         run(commands.resume(data_dir, what, name, asker_of(actor, reason)))
+
+    @main.command()
+    @click.argument("process")
+    @click.option("--within", type=click.FloatRange(1, 3_600), default=30.0, show_default=True,
+                  help="Seconds to wait for its end.")  # fmt: skip
+    @data_dir
+    def drain(process: str, within: float, data_dir: Path) -> None:
+        """Let PROCESS of a `run` (ingest, ingest-2, dispatch, api, ...) end in order.
+
+        It takes nothing new, answers what it has and ends; the run starts it again. Laboratories
+        connect to the new one; nothing that was accepted is lost. Elsewhere: SIGTERM, as systemd
+        and orchestrators send it.
+        """
+        import sys
+
+        from ops.draining import drain
+
+        sys.exit(drain(data_dir, process, within))
 
     @main.command()
     @data_dir

@@ -29,7 +29,7 @@ from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
 from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
-from ops.runtime.lifecycle import until_first
+from ops.runtime.lifecycle import closing_after, until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
@@ -58,6 +58,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         door.appender.start()
+        closing = asyncio.Event()
         certificates = certificate_door(settings, material, door.register, hub.clock)
         tokens = load_or_make_tokens(settings.data_dir)
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
@@ -72,7 +73,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 proofs=proofs,
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
-            streams=door_of_streams(hub, access, stopping),
+            streams=door_of_streams(hub, access, closing),
             tokens=tokens,
             desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
@@ -90,7 +91,11 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *parked_routes(hub, gate),
             ],
             readiness=lambda: readiness(
-                hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
+                hub.pool,
+                hub.log,
+                door.acceptor.closed_reason,
+                log_is_database=not hub.is_cluster,
+                draining=stopping.is_set(),
             ),
         )
         await meanwhile.end()
@@ -105,12 +110,13 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         serving = serve_http(
             application,
             listening,
-            stopping,
+            closing,
             shutdown_seconds=settings.shutdown_seconds,
             tls=None if material is None else http_tls(settings, material),
         )
         await until_first(
             serving,
+            closing_after(stopping, settings.drain_seconds, closing),
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),

@@ -850,6 +850,13 @@ class Settings(BaseSettings):
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."
     )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3_600,
+        description="How long `api` still serves, and says `draining` on /readyz, once it is told"
+        " to stop: for a load balancer to look elsewhere.",
+    )
     log_level: str = Field(
         "info",
         pattern="^(debug|info|warning|error)$",

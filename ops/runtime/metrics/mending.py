@@ -11,6 +11,11 @@ class MendingMetrics:
 
     def __init__(self) -> None:
         super().__init__()
+        self.draining = gauge(
+            "draining",
+            "Processes that were told to stop and still answer what they have",
+            mode="livesum",
+        )
         self.account_gap = gauge(
             "account_gap_records",
             "Records without an ending, or endings without a record, that nobody has noted",
