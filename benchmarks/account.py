@@ -2,8 +2,8 @@
 
 `python -m benchmarks.account`. A scratch database with `--records` rows in the log (1 kB each) and
 as many outcomes, of 4,496 laboratories over two days, one in fifty refused; counted as a running
-hub counts a backlog, `account_batch_records` at a time. Time of the thread and of the database's own
-process.
+hub counts a backlog, `account_batch_records` at a time. Time of the thread and of the database's
+own process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ops.runtime.postgres import Pool, open_pool
 from tests.support.postgres import open_folder, scratch_server
 
 _PARTITIONS: Final = 16
-_BATCH: Final = 200_000
+_BATCH: Final = 50_000
 _A_DAY: Final = 12_000_000
 _TICKS: Final = 100
 """Of /proc: a hundredth of a second."""

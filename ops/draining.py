@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ops.runtime.data_folder import Child, ProcessLedger, is_running
+from ops.runtime.data_folder import Child, ProcessLedger
+from ops.runtime.processes import is_running
 from schemas.errors import PermanentError, TransientError
 
 _LOOK_SECONDS: Final = 0.05

@@ -23,7 +23,7 @@ from .reports import LaboratoryReport, as_csv, report_of
 
 _log = get_logger(__name__)
 
-_FORGET_EVERY: Final = 360
+_FORGET_EVERY: Final = 120
 """Counts between two looks at what is old."""
 
 

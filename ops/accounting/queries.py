@@ -27,11 +27,13 @@ LEFT JOIN intake_head h ON h.partition = a.partition
 ORDER BY a.partition FOR UPDATE OF a
 """
 
+# OFFSET 0: each partition's places are read by the primary key, whatever the planner knows of them.
 _RECORDS: Final = """
 SELECT i.partition, (i.received_at AT TIME ZONE 'Europe/Paris')::date AS day, i.lab_id,
        i.kind = 3 AS is_replay, count(*) AS n
 FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS r (p, low, high)
-JOIN {table} i ON i.partition = r.p AND i."offset" >= r.low AND i."offset" < r.high
+CROSS JOIN LATERAL (SELECT partition, received_at, lab_id, kind FROM {table}
+    WHERE partition = r.p AND "offset" >= r.low AND "offset" < r.high OFFSET 0) AS i
 GROUP BY 1, 2, 3, 4
 """
 RECORDS_INTAKE: Final = _RECORDS.format(table="intake")
@@ -40,15 +42,17 @@ ENDINGS: Final = """
 SELECT (o.received_at AT TIME ZONE 'Europe/Paris')::date AS day, o.lab_id, o.ending, o.reason,
        count(*) AS n
 FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS r (p, low, high)
-JOIN outcome o ON o.partition = r.p AND o."offset" >= r.low AND o."offset" < r.high
+CROSS JOIN LATERAL (SELECT received_at, lab_id, ending, reason FROM outcome
+    WHERE partition = r.p AND "offset" >= r.low AND "offset" < r.high OFFSET 0) AS o
 GROUP BY 1, 2, 3, 4
 """
 NOTE_ITEMS: Final = """
 INSERT INTO account_item (day, lab_id, partition, "offset")
 SELECT (o.received_at AT TIME ZONE 'Europe/Paris')::date, o.lab_id, o.partition, o."offset"
 FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS r (p, low, high)
-JOIN outcome o ON o.partition = r.p AND o."offset" >= r.low AND o."offset" < r.high
-WHERE o.ending IN ('refused', 'parked')
+CROSS JOIN LATERAL (SELECT received_at, lab_id, partition, "offset" FROM outcome
+    WHERE partition = r.p AND "offset" >= r.low AND "offset" < r.high
+      AND ending IN ('refused', 'parked') OFFSET 0) AS o
 ON CONFLICT DO NOTHING
 """
 
@@ -103,8 +107,9 @@ IN_FLIGHT: Final = """
 INSERT INTO account_in_flight (day, lab_id, records)
 SELECT (i.received_at AT TIME ZONE 'Europe/Paris')::date, i.lab_id, count(*)
 FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS r (p, low, high)
-JOIN intake i ON i.partition = r.p AND i."offset" >= r.low AND i."offset" < r.high
-WHERE i.kind <> 3 GROUP BY 1, 2
+CROSS JOIN LATERAL (SELECT received_at, lab_id FROM intake
+    WHERE partition = r.p AND "offset" >= r.low AND "offset" < r.high AND kind <> 3 OFFSET 0) AS i
+GROUP BY 1, 2
 """
 IN_FLIGHT_TOGETHER: Final = """
 INSERT INTO account_in_flight (day, lab_id, records)

@@ -782,10 +782,10 @@ class Settings(BaseSettings):
 
     # -- the account by day, and what is mended by hand
     account_seconds: Seconds = Field(
-        10.0, description="How often it is counted what came and how it ended."
+        30.0, description="How often it is counted what came and how it ended."
     )
     account_batch_records: Count = Field(
-        200_000, description="The most records of one count; a backlog takes several."
+        50_000, description="The most records of one count; a backlog takes several."
     )
     account_in_flight_records: Count = Field(
         500_000, description="Up to how many records in flight are told apart by laboratory."

@@ -80,7 +80,7 @@ CREATE TABLE account_day (
     reason   text NOT NULL DEFAULT '',
     records  bigint NOT NULL,
     PRIMARY KEY (day, lab_id, name, reason)
-);
+) WITH (fillfactor = 70);
 
 -- Records that are not counted yet. Laboratory 0 and no day of their own where nobody told them apart.
 CREATE TABLE account_in_flight (
