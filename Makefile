@@ -11,7 +11,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .PHONY: hapi fhir prometheus help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
         proof-crash proof-relay bench-export bench-relay bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
-        proof-hostile bench-resolver proof-splits bench-connections bench-linkage node clean
+        proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,12 @@ bench-keeping: setup-dev ## public health counted into PostgreSQL; a day's table
 
 bench-nowcast: setup-dev ## how good the completeness of the last days is, on simulated delays; writes docs/nowcast-measured.md
 	$(BIN)/python -m benchmarks.nowcast
+
+bench-dashboards: setup-dev prometheus ## every query of the dashboards over a week, on a Prometheus of its own
+	$(BIN)/python -m benchmarks.dashboards $(ARGS)
+
+bench-scrape: setup-dev ## a scrape with 4,500 laboratories: all processes, each laboratory
+	$(BIN)/python -m benchmarks.scrape $(ARGS)
 
 bench-streams: setup-dev ## streams over HTTP: one reader, and how late 200 followers are
 	$(BIN)/python -m benchmarks.streams $(ARGS)

@@ -21,6 +21,7 @@ from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
 from ops.runtime.group_append import GroupAppender
 from ops.runtime.ids import new_message_id
+from ops.runtime.lab_hours import LAB_HOURS
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import GATHERED, METRICS
 from ops.runtime.vault import SealClass, Vault
@@ -229,6 +230,7 @@ class Acceptor:
 
     def _receive_from(self, lab: Lab, header: Header, raw: bytes, line: Line | None) -> Receipt:
         if lab.state == "suspended":
+            LAB_HOURS.turned_away(lab.lab_id, self._clock.now())
             return self._reject(header, suspended_sender())
         now, is_alone = time.monotonic(), line is None
         if line is None:
@@ -237,12 +239,15 @@ class Acceptor:
             denial = self.fairness.admit(lab, line, now)
         denial = denial or self.fairness.ask(lab, line, now, self._today)
         if denial is not None:
+            if not line.is_patient:  # else it is asked again until there is an answer to count
+                LAB_HOURS.turned_away(lab.lab_id, self._clock.now())
             return self._over(header, denial, line)
         profile = profile_of(lab)
         judgement = judge(raw, header, profile, self._realm)
         for finding in judgement.findings:
             GATHERED.add(METRICS.findings.labels(finding.code, finding.level))
         if judgement.ruling is Ruling.REJECT:
+            LAB_HOURS.turned_away(lab.lab_id, self._clock.now())
             return self._reject(header, *judgement.findings)
         at = self._clock.now()
         told = told_of(judgement, lab.state)

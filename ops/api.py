@@ -5,6 +5,7 @@ Errors are problem+json (RFC 9457) with the next step in `detail`; none holds a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -22,7 +23,7 @@ from ops.register.credential_routes import credential_routes
 from ops.register.lab_routes import Desk, lab_routes
 from ops.register.routes import ReadConformance, conformance_routes
 from ops.runtime.health import Readiness
-from ops.runtime.metrics import render
+from ops.runtime.metrics import Told, render
 from ops.stream_reply import StreamDoor
 from ops.streams_api import stream_routes
 from schemas.errors import HubError
@@ -41,6 +42,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """Reads streams; None: none is served."""
     readiness: Callable[[], Awaitable[Readiness]]
     """Names what is away."""
+    told: Told | None = None
+    """Figures that this process tells beside those of all."""
     desk: Desk | None = None
     """Of the register; None: it is not served."""
 
@@ -90,6 +93,7 @@ def _operations(parts: ApiParts) -> list[ControllerRouterHandler]:
     @get("/metrics", media_type="text/plain; version=0.0.4", summary="Figures of all processes")
     async def metrics() -> bytes:
         """Answer Prometheus text: of `run`, the figures of all its processes."""
-        return render()
+        # The files of all processes are read: whoever follows a stream does not wait for that.
+        return await asyncio.to_thread(render, parts.told)
 
     return [healthz, readyz, metrics]

@@ -15,9 +15,10 @@ from ops.outcomes import OutcomeRow
 from ops.placing import Placed
 from ops.prepare import Prepared
 from ops.publishing import Due, Published
+from ops.runtime.lab_hours import LAB_HOURS
 from ops.runtime.metrics import METRICS
 from routing.case import PersonView
-from schemas.finding import Finding
+from schemas.finding import Finding, Level
 from schemas.outcome import Dispatched, Duplicate, DuplicateReason, Outcome
 from schemas.topics import Stream
 
@@ -158,12 +159,17 @@ def count(rows: Sequence[OutcomeRow], published: Published, now: datetime, secon
     METRICS.batch_messages.observe(len(rows))
     METRICS.batch_seconds.observe(seconds)
     ends: Counter[tuple[str, str]] = Counter()
+    waits: list[float] = []
     for row in rows:
         kind = "replay" if row.settles is not None else type(row.outcome).__name__.lower()
         ends[kind, str(getattr(row.outcome, "reason", ""))] += 1
+        if row.settles is None:
+            flagged = any(finding.level is not Level.INFO for finding in row.findings)
+            LAB_HOURS.ended(row.record.lab_id, row.record.received_at, kind, flagged=flagged)
         if isinstance(row.outcome, Dispatched) and row.settles is None:
-            waited = (now - row.record.received_at).total_seconds()
-            METRICS.in_to_readable_seconds.observe(max(0.0, waited))
+            waits.append(max(0.0, (now - row.record.received_at).total_seconds()))
+    METRICS.in_to_readable_seconds.observe_all(waits)
+    METRICS.in_to_taken_seconds.observe_all([max(0.0, wait - seconds) for wait in waits])
     for (kind, reason), n in ends.items():
         METRICS.outcomes.labels(kind, reason).inc(n)
     _count_readable(rows, published, now)

@@ -20,6 +20,7 @@ from ops.batches.http import routes_of
 from ops.contracts import asyncapi, dictionary, openapi
 from ops.holding.routes import hold_routes
 from ops.indicators.routes import indicator_routes
+from ops.measuring.routes import figure_routes
 from ops.parking.routes import parked_routes
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
@@ -61,6 +62,7 @@ def application() -> Litestar:
                 *indicator_routes(nothing, nothing),
                 *account_routes(nothing, gate, nothing),
                 *parked_routes(nothing, gate),
+                *figure_routes(nothing, gate),
             ],
             readiness=nothing,
         )

@@ -17,6 +17,7 @@ import msgspec
 from ops.runtime.clock import Clock
 from ops.runtime.intake_log import IntakeLog, Kept
 from ops.runtime.metrics import METRICS
+from ops.runtime.metrics.labels import PARTITIONS
 from ops.runtime.postgres import Pool, translated
 from schemas.errors import HubError
 
@@ -124,11 +125,14 @@ class LogWatch:
             for partition, position in self._positions.items()
             if position < before.get(partition, 0)
         }
-        oldest = timedelta(0)
+        oldest = dict.fromkeys(self._ends, timedelta(0))
         begins = await self._log.begin_offsets() if behind else {}
         for partition, position in behind.items():
             # Below the begin records are gone already: the oldest that is left tells how old.
             record = await self._log.fetch(partition, max(position, begins.get(partition, 0)))
             if record is not None:
-                oldest = max(oldest, self._clock.now() - record.received_at)
-        return oldest.total_seconds()
+                oldest[partition] = self._clock.now() - record.received_at
+        if len(oldest) <= len(PARTITIONS.values):
+            for partition, age in oldest.items():
+                METRICS.partition_oldest.labels(str(partition)).set(max(0.0, age.total_seconds()))
+        return max((timedelta(0), *oldest.values())).total_seconds()

@@ -10,7 +10,7 @@ from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
 from ops.behind_the_door import dispatcher_of
 from ops.body_limit import BodyLimit
-from ops.bootstrap import connection_of, open_door
+from ops.bootstrap import open_door
 from ops.closed_http import refusing_meanwhile
 from ops.holding.rechecking import keep_rechecking
 from ops.holding.routes import hold_routes
@@ -18,7 +18,8 @@ from ops.idempotency import IdempotencyKeys
 from ops.indicators.admitting import admit_by
 from ops.indicators.commands import published_of
 from ops.indicators.routes import indicator_routes
-from ops.measuring.database import DatabaseWatch
+from ops.measuring.opening import database_watch_of, laboratories_of
+from ops.measuring.routes import figure_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.parking.routes import parked_routes
@@ -31,6 +32,7 @@ from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
 from ops.runtime.lifecycle import closing_after, until_first
 from ops.runtime.logs import get_logger
+from ops.runtime.metrics import Told
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
 from ops.stewards.opposition_routes import opposition_routes
@@ -67,6 +69,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         access = access_of(hub, tokens)
         desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
+        laboratories, told = laboratories_of(hub), Told()
         parts = ApiParts(
             messages=MessageDoor(
                 acceptor=door.acceptor,
@@ -89,7 +92,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *indicator_routes(published_of(hub), admit_by(access)),
                 *account_routes(hub, gate, proofs),
                 *parked_routes(hub, gate),
+                *figure_routes(laboratories, gate),
             ],
+            told=told,
             readiness=lambda: readiness(
                 hub.pool,
                 hub.log,
@@ -120,7 +125,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),
-            DatabaseWatch(connection_of(settings), hub.clock).watch(),
+            database_watch_of(hub, laboratories, told).watch(),
             access.keep(settings.stream_token_refresh_seconds),
             *(work() for work in files.works),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ops.accounting.keeping import keep_account
@@ -12,8 +12,10 @@ from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
 from ops.opened import opened
 from ops.pausing.standing import watch_pauses
-from ops.runtime.lifecycle import until_first
+from ops.runtime.lab_hours import keep_writing, write
+from ops.runtime.lifecycle import bounded, until_first
 from ops.runtime.metrics import METRICS
+from ops.runtime.metrics.labels import PARTITIONS
 from ops.runtime.postgres import translated
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker
@@ -27,9 +29,11 @@ _GAUGE_SECONDS: Final = 2.0
 GAUGES: Final = """
 SELECT (SELECT count(*) FROM parked WHERE resolved_at IS NULL) AS parked,
        (SELECT count(*) FROM reemission) AS reemission,
-       (SELECT coalesce(sum(next_offset), 0)::bigint FROM intake_progress) AS handled,
        (SELECT count(*) FROM case_report WHERE waits AND precedence >= 0) AS second_lines
 """
+
+PROGRESS: Final = "SELECT partition, next_offset FROM intake_progress"
+_TOLD_PARTITIONS: Final = len(PARTITIONS.values)
 
 
 async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
@@ -49,9 +53,10 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         queue = watch_queue(hub.pool, hub.clock)
         holds = watch_holds(hub)
         account, pauses = keep_account(hub), watch_pauses(hub)
-        await until_first(
-            _run(workers, stopping), _gauges(hub), again, queue, holds, account, pauses
-        )
+        figures = keep_writing(hub.pool, settings.figures_write_seconds)
+        beside = (_gauges(hub), again, queue, holds, account, pauses, figures)
+        await until_first(_run(workers, stopping), *beside)
+        await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 
 async def _run(workers: Sequence[Worker], stopping: asyncio.Event) -> None:
@@ -70,11 +75,21 @@ async def _gauges(hub: Hub) -> None:
             with translated():
                 async with hub.pool.acquire() as connection:
                     row = await connection.fetchrow(GAUGES)
+                    handled = await connection.fetch(PROGRESS)
             ends = await hub.log.end_offsets()
             METRICS.parked.set(row["parked"])
             METRICS.reemission_due.set(row["reemission"])
             METRICS.second_lines_waiting.set(row["second_lines"])
-            METRICS.lag.set(sum(ends.values()) - row["handled"])
+            tell_lag(ends, {row["partition"]: row["next_offset"] for row in handled})
         except TransientError as error:
             METRICS.errors.labels("gauges", error.reason).inc()
         await asyncio.sleep(_GAUGE_SECONDS)
+
+
+def tell_lag(ends: Mapping[int, int], handled: Mapping[int, int]) -> None:
+    """Tell how far dispatch is behind: in all, and by partition where there are few."""
+    lags = {partition: end - handled.get(partition, 0) for partition, end in ends.items()}
+    METRICS.lag.set(sum(lags.values()))
+    if len(lags) <= _TOLD_PARTITIONS:
+        for partition, lag in lags.items():
+            METRICS.partition_lag.labels(str(partition)).set(lag)

@@ -13,6 +13,7 @@ from ops.bootstrap import Door, Hub
 from ops.log_watch import LogWatch, WatchLimits
 from ops.opening import watch_proof
 from ops.runtime.health import disk_is_low
+from ops.runtime.lab_hours import keep_writing, write
 from ops.runtime.lifecycle import bounded
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
@@ -39,6 +40,7 @@ async def last_flush(hub: Hub, door: Door) -> None:
     """Write what a process that stops has counted, within seconds."""
     await bounded(flush(hub, door), 1.0, "door counts")
     await bounded(door.foreign.flush(hub.pool), 1.0, "foreign facilities")
+    await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 
 async def in_doubt(door: Door) -> None:
@@ -69,6 +71,7 @@ def upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine
         _watch_room(hub, door, watch),
         _watch_log(watch),
         keep_tls_fresh(material, settings.tls_reload_seconds),
+        keep_writing(hub.pool, settings.figures_write_seconds),
     ]
     if hub.held is not None:
         works.append(watch_proof(hub.pool, settings.register_refresh_seconds))

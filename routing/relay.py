@@ -224,6 +224,8 @@ class Relay:
                 self._notes[partition] = Noted(seq=behind[partition], log_offset=offset)
             hit("relay.after_commit")
             METRICS.relay_events.labels(self._stream.value).inc(len(batch))
+            METRICS.relay_batch_events.observe(len(batch))
+            METRICS.in_to_kafka_seconds.observe_all(_waited(events[: len(batch)], time.time()))
             METRICS.relay_lag.labels(self._stream.value).set(left)
             if reading is not None:
                 self._ahead = await reading
@@ -306,3 +308,15 @@ class Relay:
         return HistoriesDiverged(
             "histories_diverged", f"{self._stream.value} {partition}: {what}; {_REMEDY}"
         )
+
+
+def _waited(events: Sequence[OutboxEvent], now: float) -> list[float]:
+    """Return how long ago the messages came that made first events; ids begin with the time.
+
+    Later versions say nothing of the road: they may come of a correction, a merge, a replay.
+    """
+    return [
+        max(0.0, now - (each.message_id.int >> 80) / 1_000)
+        for each in events
+        if each.event.event_version == 1
+    ]

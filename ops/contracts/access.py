@@ -41,6 +41,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/labs/{lab}/", ("operator",)),
     ("/v1/labs/{lab}", ("operator", "laboratory")),
     ("/v1/labs", ("operator",)),
+    ("/v1/laboratories/figures", ("operator",)),
     ("/v1/laboratories/", ("operator", "laboratory")),
     ("/v1/parked", ("operator",)),
     ("/v1/routing/", ("operator",)),
@@ -52,6 +53,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/receivers/", ("receiver",)),
     ("/healthz", NOBODY),
     ("/readyz", NOBODY),
+    ("/metrics/laboratories", ("operator",)),
     ("/metrics", NOBODY),
 )
 
@@ -98,6 +100,7 @@ FORMS: Final[Mapping[str, Mapping[str, str]]] = {
         "application/vnd.apache.parquet": "The same as Parquet.",
     },
     "/v1/indicators/{condition}/changes": {_CSV[0]: _CSV[1]},
+    "/v1/laboratories/figures": {"text/csv": "A head, a line a laboratory; empty: not known."},
 }
 """Media types that a handler answers beside the framework's."""
 

@@ -14,6 +14,7 @@ from ops.runtime.postgres import Connection, connected, translated
 from schemas.errors import HubError
 
 from . import queries
+from .top import TopLaboratories
 
 STATION: Final = "measuring"
 _SIZES_SECONDS: Final = 60.0
@@ -27,9 +28,13 @@ class DatabaseWatch:
     Args:
         connect: How to reach the database: the session that looks is nobody else's.
         clock: This process's, which the database's is held against.
+        top: Looks at the laboratories with the same session, as often as at sizes.
     """
 
-    def __init__(self, connect: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(
+        self, connect: Mapping[str, Any], clock: Clock, top: TopLaboratories | None = None
+    ) -> None:
+        self._top = top
         self._connect = connect
         self._clock = clock
         self._deadlocks: int | None = None
@@ -45,6 +50,8 @@ class DatabaseWatch:
                 METRICS.errors.labels(STATION, error.reason).inc()
             finally:
                 METRICS.database_is_unknown()
+                if self._top is not None:
+                    self._top.stop()
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _lead(self, session: Connection) -> None:
@@ -59,6 +66,8 @@ class DatabaseWatch:
             if time.monotonic() - sized_at >= _SIZES_SECONDS:
                 sized_at = time.monotonic()
                 await self.look_at_sizes(session)
+                if self._top is not None:
+                    await self._top.look(session)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def look(self, session: Connection) -> None:

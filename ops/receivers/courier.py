@@ -25,6 +25,7 @@ from routing.outbox_reader import share_out
 from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_of, rest_of
 from routing.streams import StreamReader
 from schemas.errors import PermanentError, TransientError
+from schemas.events import StreamEvent
 
 from .earlier import NOTHING, Before, earlier_of
 from .receiver import Receiver
@@ -251,6 +252,8 @@ class Courier:
             return
         METRICS.push_seconds.observe(asyncio.get_running_loop().time() - began)
         METRICS.push_deliveries.labels(self._receiver.name, answer.outcome.value).inc()
+        if answer.outcome is Outcome.ACCEPTED and not row.attempts:
+            _time_first(delivery.event, self._clock.now())
         self._ended.append((row, answer, put))
         # Those that come together are noted together: one transaction, not one each.
         asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
@@ -372,3 +375,13 @@ class Courier:
 def _hub_says(code: str) -> Answer:
     """Return the answer of an event that cannot be sent at all."""
     return Answer(outcome=Outcome.PERMANENT, protocol=Protocol.HUB, code=code[:40])
+
+
+def _time_first(event: StreamEvent, now: datetime) -> None:
+    """Take how long the first version of a report's part was under way.
+
+    What is declared anonymously says only the day on which it was decided, so nothing of it.
+    """
+    at = event.emitted_at
+    if event.event_version == 1 and (at.hour, at.minute, at.second, at.microsecond) != (0, 0, 0, 0):
+        METRICS.readable_to_pushed_seconds.observe(max(0.0, (now - at).total_seconds()))

@@ -17,6 +17,7 @@ from schemas.errors import HubError, TransientError, UnknownResult
 
 from .failpoints import hit
 from .intake_log import IntakeLog
+from .lab_hours import LAB_HOURS
 from .metrics import METRICS
 
 _Queued = tuple[IntakeRecord, asyncio.Future[int]]
@@ -172,6 +173,7 @@ class GroupAppender:
             for (_, future), offset in zip(batch, offsets, strict=True):
                 if not future.done():
                     future.set_result(offset)
+            LAB_HOURS.received(records)
 
     def _fail(self, lane: _Lane, error: HubError) -> None:
         batch = [queued for queue in lane.queues.values() for queued in queue]

@@ -780,6 +780,25 @@ class Settings(BaseSettings):
         description="How long the making of new keys rests, as a multiple of its last step.",
     )
 
+    # -- figures of laboratories
+    figures_write_seconds: Seconds = Field(
+        30.0,
+        description="How often doors and dispatch write what each laboratory sent; a kill takes as"
+        " much of these figures, and nothing of the account.",
+    )
+    figures_keep_days: int = Field(
+        70,
+        ge=2,
+        le=3_650,
+        description="How long the figures of an hour of a laboratory are kept.",
+    )
+    figures_top: int = Field(
+        10,
+        ge=0,
+        le=50,
+        description="The most laboratories that one metric names; 0: none is named in metrics.",
+    )
+
     # -- the account by day, and what is mended by hand
     account_seconds: Seconds = Field(
         30.0, description="How often it is counted what came and how it ended."

@@ -80,6 +80,13 @@ class SharedCounts:
         else:
             self._own[number] -= 1
 
+    def total(self, number: int) -> int | None:
+        """Return how many there are over all processes, those that died a moment ago with them.
+
+        None where a number is counted by each process alone.
+        """
+        return self._sum(number) if number < self._size else None
+
     def close(self) -> None:
         """Take back all that this process counted."""
         for name in list(self._others):

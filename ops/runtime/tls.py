@@ -99,6 +99,7 @@ class TlsMaterial:
         self._demand: Demand = demand
         self._marks = self._look()
         self.context, self._revoked = self._load()
+        self._tell_end(files.cert)
 
     def refresh(self) -> bool:
         """Load again if a file changed; False where the new files do not fit (the old stay)."""
@@ -113,6 +114,7 @@ class TlsMaterial:
             return False
         # What changed while it was read differs from the marks of before, and is read again.
         self._marks = marks
+        self._tell_end(self._files.cert)
         METRICS.tls_reloads.labels(self._door, "loaded").inc()
         _log.info("tls_reloaded", reason=self._door)
         return True
@@ -160,6 +162,15 @@ class TlsMaterial:
         self._trust(context, "crl", files.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         return context, self._read_lists(files.client_ca, files.crl)
+
+    def _tell_end(self, cert: Path) -> None:
+        """Tell when our own certificate ends: whoever looks at it does not connect any more."""
+        try:
+            own = x509.load_pem_x509_certificates(cert.read_bytes())[0]
+        except (OSError, ValueError):
+            return  # OpenSSL has taken it; only the figure is missing
+        ends_at = own.not_valid_after_utc.timestamp()
+        METRICS.tls_certificate_ends.labels(self._door).set(ends_at)
 
     def _trust(self, context: ssl.SSLContext, name: str, path: Path) -> None:
         try:

@@ -18,6 +18,7 @@ from dedup.queue import Priority
 from ingest.catalogue import RULES
 from ingest.inbound_proof import BAD_SIGNATURE, NO_PROOF, UNKNOWN_LABORATORY
 from ingest.peers import Unfit
+from ops import metrics_page
 from ops.holding.reasons import REASONS
 from ops.register.tally import MAX_SOFTWARE, MAX_UNMAPPED
 from ops.runtime.handshake import REFUSALS
@@ -246,3 +247,20 @@ def test_every_process_shows_its_limits(monkeypatch: pytest.MonkeyPatch) -> None
     assert told["software_of_a_laboratory"] == MAX_SOFTWARE
     own = {name for name, limit in LIMITS.items() if limit == Limit()} - {"file_descriptors"}
     assert set(told) - {labels.OTHER} == set(LIMITS) - own
+
+
+def test_the_page_is_what_the_table_says() -> None:
+    assert metrics_page.OUTPUT.read_text() == metrics_page.page(), (
+        "write it anew: python -m ops.metrics_page"
+    )
+
+
+def test_the_page_lists_each_metric_once_under_its_station() -> None:
+    named = [name for station in STATIONS for name in metrics_page.names_of(station)]
+    assert sorted(named) == sorted(declared())
+    text = metrics_page.page()
+    for each in declared().values():
+        metric = each.metric if isinstance(each, Labelled) else each
+        (family,) = metric.describe()
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert text.count(f"| `{name}` |") >= 1

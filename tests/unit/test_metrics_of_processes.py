@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -105,3 +106,22 @@ def test_processes_that_end_for_ever_leave_no_more_files_than_one(
 def test_a_process_that_counted_nothing_is_forgotten_in_peace(tmp_path: Path) -> None:
     forget_process(tmp_path, 900_000)
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_full_disk_loses_no_figure_and_ends_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(METRICS_FOLDER_VARIABLE, str(tmp_path))
+    with door(tmp_path, 3, 0.1, 1, 1) as one:
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "no room")
+
+        with monkeypatch.context() as without_room:
+            without_room.setattr(Path, "write_bytes", full)
+            kill(one, tmp_path)
+        assert figures()["answers_total AA"] == 3
+        assert "connections" not in figures(), "gauges of the dead go all the same"
+        forget_process(tmp_path, one.pid)
+        assert figures()["answers_total AA"] == 3
+        assert list(tmp_path.glob("counter_[0-9]*")) == []

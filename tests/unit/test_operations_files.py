@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import json
 import re
 import shutil
 import subprocess
@@ -19,9 +18,9 @@ from ops import settings_page
 from ops.cli import main
 from ops.compose.healthy import healthy
 from ops.grafana import dashboard
+from ops.grafana.drawing import SOURCE
 from ops.runtime.settings import PREFIX, Settings, load_settings
 from ops.stations import ROLES
-from tests.support.prometheus.figures import given
 
 OPS = Path(settings_page.__file__).parent
 UNITS = sorted((OPS / "systemd").glob("*.service"))
@@ -337,41 +336,6 @@ def test_healthy_tells_an_answer_from_none() -> None:
 # ---------------------------------------------------------------------------- figures
 
 
-def _dashboard_expressions() -> list[str]:
-    rows = (drawn for _, panels in dashboard.ROWS for drawn in panels)
-    return [expression for drawn in rows for expression, _ in drawn.queries]
-
-
-@pytest.mark.parametrize("expression", _dashboard_expressions())
-def test_expression_uses_only_what_the_metric_table_declares(expression: str) -> None:
-    samples = given()
-    names = re.findall(r"\blabdispatch_\w+", expression)
-    assert names or re.match(r"up\{|changes\(process_start_time_seconds", expression)
-    assert set(names) <= set(samples)
-    allowed = {"job", "instance"}.union(*(samples[name] for name in names))
-    by = {
-        each.strip()
-        for part in re.findall(r"by \(([^)]*)\)", expression)
-        for each in part.split(",")
-    }
-    assert by <= allowed
-    assert set(re.findall(r"(\w+)=~?\"", expression)) <= allowed
-    assert expression.count("(") == expression.count(")")
-
-
-def test_every_metric_of_stations_that_can_go_wrong_is_drawn() -> None:
-    drawn = {
-        name for each in _dashboard_expressions() for name in re.findall(r"labdispatch_\w+", each)
-    }
-    for wanted in (
-        "answers_total", "ack_seconds_bucket", "append_seconds_bucket", "connections",
-        "lag_records", "parked_records", "outcomes_total", "in_to_readable_seconds_bucket",
-        "stream_events_total", "relay_lag_events", "errors_total", "limit_hits_total",
-        "door_closed", "fence_losses_total",
-    ):  # fmt: skip
-        assert f"labdispatch_{wanted}" in drawn
-
-
 def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[str, Any]) -> None:
     config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
     scraped = {
@@ -399,42 +363,22 @@ def test_prometheus_scrapes_the_ports_that_units_and_compose_give(compose: dict[
 # ---------------------------------------------------------------------------- pages that are made
 
 
-def test_dashboard_is_what_its_code_writes() -> None:
-    assert dashboard.OUTPUT.read_text() == dashboard.dashboard(), (
-        "write it anew: python -m ops.grafana.dashboard"
-    )
-
-
-def test_every_panel_says_what_to_do_and_has_a_place_of_its_own() -> None:
-    panels = json.loads(dashboard.OUTPUT.read_text())["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
-    for panel in panels:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken
-        taken |= cells
-        assert place["x"] + place["w"] <= 24
-        if panel["type"] != "row":
-            assert len(panel["description"]) > 60
-            assert panel["targets"]
-
-
 def test_grafana_finds_source_and_dashboard(compose: dict[str, Any]) -> None:
     folder = OPS / "grafana" / "provisioning"
     (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())[
         "datasources"
     ]
-    assert source["uid"] == dashboard.SOURCE.uid
+    assert source["uid"] == SOURCE.uid
     (provider,) = yaml.safe_load((folder / "dashboards" / "labdispatch.yaml").read_text())[
         "providers"
     ]
-    mounted = [volume.split(":")[1] for volume in compose["services"]["grafana"]["volumes"]]
-    assert f"{provider['options']['path']}/{dashboard.OUTPUT.name}" in mounted
+    service = compose["services"]["grafana"]
+    mounted = dict(volume.split(":")[:2] for volume in service["volumes"])
+    path = provider["options"]["path"]
+    assert (OPS / "compose" / "../grafana/dashboards").resolve() == dashboard.FOLDER
+    assert mounted["../grafana/dashboards"] == path
+    home = service["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{path}/{dashboard.output('national').name}"
 
 
 def test_settings_page_is_what_the_model_says() -> None:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ops.runtime.handshake import refusal_of
+from ops.runtime.metrics import METRICS
 from ops.runtime.settings import load_settings
 from ops.runtime.tls import TlsFiles, TlsMaterial
 from ops.tls_doors import material_of
@@ -84,3 +85,10 @@ def test_an_unheard_of_error_has_a_reason_too() -> None:
     assert refusal_of(RuntimeError()) == "other"
     assert refusal_of(ConnectionResetError()) == "reset"
     assert refusal_of(ConnectionAbortedError()) == "timeout"
+
+
+def test_when_our_own_certificate_ends_is_told(tmp_path: Path) -> None:
+    own = Authority(tmp_path)
+    TlsMaterial(own.files, door="http", demand="required")
+    told = METRICS.tls_certificate_ends.labels("http")._value.get()
+    assert told == own.server.peer.not_after.timestamp()

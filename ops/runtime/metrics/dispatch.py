@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, SIZES, counter, counters, gauge, histogram, seconds_by
-from .labels import EVENT_KINDS, OUTCOME_ENDINGS, OUTCOME_REASONS, SECOND_LINES, STREAM_NAMES
+from .declaring import FAST, SIZES, counter, counters, gauge, gauges, histogram, seconds, seconds_by
+from .labels import (
+    EVENT_KINDS,
+    OUTCOME_ENDINGS,
+    OUTCOME_REASONS,
+    PARTITIONS,
+    SECOND_LINES,
+    STREAM_NAMES,
+)
 
 
 class DispatchMetrics:
@@ -23,10 +30,12 @@ class DispatchMetrics:
         self.batch_seconds = histogram(
             "dispatch_batch_seconds", "One dispatch transaction", buckets=FAST
         )
-        self.in_to_readable_seconds = histogram(
+        self.in_to_taken_seconds = seconds(
+            "in_to_taken_seconds", "From the message received to dispatch beginning with it"
+        )
+        self.in_to_readable_seconds = seconds(
             "in_to_readable_seconds",
             "From the message received to its events readable in the streams",
-            buckets=FAST,
         )
         self.readable_seconds = seconds_by(
             "readable_seconds",
@@ -72,6 +81,19 @@ class DispatchMetrics:
             "lag_records",
             "Records in the intake log that dispatch has not handled",
             mode="livemostrecent",
+        )
+        self.partition_lag = gauges(
+            "partition_lag_records",
+            "Records of a partition of the intake log that dispatch has not handled; of a log of"
+            " 64 partitions or fewer",
+            mode="livemostrecent",
+            partition=PARTITIONS,
+        )
+        self.partition_oldest = gauges(
+            "partition_oldest_unread_seconds",
+            "Age of the oldest record of a partition that dispatch has not handled",
+            mode="livemostrecent",
+            partition=PARTITIONS,
         )
         self.parked = gauge(
             "parked_records", "Parked messages that nobody has resolved", mode="livemostrecent"

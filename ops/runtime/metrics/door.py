@@ -53,6 +53,12 @@ class DoorMetrics:
             "From a connection to the end of its TLS handshake",
             buckets=FAST,
         )
+        self.tls_certificate_ends = gauges(
+            "tls_certificate_ends_timestamp_seconds",
+            "When our own certificate at a door ends",
+            mode="livemin",
+            door=DOORS,
+        )
         self.tls_reloads = counters(
             "tls_reloads",
             "TLS files read again after a change, by door and whether they fitted",

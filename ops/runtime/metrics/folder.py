@@ -8,8 +8,10 @@ never do, and no counter ever goes back.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,10 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import REGISTRY, Collector
 
+from ops.runtime.logs import get_logger
 from ops.runtime.settings import metrics_folder
+
+_log = get_logger(__name__)
 
 _LOCK: Final = "lock"
 _ENDED: Final = "ended"
@@ -73,13 +78,19 @@ def serve(host: str, port: int) -> None:
 def forget_process(folder: Path, pid: int) -> None:
     """Let the gauges of a process that ended go; what it counted stays, with that of all ended.
 
-    Raises:
-        OSError: The folder cannot be written.
+    Never raises: on a full disk its files stay as they are, and are read one by one.
     """
-    with _locked(folder, fcntl.LOCK_EX):
-        mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-        for kind in _COUNTED:
-            _add_to_ended(folder, kind, pid)
+    try:
+        with _locked(folder, fcntl.LOCK_EX):
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            for kind in _COUNTED:
+                _add_to_ended(folder, kind, pid)
+    except OSError as error:
+        _log.warning(
+            "figures_not_folded",
+            reason=errno.errorcode.get(error.errno or 0, "unknown"),
+            remedy="nothing is lost; make room on the disk of the data folder",
+        )
 
 
 def _text_of(told: Told) -> bytes:
@@ -100,14 +111,25 @@ def _add_to_ended(folder: Path, kind: str, pid: int) -> None:
             for key, value, *_ in read(str(path)):
                 values[key] = values.get(key, 0.0) + value
     scratch = folder / f"{kind}_{_ENDED}.new"
-    scratch.unlink(missing_ok=True)
-    fresh = MmapedDict(str(scratch))  # type: ignore[no-untyped-call]
-    for key, value in values.items():
-        fresh.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
-    fresh.close()  # type: ignore[no-untyped-call]
+    scratch.write_bytes(_packed(values))
     # Whoever reads waits for the lock: nobody sees both, or neither.
     scratch.replace(ended)
     own.unlink()
+
+
+def _packed(values: dict[str, float]) -> bytes:
+    """Return a file as prometheus_client's MmapedDict lays it out.
+
+    Not by way of its own mapping: on a full disk a write into a hole of a mapped file ends the
+    process, a plain one is an error.
+    """
+    parts = [b""]
+    for key, value in values.items():
+        text = key.encode()
+        text += b" " * (8 - (len(text) + 4) % 8)
+        parts.append(struct.pack(f"i{len(text)}sdd", len(key.encode()), text, value, 0.0))
+    body = b"".join(parts)
+    return struct.pack("ii", 8 + len(body), 0) + body
 
 
 @contextmanager

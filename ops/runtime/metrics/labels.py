@@ -194,7 +194,9 @@ STANDBYS: Final = Closed("sync", "async")
 
 # -- every process
 STATIONS: Final = Closed("ingest", "inbound", "dispatch", "relay", "push", "indicators", "api")
-ENDING_REASONS: Final = Closed("histories_diverged", "intake_lost", "offset_beyond_end")
+ENDING_REASONS: Final = Closed(
+    "histories_diverged", "intake_lost", "kafka_fenced", "offset_beyond_end"
+)  # fmt: skip
 ERROR_STATIONS: Final = codes(64, "the station, or its part, that met the error")
 ERROR_REASONS: Final = codes(200, "stable codes of our errors, never their text")
 LIMIT_NAMES: Final = Closed(*LIMITS)

@@ -61,6 +61,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "append_deadline": Limit("append_deadline_seconds", "connections_closed_total"),
     "kafka_deadline": Limit("kafka_deadline_seconds", "errors_total"),
     "pool_connections": Limit("pool_connections", "pool_acquire_seconds"),
+    "figures_waiting": Limit(fixed=100_000),
     # -- HTTP
     "body": Limit("max_frame_bytes"),
     "http_connections": Limit("http_connections"),
@@ -153,6 +154,7 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "indicators_poll_seconds",
     "indicators_extraction_seconds", "stream_token_refresh_seconds", "reemission_seconds",
     "hold_retry_seconds", "identity_rekey_rest",
+    "figures_write_seconds", "figures_keep_days", "figures_top",
     # How much at a time: the rest goes on in the next turn.
     "tls_handshakes_per_turn", "turn_bytes", "turn_frames", "laboratory_turn_frames", "loop_keys",
     "relay_batch_events", "relay_batch_bytes", "indicators_batch_events", "steward_page",

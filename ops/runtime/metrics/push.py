@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declaring import FAST, counters, gauge, gauges, histogram
+from .declaring import FAST, counters, gauge, gauges, histogram, seconds
 from .labels import PUSH_ENDINGS, PUSH_OUTCOMES, PUSH_STOPS, RECEIVERS
 
 
@@ -25,6 +25,10 @@ class PushMetrics:
         )
         self.push_seconds = histogram(
             "push_seconds", "From sending an event to its answer", buckets=FAST
+        )
+        self.readable_to_pushed_seconds = seconds(
+            "readable_to_pushed_seconds",
+            "From an event decided to its receiver's yes, of first versions at the first try",
         )
         self.push_in_flight = gauges(
             "push_in_flight_events", "Events under way", mode="livesum", receiver=RECEIVERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declaring import counters, gauge, gauges
+from .declaring import SIZES, counters, gauge, gauges, histogram, seconds
 from .labels import ADMISSIONS, READ_ENDS, ROUTES, STATUSES, STREAM_NAMES
 
 
@@ -13,6 +13,13 @@ class StreamMetrics:
         super().__init__()
         self.relay_events = counters(
             "relay_events", "Events published to Kafka by stream", stream=STREAM_NAMES
+        )
+        self.relay_batch_events = histogram(
+            "relay_batch_events", "Events of one Kafka transaction", buckets=(*SIZES, 2_000, 5_000)
+        )
+        self.in_to_kafka_seconds = seconds(
+            "in_to_kafka_seconds",
+            "From the message received to the first event of a report in its Kafka topic",
         )
         self.relay_again = counters(
             "relay_again_events",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from ops.measuring.laboratories import Asked
+from ops.measuring.routes import as_open_metrics
+from ops.measuring.top import TOLD
 from ops.runtime.metrics import METRICS, Gathered, Labelled
+
+_THEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def given() -> dict[str, set[str]]:
@@ -18,4 +27,7 @@ def given() -> dict[str, set[str]]:
             labels = {*metric._labelnames, "job", "instance"}
             found[family.name + ending] = labels | ({"le"} if ending == "_bucket" else set())
     scraped = {"job", "instance"}
+    none = Asked(hours=24, since=_THEN, at=_THEN, laboratories=[])
+    of_each = re.findall(r"(?m)^# TYPE (\w+) gauge", as_open_metrics(none))
+    found |= {name: scraped | {"laboratory"} for name in [*TOLD, *of_each]}
     return {**found, "up": scraped, "process_start_time_seconds": scraped}

@@ -29,7 +29,7 @@ LOOKBACK_SECONDS: Final = 300
 Rule = Mapping[str, Any]
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _EXPANDING: Final = re.compile(
-    r"(?P<start>-?[\d.]+|_)(?:(?P<sign>[+-])(?P<step>[\d.]+))?(?:x(?P<times>\d+))?"
+    r"(?P<start>-?[\d.]+(?:e\d+)?|_)(?:(?P<sign>[+-])(?P<step>[\d.]+(?:e\d+)?))?(?:x(?P<times>\d+))?"
 )
 
 

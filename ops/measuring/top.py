@@ -1,0 +1,101 @@
+"""The few laboratories that lead a list, as metrics: a bounded set that does not flicker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from ops.runtime.metrics import Told
+from ops.runtime.metrics.telling import gauge_family
+from ops.runtime.postgres import Connection
+
+from .laboratories import LabFigures, Laboratories, forget
+
+HOURS: Final = 24
+_FORGET_EVERY: Final = 60
+
+TOLD: Final = {
+    "labdispatch_laboratory_top_received": "Messages of the last 24 hours, of those who sent most",
+    "labdispatch_laboratory_top_refused": "Messages of the last 24 hours that were refused, turned"
+    " away or parked, of those who had most",
+    "labdispatch_laboratory_top_silent_seconds": "Since the last message of those live laboratories"
+    " that have sent, and are silent for longest",
+}
+"""Metrics that name laboratories, with what they mean."""
+
+
+class TopLaboratories:
+    """Keeps the lists and tells them.
+
+    A laboratory stays in a list while fewer than twice as many as are told are before it: two that
+    take turns at the last place do not make a new series each time. At any moment a metric has no
+    more than `most` series.
+
+    Args:
+        laboratories: Reads the figures of all.
+        told: Where the lists are told; emptied by `stop`.
+        most: How many a list names.
+        keep_days: How long figures of hours are kept.
+    """
+
+    def __init__(
+        self, laboratories: Laboratories, told: Told, *, most: int, keep_days: int
+    ) -> None:
+        self._laboratories = laboratories
+        self._told = told
+        self._most = most
+        self._keep_days = keep_days
+        self._named: dict[str, list[str]] = {name: [] for name in TOLD}
+        self._turns = 0
+
+    async def look(self, session: Connection) -> None:
+        """Read all laboratories once and tell who leads; now and then let old hours go."""
+        asked = await self._laboratories.read(session, HOURS)
+        self.tell(asked.laboratories)
+        if self._turns % _FORGET_EVERY == 0:
+            await forget(session, self._eldest(asked.at))
+        self._turns += 1
+
+    def tell(self, rows: Sequence[LabFigures]) -> None:
+        """Tell who leads among these."""
+        families = []
+        for (name, means), values in zip(TOLD.items(), _values_of(rows), strict=True):
+            named = self._named[name] = _leading(values, self._named[name], self._most)
+            families.append(
+                gauge_family(name, means, "laboratory", {each: values[each] for each in named})
+            )
+        self._told.tell(families)
+
+    def stop(self) -> None:
+        """Tell nothing any more: another process does."""
+        self._told.tell([])
+
+    def _eldest(self, now: datetime) -> datetime:
+        return now - timedelta(days=self._keep_days)
+
+
+def _values_of(rows: Sequence[LabFigures]) -> tuple[dict[str, float], ...]:
+    """Return what each list goes by, in the order of `TOLD`; who has nothing to tell is in none."""
+    received = {row.laboratory: float(row.received) for row in rows if row.received}
+    refused = {
+        row.laboratory: float(bad)
+        for row in rows
+        if (bad := row.refused + row.turned_away + row.parked)
+    }
+    silent = {
+        row.laboratory: row.silent_seconds
+        for row in rows
+        if row.silent_seconds is not None and row.state == "live"
+    }
+    return received, refused, silent
+
+
+def _leading(values: dict[str, float], before: Sequence[str], most: int) -> list[str]:
+    """Return who is in a list now: who was and is not far behind, then the foremost."""
+    order = sorted(values, key=lambda each: (-values[each], each))
+    near = set(order[: 2 * most])
+    stay = [each for each in before if each in near][:most]
+    kept = set(stay)
+    come = [each for each in order if each not in kept][: most - len(stay)]
+    return [*stay, *come]
