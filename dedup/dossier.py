@@ -31,6 +31,8 @@ def dossier_ins(keys: PersonKeys, person: Candidate) -> Ins | None:
     if not (keys.is_validated and keys.is_strict and len(current) == 1):
         return None
     digest, held = current[0]
+    if not held.ins.matricule:
+        return None
     if held.strict_digest == keys.strict_digest or _were_merged(person, digest, keys.alias_digest):
         return held.ins
     return None

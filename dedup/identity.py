@@ -66,7 +66,10 @@ class Alias(Phi, frozen=True, array_like=True, gc=False):
 
 
 class HeldIns(Phi, frozen=True, array_like=True, gc=False):
-    """A qualified INS of a person; `is_former` where another has replaced it (NIA, then NIR)."""
+    """A qualified INS of a person; `is_former` where another has replaced it (NIA, then NIR).
+
+    Its number is empty where the key that sealed it was destroyed: its digest is known still.
+    """
 
     ins: Ins
     is_former: bool = False

@@ -68,7 +68,7 @@ WHERE m.gone_id = ANY ($1::bigint[]) AND m.undone_by IS NULL
 
 # What these persons are known by: INS, and the $2 sets of traits that were seen last.
 LOAD_INS: Final = """
-SELECT i.person_id, i.ins_digest, i.payload, i.strict_digest, i.last_seen_on, i.replaced_on
+SELECT i.person_id, i.ins_digest, i.oid, i.payload, i.strict_digest, i.last_seen_on, i.replaced_on
 FROM person_ins i
 WHERE i.person_id = ANY ($1::bigint[]) ORDER BY i.person_id, i.ins_digest
 """

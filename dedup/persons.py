@@ -12,7 +12,7 @@ import msgspec
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from schemas.errors import TransientError
-from schemas.patient import Traits
+from schemas.patient import Ins, Traits
 
 from . import person_queries as queries
 from .decide import Verdicts
@@ -205,10 +205,10 @@ class PersonStore(PersonWriter):
         for row in await connection.fetch(queries.LOAD_INS, numbers):
             end, digest = known.ends[row["person_id"]], row["ins_digest"]
             known.rows[end, digest] = (row["person_id"], row["last_seen_on"])
-            ins = self.open_ins(row["payload"], digest)
-            if ins is not None:
-                former = row["replaced_on"] is not None
-                known.persons[end].ins[digest] = HeldIns(ins, former, row["strict_digest"])
+            # Whose number retention has taken is the same person under its digest still.
+            ins = self.open_ins(row["payload"], digest) or Ins(matricule="", oid=row["oid"])
+            former = row["replaced_on"] is not None
+            known.persons[end].ins[digest] = HeldIns(ins, former, row["strict_digest"])
 
     async def _load_aliases(self, connection: Connection, numbers: list[int], known: Known) -> None:
         most = self.bounds.aliases

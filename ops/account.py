@@ -26,9 +26,12 @@ UNION ALL SELECT 'inbound', coalesce(resolution, 'parked'), reason, sum(records)
 UNION ALL SELECT 'door', answer, reason, sum(n)::bigint FROM door_count GROUP BY answer, reason
 """
 
-# The same moment must see the log too where the log is in the same database.
+# The same moment must see the log too where the log is in the same database. What retention took of
+# it was counted when it went, in that transaction.
 COUNT_LOG: Final = """
 UNION ALL SELECT 'received', '', '', count(*) FROM intake
+UNION ALL SELECT 'received', '', 'purged', coalesce(sum(t.rows), 0)::bigint
+    FROM purge_part t WHERE t.family = 'intake'
 UNION ALL SELECT 'in_flight', '', '', count(*) FROM intake i
     JOIN intake_progress p ON p.partition = i.partition WHERE i."offset" >= p.next_offset
 """

@@ -137,7 +137,11 @@ async def open_hub(
                 instance=opened.instance,
                 pool=opened.pool,
                 log=log,
-                vault=Vault(FolderKeyStore(settings.keys_folder), clock),
+                vault=Vault(
+                    FolderKeyStore(settings.keys_folder, settings.keys_copy_dir),
+                    clock,
+                    opened.instance.sealed_apart_from,
+                ),
                 clock=clock,
                 held=opened.held,
             )

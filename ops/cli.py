@@ -11,6 +11,7 @@ import click
 
 from ops import (
     cli_account,
+    cli_audit,
     cli_batches,
     cli_export,
     cli_holds,
@@ -24,6 +25,7 @@ from ops import (
     cli_pseudonyms,
     cli_receivers,
     cli_replay,
+    cli_retention,
     cli_review,
     cli_route,
     cli_stream,
@@ -486,6 +488,8 @@ cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_retention.add_to(main, data_dir_option, json_option, _run)
+cli_audit.add_to(main, data_dir_option, json_option, _run)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)

@@ -225,7 +225,9 @@ class Publisher:
     ) -> None:
         """Number the events and write them to the outbox; the last statements before COMMIT."""
         if published.events:
-            await outbox.write(connection, published.events, self._seal, at)
+            await outbox.write(
+                connection, published.events, self._seal, at, seal_public=self._seal_public
+            )
 
     async def _standing(self, connection: Connection, due: Sequence[Due]) -> Sequence[Due]:
         """Look up where reports stand of whom nobody has said it."""
@@ -246,6 +248,9 @@ class Publisher:
 
     def _seal(self, body: bytes, associated: bytes) -> bytes:
         return self._vault.seal(SealClass.STREAM, body, associated)
+
+    def _seal_public(self, body: bytes, associated: bytes) -> bytes:
+        return self._vault.seal(SealClass.PUBLIC_HEALTH, body, associated)
 
 
 def _wanted(

@@ -12,6 +12,7 @@ from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
 from ops.opened import opened
 from ops.pausing.standing import watch_pauses
+from ops.retention.keeping import keep_retention
 from ops.runtime.lab_hours import keep_writing, write
 from ops.runtime.lifecycle import bounded, until_first
 from ops.runtime.metrics import METRICS
@@ -55,7 +56,7 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         account, pauses = keep_account(hub), watch_pauses(hub)
         figures = keep_writing(hub.pool, settings.figures_write_seconds)
         beside = (_gauges(hub), again, queue, holds, account, pauses, figures)
-        await until_first(_run(workers, stopping), *beside)
+        await until_first(_run(workers, stopping), *beside, keep_retention(hub))
         await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from ops.runtime.postgres import Connection
 from schemas.errors import FatalError
+from schemas.topics import Stream
 
 from .emitted import PendingEvent
 
@@ -46,7 +47,12 @@ WHERE h.stream = moved.stream AND h.partition = moved.partition
 
 
 async def write(
-    conn: Connection, events: Sequence[PendingEvent], seal: Seal, at: datetime
+    conn: Connection,
+    events: Sequence[PendingEvent],
+    seal: Seal,
+    at: datetime,
+    *,
+    seal_public: Seal | None = None,
 ) -> dict[str, int]:
     """Number the events in the order given and write them; return how many each stream got.
 
@@ -57,6 +63,7 @@ async def write(
         events: Of any streams and partitions.
         seal: Bodies are stored as what it gives for (body, the event id's bytes).
         at: The events' `emitted_at`, aware; of hidden ones only its day in UTC is told.
+        seal_public: Seals those of public health, which are kept for longer; as the others if None.
 
     Raises:
         FatalError: A stream has no such partition (`stream_head_missing`).
@@ -64,8 +71,14 @@ async def write(
     if not events:
         return {}
     # Sealing costs time: before the locks.
+    public = seal_public or seal
     payloads = [
-        None if event.body is None else seal(event.body, event.event_id.bytes) for event in events
+        None
+        if event.body is None
+        else (public if event.stream is Stream.PUBLIC_HEALTH else seal)(
+            event.body, event.event_id.bytes
+        )
+        for event in events
     ]
     seqs, heads = await _number(conn, events)
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -7,10 +7,12 @@ from typing import Final
 from schemas.topics import Stream
 
 # Heads and first rows of a stream's partitions; a partition whose rows are all gone begins after
-# its head. Heads are written with their events: what they count is there.
+# its head. Heads are written with their events: what they count is there. Rows below the floor are
+# past their retention: their key is gone, they go with their whole partition of the table.
 LANES: Final = """
-SELECT h.partition, h.last_seq, coalesce(first.seq, h.last_seq + 1) AS begins
+SELECT h.partition, h.last_seq, greatest(coalesce(first.seq, h.last_seq + 1), f.seq) AS begins
 FROM stream_head h
+LEFT JOIN stream_floor f ON f.stream = h.stream AND f.partition = h.partition
 LEFT JOIN LATERAL (
     SELECT e.seq FROM stream_event e
     WHERE e.stream = $1 AND e.partition = h.partition ORDER BY e.seq LIMIT 1

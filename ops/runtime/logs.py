@@ -55,7 +55,8 @@ ALLOWED_KEYS: Final = frozenset(
         "worker_id",
         "free_bytes",
         "dropped_keys",
-        "number",  # of an extraction
+        "number",  # of an extraction, of a purge
+        "what",  # step of retention: a word of ours
         "receiver",  # its name, which operators choose, never an address
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import date
 from importlib import resources
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -30,7 +31,8 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 _APPLIED: Final = "SELECT version, digest FROM schema_migration ORDER BY version"
 _RECORD: Final = "INSERT INTO schema_migration (version, name, digest) VALUES ($1, $2, $3)"
 _INSTANCE: Final = """
-SELECT instance_id, realm, engine, partitions, window_days, window_reading FROM instance
+SELECT instance_id, realm, engine, partitions, window_days, window_reading, sealed_apart_from
+FROM instance
 """
 _INIT: Final = "SELECT instance_init($1, $2, $3, $4)"
 # Once: what stands beside every case was judged by it.
@@ -94,6 +96,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     window_days: int = 60
     """A positive within so many days of another is no new case."""
     window_reading: str = "last_positive"
+    sealed_apart_from: date = date(2020, 1, 1)
+    """From this day on events of public health are sealed with keys of their own."""
 
 
 def migrations() -> list[Migration]:
@@ -209,6 +213,7 @@ async def load_instance(connection: Connection, settings: Settings) -> Instance:
         partitions=row["partitions"],
         window_days=row["window_days"],
         window_reading=row["window_reading"],
+        sealed_apart_from=row["sealed_apart_from"],
     )
     _same("engine", instance.engine, settings.engine.value)
     _same("realm", instance.realm, settings.realm.value)

@@ -46,6 +46,8 @@ _BY_ROLE: Final[Mapping[str, Mapping[str, str]]] = {
         "transaction_timeout": "900s",
         "idle_in_transaction_session_timeout": "120s",
     },
+    # Dropping a large file takes its time, and nobody waits for it.
+    "retention": {"transaction_timeout": "120s"},
     "migrate": {
         "lock_timeout": "2s",
         "transaction_timeout": "0",

@@ -30,6 +30,7 @@ MAX_INBOUND_TOPICS: Final = 64
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Days = Annotated[int, Field(ge=2, le=3_650)]
 
 
 class Engine(StrEnum):
@@ -73,6 +74,11 @@ class Settings(BaseSettings):
     )
     keys_dir: Path | None = Field(
         None, description="Folder of the sealing keys; default `keys` in the data folder."
+    )
+    keys_copy_dir: Path | None = Field(
+        None,
+        description="Folder, best on another disk, that gets a copy of every wrapped key but"
+        " `master.key`; a purge destroys the copies too. Unset: none is made.",
     )
 
     # -- PostgreSQL and Apache Kafka
@@ -780,6 +786,61 @@ class Settings(BaseSettings):
         description="How long the making of new keys rests, as a multiple of its last step.",
     )
 
+    # -- retention
+    retention_intake_days: Days = Field(
+        90, description="How long messages as they came can be read: replays and late corrections."
+    )
+    retention_names_days: Days = Field(
+        90, description="How long events with names (dossier, contact tracing) can be read."
+    )
+    retention_public_health_days: Days = Field(
+        800, description="How long events of public health can be read."
+    )
+    retention_identity_days: Days = Field(
+        90, description="How long the traits and INS of a person who is not seen again are kept."
+    )
+    retention_codes_days: Days = Field(
+        400, description="How long a laboratory's local code that no table knows is kept unseen."
+    )
+    retention_inbox_days: int = Field(
+        35, ge=7, le=3_650, description="How long a message that comes again is known as such."
+    )
+    retention_seconds: int = Field(
+        3_600, ge=60, le=86_400, description="How often it is looked whether something is of age."
+    )
+    retention_days_at_once: int = Field(
+        8,
+        ge=1,
+        le=3_650,
+        description="Of more days of a class than these nothing is purged unless a person asks:"
+        " a clock or a setting may be wrong.",
+    )
+    retention_lock_seconds: float = Field(
+        0.02,
+        ge=0.001,
+        le=1,
+        description="How long a purge waits for a table's lock, and others behind it.",
+    )
+    retention_tries: int = Field(
+        40, ge=1, le=10_000, description="How often one purge asks for such a lock."
+    )
+    retention_kept_rows: int = Field(
+        50_000,
+        ge=0,
+        le=1_000_000,
+        description="Rows not of age that may be copied out of a partition of a table, so that the"
+        " others go at once.",
+    )
+    retention_least_rows: int = Field(
+        10_000,
+        ge=1,
+        le=100_000_000,
+        description="Rows of age for which that is done; fewer wait until all are.",
+    )
+    retention_rows: Count = Field(
+        200_000, description="Rows of old traits that one purge looks at; the next goes on there."
+    )
+
     # -- figures of laboratories
     figures_write_seconds: Seconds = Field(
         30.0,
@@ -908,7 +969,29 @@ class Settings(BaseSettings):
             )
         self._kafka_fits()
         self._inbound_fits()
+        self._retention_fits()
         return self
+
+    def _retention_fits(self) -> None:
+        """Refuse ages by which something would lose its key while it is needed."""
+        day = 86_400
+        if self.engine is Engine.CLUSTER and (
+            self.retention_intake_days * day < self.log_retention_seconds + day
+        ):
+            raise ValueError("retention_intake_days is to be a day more than log_retention_seconds")
+        if self.engine is Engine.CLUSTER and (
+            self.retention_names_days * day < self.topic_names_seconds
+        ):
+            raise ValueError("topic_names_seconds is to be retention_names_days at most")
+        if self.batch_keep_days > self.retention_intake_days:
+            raise ValueError("batch_keep_days is to be retention_intake_days at most")
+        if self.retention_public_health_days > self.indicators_rows_days:
+            raise ValueError("retention_public_health_days is to be indicators_rows_days at most")
+        if self.retention_public_health_days < self.retention_names_days:
+            raise ValueError("retention_names_days is to be retention_public_health_days at most")
+        folder = self.keys_copy_dir
+        if folder is not None and folder.resolve() == self.keys_folder.resolve():
+            raise ValueError("keys_copy_dir is to be another folder than that of the keys")
 
     def _kafka_fits(self) -> None:
         """Refuse half of what the brokers want, and what would be ignored."""

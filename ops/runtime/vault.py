@@ -4,7 +4,8 @@ Payloads of messages and events are made small first (`compression.py`): what is
 small no more, and nine tenths of them is what every payload says.
 
 A day's key is a file, wrapped by the master key; destroying the file makes every payload of that
-day and class unreadable, in every backup too. Secrets for keyed digests live beside them and do
+day and class unreadable, in every backup too. No process uses a key for longer than a minute
+without looking whether it is still there. Secrets for keyed digests live beside them and do
 not rotate (a person's digest must mean the same tomorrow). Keys of pseudonyms, one a purpose and
 half-year, do.
 """
@@ -14,10 +15,9 @@ from __future__ import annotations
 import os
 import re
 import struct
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,16 +26,29 @@ from schemas.errors import FatalError, PermanentError
 
 from .clock import Clock
 from .compression import SMALLEST_BYTES, Compressor, Decompressor
-from .data_folder import fsync_folder, make_folder
+from .key_folder import FolderKeyStore, KeyStore
 
 _PLAIN: Final = 1
 _COMPRESSED: Final = 2
 """First byte of what is sealed: how the plaintext lies in it."""
 _HEADER: Final = struct.Struct(">BBH")  # version, class, days since 2020-01-01
 _NONCE_BYTES: Final = 12
-_KEY_BYTES: Final = 32
 _ORIGIN: Final = date(2020, 1, 1).toordinal()
+__all__ = [
+    "DayKey",
+    "FolderKeyStore",
+    "KeyStore",
+    "PseudonymKey",
+    "SealClass",
+    "Vault",
+    "day_key",
+    "day_of",
+]
+
 _CACHED_KEYS: Final = 512
+_TRUSTED: Final = timedelta(seconds=60)
+"""How long a day's key is used before it is looked for again: purged is gone in every process."""
+_DAY_NAME: Final = re.compile(r"([a-z_]+)-([0-9]{8})")
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9.-]{0,80}")
 _PERIOD: Final = re.compile(r"[0-9]{4}-H[12]")
 _PSEUDONYM_NAME: Final = re.compile(rf"pseudonym-({_PURPOSE.pattern})-({_PERIOD.pattern})")
@@ -47,11 +60,31 @@ class SealClass(IntEnum):
     INTAKE = 1
     IDENTITY = 2
     STREAM = 3
+    """Events that bear names; of public health those of before its own class was."""
     CODES = 4
     """Local codes and short texts of laboratories that no table knows."""
+    PUBLIC_HEALTH = 5
+    """Events of public health, which are kept for longer than names."""
 
 
-_MADE_SMALL: Final = (SealClass.INTAKE, SealClass.STREAM)
+class DayKey(NamedTuple):
+    """The key of a class and day, by its name; never the key itself."""
+
+    seal_class: SealClass
+    day: date
+
+    @property
+    def name(self) -> str:
+        """Its name in the key store."""
+        return _name(self.seal_class, self.day.toordinal() - _ORIGIN)
+
+
+_MADE_SMALL: Final = {
+    SealClass.INTAKE: "intake",
+    SealClass.STREAM: "stream",
+    SealClass.PUBLIC_HEALTH: "stream",
+}
+"""Whose dictionary makes the payloads of a class small."""
 _FORMS: Final = (_PLAIN, _COMPRESSED)
 
 
@@ -63,173 +96,36 @@ class PseudonymKey(NamedTuple):
     is_retired: bool
 
 
-class KeyStore(Protocol):
-    """Where keys are kept: files here, a key management service elsewhere."""
-
-    def load(self, name: str) -> bytes | None:
-        """Return the key of this name, or None when there is none (any more)."""
-        ...
-
-    def load_or_make(self, name: str) -> bytes:
-        """Return the key of this name, made now if there is none; two callers get the same."""
-        ...
-
-    def keep(self, name: str, secret: bytes) -> None:
-        """Keep a secret that came from outside under a new name."""
-        ...
-
-    def destroy(self, name: str) -> None:
-        """Make the key of this name unreadable for ever."""
-        ...
-
-    def retire(self, name: str) -> None:
-        """Destroy a key, and note that there was one: none of this name is made again."""
-        ...
-
-    def is_retired(self, name: str) -> bool:
-        """Say whether a key of this name was retired."""
-        ...
-
-    def names(self) -> set[str]:
-        """Return the names of all keys there are and of all that were retired."""
-        ...
-
-
-class FolderKeyStore:
-    """Keys in files of mode 0600, each wrapped by `master.key`.
-
-    Args:
-        folder: Made with mode 0700 if it is not there.
-
-    Raises:
-        FatalError: The folder or the master key is open to others or damaged.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        make_folder(folder)
-        if folder.stat().st_mode & 0o077:
-            raise FatalError(
-                "keys_exposed", f"others can enter the keys' folder: chmod 700 {folder}"
-            )
-        self._folder = folder
-        master = self._read("master.key")
-        if master is None:
-            master = self._create("master.key", os.urandom(_KEY_BYTES))
-        if len(master) != _KEY_BYTES:
-            raise FatalError("keys_damaged", "master.key does not hold 32 bytes: restore it")
-        self._master = AESGCM(master)
-
-    def load(self, name: str) -> bytes | None:
-        """Read and unwrap a key."""
-        wrapped = self._read(f"{name}.key")
-        return None if wrapped is None else self._unwrap(name, wrapped)
-
-    def load_or_make(self, name: str) -> bytes:
-        """Read a key, or make one that whoever comes at the same time will read too."""
-        found = self.load(name)
-        if found is not None:
-            return found
-        wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
-        return self._unwrap(name, self._create(f"{name}.key", wrapped))
-
-    def keep(self, name: str, secret: bytes) -> None:
-        """Wrap and keep a secret; a name is used once.
-
-        Raises:
-            FatalError: Another secret has this name (`keys_damaged`).
-        """
-        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
-            raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
-
-    def destroy(self, name: str) -> None:
-        """Overwrite and remove the file, and make that durable."""
-        path = self._folder / f"{name}.key"
-        try:
-            with path.open("r+b") as file:
-                file.write(os.urandom(path.stat().st_size))
-                file.flush()
-                os.fsync(file.fileno())
-            path.unlink()
-        except FileNotFoundError:
-            return
-        fsync_folder(self._folder)
-
-    def retire(self, name: str) -> None:
-        """Note it first: a crash between the two leaves a key that nobody asks for."""
-        self._create(f"{name}.gone", b"")
-        self.destroy(name)
-
-    def is_retired(self, name: str) -> bool:
-        """Look for the note."""
-        return (self._folder / f"{name}.gone").exists()
-
-    def names(self) -> set[str]:
-        """Return the names of the files."""
-        kept = (each for each in self._folder.iterdir() if each.suffix in {".key", ".gone"})
-        return {each.stem for each in kept}
-
-    def _wrap(self, name: str, secret: bytes) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._master.encrypt(nonce, secret, name.encode())
-
-    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
-        try:
-            return self._master.decrypt(
-                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name.encode()
-            )
-        except InvalidTag:
-            raise FatalError(
-                "keys_damaged", f"{name}.key was not wrapped by this master key: restore both"
-            ) from None
-
-    def _read(self, file_name: str) -> bytes | None:
-        try:
-            return (self._folder / file_name).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def _create(self, file_name: str, content: bytes) -> bytes:
-        """Put a file in place whole; where another process was first, return what it wrote."""
-        path = self._folder / file_name
-        scratch = self._folder / f".{file_name}.{os.getpid()}.{os.urandom(4).hex()}"
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(scratch, path)
-            except FileExistsError:
-                return path.read_bytes()
-        finally:
-            scratch.unlink(missing_ok=True)
-        fsync_folder(self._folder)
-        return content
-
-
 class Vault:
     """Seals and opens payloads; gives the secrets of keyed digests.
 
     Args:
         keys: Where the keys are kept.
         clock: Says which day it is.
+        apart_from: From this day on public health has keys of its own; before, those of the names.
     """
 
-    def __init__(self, keys: KeyStore, clock: Clock) -> None:
+    def __init__(self, keys: KeyStore, clock: Clock, apart_from: date = date.min) -> None:
         self._keys = keys
         self._clock = clock
-        self._ciphers: dict[tuple[int, int], AESGCM] = {}
-        self._compressors = {each: Compressor(each.name.lower()) for each in _MADE_SMALL}
+        self._apart_from = apart_from.toordinal() - _ORIGIN
+        self._ciphers: dict[tuple[int, int], tuple[AESGCM, datetime]] = {}
+        self._compressors = {each: Compressor(kind) for each, kind in _MADE_SMALL.items()}
         self._decompressor = Decompressor()
         self._pseudonym_keys: dict[tuple[str, str], bytes | None] = {}
 
     def seal(self, seal_class: SealClass, plaintext: bytes, associated: bytes) -> bytes:
         """Return ciphertext that opens only with the same `associated` bytes (its row's id)."""
-        day = self._clock.now().toordinal() - _ORIGIN  # a clock gives UTC
-        cipher = self._ciphers.get((seal_class, day))
-        if cipher is None:
-            cipher = self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)))
+        now = self._clock.now()
+        day = now.toordinal() - _ORIGIN  # a clock gives UTC
+        if seal_class is SealClass.PUBLIC_HEALTH and day < self._apart_from:
+            seal_class = SealClass.STREAM
+        held = self._ciphers.get((seal_class, day))
+        cipher = (
+            held[0]
+            if held is not None
+            else self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)), now)
+        )
         compressor = self._compressors.get(seal_class)
         form = _PLAIN
         if compressor is not None and len(plaintext) >= SMALLEST_BYTES:
@@ -249,8 +145,12 @@ class Vault:
         if len(sealed) <= start or sealed[0] not in _FORMS:
             raise _unreadable()
         _, seal_class, day = _HEADER.unpack(header)
-        cipher = self._ciphers.get((seal_class, day))
-        if cipher is None:
+        now = self._clock.now()
+        trusted = self._ciphers.get((seal_class, day))
+        if trusted is not None and now - trusted[1] < _TRUSTED:
+            cipher = trusted[0]
+        else:
+            self._ciphers.pop((seal_class, day), None)
             try:
                 name = _name(SealClass(seal_class), day)
             except ValueError:
@@ -258,7 +158,7 @@ class Vault:
             key = self._keys.load(name)
             if key is None:
                 raise PermanentError("key_destroyed", "its retention has passed")
-            cipher = self._keep((seal_class, day), key)
+            cipher = self._keep((seal_class, day), key, now)
         try:
             held = cipher.decrypt(sealed[_HEADER.size : start], sealed[start:], header + associated)
             return held if sealed[0] == _PLAIN else self._decompressor.decompress(held)
@@ -332,11 +232,32 @@ class Vault:
         self._ciphers.pop((seal_class, number), None)
         self._keys.destroy(_name(seal_class, number))
 
-    def _keep(self, place: tuple[int, int], key: bytes) -> AESGCM:
+    def copy_keys_out(self) -> int:
+        """Copy keys to where their copies lie, if they are copied; return how many were new."""
+        return self._keys.copy_out()
+
+    def day_keys(self) -> set[DayKey]:
+        """Return the keys of days that there are, in the folder or among their copies."""
+        return {key for name in self._keys.names() if (key := day_key(name)) is not None}
+
+    def _keep(self, place: tuple[int, int], key: bytes, now: datetime) -> AESGCM:
         while len(self._ciphers) >= _CACHED_KEYS:
             del self._ciphers[next(iter(self._ciphers))]
-        cipher = self._ciphers[place] = AESGCM(key)
+        cipher = AESGCM(key)
+        self._ciphers[place] = cipher, now
         return cipher
+
+
+def day_key(name: str) -> DayKey | None:
+    """Return which day's key has this name, None where it is of something else."""
+    match = _DAY_NAME.fullmatch(name)
+    try:
+        return match and DayKey(
+            SealClass[match[1].upper()],
+            datetime.strptime(match[2], "%Y%m%d").replace(tzinfo=UTC).date(),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _name(seal_class: SealClass, day: int) -> str:

@@ -208,7 +208,8 @@ async def history_of(connection: Connection, persons: list[int]) -> list[Event]:
 
 
 def _numbers(person: Candidate) -> tuple[str, ...]:
-    return tuple(sorted(f"{held.ins.matricule} {held.ins.oid}" for held in person.ins.values()))
+    held = (each.ins for each in person.ins.values() if each.ins.matricule)
+    return tuple(sorted(f"{ins.matricule} {ins.oid}" for ins in held))
 
 
 def _item(row: Any) -> Item:

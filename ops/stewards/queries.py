@@ -116,12 +116,14 @@ MOVE_REPORTS: Final = """
 UPDATE report AS r SET person_id = m.p
 FROM unnest($1::uuid[], $2::bigint[]) AS m (i, p) WHERE r.report_id = m.i
 """
+# The payload goes with the day: the key that seals it is that of the day it was last seen.
 COPY_ALIASES: Final = """
 INSERT INTO person_alias (person_id, alias_digest, payload, first_seen_on, last_seen_on)
 SELECT $2, a.alias_digest, a.payload, a.first_seen_on, a.last_seen_on FROM person_alias a
 WHERE a.person_id = $1 AND a.alias_digest = ANY ($3::uuid[])
 ON CONFLICT (person_id, alias_digest) DO UPDATE
-SET last_seen_on = greatest(person_alias.last_seen_on, EXCLUDED.last_seen_on)
+SET last_seen_on = EXCLUDED.last_seen_on, payload = EXCLUDED.payload
+WHERE person_alias.last_seen_on < EXCLUDED.last_seen_on
 """
 COPY_INS: Final = """
 INSERT INTO person_ins (person_id, ins_digest, oid, payload, first_seen_on, last_seen_on,
@@ -131,7 +133,8 @@ SELECT $2, i.ins_digest, i.oid, i.payload, i.first_seen_on, i.last_seen_on, i.re
 FROM person_ins i
 WHERE i.person_id = $1 AND i.ins_digest = ANY ($3::uuid[])
 ON CONFLICT (person_id, ins_digest) DO UPDATE
-SET last_seen_on = greatest(person_ins.last_seen_on, EXCLUDED.last_seen_on)
+SET last_seen_on = EXCLUDED.last_seen_on, payload = EXCLUDED.payload
+WHERE person_ins.last_seen_on < EXCLUDED.last_seen_on
 """
 GIVE_KEYS: Final = """
 INSERT INTO person_key (key, person_id) SELECT k.key, $1 FROM unnest($2::bigint[]) AS k (key)

@@ -178,8 +178,8 @@ class Reemitter:
         opposed = {row["standing_id"] for row in rows}
         sealed = {
             end
-            for end, digest in known.rows
-            if digest not in known.persons[end].ins and digest not in known.persons[end].aliases
+            for end, person in known.persons.items()
+            if any(not each.ins.matricule for each in person.ins.values())
         }
         return {
             each: _Person(

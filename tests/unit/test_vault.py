@@ -97,3 +97,52 @@ def test_an_open_folder_of_keys_is_refused(tmp_path: Path) -> None:
     (tmp_path / "keys").chmod(0o755)
     with pytest.raises(FatalError, match="keys_exposed"):
         FolderKeyStore(tmp_path / "keys")
+
+
+def test_public_health_has_keys_of_its_own_from_its_day_on(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    keys = FolderKeyStore(tmp_path / "keys")
+    vault = Vault(keys, clock, clock.now().date() + timedelta(days=1))
+    before = vault.seal(SealClass.PUBLIC_HEALTH, b"row", b"id")
+    names = {key.seal_class for key in vault.day_keys()}
+    assert names == {SealClass.STREAM}, "a release of before can open it"
+    clock.moment += timedelta(days=1)
+    after = vault.seal(SealClass.PUBLIC_HEALTH, b"row", b"id")
+    vault.destroy(SealClass.STREAM, date(2026, 11, 24))
+    assert vault.open(after, b"id") == b"row"
+    with pytest.raises(PermanentError, match="key_destroyed"):
+        vault.open(before, b"id")
+
+
+def test_another_process_uses_a_destroyed_key_for_a_minute_at_most(
+    vault: Vault, tmp_path: Path, clock: HandClock
+) -> None:
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    Vault(FolderKeyStore(tmp_path / "keys"), clock).destroy(SealClass.INTAKE, date(2026, 11, 24))
+    clock.moment += timedelta(seconds=61)
+    with pytest.raises(PermanentError, match="key_destroyed"):
+        vault.open(sealed, b"row")
+
+
+def test_copies_hold_every_key_but_the_master(tmp_path: Path, clock: HandClock) -> None:
+    copies = tmp_path / "copies"
+    vault = Vault(FolderKeyStore(tmp_path / "keys", copies), clock)
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    vault.secret("person")
+    assert vault.copy_keys_out() == 2
+    assert {path.name for path in copies.iterdir()} == {"intake-20261124.key", "secret-person.key"}
+    for path in copies.iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+        assert path.read_bytes() == (tmp_path / "keys" / path.name).read_bytes()
+    vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    assert {path.name for path in copies.iterdir()} == {"secret-person.key"}
+    with pytest.raises(PermanentError, match="key_destroyed"):
+        vault.open(sealed, b"row")
+
+
+def test_a_folder_of_copies_that_is_open_to_others_is_refused(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir(mode=0o755)
+    with pytest.raises(FatalError, match="keys_exposed"):
+        FolderKeyStore(tmp_path / "keys", copies)

@@ -141,6 +141,20 @@ INBOUND: Final = Closed("AA", "AE", "AR", "parked")
 INBOUND_PARKS: Final = codes(64, "why an inbound record is parked, see [inbound](inbound.md)")
 INBOUND_TOPICS: Final = names(64, "topics of LABDISPATCH_INBOUND_TOPICS")
 
+# -- retention
+RETENTION_CLASSES: Final = Closed("intake", "names", "public-health", "identity", "codes", "inbox")
+PURGED_TABLES: Final = Closed(
+    "intake",
+    "message",
+    "inbox",
+    "stream_event_dossier",
+    "stream_event_contact_tracing",
+    "stream_event_public_health",
+    "person_alias",
+    "person_ins",
+    "lab_unmapped",
+)
+
 # -- dispatch
 OUTCOME_ENDINGS: Final = Closed(*ENDINGS, "replay")
 OUTCOME_REASONS: Final = codes(

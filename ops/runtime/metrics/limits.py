@@ -130,6 +130,10 @@ LIMITS: Final[Mapping[str, Limit]] = {
         "indicators_extractions", "indicator_extractions_forgotten_total"
     ),
     "indicator_rows_days": Limit("indicators_rows_days", "indicator_rows_gone_total"),
+    # -- retention
+    "retention_lock_seconds": Limit("retention_lock_seconds", "purge_lock_waits_total"),
+    "retention_days_at_once": Limit("retention_days_at_once", "errors_total"),
+    "retention_tries": Limit("retention_tries", "purge_lock_waits_total"),
 }
 
 NO_LIMITS: Final[frozenset[str]] = frozenset({
@@ -154,12 +158,13 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "indicators_poll_seconds",
     "indicators_extraction_seconds", "stream_token_refresh_seconds", "reemission_seconds",
     "hold_retry_seconds", "identity_rekey_rest",
-    "figures_write_seconds", "figures_keep_days", "figures_top",
+    "figures_write_seconds", "figures_keep_days", "figures_top", "retention_seconds",
     # How much at a time: the rest goes on in the next turn.
     "tls_handshakes_per_turn", "turn_bytes", "turn_frames", "laboratory_turn_frames", "loop_keys",
     "relay_batch_events", "relay_batch_bytes", "indicators_batch_events", "steward_page",
     "hold_retry_page",
-    "identity_rekey_persons", "identity_rekey_keys",
+    "identity_rekey_persons", "identity_rekey_keys", "retention_rows", "retention_kept_rows",
+    "retention_least_rows",
     # How long something is kept or waited for.
     "tls_shutdown_seconds", "limit_pause_seconds", "loop_seconds", "batch_answer_seconds",
     "batch_keep_days",
@@ -168,6 +173,8 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "push_retry_seconds",
     "push_retry_cap_seconds", "push_rest_cap_seconds", "push_retry_after_cap_seconds",
     "push_keep_seconds",
-    "push_secret_overlap_seconds", "shutdown_seconds",
+    "push_secret_overlap_seconds", "shutdown_seconds", "retention_intake_days",
+    "retention_names_days", "retention_public_health_days", "retention_identity_days",
+    "retention_codes_days", "retention_inbox_days",
 })  # fmt: skip
 """Numeric settings that nobody hits."""

@@ -14,6 +14,7 @@ from .mending import MendingMetrics
 from .persons import PersonMetrics
 from .process import ProcessMetrics
 from .push import PushMetrics
+from .retention import RetentionMetrics
 from .streams import StreamMetrics
 
 STATIONS: Final = (
@@ -25,6 +26,7 @@ STATIONS: Final = (
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 )
@@ -40,6 +42,7 @@ class Metrics(
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 ):

@@ -1,0 +1,1 @@
+"""The audit chain: is it whole, and what does it say (docs/retention.md)."""

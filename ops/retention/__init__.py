@@ -1,0 +1,1 @@
+"""Retention: what is of age goes, and a certificate says what went (docs/retention.md)."""

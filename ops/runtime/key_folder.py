@@ -1,0 +1,217 @@
+"""Where keys are kept: files, each wrapped by a master key, with their copies elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.errors import FatalError
+
+from .data_folder import fsync_folder, make_folder
+
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class KeyStore(Protocol):
+    """Where keys are kept: files here, a key management service elsewhere."""
+
+    def load(self, name: str) -> bytes | None:
+        """Return the key of this name, or None when there is none (any more)."""
+        ...
+
+    def load_or_make(self, name: str) -> bytes:
+        """Return the key of this name, made now if there is none; two callers get the same."""
+        ...
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret that came from outside under a new name."""
+        ...
+
+    def destroy(self, name: str) -> None:
+        """Make the key of this name unreadable for ever."""
+        ...
+
+    def retire(self, name: str) -> None:
+        """Destroy a key, and note that there was one: none of this name is made again."""
+        ...
+
+    def is_retired(self, name: str) -> bool:
+        """Say whether a key of this name was retired."""
+        ...
+
+    def names(self) -> set[str]:
+        """Return the names of all keys there are and of all that were retired."""
+        ...
+
+    def copy_out(self) -> int:
+        """Copy keys to where their copies lie, if they are copied; return how many were new."""
+        ...
+
+
+class FolderKeyStore:
+    """Keys in files of mode 0600, each wrapped by `master.key`.
+
+    Args:
+        folder: Made with mode 0700 if it is not there.
+        copies: Where copies of the wrapped keys lie (`master.key` never does), made by
+            `ops/retention/keeping.py`; a key that is destroyed is destroyed there too.
+
+    Raises:
+        FatalError: A folder or the master key is open to others or damaged.
+    """
+
+    def __init__(self, folder: Path, copies: Path | None = None) -> None:
+        for each in filter(None, (folder, copies)):
+            make_folder(each)
+            if each.stat().st_mode & 0o077:
+                raise FatalError(
+                    "keys_exposed", f"others can enter the keys' folder: chmod 700 {each}"
+                )
+        self._folder = folder
+        self._copies = copies
+        master = self._read("master.key")
+        if master is None:
+            master = self._create("master.key", os.urandom(_KEY_BYTES))
+        if len(master) != _KEY_BYTES:
+            raise FatalError("keys_damaged", "master.key does not hold 32 bytes: restore it")
+        self._master = AESGCM(master)
+
+    def load(self, name: str) -> bytes | None:
+        """Read and unwrap a key."""
+        wrapped = self._read(f"{name}.key")
+        return None if wrapped is None else self._unwrap(name, wrapped)
+
+    def load_or_make(self, name: str) -> bytes:
+        """Read a key, or make one that whoever comes at the same time will read too."""
+        found = self.load(name)
+        if found is not None:
+            return found
+        wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
+        return self._unwrap(name, self._create(f"{name}.key", wrapped))
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Wrap and keep a secret; a name is used once.
+
+        Raises:
+            FatalError: Another secret has this name (`keys_damaged`).
+        """
+        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
+            raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
+
+    def destroy(self, name: str) -> None:
+        """Overwrite and remove the file, and make that durable; its copy first.
+
+        Ended in between it leaves the key: whoever looks for keys past their time finds it again.
+        """
+        for folder in filter(None, (self._copies, self._folder)):
+            _shred(folder / f"{name}.key")
+
+    def retire(self, name: str) -> None:
+        """Note it first: a crash between the two leaves a key that nobody asks for."""
+        self._create(f"{name}.gone", b"")
+        self.destroy(name)
+
+    def is_retired(self, name: str) -> bool:
+        """Look for the note."""
+        return (self._folder / f"{name}.gone").exists()
+
+    def names(self) -> set[str]:
+        """Return the names of the files, those of copies too."""
+        return {
+            each.stem
+            for folder in filter(None, (self._folder, self._copies))
+            for each in folder.iterdir()
+            if each.suffix in {".key", ".gone"} and not each.name.startswith(".")
+        }
+
+    def copy_out(self) -> int:
+        """Copy what is missing among the copies, durably, and never `master.key`; return how many.
+
+        Raises:
+            FatalError: The folder of copies cannot be written (`keys_not_copied`).
+        """
+        if self._copies is None:
+            return 0
+        made = 0
+        try:
+            for path in sorted(self._folder.glob("*")):
+                is_ours = path.suffix in {".key", ".gone"} and not path.name.startswith(".")
+                if is_ours and path.name != "master.key":
+                    made += self._copy_one(path, self._copies / path.name)
+        except OSError as error:
+            raise FatalError(
+                "keys_not_copied",
+                f"errno {error.errno}: make keys_copy_dir writable, or unset it",
+            ) from None
+        return made
+
+    def _copy_one(self, path: Path, target: Path) -> int:
+        if target.exists():
+            return 0
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return 0  # destroyed meanwhile
+        self._create(target.name, content, target.parent)
+        if not path.exists():
+            _shred(target)  # destroyed while it was copied
+            return 0
+        return 1
+
+    def _wrap(self, name: str, secret: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, secret, name.encode())
+
+    def _unwrap(self, name: str, wrapped: bytes) -> bytes:
+        try:
+            return self._master.decrypt(
+                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name.encode()
+            )
+        except InvalidTag:
+            raise FatalError(
+                "keys_damaged", f"{name}.key was not wrapped by this master key: restore both"
+            ) from None
+
+    def _read(self, file_name: str) -> bytes | None:
+        try:
+            return (self._folder / file_name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _create(self, file_name: str, content: bytes, folder: Path | None = None) -> bytes:
+        """Put a file in place whole; where another process was first, return what it wrote."""
+        folder = folder or self._folder
+        path = folder / file_name
+        scratch = folder / f".{file_name}.{os.getpid()}.{os.urandom(4).hex()}"
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(scratch, path)
+            except FileExistsError:
+                return path.read_bytes()
+        finally:
+            scratch.unlink(missing_ok=True)
+        fsync_folder(folder)
+        return content
+
+
+def _shred(path: Path) -> None:
+    """Overwrite and remove a file, and make that durable; one that is not there is gone already."""
+    try:
+        with path.open("r+b") as file:
+            file.write(os.urandom(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except FileNotFoundError:
+        return
+    fsync_folder(path.parent)
