@@ -5,11 +5,13 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import partial
 
 from dedup.case_store import CaseStore
 from dedup.episodes import Window
 from dedup.key_function import KeyFunction
+from dedup.model import Model
 from dedup.persons import Bounds
 from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
@@ -59,12 +61,20 @@ def budget_of(settings: Settings) -> ReviewBudget:
     return ReviewBudget(settings.review_share, settings.review_burst)
 
 
-def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
+def dispatcher_of(
+    hub: Hub,
+    budget: ReviewBudget | None = None,
+    *,
+    tried: Rules | None = None,
+    model: Model | None = None,
+) -> Dispatcher:
     """Return what handles one batch at a time.
 
     Args:
         hub: The instance.
         budget: Of the process, where it has several.
+        tried: Rules instead of those in effect; for what is only rehearsed.
+        model: A model instead of the service's; for what is only rehearsed.
     """
     vault = hub.vault
     settings = hub.settings
@@ -77,7 +87,7 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
     sources = Sources(preparer, labs, report_secret=secret, from_copy=hub.is_cluster)
     instance = hub.instance
     window = Window(days=instance.window_days, reading=Reading(instance.window_reading))
-    rules = RulesInEffect(lambda rules: router_of(hub, rules))
+    rules = RulesInEffect(lambda rules: router_of(hub, rules), tried)
     publisher = Publisher(
         rules=rules,
         vault=vault,
@@ -94,7 +104,7 @@ def dispatcher_of(hub: Hub, budget: ReviewBudget | None = None) -> Dispatcher:
         log=hub.log,
         preparer=preparer,
         store=store,
-        resolver=Resolver(store, keys),
+        resolver=Resolver(store, keys, model),
         publisher=publisher,
         casework=casework,
         clock=hub.clock,
@@ -201,14 +211,19 @@ def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
     )
 
 
-def relays_of(hub: Hub) -> list[Relay]:
-    """Return one relay a stream; none on the embedded engine."""
+def relays_of(hub: Hub, paused: Container[Stream] = ()) -> list[Relay]:
+    """Return one relay a stream; none on the embedded engine.
+
+    Args:
+        hub: The instance.
+        paused: Which streams wait, at any moment.
+    """
     if not hub.is_cluster:
         return []
-    return [_relay(hub, stream) for stream in STREAMS]
+    return [_relay(hub, stream, paused) for stream in STREAMS]
 
 
-def _relay(hub: Hub, stream: Stream) -> Relay:
+def _relay(hub: Hub, stream: Stream, paused: Container[Stream]) -> Relay:
     settings = hub.settings
     prefix = settings.kafka_topic_prefix
     publisher = TransactionalPublisher(
@@ -227,4 +242,5 @@ def _relay(hub: Hub, stream: Stream) -> Relay:
         max_bytes=settings.relay_batch_bytes,
         poll_seconds=settings.relay_poll_seconds,
         note_seconds=settings.relay_note_seconds,
+        is_paused=lambda: stream in paused,
     )

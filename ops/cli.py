@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from ops import (
+    cli_account,
     cli_audit,
     cli_batches,
     cli_export,
@@ -19,8 +20,11 @@ from ops import (
     cli_identity_stewards,
     cli_inbound,
     cli_indicators,
+    cli_parked,
+    cli_pausing,
     cli_pseudonyms,
     cli_receivers,
+    cli_replay,
     cli_retention,
     cli_review,
     cli_route,
@@ -449,16 +453,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 @main.command()
-@data_dir_option
-@json_option
-def account(data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Show that every message has exactly one ending; exit 1 when the sum does not close."""
-    from ops.looking import print_account
-
-    _run(print_account(data_dir, as_json=as_json))
-
-
-@main.command()
 @click.argument("wanted", metavar="ID...", nargs=-1, required=True)
 @data_dir_option
 @json_option
@@ -477,22 +471,14 @@ def _lines() -> list[str]:
     return [line.strip() for line in sys.stdin if line.strip()]
 
 
-@main.command()
-@click.argument("wanted", metavar="ID")
-@data_dir_option
-@click.option("--reason", required=True, help="Why; kept in the audit trail. No personal data.")
-@click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
-def replay(wanted: str, data_dir: Path, reason: str, actor: str) -> None:
-    """Do a message again with today's mapping and rules (a parked one after its mend)."""
-    from ops.looking import request_replay
-
-    _run(request_replay(data_dir, wanted, reason=reason, actor=actor))
-
-
 # ---------------------------------------------------------------------------- the register
 
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
+cli_account.add_to(main, data_dir_option, json_option, _run)
+cli_parked.add_to(main, data_dir_option, json_option, _run)
+cli_pausing.add_to(main, data_dir_option, json_option, _run)
+cli_replay.add_to(main, data_dir_option, json_option, _run)
 cli_batches.add_to(main, data_dir_option, json_option)
 cli_inbound.add_to(main, data_dir_option, json_option, _run)
 cli_stream.add_to(main, data_dir_option, _run)

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from litestar import Litestar
 
+from ops.accounting.routes import account_routes
 from ops.api import ApiParts, build_api
 from ops.batches.http import routes_of
 from ops.contracts import asyncapi, dictionary, openapi
 from ops.holding.routes import hold_routes
 from ops.indicators.routes import indicator_routes
 from ops.measuring.routes import figure_routes
+from ops.parking.routes import parked_routes
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
@@ -58,6 +60,8 @@ def application() -> Litestar:
                 *receiver_routes(nothing),
                 *token_routes(desk),
                 *indicator_routes(nothing, nothing),
+                *account_routes(nothing, gate, nothing),
+                *parked_routes(nothing, gate),
                 *figure_routes(nothing, gate),
             ],
             readiness=nothing,

@@ -31,13 +31,14 @@ from ops.batch_parts import (
 )
 from ops.casework import Casework, Worked
 from ops.inbox import pass_inbox
-from ops.outcomes import OutcomeRow, read_raw, write_outcomes
+from ops.outcomes import OutcomeRow, read_raw, with_mended, write_outcomes
 from ops.placing import Keyed, Placed, Shelf, key_reports
 from ops.prepare import Prepared, Preparer
 from ops.publishing import Published, Publisher
 from ops.register.tally import Tally
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
+from ops.runtime.ids import new_message_id
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
@@ -46,8 +47,9 @@ from ops.runtime.worker import FenceLost
 from ops.runtime.writes import GatheredWrites
 from ops.stewards.acts import Stewards
 from ops.stewards.standing import note_and_ask
+from routing.emitted import PendingEvent
 from schemas.envelope import RecordKind, StoredRecord
-from schemas.errors import PermanentError, pure_step
+from schemas.errors import PermanentError, TransientError, pure_step
 from schemas.outcome import Parked, ParkReason
 from schemas.topics import Stream
 
@@ -55,7 +57,9 @@ _log = get_logger(__name__)
 
 # The first statement of every batch. The order of partitions is the order of locks.
 FENCE: Final = """
-SELECT partition, next_offset FROM intake_progress
+SELECT partition, next_offset,
+       (SELECT array_agg(lab_id) FROM pause WHERE what = 'laboratory') AS paused
+FROM intake_progress
 WHERE partition = ANY ($1::integer[]) ORDER BY partition FOR UPDATE
 """
 
@@ -64,6 +68,9 @@ UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
 FROM unnest($1::integer[], $2::bigint[]) AS moved (partition, next_offset)
 WHERE p.partition = moved.partition
 """
+
+
+_BEHIND_ALL: Final = 2**62
 
 
 class DispatchSecrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +136,8 @@ class Dispatcher:
         self._labs = labs
         self._tally = tally
         self.stewards = stewards
+        self._paused: frozenset[int] = frozenset()
+        """Laboratories whose messages wait for the end of a pause, as the last fence saw it."""
 
     async def handle(
         self,
@@ -197,7 +206,11 @@ class Dispatcher:
         with translated():
             async with self._pool.acquire() as connection:
                 async with connection.transaction():
-                    await _fence(connection, unit.positions)
+                    paused = await _fence(connection, unit.positions)
+                    if paused != self._paused:
+                        # The batch was prepared by what was paused before: it is read again.
+                        self._paused = paused
+                        raise TransientError("pauses_changed", "it is tried again at once")
                     hit("dispatch.after_fence")
                     gathered = GatheredWrites(connection)
                     rows, published, worked = await self._work(gathered, unit, at)
@@ -213,7 +226,18 @@ class Dispatcher:
     async def _work(
         self, connection: Connection, unit: Unit, at: datetime
     ) -> tuple[list[OutcomeRow], Published, Worked]:
-        passed = await pass_inbox(self._store, connection, unit.items, at)
+        rows, published, worked = await self._decide(connection, unit.items, at)
+        await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
+        await self._tally.write(connection, unit.items, rows, at)
+        await connection.execute(
+            ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
+        )
+        return rows, published, worked
+
+    async def _decide(
+        self, connection: Connection, items: Sequence[Prepared], at: datetime
+    ) -> tuple[list[OutcomeRow], Published, Worked]:
+        passed = await pass_inbox(self._store, connection, items, at)
         fresh = [
             item
             for item in passed.items
@@ -241,13 +265,41 @@ class Dispatcher:
             stream = Stream.CONTACT_TRACING
             taken = await self.publisher.withdraw(connection, worked.withdrawn, stream)
             published = Published(events=published.events + taken.events)
-        rows = outcomes_of(passed, fresh, resolutions, placed)
-        await write_outcomes(connection, rows, at=at, keep_raw=self._keep_raw)
-        await connection.execute(
-            ADVANCE, list(unit.next_offsets), list(unit.next_offsets.values()), at
-        )
-        await self._tally.write(connection, unit.items, rows, at)
-        return rows, published, worked
+        return outcomes_of(passed, fresh, resolutions, placed), published, worked
+
+    async def rehearse(
+        self, originals: Sequence[StoredRecord]
+    ) -> tuple[list[OutcomeRow], list[PendingEvent]]:
+        """Say what a replay of some records would do now: done, and rolled back.
+
+        Takes the locks of a batch for as long as one takes, but no progress; leaves nothing
+        behind but numbers of persons that nobody gets.
+
+        Raises:
+            PermanentError: One of them fails by its content; alone it says which.
+            TransientError: The database is away; it may be asked again.
+        """
+        profiles: dict[int, LabProfile] = {}
+        items = []
+        for number, original in enumerate(originals):
+            profile = await self._profile(original.lab_id, profiles)
+            again = self._preparer.prepare_again(original, profile)
+            # It stands behind all that came, as a record of its own would.
+            record = msgspec.structs.replace(
+                original, message_id=new_message_id(), kind=RecordKind.REPLAY,
+                offset=_BEHIND_ALL + number,
+            )  # fmt: skip
+            items.append(
+                msgspec.structs.replace(again, record=record, settles=original.offset_place)
+            )
+        try:
+            with translated():
+                async with self._pool.acquire() as connection, connection.transaction():
+                    rows, published, _ = await self._decide(connection, items, self._clock.now())
+                    _roll_back(rows, published.events)
+        except _RolledBack as done:
+            return done.rows, done.events
+        raise AssertionError("what is rehearsed is rolled back")
 
     async def _place(
         self,
@@ -285,6 +337,8 @@ class Dispatcher:
     # ------------------------------------------------------------------ preparing
 
     async def _prepare(self, record: StoredRecord, profiles: dict[int, LabProfile]) -> Prepared:
+        if record.lab_id in self._paused and record.kind is not RecordKind.REFUSED:
+            return self._preparer.prepare_waiting(record)
         if record.kind is not RecordKind.REPLAY:
             prepared = self._preparer.prepare(record)
             if prepared is None:
@@ -310,16 +364,33 @@ class Dispatcher:
     async def _original(self, partition: int, offset: int) -> StoredRecord | None:
         """Return the record that is replayed: from the log, else from our own copy of it."""
         found = await self._log.fetch(partition, offset)
-        if found is not None or not self._keep_raw:
-            return found
         with translated():
             async with self._pool.acquire() as connection:
-                return await read_raw(connection, partition, offset)
+                if found is None and self._keep_raw:
+                    found = await read_raw(connection, partition, offset)
+                return None if found is None else await with_mended(connection, found)
 
 
-async def _fence(connection: Connection, positions: Mapping[int, int]) -> None:
+class _RolledBack(Exception):
+    def __init__(self, rows: list[OutcomeRow], events: list[PendingEvent]) -> None:
+        super().__init__()
+        self.rows, self.events = rows, events
+
+
+def _roll_back(rows: list[OutcomeRow], events: list[PendingEvent]) -> None:
+    """Leave a transaction by raising what was found in it."""
+    raise _RolledBack(rows, events)
+
+
+async def _fence(connection: Connection, positions: Mapping[int, int]) -> frozenset[int]:
+    """Take the batch's partitions, and return which laboratories are paused.
+
+    Raises:
+        FenceLost: Somebody else went on.
+    """
     rows = await connection.fetch(FENCE, sorted(positions))
     held = {row["partition"]: row["next_offset"] for row in rows}
     moved = {partition for partition, at in positions.items() if held.get(partition) != at}
     if moved:
         raise FenceLost(frozenset(moved))
+    return frozenset(next((row["paused"] or () for row in rows), ()))

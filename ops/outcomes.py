@@ -41,11 +41,12 @@ SELECT k.p, k.o, k.m, k.l, k.r, k.c, k.w, $8
 FROM unnest($1::integer[], $2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::text[],
             $7::text[]) AS k (p, o, m, l, r, c, w)
 ON CONFLICT (partition, "offset") DO UPDATE
-SET reason = EXCLUDED.reason, code = EXCLUDED.code, place = EXCLUDED.place, resolved_at = NULL
+SET reason = EXCLUDED.reason, code = EXCLUDED.code, place = EXCLUDED.place, resolved_at = NULL,
+    resolution = NULL
 """
 
 RESOLVE_PARKED: Final = """
-UPDATE parked AS held SET resolved_at = $3
+UPDATE parked AS held SET resolved_at = $3, resolution = 'replayed'
 FROM unnest($1::integer[], $2::bigint[]) AS k (p, o)
 WHERE held.partition = k.p AND held."offset" = k.o AND held.resolved_at IS NULL
 """
@@ -71,6 +72,8 @@ READ_MESSAGE: Final = """
 SELECT partition, "offset", message_id, lab_id, kind, received_at, inbox_key, control_key, payload
 FROM message WHERE partition = $1 AND "offset" = $2
 """
+
+MENDED: Final = 'SELECT payload FROM mended WHERE partition = $1 AND "offset" = $2'
 
 _FINDINGS_A_MESSAGE: Final = 20
 
@@ -255,3 +258,9 @@ async def read_raw(connection: Connection, partition: int, offset: int) -> Store
     if row is None:
         return None
     return StoredRecord(**{**row, "kind": RecordKind(row["kind"])})
+
+
+async def with_mended(connection: Connection, record: StoredRecord) -> StoredRecord:
+    """Return a record with the bytes that a person mended in place of its own, if there are any."""
+    payload = await connection.fetchval(MENDED, *record.offset_place)
+    return record if payload is None else msgspec.structs.replace(record, payload=payload)

@@ -99,6 +99,18 @@ class Preparer:
         except PermanentError as error:
             return _park(record, error)
 
+    def prepare_waiting(self, record: StoredRecord) -> Prepared:
+        """Park what a paused laboratory sent, unread: it keeps its place, and is done again."""
+        settles = None
+        if record.kind is RecordKind.REPLAY:
+            try:
+                instruction = self.read_instruction(record)
+                settles = (instruction.partition, instruction.offset)
+            except PermanentError:
+                settles = None
+        parked = Parked(reason=ParkReason.LABORATORY_PAUSED)
+        return Prepared(record=record, source=record, outcome=parked, settles=settles)
+
     def keys_of(self, traits: Traits, version: int | None = None) -> PersonKeys:
         """Return the keys of a set of traits, of the newest version unless another is asked for."""
         return self.keys.derive(traits, version)

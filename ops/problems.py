@@ -34,6 +34,7 @@ _STATUS: Final = {
     "no_such_person": 404,
     "no_such_event": 404,
     "no_such_report": 404,
+    "not_parked": 404,
     "no_such_steward": 404,
     "no_such_receiver": 404,
     "one_person_already": 409,

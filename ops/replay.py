@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -15,8 +16,20 @@ from ops.runtime.vault import SealClass
 from schemas.envelope import IntakeRecord, RecordKind, ReplayInstruction, StoredRecord
 from schemas.errors import PermanentError
 
-AUDIT: Final = "SELECT audit_append($1, 'replay', $2, $3)"
+AUDIT: Final = "SELECT audit_append($1, 'replay', m, $2) FROM unnest($3::text[]) AS m"
+_AT_ONCE: Final = 50
+"""Replays of one append."""
 _MAX_TEXT: Final = 200
+
+
+class Replayable(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a record names it in a replay."""
+
+    partition: int
+    offset: int
+    lab_id: int
+    message_id: UUID
+    control_key: int
 
 
 async def append_replay(hub: Hub, *, partition: int, offset: int, reason: str, actor: str) -> UUID:
@@ -29,16 +42,60 @@ async def append_replay(hub: Hub, *, partition: int, offset: int, reason: str, a
         PermanentError: The record is gone, or reason or actor are empty or too long.
         TransientError: The database or the log is away; nothing was appended for certain.
     """
-    for name, text in (("reason", reason), ("actor", actor)):
-        if not text.strip() or len(text) > _MAX_TEXT:
-            raise PermanentError(f"bad_{name}", f"give 1 to {_MAX_TEXT} characters")
+    _check(reason, actor)
     original = await _original(hub, partition, offset)
     if original is None:
         raise PermanentError("original_gone", "its retention has passed; ask the laboratory")
-    message_id = new_message_id()
-    instruction = ReplayInstruction(partition=partition, offset=offset, reason=reason, actor=actor)
-    record = IntakeRecord(
+    found = Replayable(
         partition=partition,
+        offset=offset,
+        lab_id=original.lab_id,
+        message_id=original.message_id,
+        control_key=original.control_key,
+    )
+    (message_id,) = await append_replays(hub, [found], reason=reason, actor=actor)
+    return message_id
+
+
+async def append_replays(
+    hub: Hub, originals: Sequence[Replayable], *, reason: str, actor: str
+) -> list[UUID]:
+    """Append replays in the order given, each entered into the audit chain before it is asked for.
+
+    A kill between the two leaves a word in the chain and no replay, never a replay without a word.
+    What was appended before an error stays; asked again, doing it twice changes nothing.
+
+    Raises:
+        PermanentError: Reason or actor are empty or too long.
+        TransientError: The database or the log is away.
+    """
+    _check(reason, actor)
+    ids: list[UUID] = []
+    for begin in range(0, len(originals), _AT_ONCE):
+        part = originals[begin : begin + _AT_ONCE]
+        records = [_record(hub, each, reason, actor) for each in part]
+        with translated():
+            async with hub.pool.acquire() as connection:
+                subjects = [str(each.message_id) for each in part]
+                await connection.fetch(AUDIT, actor, reason, subjects)
+        await hub.log.append(records)
+        ids += [record.message_id for record in records]
+    return ids
+
+
+def _check(reason: str, actor: str) -> None:
+    for name, text in (("reason", reason), ("actor", actor)):
+        if not text.strip() or len(text) > _MAX_TEXT:
+            raise PermanentError(f"bad_{name}", f"give 1 to {_MAX_TEXT} characters")
+
+
+def _record(hub: Hub, original: Replayable, reason: str, actor: str) -> IntakeRecord:
+    message_id = new_message_id()
+    instruction = ReplayInstruction(
+        partition=original.partition, offset=original.offset, reason=reason, actor=actor
+    )
+    return IntakeRecord(
+        partition=original.partition,
         message_id=message_id,
         lab_id=original.lab_id,
         kind=RecordKind.REPLAY,
@@ -49,11 +106,6 @@ async def append_replay(hub: Hub, *, partition: int, offset: int, reason: str, a
             SealClass.INTAKE, msgspec.msgpack.encode(instruction), message_id.bytes
         ),
     )
-    with translated():
-        async with hub.pool.acquire() as connection:
-            await connection.fetchval(AUDIT, actor, str(original.message_id), reason)
-    await hub.log.append([record])
-    return message_id
 
 
 async def _original(hub: Hub, partition: int, offset: int) -> StoredRecord | None:

@@ -187,6 +187,8 @@ def _as_table(status: Status | None, data_dir: Path) -> Table:
             table.add_row(name, f"{n:,} events")
         table.add_row("lag", f"{status.lag:,} messages")
         table.add_row("parked", f"{status.parked:,}")
+        if status.paused:
+            table.add_row("paused", f"{status.paused:,} (labdispatch pauses)")
     table.add_row("last error", last_error(data_dir) or "none")
     table.caption = "Ctrl-C stops everything in order"
     return table

@@ -32,18 +32,21 @@ SELECT r.report_id, r.report_key, r.person_id, r.version, r.content_digest, r.pa
        r.position
 FROM report r WHERE r.report_id = ANY ($1::uuid[]) ORDER BY r.report_id
 """
-# From the log's own table (embedded), or from our copy (cluster).
+# From the log's own table (embedded), or from our copy (cluster). Mended bytes stand for a
+# message's own wherever it is read back, under the same id.
 READ_INTAKE: Final = """
 SELECT i.partition, i."offset", i.message_id, i.lab_id, i.kind, i.received_at, i.inbox_key,
-       i.control_key, i.payload
+       i.control_key, coalesce(d.payload, i.payload) AS payload
 FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
 JOIN intake i ON i.partition = asked.p AND i."offset" = asked.o
+LEFT JOIN mended d ON d.partition = asked.p AND d."offset" = asked.o
 """
 READ_MESSAGES: Final = """
 SELECT m.partition, m."offset", m.message_id, m.lab_id, m.kind, m.received_at, m.inbox_key,
-       m.control_key, m.payload
+       m.control_key, coalesce(d.payload, m.payload) AS payload
 FROM unnest($1::integer[], $2::bigint[]) AS asked (p, o)
 JOIN message m ON m.partition = asked.p AND m."offset" = asked.o
+LEFT JOIN mended d ON d.partition = asked.p AND d."offset" = asked.o
 """
 # What stands says which mapping is read back (here content_digest is that of the statement).
 STATEMENTS: Final = """

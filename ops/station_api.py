@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ops.accounting.routes import account_routes
 from ops.api import ApiParts, build_api
 from ops.batches.door import open_batch_door
 from ops.batches.http import routes_of
@@ -22,6 +23,7 @@ from ops.measuring.routes import figure_routes
 from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.origins import Origins, networks_of
+from ops.parking.routes import parked_routes
 from ops.proofs import Proofs
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
@@ -29,7 +31,7 @@ from ops.register.lab_routes import Desk
 from ops.register.routes import reader_of_conformance
 from ops.ruling.routes import rule_routes
 from ops.runtime.health import readiness
-from ops.runtime.lifecycle import until_first
+from ops.runtime.lifecycle import closing_after, until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import Told
 from ops.runtime.settings import Settings
@@ -59,6 +61,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
             return
         door = await open_door(hub)
         door.appender.start()
+        closing = asyncio.Event()
         certificates = certificate_door(settings, material, door.register, hub.clock)
         tokens = load_or_make_tokens(settings.data_dir)
         gate = Gate(tokens=tokens, of_token=door.register.of_token)
@@ -75,7 +78,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 proofs=proofs,
                 keys=IdempotencyKeys(settings.http_idempotency_keys),
             ),
-            streams=door_of_streams(hub, access, origins, stopping),
+            streams=door_of_streams(hub, access, origins, closing),
             tokens=tokens,
             desk=desk,
             read_conformance=reader_of_conformance(hub.pool, hub.clock),
@@ -89,11 +92,17 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *receiver_routes(hub.pool),
                 *token_routes(desk),
                 *indicator_routes(published_of(hub), admit_by(access, origins)),
+                *account_routes(hub, gate, proofs),
+                *parked_routes(hub, gate),
                 *figure_routes(laboratories, gate),
             ],
             told=told,
             readiness=lambda: readiness(
-                hub.pool, hub.log, door.acceptor.closed_reason, log_is_database=not hub.is_cluster
+                hub.pool,
+                hub.log,
+                door.acceptor.closed_reason,
+                log_is_database=not hub.is_cluster,
+                draining=stopping.is_set(),
             ),
         )
         await meanwhile.end()
@@ -108,12 +117,13 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         serving = serve_http(
             application,
             listening,
-            stopping,
+            closing,
             shutdown_seconds=settings.shutdown_seconds,
             tls=None if material is None else http_tls(settings, material),
         )
         await until_first(
             serving,
+            closing_after(stopping, settings.drain_seconds, closing),
             in_doubt(door),
             *upkeep(hub, door, material),
             keep_rechecking(hub),

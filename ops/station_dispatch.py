@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ops.accounting.keeping import keep_account
 from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
 from ops.opened import opened
+from ops.pausing.standing import watch_pauses
 from ops.retention.keeping import keep_retention
 from ops.runtime.lab_hours import keep_writing, write
 from ops.runtime.lifecycle import bounded, until_first
@@ -51,9 +53,10 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         again = keep_emitting(dispatchers[0].stewards, settings.reemission_seconds)
         queue = watch_queue(hub.pool, hub.clock)
         holds = watch_holds(hub)
+        account, pauses = keep_account(hub), watch_pauses(hub)
         figures = keep_writing(hub.pool, settings.figures_write_seconds)
-        works = (_gauges(hub), again, queue, holds, figures, keep_retention(hub))
-        await until_first(_run(workers, stopping), *works)
+        beside = (_gauges(hub), again, queue, holds, account, pauses, figures)
+        await until_first(_run(workers, stopping), *beside, keep_retention(hub))
         await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 

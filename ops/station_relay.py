@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ops.behind_the_door import relays_of
 from ops.bootstrap import Hub, kafka_settings
 from ops.opened import OPEN_TRIES_SECONDS, opened
+from ops.pausing.standing import PausedStreams
 from ops.runtime.kafka_topics import ensure_topics
+from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
 from ops.runtime.topic import Check, TopicSpec
 from ops.supervise import say_ready
+from routing.relay import Relay
 from schemas.topics import NOMINATIVE_STREAMS, STREAMS, Stream, topic_of
 
 _log = get_logger(__name__)
@@ -24,7 +27,9 @@ async def relay(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened("relay", settings, stopping) as hub:
         if hub is None:
             return
-        relays = relays_of(hub)
+        paused = PausedStreams(hub.pool)
+        await paused.read()
+        relays = relays_of(hub, paused)
         if relays:
             await _make_topics(hub)
         say_ready(settings, "relay")
@@ -33,7 +38,13 @@ async def relay(settings: Settings, stopping: asyncio.Event) -> None:
             _log.info("relay_idle", engine=hub.instance.engine)
             await stopping.wait()
             return
-        await asyncio.gather(*(relay.run(stopping) for relay in relays))
+        await until_first(
+            _all_of(relays, stopping), paused.keep(hub.settings.pause_refresh_seconds)
+        )
+
+
+async def _all_of(relays: Sequence[Relay], stopping: asyncio.Event) -> None:
+    await asyncio.gather(*(relay.run(stopping) for relay in relays))
 
 
 async def _make_topics(hub: Hub) -> None:

@@ -16,9 +16,11 @@ SELECT 'head' AS what, coalesce(sum(next_offset), 0)::bigint AS n FROM intake_he
 UNION ALL SELECT 'progress', coalesce(sum(next_offset), 0)::bigint FROM intake_progress
 UNION ALL SELECT 'persons', count(*) FROM person
 UNION ALL SELECT 'parked', count(*) FROM parked WHERE resolved_at IS NULL
+UNION ALL SELECT 'paused', (SELECT count(*) FROM pause)
+    + (SELECT count(*) FROM receiver WHERE state = 'paused' AND removed_at IS NULL)
 UNION ALL SELECT stream, sum(last_seq)::bigint FROM stream_head GROUP BY stream
 """
-_SECTIONS: Final = ("head", "progress", "persons", "parked")
+_SECTIONS: Final = ("head", "progress", "persons", "parked", "paused")
 _TAIL_BYTES: Final = 16_384
 
 
@@ -29,6 +31,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: int
     persons: int
     parked: int
+    paused: int
     lag: int
     events: dict[str, int]
 
@@ -52,6 +55,7 @@ class StatusReader:
             acknowledged=head,
             persons=counts["persons"],
             parked=counts["parked"],
+            paused=counts["paused"],
             lag=head - counts["progress"],
             events={k: n for k, n in sorted(counts.items()) if k not in _SECTIONS},
         )

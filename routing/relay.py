@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -75,6 +75,7 @@ class Relay:
         max_bytes: The most bytes of one transaction, unless one event alone has more.
         poll_seconds: How long to wait when there is nothing to publish.
         note_seconds: How old notes may be while events are published.
+        is_paused: Whether a person has told the stream to wait; asked before each transaction.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Relay:
         max_bytes: int = 4 * 1024 * 1024,
         poll_seconds: float = 0.02,
         note_seconds: float = 30.0,
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reader = reader
         self._noting = positions
@@ -101,6 +103,7 @@ class Relay:
         self._max_bytes = max_bytes
         self._poll_seconds = poll_seconds
         self._note_seconds = note_seconds
+        self._is_paused = is_paused
         self._positions: dict[int, int] = {}
         self._ahead: list[OutboxEvent] = []
         self._lag = 0
@@ -122,7 +125,9 @@ class Relay:
             await self._find_positions()
             _log.info("relay_started", stream=self._stream.value, seq=sum(self._positions.values()))
             while not stopping.is_set():
-                if not await self._move():
+                if self._is_paused():
+                    await self._stand(stopping)
+                elif not await self._move():
                     await self._wait(stopping)
                 if time.monotonic() - self._noted_at >= self._note_seconds:
                     await self._note(seen=False)
@@ -190,6 +195,14 @@ class Relay:
         await self._noting.note(self._stream, self._notes, seen=seen)
         self._notes.clear()
         self._noted_at = time.monotonic()
+
+    async def _stand(self, stopping: asyncio.Event) -> None:
+        """Publish nothing, and say how much is due; begin again where the topic stands."""
+        self._ahead = []
+        lanes = await self._lanes()
+        lag = sum(lane.last_seq - self._positions[each] for each, lane in lanes.items())
+        METRICS.relay_lag.labels(self._stream.value).set(lag)
+        await self._wait(stopping)
 
     async def _move(self) -> bool:
         """Publish one transaction; False where there was nothing to publish."""

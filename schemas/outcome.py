@@ -24,6 +24,7 @@ class ParkReason(StrEnum):
     UNREADABLE_PAYLOAD = "unreadable_payload"
     DATABASE_REFUSED = "database_refused"
     UNEXPECTED = "unexpected"
+    LABORATORY_PAUSED = "laboratory_paused"
 
 
 class Dispatched(msgspec.Struct, frozen=True, kw_only=True, tag="dispatched"):

@@ -42,6 +42,8 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/labs/{lab}", ("operator", "laboratory")),
     ("/v1/labs", ("operator",)),
     ("/v1/laboratories/figures", ("operator",)),
+    ("/v1/laboratories/", ("operator", "laboratory")),
+    ("/v1/parked", ("operator",)),
     ("/v1/routing/", ("operator",)),
     ("/v1/review/stewards", ("operator",)),
     ("/v1/review", ("steward",)),
@@ -95,6 +97,9 @@ QUERIES: Final[Mapping[str, Mapping[str, str]]] = {
 """Parameters that a handler reads itself."""
 _CSV: Final = ("text/csv", "A header, a line a figure; empty where a value is withheld.")
 FORMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "/v1/laboratories/{laboratory}/account/{day}": {
+        "text/csv": "A line a sum, then a line a refused or parked message.",
+    },
     "/v1/indicators/{condition}": {
         _CSV[0]: _CSV[1],
         "application/vnd.apache.parquet": "The same as Parquet.",

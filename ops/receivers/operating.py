@@ -19,12 +19,14 @@ SELECT $1, partition, seq FROM unnest($2::integer[], $3::bigint[]) AS new (parti
 ON CONFLICT (receiver_id, partition) DO UPDATE SET seq = EXCLUDED.seq
 """
 PAUSE: Final = """
-UPDATE receiver SET state = 'paused', state_reason = $2, revision = revision + 1
+UPDATE receiver SET state = 'paused', state_reason = $2, revision = revision + 1,
+                    paused_at = now()
 WHERE receiver_id = $1
 """
 # Whoever served it until now knows other positions: its epoch is over.
 RESUME: Final = """
 UPDATE receiver SET state = 'active', state_reason = '', trouble = '', failing_since = NULL,
+                    paused_at = NULL,
                     revision = revision + 1, epoch = epoch + 1
 WHERE receiver_id = $1
 """

@@ -9,8 +9,17 @@ RECEIVER_COLUMNS: Final = """
     r.old_secret_version, r.old_secret_until, r.state, r.state_reason, r.trouble, r.failing_since,
     r.answered_at, r.last_code, r.revision, r.added_at
 """
+# One whose stream is paused is not served; its own row says nothing of it.
+_STANDING: Final = RECEIVER_COLUMNS.replace(
+    "r.state, r.state_reason",
+    """CASE WHEN p.name IS NULL OR r.state <> 'active' THEN r.state ELSE 'paused' END AS state,
+    CASE WHEN p.name IS NULL OR r.state <> 'active' THEN r.state_reason
+         ELSE 'the stream is paused' END AS state_reason""",
+)
 LIST: Final = f"""
-SELECT {RECEIVER_COLUMNS} FROM receiver r WHERE r.removed_at IS NULL ORDER BY r.name
+SELECT {_STANDING} FROM receiver r
+LEFT JOIN pause p ON p.what = 'stream' AND p.name = r.stream
+WHERE r.removed_at IS NULL ORDER BY r.name
 """  # noqa: S608 - constants alone
 BY_NAME: Final = f"""
 SELECT {RECEIVER_COLUMNS} FROM receiver r WHERE r.name = $1 AND r.removed_at IS NULL

@@ -39,10 +39,12 @@ class RulesInEffect:
 
     Args:
         make: Makes the router of a set.
+        tried: These instead, whatever is in effect: for what is only rehearsed.
     """
 
-    def __init__(self, make: Callable[[Rules], Router]) -> None:
+    def __init__(self, make: Callable[[Rules], Router], tried: Rules | None = None) -> None:
         self._make = make
+        self._tried = None if tried is None else make(tried)
         self._own = load_own_rules()
         self._routers: dict[str, Router] = {}
         self._laboratories: dict[int, str] = {}
@@ -54,6 +56,8 @@ class RulesInEffect:
         Raises:
             FatalError: `rules_invalid`: this release cannot read the set that another one loaded.
         """
+        if self._tried is not None:
+            return self._tried
         row = await connection.fetchrow(IN_EFFECT, moment)
         version = "" if row is None else row["version"]
         router = self._routers.get(version)

@@ -24,7 +24,12 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def readiness(
-    pool: Pool, log: IntakeLog, closed_reason: str, *, log_is_database: bool
+    pool: Pool,
+    log: IntakeLog,
+    closed_reason: str,
+    *,
+    log_is_database: bool,
+    draining: bool = False,
 ) -> Readiness:
     """Say what is away.
 
@@ -36,6 +41,7 @@ async def readiness(
         log: Where messages become durable.
         closed_reason: Why the door takes nothing now, empty where it does.
         log_is_database: The log lies in the database (embedded).
+        draining: The process was told to stop; it takes what comes until it does.
     """
     missing: list[str] = []
     without: list[str] = []
@@ -51,6 +57,8 @@ async def readiness(
         missing.append(f"intake log ({error.reason})")
     if closed_reason:
         missing.append(f"door ({closed_reason})")
+    if draining:
+        missing.append("process (draining)")
     return Readiness(missing=missing, without=without)
 
 

@@ -35,6 +35,7 @@ def stop_on_signals() -> asyncio.Event:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stopping.set()
+        METRICS.draining.set(1)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked, number)
@@ -97,6 +98,18 @@ async def until_first(*works: Coroutine[Any, Any, object]) -> None:
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
+
+
+async def closing_after(stopping: asyncio.Event, seconds: float, closing: asyncio.Event) -> None:
+    """Set `closing` so long after `stopping`; then wait for ever.
+
+    What is told to stop may still be asked: who sends to it (a load balancer) has to learn of it.
+    """
+    await stopping.wait()
+    _log.info("draining", seconds=seconds)
+    await asyncio.sleep(seconds)
+    closing.set()
+    await asyncio.Event().wait()
 
 
 async def bounded(work: Awaitable[object], seconds: float, what: str) -> None:

@@ -18,6 +18,7 @@ from .settings import Settings
 
 ALLOWED_KEYS: Final = frozenset(
     {
+        "day",
         "event",
         "level",
         "timestamp",

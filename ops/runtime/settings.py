@@ -916,6 +916,59 @@ class Settings(BaseSettings):
         description="The most laboratories that one metric names; 0: none is named in metrics.",
     )
 
+    # -- the account by day, and what is mended by hand
+    account_seconds: Seconds = Field(
+        30.0, description="How often it is counted what came and how it ended."
+    )
+    account_batch_records: Count = Field(
+        50_000, description="The most records of one count; a backlog takes several."
+    )
+    account_in_flight_records: Count = Field(
+        500_000, description="Up to how many records in flight are told apart by laboratory."
+    )
+    account_close_seconds: float = Field(
+        900.0,
+        ge=60,
+        le=86_400,
+        description="How long after midnight (Europe/Paris) a day stays open for late records.",
+    )
+    account_keep_days: int = Field(
+        400, ge=1, le=3_660, description="For how many days the account is kept by laboratory."
+    )
+    account_item_days: int = Field(
+        40, ge=1, le=3_660, description="For how many days refused and parked ones are listed."
+    )
+    account_report_items: Count = Field(
+        10_000, description="The most messages that a laboratory's daily report lists."
+    )
+    account_reports_at_once: Count = Field(
+        200, description="Daily reports that are written between two counts."
+    )
+    account_folder: Path | None = Field(
+        None, description="Where daily reports are written; default `accounts` in the data folder."
+    )
+    parked_at_once: Count = Field(
+        1_000, description="The most parked messages that one command or request changes."
+    )
+    replay_per_second: float = Field(
+        200.0,
+        gt=0,
+        le=100_000,
+        description="How many messages of a range are looked at, or done again, each second.",
+    )
+    replay_batch_messages: Count = Field(
+        20, description="How many messages of a range are held against today at a time."
+    )
+    pause_refresh_seconds: Seconds = Field(
+        1.0, description="How often it is looked what is paused."
+    )
+    pause_forgotten_seconds: float = Field(
+        4 * 3_600.0,
+        ge=60,
+        le=366 * 86_400,
+        description="How long something may be paused before it alerts.",
+    )
+
     # -- running
     station_name: str = Field(
         "",
@@ -932,6 +985,13 @@ class Settings(BaseSettings):
     )
     shutdown_seconds: Seconds = Field(
         4.0, description="How long a process takes at most to stop in order."
+    )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3_600,
+        description="How long `api` still serves, and says `draining` on /readyz, once it is told"
+        " to stop: for a load balancer to look elsewhere.",
     )
     log_level: str = Field(
         "info",
@@ -1053,6 +1113,11 @@ class Settings(BaseSettings):
     def keys_folder(self) -> Path:
         """Where the sealing keys lie."""
         return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def accounts_folder(self) -> Path:
+        """Where laboratories' daily reports are written."""
+        return self.account_folder or self.data_dir / "accounts"
 
     @property
     def kafka_security(self) -> KafkaSecurity:

@@ -113,8 +113,15 @@ async def test_any_cut_and_a_resend_end_like_no_cut() -> None:
 # ---------------------------------------------------------------------------- the database dies
 
 
-async def test_the_database_is_killed_under_load_and_all_goes_on(instance: Embedded) -> None:
-    async def kill_the_database() -> None:
+async def test_processes_are_drained_and_the_database_is_killed_under_load(
+    instance: Embedded,
+) -> None:
+    """Nothing that was accepted is lost or refused; each drained process ends in order."""
+
+    async def drain_them_and_kill_the_database() -> None:
+        for name in ("ingest", "dispatch", "api"):
+            done = await asyncio.to_thread(instance.look, "drain", name)
+            assert "ended in order" in done.stdout, done.stderr
         for _ in range(2):
             await asyncio.sleep(0.7)
             before = instance.postmaster()
@@ -123,8 +130,11 @@ async def test_the_database_is_killed_under_load_and_all_goes_on(instance: Embed
                 while _postmaster(instance) in {before, None}:
                     await asyncio.sleep(0.05)
 
-    ledger = await under_load(instance, simulated(23, 150), kill_the_database)
+    ledger = await under_load(instance, simulated(23, 150), drain_them_and_kill_the_database)
     assert ledger.account["parked"] == 0
+    log = (instance.data_dir / "logs" / "ingest.log").read_text()
+    assert "station_stopped" in log, "ended with code 0"
+    assert instance.look("drain", "nobody").returncode == 1
 
 
 def _postmaster(instance: Embedded) -> int | None:
@@ -192,6 +202,12 @@ async def test_a_name_is_in_no_log_metric_answer_account_or_trace(instance: Embe
         instance.look("account").stdout.encode(),
         *(json.dumps(instance.trace([f"K-{n}"])).encode() for n in range(1, 11)),
         instance.look("trace", "K-1").stdout.encode(),
+        instance.look("parked", "list").stdout.encode(),
+        instance.look("parked", "show", parked["message_id"], "--json").stdout.encode(),
+        instance.look("account", "days", "--json").stdout.encode(),
+        instance.look(
+            "replay", "--from", "2020-01-01", "--to", "2099-01-01", "--dry-run"
+        ).stdout.encode(),
         command_line(
             "send", "/dev/null", "--to", f"127.0.0.1:{instance.mllp_port}"
         ).stdout.encode(),

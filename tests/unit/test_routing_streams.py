@@ -312,6 +312,30 @@ async def test_the_relay_publishes_every_event_once_over_restarts() -> None:
     assert "cursor" not in first
 
 
+async def test_a_paused_relay_publishes_nothing_and_goes_on_where_it_stood() -> None:
+    outbox, topic = filled(3, 2), FakeTopic()
+    paused, stopping = [True], asyncio.Event()
+    mover = Relay(
+        reader_of(outbox), cast("Positions", topic.notes), topic, stream=STREAM, topic="t",
+        partitions=2, poll_seconds=0.001, is_paused=lambda: paused[0],
+    )  # fmt: skip
+    running = asyncio.ensure_future(mover.run(stopping))
+    lag = METRICS.relay_lag.labels(STREAM.value)
+    while lag._value.get() != 5:
+        await asyncio.sleep(0)
+    outbox.add(0, 1)
+    while lag._value.get() != 6:
+        await asyncio.sleep(0)
+    assert topic.places() == []
+    paused[0] = False
+    while len(topic.places()) < 6:
+        await asyncio.sleep(0)
+    paused[0] = True
+    stopping.set()
+    await running
+    assert topic.places() == whole(4, 2)
+
+
 @pytest.mark.parametrize("stream", Stream)
 async def test_the_trace_is_the_message_but_joins_nothing_in_public_health(stream: Stream) -> None:
     outbox = filled(2)

@@ -197,6 +197,10 @@ PUSH_OUTCOMES: Final = Closed("accepted", "transient", "permanent")
 PUSH_ENDINGS: Final = codes(8, "accepted, dead, superseded, waiting")
 PUSH_STOPS: Final = codes(16, "paused, gap, trouble")
 
+# -- what people mend
+PARKED_ACTS: Final = Closed("assigned", "replayed", "mended", "discarded")
+PAUSED_THINGS: Final = Closed("stream", "laboratory", "receiver")
+
 # -- the database
 TABLES: Final = codes(120, "tables of the schema, see [architecture](architecture.md#tables)")
 SESSION_STATES: Final = Closed("active", "idle", "idle_in_transaction", "waiting")

@@ -147,6 +147,11 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "disclosure_threshold", "disclosure_settle_days", "disclosure_daily_from",
     "disclosure_class_below",
     "disclosure_rounding", "large_frame_bytes",
+    # The account by day, and what is mended by hand.
+    "account_seconds", "account_batch_records", "account_in_flight_records",
+    "account_close_seconds", "account_keep_days", "account_item_days", "account_report_items",
+    "account_reports_at_once", "parked_at_once", "replay_per_second", "replay_batch_messages",
+    "pause_refresh_seconds", "pause_forgotten_seconds", "drain_seconds",
     # How often, and how long an end is shown.
     "last_words_seconds",
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",

@@ -10,6 +10,7 @@ from .door import DoorMetrics
 from .files import FileMetrics
 from .gathering import Gathered
 from .indicators import IndicatorMetrics
+from .mending import MendingMetrics
 from .persons import PersonMetrics
 from .process import ProcessMetrics
 from .push import PushMetrics
@@ -24,6 +25,7 @@ STATIONS: Final = (
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    MendingMetrics,
     RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
@@ -39,6 +41,7 @@ class Metrics(
     StreamMetrics,
     PushMetrics,
     IndicatorMetrics,
+    MendingMetrics,
     RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,

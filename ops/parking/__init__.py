@@ -1,0 +1,1 @@
+"""Parked messages: found, shown, given an owner, mended, done again, or ended by a person."""

@@ -1,0 +1,1 @@
+"""Ranges of messages done again: what would differ, and only that is done."""
