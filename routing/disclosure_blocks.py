@@ -28,7 +28,7 @@ from .disclosure_cells import (
     Shown,
     first_day,
 )
-from .disclosure_deciding import Deciding
+from .disclosure_deciding import Deciding, Most
 from .disclosure_policy import Policy
 from .disclosure_times import block_name, children_of_all, settled_times, told_by_days
 
@@ -37,12 +37,13 @@ Nodes = dict[str, dict[str, tuple[str, ...]]]
 Children = Mapping[str, Sequence[str]]
 
 
-def decide(
+def decide(  # noqa: PLR0917
     figures: Sequence[Figure],
     policy: Policy,
     on: date,
     before: Shown | None = None,
     last_week: Sequence[Figure] = (),
+    most: tuple[Sequence[Figure], Shown] | None = None,
 ) -> Shown:
     """Say what may be shown of a condition's week, or month.
 
@@ -55,13 +56,15 @@ def decide(
         on: The day of the extraction. Days from then on, and a week that is not over, wait.
         before: What an earlier extraction said of this block: what was withheld stays withheld.
         last_week: The `week` figures of the week before; they say who is told by days.
+        most: Figures of the same cells that these cannot exceed, and what is told of them.
     """
     whole = [figure for figure in figures if figure.period != Period.SEVEN_DAYS]
     block = block_name(whole[0])
     by_month = "-S" not in block
     settled = settled_times(block, policy, on)
     cells = Cells(whole)
-    deciding = Deciding(cells, policy, before, settled, by_month=by_month)
+    bound = None if most is None else Most(Cells(most[0]), most[1])
+    deciding = Deciding(cells, policy, before, settled, by_month=by_month, most=bound)
     every = children_of_all(areas())
     daily, nodes = {}, {}
     for group in GROUPS:
@@ -73,10 +76,10 @@ def decide(
         deciding.decide_group(group, frozenset(daily[group]), every)
         deciding.add_totals(group, every)
         nodes[group] = deciding.names(group)
-        if not by_month:
+        if not by_month and not policy.holds:
             young = _young(cells, group, block, on, settled, policy)
             nodes[group][FRANCE] = (*nodes[group].get(FRANCE, ()), *young)
-    windows = {} if by_month else _windows(figures, policy, before, settled, deciding)
+    windows = {} if by_month else _windows(figures, policy, before, settled, deciding, most)
     shown = Shown(
         condition=whole[0].condition,
         block=block,
@@ -90,22 +93,16 @@ def decide(
     return msgspec.structs.replace(shown, lowest=_lowest(shown, whole, policy, every))
 
 
-def _windows(
+def _windows(  # noqa: PLR0917
     figures: Iterable[Figure],
     policy: Policy,
     before: Shown | None,
     settled: Sequence[str],
     days: Deciding,
+    most: tuple[Sequence[Figure], Shown] | None,
 ) -> dict[str, Nodes]:
     """Return what may be told of the persons of the windows that end in a week."""
-    by_end: dict[str, list[Figure]] = {}
-    for figure in figures:
-        if figure.period == Period.WEEK:
-            by_end.setdefault(DAYS[-1], []).append(figure)
-        elif figure.period == Period.SEVEN_DAYS:
-            end = str(date.fromisoformat(figure.label).isoweekday())
-            if end != DAYS[-1]:
-                by_end.setdefault(end, []).append(figure)
+    by_end, most_by_end = _by_end(figures), _by_end(() if most is None else most[0])
     every = children_of_all(areas())
     first_untold: dict[tuple[str, str, Node], int] = {}
 
@@ -131,6 +128,9 @@ def _windows(
             (MONTH,),
             by_month=True,
             within=partial(within, end),
+            most=None
+            if most is None
+            else Most(Cells(most_by_end[end], is_window=True), most[1].window(end)),
         )
         found[end] = {}
         for group in WINDOW_GROUPS:
@@ -138,6 +138,19 @@ def _windows(
             deciding.add_totals(group, every)
             found[end][group] = deciding.names(group)
     return found
+
+
+def _by_end(figures: Iterable[Figure]) -> dict[str, list[Figure]]:
+    """Return the figures of windows by the weekday on which they end."""
+    by_end: dict[str, list[Figure]] = {}
+    for figure in figures:
+        if figure.period == Period.WEEK:
+            by_end.setdefault(DAYS[-1], []).append(figure)
+        elif figure.period == Period.SEVEN_DAYS:
+            end = str(date.fromisoformat(figure.label).isoweekday())
+            if end != DAYS[-1]:
+                by_end.setdefault(end, []).append(figure)
+    return by_end
 
 
 def _young(  # noqa: PLR0917

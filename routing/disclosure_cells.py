@@ -304,6 +304,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     windows: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}
     """Weekday on which seven days end -> group -> area -> names, as of `nodes`, of the time `m`:
     what may be shown of the window's persons, if its days are shown too."""
+    gained: Shown | None = None
+    """What could be told of what had come at the last revision; None: there was none."""
+    lost: Shown | None = None
+    """The same of what had gone."""
+    revised: int = 0
+    """How many ages of revision had passed."""
     lowest: tuple[str, ...] = ()
     """Areas that are given the lowest class of weekly incidence in place of a number."""
 

@@ -41,6 +41,7 @@ class Deciding:
         settled: The times that may be told below France.
         by_month: There is one time, the month.
         within: Of a group and area, whether a node may be told at all.
+        most: What the counts cannot exceed, where it is told: no more goes than was there.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Deciding:
         *,
         by_month: bool,
         within: Callable[[str, str, Node], bool] | None = None,
+        most: Most | None = None,
     ) -> None:
         self._cells = cells
         self._policy = policy
@@ -59,6 +61,7 @@ class Deciding:
         self._settled = settled
         self._by_month = by_month
         self._within = within
+        self._most = most
         self._told: dict[str, dict[str, Told]] = {}
 
     def decide_group(
@@ -311,22 +314,56 @@ class Deciding:
 
         Of those that tell nothing, no more than their tests together: these follow by subtraction.
         """
-        if group not in LIMITS:
-            return {}
-        larger, fields = LIMITS[group]
-        told = self._told[larger]
         found: Limits = {}
+        if group in LIMITS:
+            larger, fields = LIMITS[group]
+            told = self._told[larger]
+            for row, members in layout.members.items():
+                of_row = found.setdefault(row, {})
+                for column, children in members.items():
+                    node = layout.columns[column]
+                    of_row[column] = sum(
+                        self._cells.of(larger, child, node)[fields[measure]]
+                        if row == FREE or told[child].tells(node)
+                        else UNLIMITED
+                        for child in children
+                    )
+        return found if self._most is None else self._most.limits(group, measure, layout, found)
+
+
+class Most:
+    """What counts cannot exceed: others, where these are told.
+
+    Args:
+        cells: These others.
+        shown: What is told of them.
+    """
+
+    def __init__(self, cells: Cells, shown: Shown) -> None:
+        self._cells = cells
+        self._shown = shown
+        self._told: dict[tuple[str, str], Told] = {}
+
+    def limits(self, group: str, measure: int, layout: Layout, found: Limits) -> Limits:
+        """Add its own to other limits; the lower holds."""
         for row, members in layout.members.items():
             of_row = found.setdefault(row, {})
             for column, children in members.items():
                 node = layout.columns[column]
-                of_row[column] = sum(
-                    self._cells.of(larger, child, node)[fields[measure]]
-                    if row == FREE or told[child].tells(node)
+                most = sum(
+                    self._cells.of(group, child, node)[measure]
+                    if self._tells(group, child, node)
                     else UNLIMITED
                     for child in children
                 )
+                of_row[column] = min(most, of_row.get(column, UNLIMITED))
         return found
+
+    def _tells(self, group: str, area: str, node: Node) -> bool:
+        told = self._told.get((group, area))
+        if told is None:
+            told = self._told[group, area] = self._shown.told(group, area)
+        return told.tells(node)
 
 
 def _depth(node: Node) -> int:

@@ -18,6 +18,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Areas with fewer inhabitants are given classes of rates instead of counts; 0: none."""
     rounding: int = 1
     """Counts are rounded to multiples of this, up from half; 1: they are exact."""
+    revision_days: tuple[int, ...] = ()
+    """Ages, after its last day, at which a week or month is told anew; between them it stays as it
+    was told. Empty: every extraction tells what has come, and what came is not protected."""
     incidence_classes: tuple[int, ...] = (0, 20, 50, 150, 250, 500, 1000)
     """Where classes begin, per 100,000 inhabitants."""
     positivity_classes: tuple[int, ...] = (0, 1, 2, 5, 10, 20, 50)
@@ -29,6 +32,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def protects(self) -> bool:
         """Say whether any count is protected."""
         return self.threshold > 1
+
+    @property
+    def holds(self) -> bool:
+        """Say whether what was told stays as it is until a revision."""
+        return self.protects and bool(self.revision_days)
 
     def safe(self, count: int) -> bool:
         """Say whether a count may be told by itself: nobody, or enough of them."""

@@ -50,6 +50,13 @@ class Flag(StrEnum):
     CLASSED = "classed"
     """The area is small: rates are given as classes."""
     ROUNDED = "rounded"
+    TESTS_HELD = "tests_held"
+    """Tests and persons are as they were told before: what came since is few, or would tell of
+    others."""
+    POSITIVES_HELD = "positives_held"
+    """The same of positives and cases."""
+    VARIANTS_HELD = "variants_held"
+    """The same of the screened, and of the variants."""
     SYNTHETIC_POPULATION = "synthetic_population"
     """The population by age is the synthetic default: rates are for trying out, not for use."""
     NO_POPULATION = "no_population"

@@ -57,6 +57,27 @@ def shares_of(days: Mapping[int, Iterable[Packed]], today: int) -> Shares:
     return found
 
 
+def as_told(shares: Shares, before: Shares, told: Mapping[int, tuple[bool, int]]) -> Shares:
+    """Return the estimates of numbers that stay as they were told.
+
+    Args:
+        shares: As they are estimated now.
+        before: As they were told last.
+        told: Day -> whether its number is told by this extraction, and how often it was revised.
+            Of a revised one nothing is estimated; of one that is not told, that it is to come.
+    """
+    found: Shares = {}
+    for period, by_day in shares.items():
+        of_period = found[period] = {}
+        for day, share in by_day.items():
+            is_new, revised = told.get(day, (True, 0))
+            if day not in told:
+                of_period[day] = (None, None, None)
+            elif revised == 0 and (is_new or day in before.get(period, {})):
+                of_period[day] = share if is_new else before[period][day]
+    return found
+
+
 def pack_shares(shares: Shares) -> bytes:
     """Return the bytes of what was estimated."""
     return msgspec.msgpack.encode(shares)

@@ -17,12 +17,14 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection
 from routing.delays import ShownDelays, WeekTests, settled_sunday
 from routing.disclosure import Shown
+from routing.disclosure_revising import told_anew
 from routing.indicator_cells import DAY, DELAYS, Measure, week_of
 
 from . import delay_queries, extraction_queries, packing
 from .packing import Packed
 from .protection import Protection
 from .stored import pack_delays
+from .telling import unpack_told
 
 _WEEK: Final = 7
 
@@ -90,14 +92,12 @@ class DelayTeller:
     ) -> ToldWeek:
         condition, sunday = place
         week = week_of(sunday)
-        cells = await connection.fetch(
-            extraction_queries.CELLS_OF_DAYS, condition, DAY, sunday - _WEEK + 1, sunday
-        )
+        cells = await self._cells(connection, number, condition, sunday)
         row = await connection.fetchrow(extraction_queries.SHOWN, condition, week, number)
         if row is None:
             shown = Shown(condition=condition, block=week)
         else:
-            shown = msgspec.msgpack.decode(row["packed"], type=Shown)
+            shown = told_anew(msgspec.msgpack.decode(row["packed"], type=Shown))
 
         def made() -> tuple[bytes, bytes]:
             tests = week_tests(cells, sunday)
@@ -107,6 +107,19 @@ class DelayTeller:
 
         kept, figures = await asyncio.to_thread(made)
         return ToldWeek(condition=condition, sunday=sunday, shown=kept, figures=figures)
+
+    async def _cells(
+        self, connection: Connection, number: int, condition: str, sunday: int
+    ) -> list[Mapping[str, Any]]:
+        """Return the cells that the week's tests are told from."""
+        place = (condition, DAY, sunday - _WEEK + 1, sunday)
+        if not self._protection.policy.holds:
+            return list(await connection.fetch(extraction_queries.CELLS_OF_DAYS, *place))
+        return [
+            {"day": row["day"], "department": department, "packed": packed}
+            for row in await connection.fetch(extraction_queries.TOLD, *place, number)
+            for department, packed in unpack_told(row["packed"]).items()
+        ]
 
 
 def week_tests(rows: Iterable[Mapping[str, Any]], sunday: int) -> WeekTests:

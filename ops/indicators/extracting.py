@@ -65,6 +65,7 @@ class TableExtractor:
         self._protection = protection
         self._name = protection.name
         self._keep = keep
+        self._most_waiting = most_waiting
         self._portion_seconds = portion_seconds
         self._delays = DelayTeller(
             protection, self._name, most_weeks=delay_weeks, most_waiting=most_waiting
@@ -86,7 +87,11 @@ class TableExtractor:
             async with self._pool.acquire() as connection, _alone(connection):
                 last = await connection.fetchrow(extraction_queries.LAST)
                 number = last["number"] + 1 if last else 1
+                # Half a day would be told, and stay so.
+                waits = self._protection.policy.holds and lag > self._most_waiting
                 due, old = await self._due(connection, last, ordinal)
+                if waits:
+                    due = {}
                 await self._begin(connection, number, due)
                 hit("indicators.before_tables")
                 if not await self._tables(connection, due, old, batch, today):
@@ -108,11 +113,13 @@ class TableExtractor:
                     )
                     await self._delays.keep(connection, number, delays)
                     await connection.execute(extraction_queries.EXTRACTED, at)
-                    await connection.execute(
-                        extraction_queries.DONE, batch, ordinal, ordinal - WINDOW + 1
-                    )
+                    if not waits:
+                        await connection.execute(
+                            extraction_queries.DONE, batch, ordinal, ordinal - WINDOW + 1
+                        )
                 hit("indicators.after_extraction")
                 METRICS.indicator_tables.inc(made)
+                await connection.execute(extraction_queries.FORGET_TOLD, number)
                 await self._forget(connection)
         return Extraction(number=number, at=told_at)
 
@@ -130,6 +137,8 @@ class TableExtractor:
             rows = await connection.fetch(extraction_queries.ALL_TIMES, ordinal)
         else:
             rows = await connection.fetch(extraction_queries.DUE, ordinal, since)
+            if self._protection.policy.holds:
+                rows += await connection.fetch(extraction_queries.REVISED, ordinal)
         found: dict[Place, int] = {}
         for row in rows:
             for block in blocks_due([(row["period"], row["day"])], ordinal):
@@ -149,6 +158,7 @@ class TableExtractor:
         for statement in (
             extraction_queries.DROP_UNFINISHED_TABLES,
             extraction_queries.DROP_UNFINISHED_SHOWN,
+            extraction_queries.DROP_UNFINISHED_TOLD,
         ):
             await connection.execute(statement, number if keeps else number - 1)
 
@@ -203,6 +213,8 @@ class TableExtractor:
             for day, _, packed in cells:
                 days.setdefault(day, []).append(packing.unpack(packed))
             shares = completing.shares_of(days, today)
+            if self._protection.policy.holds:
+                shares = await self._as_told(connection, number, condition, shares)
             if any(shares.values()):
                 odds = await self._odds(connection, condition, today)
                 await connection.execute(
@@ -212,6 +224,24 @@ class TableExtractor:
                     completing.pack_shares(shares),
                     completing_areas.pack_odds(odds),
                 )
+
+    async def _as_told(
+        self, connection: Connection, number: int, condition: str, shares: completing.Shares
+    ) -> completing.Shares:
+        """Return estimates as they were told with the numbers that they are of.
+
+        One that moved while its number stays would say what has come.
+        """
+        row = await connection.fetchrow(extraction_queries.COMPLETENESS, number - 1, condition)
+        before = completing.unpack_shares(None if row is None else row["packed"])
+        ends = {day for each in shares.values() for day in each}
+        if not ends:
+            return shares
+        rows = await connection.fetch(
+            extraction_queries.TOLD_DAYS, condition, DAY, min(ends), max(ends)
+        )
+        told = {row["day"]: (row["extraction"] == number, row["revised"]) for row in rows}
+        return completing.as_told(shares, before, told)
 
     async def _odds(
         self, connection: Connection, condition: str, today: int

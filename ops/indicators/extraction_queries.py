@@ -49,6 +49,47 @@ WHERE condition = $1 AND extraction = $2 AND (period = 'month') = $3 AND day BET
 """
 TABLES_WRITTEN: Final = "SELECT count(*) FROM indicator_table WHERE extraction = $1"
 
+# The counts of some days as they were told last.
+TOLD: Final = """
+SELECT DISTINCT ON (day) day, extraction, revised, packed FROM indicator_told
+WHERE condition = $1 AND period = $2 AND day BETWEEN $3 AND $4 AND extraction <= $5
+ORDER BY day, extraction DESC
+"""
+# The same, without the counts.
+TOLD_DAYS: Final = """
+SELECT DISTINCT ON (day) day, extraction, revised FROM indicator_told
+WHERE condition = $1 AND period = $2 AND day BETWEEN $3 AND $4
+ORDER BY day, extraction DESC
+"""
+KEEP_TOLD: Final = """
+INSERT INTO indicator_told (condition, period, day, extraction, revised, revise_on, packed)
+SELECT $1, $2, new.day, $3, $4, $5, new.packed
+FROM unnest($6::integer[], $7::bytea[]) AS new (day, packed)
+"""
+DROP_BLOCK_TOLD: Final = """
+DELETE FROM indicator_told
+WHERE condition = $1 AND extraction = $2 AND (period = 'month') = $3 AND day BETWEEN $4 AND $5
+"""
+DROP_UNFINISHED_TOLD: Final = "DELETE FROM indicator_told WHERE extraction > $1"
+# Only the last is needed; nobody can ask for it.
+FORGET_TOLD: Final = """
+DELETE FROM indicator_told t
+WHERE t.extraction < $1 AND EXISTS (
+    SELECT 1 FROM indicator_told n
+    WHERE n.condition = t.condition AND n.period = t.period AND n.day = t.day
+      AND n.extraction > t.extraction AND n.extraction <= $1
+)
+"""
+# What a revision is due of.
+REVISED: Final = """
+SELECT t.condition, t.period, t.day, 0::bigint AS batch FROM indicator_told t
+WHERE t.revise_on <= $1 AND NOT EXISTS (
+    SELECT 1 FROM indicator_told n
+    WHERE n.condition = t.condition AND n.period = t.period AND n.day = t.day
+      AND n.extraction > t.extraction
+)
+"""
+
 # What has changed up to a day, and what has not but may be told now that some days have passed. A
 # month is kept under its first day, and settles after its last.
 DUE: Final = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -13,10 +14,13 @@ from routing.delays import ShownDelays, WeekTests, decide_delays, delay_figures
 from routing.disclosure import Block, Policy, Shown, decide, protect
 from schemas.areas import region_of
 from schemas.areas.population import Population, read_population, synthetic_population
+from schemas.decision import Realm
 from schemas.errors import FatalError, PermanentError
 from schemas.figures import DelayFigure, Figure, Flag
 
 from .tables import with_rates
+
+_REVISION_DAYS: Final = "8,22"
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,16 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
         """Say what may be shown of a condition's week or month."""
         return decide(figures, self.policy, on, before, last_week)
 
+    def decide_change(
+        self,
+        figures: Sequence[Figure],
+        on: date,
+        before: Shown | None,
+        most: tuple[Sequence[Figure], Shown] | None = None,
+    ) -> Shown:
+        """Say what could be shown of what has come, or gone: no more than there was."""
+        return decide(figures, self.policy, on, before, (), most)
+
     def decide_delays(
         self, tests: WeekTests, shown: Shown, before: ShownDelays | None
     ) -> ShownDelays:
@@ -83,12 +97,16 @@ def protection_of(settings: Settings) -> Protection:
     Raises:
         FatalError: The file of the population cannot be read (`population_file_invalid`).
     """
+    ages = settings.disclosure_revision_days
+    if ages is None:
+        ages = "" if settings.realm is Realm.TEST else _REVISION_DAYS
     policy = Policy(
         threshold=settings.disclosure_threshold,
         settle_days=settings.disclosure_settle_days,
         daily_from=settings.disclosure_daily_from,
         class_below=settings.disclosure_class_below,
         rounding=settings.disclosure_rounding,
+        revision_days=tuple(sorted(map(int, filter(None, ages.split(","))))),
     )
     return Protection(policy=policy, population=population_of(settings))
 

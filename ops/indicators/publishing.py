@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ops.runtime.postgres import Connection
-from routing.disclosure import Shown
+from routing.disclosure import Block, Shown
+from routing.disclosure_revising import CellCounts, Change, Place, hold, place_of
 from routing.indicator_cells import DAY, MONTH_PERIOD
-from schemas.figures import Figure, Period
+from schemas.areas import areas
+from schemas.errors import PermanentError
+from schemas.figures import FRANCE, Figure, Period
 
 from . import extraction_queries, packing
 from .blocks import BlockOfTime
 from .protection import Protection
-from .stored import pack_table
+from .stored import Kept, pack_table, unpack_table
 from .tables import (
+    LEVELS,
     WINDOW,
     OfArea,
     area_sums,
@@ -29,8 +35,17 @@ from .tables import (
     over_days,
     with_margins,
 )
+from .telling import Telling, ToldDays, settled_days
 
 _CACHED_DAYS: Final = 24
+
+
+class _Before(NamedTuple):
+    """What was said before: of the block, of the week before it, and what figures were."""
+
+    shown: Shown | None
+    earlier: Shown | None
+    last: Mapping[Place, Figure]
 
 
 class BlockPublisher:
@@ -61,6 +76,7 @@ class BlockPublisher:
         self._protection = protection
         self._name = name
         self._days: dict[tuple[str, int], dict[str, OfArea]] = {}
+        self._told = ToldDays(connection, condition, number, today.toordinal(), protection.policy)
 
     async def publish(self, block: BlockOfTime) -> bool:
         """Decide what may be shown of a block, and write what changed.
@@ -70,11 +86,19 @@ class BlockPublisher:
         """
         today = self._today.toordinal()
         before, source_before = await self._shown(block.name, self._number - 1)
-        days = {day: await self._areas(block, day) for day in self._needed(block)}
         earlier, _ = (
             (None, b"") if block.is_month else await self._shown(block.before.name, self._number)
         )
-        source = self._source(block, days, earlier)
+        telling = None
+        if self._protection.policy.holds:
+            settled = settled_days(block, self._protection.policy, self._today)
+            telling = await self._told.of_block(block, settled, before)
+            if telling is None:
+                return False
+            days = self._areas_of(block, telling.days)
+        else:
+            days = {day: await self._areas(block, day) for day in self._needed(block)}
+        source = self._source(block, days, earlier, telling)
         row = await self._row(block.name, self._number)
         is_written = row is not None and row["extraction"] == self._number
         if row is not None and row["source"] == source and (is_written or source == source_before):
@@ -83,9 +107,9 @@ class BlockPublisher:
             async with self._connection.transaction():
                 await self._drop(block)
             return True
-        figures, last_week = self._figures(block, days, today)
+        last = {} if telling is None else await self._last(block, telling)
         shown, protected = await asyncio.to_thread(
-            self._decide, block, figures, before, last_week, earlier
+            self._decide, block, days, _Before(before, earlier, last), telling
         )
         async with self._connection.transaction():
             if is_written:
@@ -99,6 +123,8 @@ class BlockPublisher:
                 msgspec.msgpack.encode(shown),
             )
             await self._keep(block, protected, today)
+            if telling is not None:
+                await self._told.keep(block, telling)
         return True
 
     async def _drop(self, block: BlockOfTime) -> None:
@@ -106,34 +132,112 @@ class BlockPublisher:
         await self._connection.execute(
             extraction_queries.DROP_BLOCK_SHOWN, self._condition, block.name, self._number
         )
-        await self._connection.execute(
+        for statement in (
             extraction_queries.DROP_BLOCK_TABLES,
-            self._condition,
-            self._number,
-            block.is_month,
-            block.begins,
-            block.last,
-        )
+            extraction_queries.DROP_BLOCK_TOLD,
+        ):
+            await self._connection.execute(
+                statement,
+                self._condition,
+                self._number,
+                block.is_month,
+                block.begins,
+                block.last,
+            )
 
     def _decide(
         self,
         block: BlockOfTime,
-        figures: Sequence[Figure],
-        before: Shown | None,
-        last_week: Sequence[Figure],
-        earlier: Shown | None,
+        days: Mapping[int, dict[str, OfArea]],
+        before: _Before,
+        telling: Telling | None,
     ) -> tuple[Shown, list[Figure]]:
-        shown = self._protection.decide(figures, self._today, before, last_week)
-        told = {(self._condition, block.name): shown}
-        if earlier is not None:
-            told[self._condition, block.before.name] = earlier
         today = self._today.toordinal()
-        published = {
-            (period.value, label)
-            for period, label in ((p, label_of(p, day)) for p, day in block.times(today))
-        }
+        figures, last_week = self._figures(block, days, today)
+        shown = self._protection.decide(figures, self._today, before.shown, last_week)
+        if telling is not None:
+            shown = self._with_change(block, shown, before.shown, telling)
+        told = {(self._condition, block.name): shown}
+        if before.earlier is not None:
+            told[self._condition, block.before.name] = before.earlier
+        published = set(_times(block, today, telling))
         asked = [each for each in figures if (each.period, each.label) in published]
-        return shown, self._protection.protect(asked, told)
+        protected = self._protection.protect(asked, told)
+        if telling is None:
+            return shown, protected
+        change = self._change(block, telling, told, published)
+        return shown, hold(protected, before.last, change)
+
+    def _with_change(
+        self, block: BlockOfTime, shown: Shown, before: Shown | None, telling: Telling
+    ) -> Shown:
+        """Decide what could be told of what came and went since the last revision."""
+        if before is None or not telling.is_revision:
+            gained, lost = (None, None) if before is None else (before.gained, before.lost)
+        else:
+            told = self._changed_figures(block, telling.told)
+            gains, losses = map(partial(self._changed_figures, block), telling.changes())
+            decide, on = self._protection.decide_change, self._today
+            gained = decide(gains, on, before.gained)
+            lost = decide(losses, on, before.lost, (told, before))
+        return msgspec.structs.replace(shown, gained=gained, lost=lost, revised=telling.revised)
+
+    def _change(
+        self,
+        block: BlockOfTime,
+        telling: Telling,
+        told: Mapping[Block, Shown],
+        published: set[tuple[str, str]],
+    ) -> Change | None:
+        """Return what came and went, as it could be told; None: nothing can have changed."""
+        if all(shown.gained is None for shown in told.values()):
+            return None
+        changes = telling.changes() if telling.is_revision else ({}, {})
+        parts = []
+        for name, days in zip(("gained", "lost"), changes, strict=True):
+            figures = self._changed_figures(block, days)
+            asked = [each for each in figures if (each.period, each.label) in published]
+            of_part = {at: getattr(shown, name) or shown for at, shown in told.items()}
+            parts.append(self._protection.protect(asked, of_part))
+        return Change(*parts)
+
+    def _changed_figures(self, block: BlockOfTime, days: Mapping[int, CellCounts]) -> list[Figure]:
+        figures, _ = self._figures(block, self._areas_of(block, days), self._today.toordinal())
+        return figures
+
+    async def _last(self, block: BlockOfTime, telling: Telling) -> dict[Place, Figure]:
+        """Return what was told last of the times that were told before."""
+        days: dict[Period, list[int]] = {}
+        for period, day in block.times(self._today.toordinal()):
+            if day not in telling.first:
+                days.setdefault(period, []).append(day)
+        found: dict[Place, Figure] = {}
+        for period, asked in days.items():
+            for level in LEVELS:
+                rows = await self._connection.fetch(
+                    extraction_queries.TABLES,
+                    self._condition,
+                    period.value,
+                    level,
+                    asked,
+                    self._number - 1,
+                )
+                for row in rows:
+                    kept = Kept(self._condition, period.value, row["day"], level, row["extraction"])
+                    with suppress(PermanentError):  # damaged: then told as what came may be
+                        table = await asyncio.to_thread(unpack_table, row["figures"], kept)
+                        found.update((place_of(figure), figure) for figure in table)
+        return found
+
+    def _areas_of(
+        self, block: BlockOfTime, days: Mapping[int, CellCounts]
+    ) -> dict[int, dict[str, OfArea]]:
+        """Return the sums of every area, those too that have nobody: a missing one would say so."""
+        found = {}
+        for day in self._needed(block):
+            sums = with_margins(area_sums(days.get(day, {})), self._protection.region_of)
+            found[day] = {area: sums.get(area, {}) for area in (FRANCE, *sorted(areas()))}
+        return found
 
     def _needed(self, block: BlockOfTime) -> range:
         """Return the days whose cells the block's tables and decisions are made of."""
@@ -167,6 +271,7 @@ class BlockPublisher:
         block: BlockOfTime,
         days: Mapping[int, dict[str, OfArea]],
         earlier: Shown | None,
+        telling: Telling | None,
     ) -> bytes:
         """Return a digest of all that the block's tables follow from."""
         age = self._today.toordinal() - block.last
@@ -174,7 +279,10 @@ class BlockPublisher:
             (day, sorted((area, sorted(strata.items())) for area, strata in areas.items()))
             for day, areas in sorted(days.items())
         ]
-        unsettled = age if age <= self._protection.unsettled_days else None
+        unsettled: object = age if age <= self._protection.unsettled_days else None
+        if telling is not None:
+            settled = settled_days(block, self._protection.policy, self._today)
+            unsettled = (settled, telling.revised)
         plain = msgspec.msgpack.encode((self._name, unsettled, told, earlier))
         return blake2b(plain, digest_size=16).digest()
 
@@ -217,3 +325,10 @@ class BlockPublisher:
                 del self._days[next(iter(self._days))]
             self._days[period, day] = held
         return held
+
+
+def _times(block: BlockOfTime, today: int, telling: Telling | None) -> Iterator[tuple[str, str]]:
+    """Give period and label of the tables of a block."""
+    for period, day in block.times(today):
+        if telling is None or day in telling.days:
+            yield period.value, label_of(period, day)

@@ -617,7 +617,10 @@ class Settings(BaseSettings):
         5, ge=0, le=1_000, description="Counts from 1 to this less 1 are withheld; 0: none is."
     )
     disclosure_settle_days: int = Field(
-        2, ge=0, le=60, description="Days younger than this are told of France alone."
+        2,
+        ge=0,
+        le=60,
+        description="Days younger than this wait; without revisions the total of France does not.",
     )
     disclosure_daily_from: int = Field(
         10,
@@ -633,6 +636,13 @@ class Settings(BaseSettings):
     )
     disclosure_rounding: int = Field(
         1, ge=1, le=1_000, description="Counts are rounded to multiples of this; 1: exact."
+    )
+    disclosure_revision_days: str | None = Field(
+        None,
+        pattern=r"^(\d{1,3}(,\d{1,3}){0,5})?$",
+        description="Ages, after its last day, at which a week or month is told anew; between them"
+        " its figures stay. Empty: with every extraction, and what came is not protected. Default:"
+        " `8,22`; in realm test, where nobody is real, empty.",
     )
     indicators_batch_events: int = Field(
         50_000,

@@ -57,9 +57,11 @@ class World:
         self.clock = Clock()
         self.rows_days = 800
 
-    def keeper(self, most: int = 40, *, protects: bool = False) -> Keeper:
+    def keeper(
+        self, most: int = 40, *, protects: bool = False, policy: Policy | None = None
+    ) -> Keeper:
         kind = Protection if protects else Open
-        protection = kind(policy=Policy(), population=synthetic_population())
+        protection = kind(policy=policy or Policy(), population=synthetic_population())
         return Keeper(
             self.pool,
             EventReader(self.pool, self.telling.vault, most),

@@ -106,6 +106,48 @@ class Knowing:
         shift = self._of_kinds if of_window else 0
         return np.concatenate([one + shift + 2 * self._of_kinds * epoch for epoch in epochs])
 
+    def columns_between(
+        self, cell: Cell, field: str, after: Sequence[int], states: Sequence[int]
+    ) -> Columns:
+        """Return the columns of what came to a count between two states, day by day an epoch.
+
+        The first epoch that is in it is the one after `after`; -1: all of them.
+        """
+        area, period, label, age, sex = cell
+        of_window = period != Period.DAY and field not in _OF_ROWS
+        times = self._times(period, label)
+        kinds = np.array(_OF_FIELD[field], dtype=np.int64)
+        shift = self._of_kinds if of_window else 0
+        found = [np.array([], dtype=np.int64)]
+        for time in times[-1:] if of_window else times:
+            places = self._grid.of(area, [time], age, sex)
+            one = (places[:, None] * _KINDS + kinds[None, :]).ravel() + shift
+            found += [
+                one + 2 * self._of_kinds * epoch
+                for epoch in range(after[time] + 1, states[time] + 1)
+            ]
+        return np.concatenate(found)
+
+    def equations_as_told(
+        self, shown: Iterable[Figure], states: Sequence[int], base: int = 1
+    ) -> list[Equation]:
+        """Return what figures tell, each of whose days is told as of an epoch of its own."""
+        found, nothing = [], [-1] * len(self._days)
+        for figure in shown:
+            if not self._times(figure.period, figure.label):
+                continue
+            cell = cell_of(figure)
+            for field in FIELDS:
+                count = getattr(figure, field)
+                if count is not None:
+                    columns = self.columns_between(cell, field, nothing, states)
+                    least, most = count - base // 2, count + (base - 1) // 2
+                    found.append(Equation(columns, max(0, least), most))
+            if figure.cases is None and figure.incidence_class:
+                columns = self.columns_between(cell, "cases", nothing, states)
+                found.append(_of_class(figure, columns))
+        return found
+
     def equations(self, shown: Iterable[Figure], epoch: int = 0, base: int = 1) -> list[Equation]:
         """Return what the figures of an extraction tell; rounded to multiples of a base."""
         found = []

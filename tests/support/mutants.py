@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
-from routing import disclosure, disclosure_blocks, disclosure_times
+from routing import disclosure, disclosure_blocks, disclosure_revising, disclosure_times
 from routing.disclosure_cells import ELSEWHERE, WEEK, Node, Shown, Told, counts_of
 from routing.disclosure_deciding import Deciding
 from schemas.figures import ALL_AGES, FRANCE, SEXES, Figure, Period
@@ -152,3 +152,8 @@ def forgotten_extractions() -> Any:
         return real(figures, policy, on, None, last_week)
 
     return mock.patch.object(disclosure, "decide", decide)
+
+
+def revisions_unprotected() -> Any:
+    """A later extraction tells whatever may be told by itself: what came follows by subtraction."""
+    return mock.patch.object(disclosure_revising, "hold", lambda now, _, __: list(now))

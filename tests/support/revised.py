@@ -1,0 +1,230 @@
+"""An attack on what extractions tell together, between which results came, or were taken away.
+
+Weeks are told first when they have settled, and told anew at ages of their own, as an extraction
+does it; the attacker has all of it, and knows that nothing was taken away (or that nothing came).
+Asked is each count of what came to a time between two tellings, and each count that stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from random import Random
+
+from msgspec.structs import replace
+
+from routing import disclosure, disclosure_revising
+from routing.disclosure import Block, Policy, Shown
+from routing.disclosure_revising import HELD, Change, Place
+from schemas.figures import Figure, Period
+from tests.support.attack import Attack, Equation, Recovered, Target
+from tests.support.attacks import World, same_cells, world_of
+from tests.support.knowing import Knowing
+from tests.support.published import CONDITION, FIELDS, Leaf, Results, cell_of
+
+_GROUP_OF = {
+    field: group for group, fields in disclosure_revising.FIELDS.items() for field in fields
+}
+
+
+def what_came(seed: int) -> list[Recovered]:
+    """Attack three extractions; results come between them."""
+    return _attack(seed, is_loss=False)
+
+
+def what_went(seed: int) -> list[Recovered]:
+    """Attack three extractions; results are withdrawn between them."""
+    return _attack(seed, is_loss=True)
+
+
+class Teller:
+    """Tells as an extraction does: block after block, each as of the epoch it was told last."""
+
+    def __init__(self, world: World, epochs: Sequence[tuple[Results, Results]]) -> None:
+        self._world = world
+        self._epochs = epochs
+        self.policy = replace(world.policy, revision_days=(8, 22))
+        self.like = world.counted(*_sum_of(epochs))
+        self.mondays = world.days[::7]
+        self.states = dict.fromkeys(self.mondays, -1)
+        self._shown: dict[Block, Shown] = {}
+        self._last: dict[Place, Figure] = {}
+
+    def tell(self, epoch: int, on: date) -> tuple[list[Figure], list[Figure]]:
+        """Publish an extraction: return what is told in it, and what had come to what is told."""
+        told: list[Figure] = []
+        came: list[Figure] = []
+        for monday in self.mondays:
+            age = (on - monday).days - 6
+            if age < max(1, self.policy.settle_days):
+                continue
+            before = self._shown.get(_block(monday))
+            passed = disclosure_revising.revisions_passed(self.policy, age)
+            was = self.states[monday]
+            if was < 0 or (before is not None and passed > before.revised):
+                self.states[monday] = epoch
+            told += self._tell(monday, on, was, passed, came)
+        self._last = {disclosure_revising.place_of(each): each for each in told}
+        return told, came
+
+    def _tell(
+        self, monday: date, on: date, was: int, passed: int, came: list[Figure]
+    ) -> list[Figure]:
+        block, earlier = _block(monday), _block(monday - timedelta(days=7))
+        now = self._of(monday, self.counted())
+        sunday = [f for f in self._of(monday - timedelta(days=7), self.counted())
+                  if f.period == Period.WEEK]  # fmt: skip
+        before = self._shown.get(block)
+        shown = disclosure.decide(now, self.policy, on, before, sunday)
+        gains = losses = None
+        if before is not None:
+            shown = replace(shown, gained=before.gained, lost=before.lost, revised=before.revised)
+        if before is not None and self.states[monday] > was >= 0:
+            old = self._of(monday, self.counted({**self.states, monday: was}))
+            more = self._of(monday, self._change(monday, was, self.states[monday], 1))
+            less = self._of(monday, self._change(monday, was, self.states[monday], -1))
+            gains, losses = more, less
+            came += [*more, *less]
+            shown = replace(
+                shown,
+                gained=disclosure.decide(more, self.policy, on, before.gained),
+                lost=disclosure.decide(less, self.policy, on, before.lost, (), (old, before)),
+            )
+        if was < 0 or gains is not None:
+            shown = replace(shown, revised=passed)
+        self._shown[block] = shown
+        every = {each: self._shown[each] for each in (block, earlier) if each in self._shown}
+        change = None
+        if any(each.gained is not None for each in every.values()):
+            none = same_cells([], now)
+            change = Change(
+                *(
+                    disclosure.protect(
+                        figures or none,
+                        self.policy,
+                        {at: getattr(each, part) or each for at, each in every.items()},
+                    )
+                    for part, figures in (("gained", gains), ("lost", losses))
+                )
+            )
+        protected = disclosure.protect(now, self.policy, every)
+        return disclosure_revising.hold(protected, self._last, change)
+
+    def counted(self, states: Mapping[date, int] | None = None) -> list[Figure]:
+        """Return the figures of what is told: each day as of its week's epoch."""
+        states = self.states if states is None else states
+        both: tuple[Results, Results] = (Results(), Results())
+        for epoch, parts in enumerate(self._epochs):
+            for whole, part in zip(both, parts, strict=True):
+                for leaf, count in part.items():
+                    if states[_monday(leaf)] >= epoch:
+                        whole[leaf] += count
+        return same_cells(self._world.counted(*both), self.like)
+
+    def _change(self, monday: date, was: int, is_now: int, sign: int) -> list[Figure]:
+        both: tuple[Results, Results] = (Results(), Results())
+        for parts in self._epochs[was + 1 : is_now + 1]:
+            for whole, part in zip(both, parts, strict=True):
+                for leaf, count in part.items():
+                    if _monday(leaf) == monday:
+                        whole[leaf] += sign * count
+        some = [Results({at: n for at, n in each.items() if n > 0}) for each in both]
+        return same_cells(self._world.counted(*some), self.like)
+
+    def _of(self, monday: date, figures: Iterable[Figure]) -> list[Figure]:
+        week = _block(monday)[1]
+        labels = {week, *((monday + timedelta(days=at)).isoformat() for at in range(7))}
+        return [figure for figure in figures if figure.label in labels]
+
+
+def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
+    random = Random(seed)
+    world = world_of(random)
+    epochs = _epochs(random, world, is_loss=is_loss)
+    teller = Teller(world, epochs)
+    days, few = world.days, teller.policy.threshold - 1
+    knowing = Knowing(world.departments, days, epochs=3, persons_apart=False)
+    equations: list[Equation] = []
+    targets: list[Target] = []
+    ages = (random.randint(2, 7), random.randint(8, 21), random.randint(22, 25))
+    nothing = [-1] * len(days)
+    for epoch, age in enumerate(ages):
+        after = [teller.states[_monday_of(day)] for day in days]
+        told, came = teller.tell(epoch, days[-1] + timedelta(days=age))
+        states = [teller.states[_monday_of(day)] for day in days]
+        # Backwards in time what was taken away is what came.
+        after, states = (
+            ([2 - each for each in states], [2 - each for each in after])
+            if is_loss
+            else (after, states)
+        )
+        standing = [2 - teller.states[_monday_of(day)] for day in days] if is_loss else states
+        equations += knowing.equations_as_told(
+            [_news(figure, is_first=epoch == 0) for figure in told], standing, world.policy.rounding
+        )
+        targets += [
+            Target((*cell_of(figure), field, f"came {epoch}"), columns, count)
+            for figure in came
+            for field in FIELDS
+            if 0 < (count := getattr(figure, field)) <= few
+            and len(columns := knowing.columns_between(cell_of(figure), field, after, states))
+        ]
+        targets += [
+            Target((*cell_of(figure), field, f"stands {epoch}"), columns, count)
+            for figure in teller.counted()
+            for field in FIELDS
+            if 0 < (count := getattr(figure, field)) <= few
+            and len(columns := knowing.columns_between(cell_of(figure), field, nothing, standing))
+        ]
+    return Attack(knowing.width, equations).recovered(targets, teller.policy.threshold)
+
+
+def _news(figure: Figure, *, is_first: bool) -> Figure:
+    """Return what a figure tells that no earlier one did: what is held is the number of before."""
+    held = {group for group, flag in HELD.items() if flag in figure.flags}
+    nothing = {field: None for field in FIELDS if _GROUP_OF[field] in held}
+    if not is_first:
+        nothing["incidence_class"] = ""
+    return replace(figure, **nothing)
+
+
+def _epochs(random: Random, world: World, *, is_loss: bool) -> list[tuple[Results, Results]]:
+    """Return what came by each extraction; what went, if it is that, below zero."""
+    late = random.choice((0.02, 0.05, 0.15, 0.4))
+    found: list[tuple[Results, Results]] = [(Results(), Results()) for _ in range(3)]
+    for at, every in enumerate((world.results, world.persons)):
+        for leaf, count in sorted(every.items()):
+            for _ in range(count):
+                epoch = random.choice((1, 2)) if random.random() < late else 0
+                if not is_loss:
+                    found[epoch][at][leaf] += 1
+                    continue
+                found[0][at][leaf] += 1
+                if epoch:
+                    found[epoch][at][leaf] -= 1
+    return found
+
+
+def _sum_of(epochs: Sequence[tuple[Results, Results]]) -> tuple[Results, Results]:
+    both: tuple[Results, Results] = (Results(), Results())
+    for parts in epochs:
+        for whole, part in zip(both, parts, strict=True):
+            for leaf, count in part.items():
+                whole[leaf] += max(0, count)
+    return both
+
+
+def _monday(leaf: Leaf) -> date:
+    return _monday_of(leaf.day)
+
+
+def _monday_of(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _block(monday: date) -> Block:
+    year, week, _ = monday.isocalendar()
+    return CONDITION, f"{year:04d}-S{week:02d}"
+
+
+__all__ = ["Policy", "Teller", "what_came", "what_went"]
