@@ -15,7 +15,17 @@ import msgspec
 
 from schemas.figures import VARIANT_MARKS, Figure, Flag
 
-from .disclosure_cells import FIELDS, GROUPS, POSITIVES, TESTS, VARIANTS, WEEK, Node, Shown
+from .disclosure_cells import (
+    FIELDS,
+    GROUPS,
+    POSITIVES,
+    TESTS,
+    VARIANTS,
+    WEEK,
+    Node,
+    Shown,
+    counts_of,
+)
 from .disclosure_policy import Policy
 
 CellCounts = Mapping[str, Mapping[str, Sequence[int]]]
@@ -88,6 +98,11 @@ def hold(
         _held(figure, last.get(place_of(figure)), (gained, lost))
         for figure, gained, lost in zip(now, change.gained, change.lost, strict=True)
     ]
+
+
+def counts_anything(figures: Sequence[Figure]) -> bool:
+    """Say whether anybody is in any of some figures."""
+    return any(any(counts_of(figure, group)) for figure in figures for group in GROUPS)
 
 
 def place_of(figure: Figure) -> Place:

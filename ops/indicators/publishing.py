@@ -14,7 +14,7 @@ import msgspec
 
 from ops.runtime.postgres import Connection
 from routing.disclosure import Block, Shown
-from routing.disclosure_revising import CellCounts, Change, Place, hold, place_of
+from routing.disclosure_revising import CellCounts, Change, Place, counts_anything, hold, place_of
 from routing.indicator_cells import DAY, MONTH_PERIOD
 from schemas.areas import areas
 from schemas.errors import PermanentError
@@ -178,8 +178,11 @@ class BlockPublisher:
             told = self._changed_figures(block, telling.told)
             gains, losses = map(partial(self._changed_figures, block), telling.changes())
             decide, on = self._protection.decide_change, self._today
-            gained = decide(gains, on, before.gained)
-            lost = decide(losses, on, before.lost, (told, before))
+            gained, lost = before.gained, before.lost
+            if counts_anything(gains):
+                gained = decide(gains, on, before.gained)
+            if counts_anything(losses):
+                lost = decide(losses, on, before.lost, (told, before))
         return msgspec.structs.replace(shown, gained=gained, lost=lost, revised=telling.revised)
 
     def _change(
@@ -190,7 +193,7 @@ class BlockPublisher:
         published: set[tuple[str, str]],
     ) -> Change | None:
         """Return what came and went, as it could be told; None: nothing can have changed."""
-        if all(shown.gained is None for shown in told.values()):
+        if all(shown.gained is None and shown.lost is None for shown in told.values()):
             return None
         changes = telling.changes() if telling.is_revision else ({}, {})
         parts = []

@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from random import Random
+from typing import Final
 
 from msgspec.structs import replace
 
 from routing import disclosure, disclosure_revising
-from routing.disclosure import Block, Policy, Shown
-from routing.disclosure_revising import HELD, Change, Place
+from routing.disclosure import Block, Shown
+from routing.disclosure_revising import Change, Place
 from schemas.figures import Figure, Period
 from tests.support.attack import Attack, Equation, Recovered, Target
 from tests.support.attacks import World, same_cells, world_of
 from tests.support.knowing import Knowing
 from tests.support.published import CONDITION, FIELDS, Leaf, Results, cell_of
 
-_GROUP_OF = {
-    field: group for group, fields in disclosure_revising.FIELDS.items() for field in fields
+GROUPS: Final = {
+    "tests": ("tests", "persons", "eligible_persons"),
+    "positives": ("positive_tests", "positive_persons", "cases"),
 }
+"""What is held together, and flagged `<group>_held`."""
+_GROUP_OF: Final = {field: group for group, fields in GROUPS.items() for field in fields}
 
 
 def what_came(seed: int) -> list[Recovered]:
@@ -85,17 +89,18 @@ class Teller:
             less = self._of(monday, self._change(monday, was, self.states[monday], -1))
             gains, losses = more, less
             came += [*more, *less]
-            shown = replace(
-                shown,
-                gained=disclosure.decide(more, self.policy, on, before.gained),
-                lost=disclosure.decide(less, self.policy, on, before.lost, (), (old, before)),
-            )
+            if disclosure_revising.counts_anything(more):
+                gained = disclosure.decide(more, self.policy, on, before.gained)
+                shown = replace(shown, gained=gained)
+            if disclosure_revising.counts_anything(less):
+                lost = disclosure.decide(less, self.policy, on, before.lost, (), (old, before))
+                shown = replace(shown, lost=lost)
         if was < 0 or gains is not None:
             shown = replace(shown, revised=passed)
         self._shown[block] = shown
         every = {each: self._shown[each] for each in (block, earlier) if each in self._shown}
         change = None
-        if any(each.gained is not None for each in every.values()):
+        if any(each.gained is not None or each.lost is not None for each in every.values()):
             none = same_cells([], now)
             change = Change(
                 *(
@@ -181,8 +186,8 @@ def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
 
 def _news(figure: Figure, *, is_first: bool) -> Figure:
     """Return what a figure tells that no earlier one did: what is held is the number of before."""
-    held = {group for group, flag in HELD.items() if flag in figure.flags}
-    nothing = {field: None for field in FIELDS if _GROUP_OF[field] in held}
+    held = {group for group in GROUPS if f"{group}_held" in figure.flags}
+    nothing: dict[str, object] = {field: None for field in FIELDS if _GROUP_OF[field] in held}
     if not is_first:
         nothing["incidence_class"] = ""
     return replace(figure, **nothing)
@@ -225,6 +230,3 @@ def _monday_of(day: date) -> date:
 def _block(monday: date) -> Block:
     year, week, _ = monday.isocalendar()
     return CONDITION, f"{year:04d}-S{week:02d}"
-
-
-__all__ = ["Policy", "Teller", "what_came", "what_went"]
