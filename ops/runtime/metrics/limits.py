@@ -145,7 +145,7 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "append_lanes", "case_window_days", "behind_the_door_nice", "mllp_port", "http_port",
     "metrics_port",
     "disclosure_threshold", "disclosure_settle_days", "disclosure_daily_from",
-    "disclosure_class_below", "disclosure_revision_days",
+    "disclosure_class_below",
     "disclosure_rounding", "large_frame_bytes",
     # The account by day, and what is mended by hand.
     "account_seconds", "account_batch_records", "account_in_flight_records",
