@@ -16,6 +16,7 @@ from .data_folder import fsync_folder, make_folder
 
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
+_BRING_BACK: Final = "bring keys_copy_dir back, or unset it"
 _SCRATCH_SECONDS: Final = 60.0
 """Nobody takes longer to put a key in place."""
 
@@ -76,7 +77,8 @@ class FolderKeyStore:
     """
 
     def __init__(self, folder: Path, copies: Path | None = None) -> None:
-        _open_folder(folder)
+        make_folder(folder)
+        _refuse_open(folder)
         self._folder = folder
         self._copies = copies
         _clear_scratch(folder)
@@ -193,9 +195,15 @@ class FolderKeyStore:
         if self._copies is None:
             return None
         try:
-            _open_folder(self._copies)
+            make_folder(self._copies)
+            _refuse_open(self._copies)
         except OSError as error:
             raise _copies_away(error) from None
+        except FatalError as error:
+            if error.reason == "keys_exposed":
+                raise
+            # That the folder cannot be made says `make_folder` of a data folder, and for good.
+            raise TransientError("key_copies_away", _BRING_BACK) from None
         return self._copies
 
     def _copy_one(self, path: Path, target: Path) -> int:
@@ -252,8 +260,7 @@ class FolderKeyStore:
         return content
 
 
-def _open_folder(folder: Path) -> None:
-    make_folder(folder)
+def _refuse_open(folder: Path) -> None:
     if folder.stat().st_mode & 0o077:
         raise FatalError("keys_exposed", f"others can enter the keys' folder: chmod 700 {folder}")
 
@@ -278,9 +285,7 @@ def _clear_scratch(folder: Path) -> None:
 
 
 def _copies_away(error: OSError) -> TransientError:
-    return TransientError(
-        "key_copies_away", f"errno {error.errno}: bring keys_copy_dir back, or unset it"
-    )
+    return TransientError("key_copies_away", f"errno {error.errno}: {_BRING_BACK}")
 
 
 def _shred(path: Path) -> None:
