@@ -899,9 +899,9 @@ class Settings(BaseSettings):
 
     # -- figures of laboratories
     figures_write_seconds: Seconds = Field(
-        30.0,
-        description="How often doors and dispatch write what each laboratory sent; a kill takes as"
-        " much of these figures, and nothing of the account.",
+        120.0,
+        description="How often doors and dispatch write what each laboratory sent, a row for each"
+        " active one; a kill takes as much of these figures, and nothing of the account.",
     )
     figures_keep_days: int = Field(
         70,
