@@ -477,7 +477,9 @@ class Settings(BaseSettings):
     )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
-        500, description="The newest reports of one person among which cases are looked for."
+        500,
+        description="The newest reports of one person among which cases are looked for; of the"
+        " cases before them, as many leading reports again.",
     )
     case_window_days: int | None = Field(
         None,
