@@ -322,3 +322,35 @@ def test_any_cut_into_counts_adds_up_to_the_count_from_scratch(
 def test_noon_in_paris_is_of_its_day_and_eleven_at_night_utc_of_the_next() -> None:
     assert day_of(NOON) == DAY
     assert day_of(datetime(2026, 11, 27, 23, 30, tzinfo=UTC)) == DAY + timedelta(days=1)
+
+
+async def test_a_first_count_that_is_behind_closes_no_day(road: Road) -> None:
+    """As after an upgrade: what was there before is counted before any day of it closes."""
+    now = road.hub.clock.now()
+    await road.put(*[UNMAPPABLE for _ in range(1_500)])
+    await road.dispatch(500)
+    later = now + timedelta(days=2)
+    first = await count(road, later, records=1)
+    assert (first.behind, first.closed) == (500, ())
+    second = await count(road, later + timedelta(seconds=1), records=1)
+    assert second.behind == 0 and day_of(now) in second.closed
+    rows = await road.rows("SELECT received FROM account_closed ORDER BY day LIMIT 1")
+    assert rows[0]["received"] == 1_500
+
+
+async def test_who_finds_another_counting_leaves_it_to_that_one(road: Road) -> None:
+    await road.put(message())
+    await road.dispatch()
+    async with road.hub.pool.acquire() as other:
+        assert await other.fetchval(queries.COUNTS_ALONE)
+        assert (await count(road)).records == 0
+        await other.fetchval(queries.COUNTS_NO_MORE)
+    assert (await count(road)).records == 1
+
+
+async def test_a_count_that_begins_after_all_was_purged_finds_no_gap(road: Road) -> None:
+    await road.put(message(), UNMAPPABLE)
+    await road.dispatch()
+    await road.rows("DELETE FROM intake")
+    await count(road)
+    assert not await road.rows("SELECT 1 FROM account_gap")

@@ -17,7 +17,7 @@ from ops.bootstrap import Hub
 from ops.cli import main
 from ops.parking import acting
 from ops.parking.looking import Wish
-from ops.replay import append_replays
+from ops.replay import append_replay, append_replays
 from ops.replaying import running
 from ops.replaying.difference import Differences, RangeDifference, difference_as_text
 from ops.replaying.looking import Looking
@@ -279,3 +279,51 @@ async def test_what_was_discarded_has_its_end(hub: Hub, mapping: Mapping) -> Non
 )
 def test_what_the_command_does_not_take(given: list[str]) -> None:
     assert CliRunner().invoke(main, ["replay", *given]).exit_code == 2
+
+
+def numbered(**changes: Any) -> MappedMessage:
+    return message(None, report(**changes))
+
+
+async def health(road: Road) -> list[Any]:
+    return await road.rows("SELECT stream, kind, seq FROM stream_event ORDER BY stream, seq")
+
+
+async def test_a_duplicate_is_not_done_again_over_what_came_between(
+    hub: Hub, mapping: Mapping
+) -> None:
+    road = Road(hub)
+    negative = numbered(observations=(observation(coded=NEGATIVE, value="Not detected"),))
+    mapping.now |= {b"positive": numbered(), b"negative": negative}
+    await road.put(
+        numbered(), negative, numbered(), raws=[b"positive", b"negative", b"positive"]
+    )  # fmt: skip
+    await road.dispatch()
+    assert [ending for ending, _ in await road.endings()] == [
+        "dispatched", "dispatched", "duplicate",
+    ]  # fmt: skip
+    before = await health(road)
+    found = await rehearsed(hub, await whole(hub))
+    assert (found.looked, found.differ) == (2, 0)
+    with pytest.raises(PermanentError, match="duplicate") as refused:
+        await append_replay(hub, partition=0, offset=2, reason="r", actor="a")
+    (original,) = await road.rows('SELECT message_id FROM outcome WHERE "offset" = 0')
+    assert str(original["message_id"]) in str(refused.value)
+    await road.put_replay(2)  # of a release that did not refuse it
+    await road.dispatch()
+    assert await health(road) == before
+    assert (await road.endings())[2] == ("duplicate", "same_message")
+    assert (await road.account()).closes
+
+
+async def test_a_duplicate_without_a_number_stays_one_report(hub: Hub, mapping: Mapping) -> None:
+    road = Road(hub)
+    alone = numbered(filler_order_number="", placer_order_number="")
+    mapping.now[b"alone"] = alone
+    await road.put(alone, alone, raws=[b"alone", b"alone"])
+    await road.dispatch()
+    await road.put_replay(1)
+    await road.dispatch()
+    (reports,) = await road.rows("SELECT count(*) AS n FROM report")
+    assert reports["n"] == 1
+    assert (await rehearsed(hub, await whole(hub))).looked == 1
