@@ -15,6 +15,7 @@ from ops.asking import Asker
 from ops.behind_the_door import dispatcher_of
 from ops.bootstrap import Hub
 from ops.cli import main
+from ops.dispatch import Dispatcher
 from ops.parking import acting
 from ops.parking.looking import Wish
 from ops.replay import append_replay, append_replays
@@ -327,3 +328,34 @@ async def test_a_duplicate_without_a_number_stays_one_report(hub: Hub, mapping: 
     (reports,) = await road.rows("SELECT count(*) AS n FROM report")
     assert reports["n"] == 1
     assert (await rehearsed(hub, await whole(hub))).looked == 1
+
+
+async def test_a_collision_with_the_live_line_does_not_end_a_run(
+    hub: Hub, mapping: Mapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(hub)
+    (raw,) = await sent(road, mapping, UNMAPPABLE)
+    mapping.now[raw] = message()
+    monkeypatch.setattr("ops.replaying.looking._FIRST_WAIT_SECONDS", 0.001)
+    collisions = 0
+    once = Dispatcher.rehearse
+
+    async def colliding(self: Dispatcher, originals: Any) -> Any:
+        nonlocal collisions
+        if collisions < 3:
+            collisions += 1
+            raise TransientError("deadlock", "it is tried again")
+        return await once(self, originals)
+
+    monkeypatch.setattr(Dispatcher, "rehearse", colliding)
+    await begin(hub, await whole(hub), WHY)
+    run = await go_on(hub, lambda stream: looking(hub, stream)[0], lambda _: None)
+    assert (run.state, run.looked, run.differ, run.replayed) == ("done", 1, 1, 1)
+
+    async def away(self: Dispatcher, originals: Any) -> Any:
+        raise TransientError("database_away", "it is tried again")
+
+    monkeypatch.setattr(Dispatcher, "rehearse", away)
+    await begin(hub, await whole(hub), WHY)
+    with pytest.raises(TransientError, match="database_away"):
+        await go_on(hub, lambda stream: looking(hub, stream)[0], lambda _: None)
