@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.cli import main
-from ops.parking import acting
+from ops.parking import acting, mending
 from ops.parking.looking import Wish
 from ops.pausing import changes
 from ops.pausing.standing import PausedStreams, take_figures
@@ -203,6 +203,9 @@ async def test_a_replay_during_a_pause_takes_no_ending_back_and_is_done_after_it
     await road.put_replay(0)
     await dispatched(road)
     assert await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0') == before
+    (waiting,) = await road.rows("SELECT message_id FROM outcome WHERE ending <> 'replay'")
+    with pytest.raises(PermanentError, match="not_waiting"):
+        await mending.mend(hub, waiting["message_id"], b"MSH", WHY, dry_run=True)
     wish = Wish(reason="laboratory_paused")
     assert (await acting.discard(hub, wish, WHY, dry_run=False)).done == 1
     assert await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0') == before
