@@ -42,8 +42,8 @@ async def append_replay(hub: Hub, *, partition: int, offset: int, reason: str, a
         The replay's own message id, by which `trace` finds it.
 
     Raises:
-        PermanentError: The record is gone, or is a duplicate of another, or reason or actor are
-            empty or too long.
+        PermanentError: The record is gone, in flight, or a duplicate of another, or reason or actor
+            are empty or too long.
         TransientError: The database or the log is away; nothing was appended for certain.
     """
     _check(reason, actor)
@@ -95,11 +95,16 @@ def _check(reason: str, actor: str) -> None:
 
 
 async def _check_held(hub: Hub, partition: int, offset: int) -> None:
-    """Refuse a duplicate: done again it would stand above what came after its original."""
+    """Refuse a duplicate: done again it would stand above what came after its original.
+
+    What is in flight may become one, so it is refused too.
+    """
     with translated():
         async with hub.pool.acquire() as connection:
             held = await connection.fetchrow(HELD, partition, offset)
-    if held is not None and held["ending"] == "duplicate":
+    if held is None:
+        raise PermanentError("in_flight", "it has no ending yet: ask again once it has one")
+    if held["ending"] == "duplicate":
         named = held["original"] or "the first of the same content (`labdispatch trace`)"
         raise PermanentError("duplicate", f"replay its original: {named}")
 

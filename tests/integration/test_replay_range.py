@@ -299,6 +299,8 @@ async def test_a_duplicate_is_not_done_again_over_what_came_between(
     await road.put(
         numbered(), negative, numbered(), raws=[b"positive", b"negative", b"positive"]
     )  # fmt: skip
+    with pytest.raises(PermanentError, match="in_flight"):
+        await append_replay(hub, partition=0, offset=2, reason="r", actor="a")
     await road.dispatch()
     assert [ending for ending, _ in await road.endings()] == [
         "dispatched", "dispatched", "duplicate",
