@@ -66,7 +66,7 @@ async def mend(hub: Hub, message_id: UUID, raw: bytes, asker: Asker, *, dry_run:
         raise PermanentError("bad_reason", "say why: it stands in the audit trail")
     async with lent(hub.pool) as connection:
         row = await row_of(connection, message_id)
-        if row["resolved_at"] is not None:
+        if row["resolved_at"] is not None or row["ending"] != "parked":
             raise PermanentError("not_waiting", "it has ended; a correction is the laboratory's")
         own = await _record(hub, connection, row)
         if own is None:
