@@ -61,7 +61,8 @@ ASKED = [
     ("tables", extraction_queries.TABLES, ("sars-cov-2", "day", "france", [739_100, 739_101], 8)),
     ("revisions", extraction_queries.REVISIONS,
      ("sars-cov-2", "day", "france", 739_100, 739_140, 8, 0, 8)),
-    ("rows of persons", queries.OF_PERSONS, ([1, 5, 9], [739_100] * 3, [739_112] * 3)),
+    ("rows of persons", queries.OF_PERSONS,
+     ("{1,5,9}", "{739100,739100,739100}", "{739112,739112,739112}")),
     ("delays", delay_queries.TOLD, ("a", 739_100, 739_500, 5, 16)),
 ]  # fmt: skip
 FILLED = """
