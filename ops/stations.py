@@ -20,7 +20,7 @@ from ops.runtime.lifecycle import (
 from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.metrics.labels import ENDING_REASONS
-from ops.runtime.settings import Settings
+from ops.runtime.settings import Settings, metrics_folder
 from ops.runtime.vitals import Vitals, show_limits
 from schemas.errors import FatalError, TransientError
 
@@ -77,7 +77,8 @@ async def run_station(role: str, settings: Settings) -> int:
 
 async def _last_words(role: str, reason: str, settings: Settings, stopping: asyncio.Event) -> None:
     """Show why this process ends for long enough to be scraped; at once where nobody scrapes it."""
-    if not settings.metrics_port:
+    # Without a port of its own, api gives the figures of all that share a folder (`run`).
+    if not settings.metrics_port and metrics_folder() is None:
         return
     METRICS.ending.labels(role, reason).set(1)
     with contextlib.suppress(TimeoutError):

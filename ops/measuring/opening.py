@@ -17,7 +17,7 @@ def laboratories_of(hub: Hub) -> Laboratories:
     places = shared_counts(settings.data_dir / "doors") if settings.mllp_share_port else None
     if places is None:
         return Laboratories(hub.pool, hub.clock)
-    return Laboratories(hub.pool, hub.clock, places.total)
+    return Laboratories(hub.pool, hub.clock, places.totals)
 
 
 def database_watch_of(hub: Hub, laboratories: Laboratories, told: Told) -> DatabaseWatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from ops.runtime.metrics import Told
@@ -28,9 +28,10 @@ TOLD: Final = {
 class TopLaboratories:
     """Keeps the lists and tells them.
 
-    A laboratory stays in a list while fewer than twice as many as are told are before it: two that
-    take turns at the last place do not make a new series each time. At any moment a metric has no
-    more than `most` series.
+    The first half of a list is who leads now, always. For a place of the other half a laboratory
+    that was named goes before one that was not while it is among twice as many as are told: two
+    that take turns at the last place do not make a new series each time. At any moment a metric has
+    no more than `most` series.
 
     Args:
         laboratories: Reads the figures of all.
@@ -50,11 +51,15 @@ class TopLaboratories:
         self._turns = 0
 
     async def look(self, session: Connection) -> None:
-        """Read all laboratories once and tell who leads; now and then let old hours go."""
+        """Read all laboratories once and tell who leads."""
         asked = await self._laboratories.read(session, HOURS)
         self.tell(asked.laboratories)
+
+    async def tidy(self, session: Connection) -> None:
+        """Let old hours go, once in so many times; tried again at once where that failed."""
         if self._turns % _FORGET_EVERY == 0:
-            await forget(session, self._eldest(asked.at))
+            before = self._laboratories.now() - timedelta(days=self._keep_days)
+            await forget(session, before)
         self._turns += 1
 
     def tell(self, rows: Sequence[LabFigures]) -> None:
@@ -70,9 +75,6 @@ class TopLaboratories:
     def stop(self) -> None:
         """Tell nothing any more: another process does."""
         self._told.tell([])
-
-    def _eldest(self, now: datetime) -> datetime:
-        return now - timedelta(days=self._keep_days)
 
 
 def _values_of(rows: Sequence[LabFigures]) -> tuple[dict[str, float], ...]:
@@ -92,10 +94,11 @@ def _values_of(rows: Sequence[LabFigures]) -> tuple[dict[str, float], ...]:
 
 
 def _leading(values: dict[str, float], before: Sequence[str], most: int) -> list[str]:
-    """Return who is in a list now: who was and is not far behind, then the foremost."""
+    """Return who is in a list now: its head, then who was in it and is near, then the foremost."""
     order = sorted(values, key=lambda each: (-values[each], each))
-    near = set(order[: 2 * most])
-    stay = [each for each in before if each in near][:most]
-    kept = set(stay)
-    come = [each for each in order if each not in kept][: most - len(stay)]
-    return [*stay, *come]
+    sure = (most + 1) // 2
+    were = set(before)
+    near = order[sure : 2 * most]
+    stay = [each for each in near if each in were]
+    come = [each for each in near if each not in were]
+    return [*order[:sure], *stay, *come][:most]

@@ -83,7 +83,10 @@ class Settings(BaseSettings):
 
     # -- PostgreSQL and Apache Kafka
     postgres_dsn: SecretStr | None = Field(
-        None, description="Cluster: postgresql://user:password@host/database."
+        None,
+        description="Cluster: postgresql://user:password@host/database. Its role needs"
+        " `pg_monitor` (`GRANT pg_monitor TO labdispatch`): without it alerts on standbys and old"
+        " transactions see nothing.",
     )
     require_standby: bool = Field(
         True, description="Cluster: refuse to start while `synchronous_standby_names` is empty."
@@ -224,7 +227,8 @@ class Settings(BaseSettings):
         ge=0,
         le=60,
         description="How long a process that ends for a reason no restart mends shows it on its"
-        " /metrics first: longer than two scrapes. Only where it has a metrics port.",
+        " /metrics first: longer than two scrapes. Only where it has a metrics port, or under"
+        " `run`, where api gives the figures of all.",
     )
     register_unknown_labs: bool | None = Field(
         None,

@@ -391,3 +391,8 @@ def test_settings_page_has_each_setting_once() -> None:
     text = settings_page.page()
     for name in SETTINGS:
         assert text.count(f"| `{name}` |") == 1
+
+
+def test_the_role_of_the_shipped_cluster_is_shown_how_standbys_fare() -> None:
+    """Else alerts on the standby and on old transactions see nothing; embedded grants the same."""
+    assert "\nGRANT pg_monitor TO labdispatch;\n" in (OPS / "compose/postgres-init.sh").read_text()

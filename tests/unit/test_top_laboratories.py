@@ -76,6 +76,14 @@ def test_a_list_never_names_more_than_it_may(rounds: list[dict[str, float]], mos
         assert set(named) <= set(values)
         best = sorted(values, key=lambda each: (-values[each], each))
         assert set(named) <= set(best[: max(1, 2 * most)])
+        assert named[: (most + 1) // 2] == best[: (most + 1) // 2], "who leads is always named"
+
+
+def test_a_new_leader_takes_the_place_of_the_last_of_those_named() -> None:
+    values: dict[str, float] = {f"L{n}": 100 - n for n in range(20)}
+    before = _leading(values, [], 10)
+    after = _leading({**values, "NEW": 1_000}, before, 10)
+    assert after == ["NEW", *before[:9]]
 
 
 def test_none_is_named_where_none_may_be() -> None:

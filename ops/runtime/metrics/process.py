@@ -78,7 +78,9 @@ class ProcessMetrics:
             "collector_seconds", "Time in which Python's collector stopped a process"
         )
         self.collector_longest = gauge(
-            "collector_longest_seconds", "The longest stop by Python's collector", mode="livemax"
+            "collector_longest_seconds",
+            "The longest stop by Python's collector within the last minute",
+            mode="livemax",
         )
         self.disk_free_bytes = gauge(
             "disk_free_bytes", "Room on the disk of the data folder", mode="livemin"
