@@ -27,6 +27,7 @@ from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.ruling.routes import rule_routes
 from ops.runtime.settings import Settings
+from ops.silence.routes import silence_routes
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.stream_tokens.routes import token_routes
@@ -63,6 +64,7 @@ def application() -> Litestar:
                 *account_routes(nothing, gate, nothing),
                 *parked_routes(nothing, gate),
                 *figure_routes(nothing, gate),
+                *silence_routes(nothing, desk),
             ],
             readiness=nothing,
         )

@@ -42,6 +42,8 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/labs/{lab}", ("operator", "laboratory")),
     ("/v1/labs", ("operator",)),
     ("/v1/laboratories/figures", ("operator",)),
+    ("/v1/laboratories/silent", ("operator",)),
+    ("/v1/laboratories/closures", ("operator",)),
     ("/v1/laboratories/", ("operator", "laboratory")),
     ("/v1/parked", ("operator",)),
     ("/v1/routing/", ("operator",)),
