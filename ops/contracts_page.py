@@ -31,6 +31,7 @@ from ops.silence.routes import silence_routes
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.stream_tokens.routes import token_routes
+from ops.tracing.routes import trace_routes
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = _ROOT / "schemas" / "json"
@@ -63,6 +64,7 @@ def application() -> Litestar:
                 *indicator_routes(nothing, nothing),
                 *account_routes(nothing, gate, nothing),
                 *parked_routes(nothing, gate),
+                *trace_routes(nothing, gate),
                 *figure_routes(nothing, gate),
                 *silence_routes(nothing, desk),
             ],

@@ -46,6 +46,7 @@ from ops.stream_tokens.routes import token_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
 from ops.tokens import load_or_make_tokens
+from ops.tracing.routes import trace_routes
 from ops.upkeep import in_doubt, last_flush, upkeep
 
 _log = get_logger(__name__)
@@ -97,6 +98,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *indicator_routes(published_of(hub), admit_by(access, origins)),
                 *account_routes(hub, gate, proofs),
                 *parked_routes(hub, gate),
+                *trace_routes(hub, gate),
                 *figure_routes(laboratories, gate),
                 *silence_routes(silence, desk),
             ],
