@@ -932,7 +932,7 @@ class Settings(BaseSettings):
         " or of this hub.",
     )
     silence_short_score: float = Field(
-        5.0,
+        4.0,
         ge=1,
         le=50,
         description="From which score on a laboratory is called short: what came in 24 hours or in"

@@ -30,7 +30,7 @@ _SPREAD_DAYS: Final = 10
 _HOUR_SPREAD: Final = 0.1
 _HOUR_SPREAD_HOURS: Final = 20
 _OUTLIER: Final = 3.0
-"""A day above so many times its weekday's median is an archive sent again: it counts as so many."""
+"""A day above so many times its weekday's median is an archive: it counts as a usual one."""
 _CLEAR: Final = 3.0
 """A weekday's median from which on a day without a message is a day off, not chance."""
 _FEWEST: Final = 8
@@ -163,8 +163,8 @@ def _medians(days: Sequence[int], totals: Mapping[int, int]) -> list[float]:
 
 def _weight(total: int, usual: float) -> float:
     """Return how much each message of a day counts: less on a day that is far above its like."""
-    most = _OUTLIER * max(usual, _CLEAR)
-    return 1.0 if total <= most else most / total
+    most = max(usual, _CLEAR)
+    return 1.0 if total <= _OUTLIER * most else most / total
 
 
 def _slots(
