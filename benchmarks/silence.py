@@ -18,23 +18,26 @@ from ops.silence.past import Past, learn
 from ops.silence.surprise import (
     DAY_SECONDS,
     completeness_of_day,
-    completeness_of_week,
     silence_score,
+    trend_of,
+    week_score,
 )
 
 from .results import Row, append, show
 from .silence_world import FIRST, JUDGED_DAYS, LEARNED_DAYS, World, begins, hours_of, life
 
 HUB: Final = 4_500
-THRESHOLDS: Final = (3.0, 4.0, 5.0, 6.0, 7.0)
+THRESHOLDS: Final = (3.0, 3.5, 4.0, 5.0)
 LEAST_SECONDS: Final = 1_800.0
 CLASSES: Final = ((1_000.0, "over 1,000 a day"), (300.0, "300 to 1,000"), (100.0, "100 to 300"),
                   (30.0, "30 to 100"), (0.0, "under 30"))  # fmt: skip
 LOST: Final = (("half", 0.5), ("one facility of three", 1 / 3))
 _MINUTE: Final = 60.0
 _OUTAGE_DAYS: Final = 7
-_SHORT_EVERY: Final = 4
-"""Of so many laboratories one is judged on completeness; it takes longest."""
+_PART_DAYS: Final = 12
+_SHORT_EVERY: Final = 6
+"""Of so many one is judged on completeness, if it has no day off that nobody told."""
+_FOR_TRENDS: Final = 150
 
 
 class Found(msgspec.Struct, kw_only=True):
@@ -52,6 +55,8 @@ class Found(msgspec.Struct, kw_only=True):
     part: dict[tuple[float, str, str], list[float]] = msgspec.field(
         default_factory=lambda: defaultdict(list)
     )
+    trends: dict[int, float] = msgspec.field(default_factory=dict)
+    """Of each judged day, as a hub would know it from all its laboratories."""
     judged: int = 0
     held: int = 0
 
@@ -70,6 +75,16 @@ def pasts_of(world: World) -> list[Past]:
         if past is None:
             return []
         found.append(past)
+    return found
+
+
+def trends_of() -> dict[int, float]:
+    """Return of each judged day how the network's last week was against the weeks before."""
+    worlds = [life(seed) for seed in range(_FOR_TRENDS)]
+    found = {}
+    for day in range(FIRST + LEARNED_DAYS, FIRST + LEARNED_DAYS + JUDGED_DAYS + 1):
+        pasts = [learn(hours_of(each.sent, begins(day)), day, each.closed) for each in worlds]
+        found[day] = trend_of(past for past in pasts if past is not None)
     return found
 
 
@@ -102,7 +117,7 @@ def judge(seed: int, found: Found) -> None:
             if score >= threshold:
                 (found.untold if off else found.false)[threshold] += 1
     _whole(world, pasts[0], first, seed, found)
-    if seed % _SHORT_EVERY == 0:
+    if seed % _SHORT_EVERY == 0 and not world.off:
         found.held += 1
         _short(world, pasts, first, seed, found)
 
@@ -145,45 +160,52 @@ def _first_minute(
 
 def _short(world: World, pasts: list[Past], first: float, seed: int, found: Found) -> None:
     """Look each hour at the last 24, and each day at the week, with all and with a part."""
-    usual = _usual_scores(world, pasts, first)
+    usual = _usual_scores(world, pasts, first, found.trends)
     for threshold in THRESHOLDS:
         found.short_false[threshold] += _episodes(usual, threshold)
     random = np.random.default_rng((seed, 2))
     name = class_of(world.volume)
-    start = first + random.uniform(0, 7 * DAY_SECONDS)
+    start = first + random.uniform(0, 2 * DAY_SECONDS)
     for what, share in LOST:
         kept = (world.sent < start) | (random.random(len(world.sent)) >= share)
         less = msgspec.structs.replace(world, sent=world.sent[kept])
-        scores = list(_scores(less, pasts[0], start, _OUTAGE_DAYS, learned=True))
+        scores = list(_scores(less, pasts[0], start, _PART_DAYS, trends=found.trends, learned=True))
         for threshold in THRESHOLDS:
             took = next((n for n, score in enumerate(scores, 1) if score >= threshold), None)
             found.part[threshold, what, name].append(float("inf") if took is None else float(took))
 
 
-def _scores(world: World, past: Past, start: float, days: int, *, learned: bool) -> Iterator[float]:
+def _scores(
+    world: World, past: Past, start: float, days: int, *, trends: dict[int, float], learned: bool
+) -> Iterator[float]:
     """Give the score of each hour after `start`."""
     week = 0.0
     for hour in range(1, days * 24 + 1):
         now = start + hour * 3_600.0
+        day = min(FIRST + int((now - begins(FIRST)) / DAY_SECONDS), max(trends))
         if learned and hour % 24 == 0:
-            day = FIRST + int((now - begins(FIRST)) / DAY_SECONDS)
             anew = learn(hours_of(world.sent, begins(day)), day, world.closed)
-            held = completeness_of_week(anew) if anew is not None else None
-            week = held.score if held is not None else 0.0
+            week = week_score(anew, trends[day]) if anew is not None else 0.0
         begun = (now // 3_600 - 23) * 3_600
         received = np.searchsorted(world.sent, now) - np.searchsorted(world.sent, begun)
-        held = completeness_of_day(past, float(received), begun, now, world.closed)
+        held = completeness_of_day(
+            past, float(received), begun, now, world.closed, trend=trends[day]
+        )
         yield max(week, held.score if held is not None else 0.0)
 
 
-def _usual_scores(world: World, pasts: list[Past], first: float) -> list[float]:
+def _usual_scores(
+    world: World, pasts: list[Past], first: float, trends: dict[int, float]
+) -> list[float]:
     """Return the score of each hour of the judged days, with nothing missing."""
     scores: list[float] = []
     for number, past in enumerate(pasts):
-        week = completeness_of_week(past)
-        least = week.score if week is not None else 0.0
+        least = week_score(past, trends[FIRST + LEARNED_DAYS + number * 7])
         begun = first + number * 7 * DAY_SECONDS
-        scores += [max(each, least) for each in _scores(world, past, begun, 7, learned=False)]
+        scores += [
+            max(each, least)
+            for each in _scores(world, past, begun, 7, trends=trends, learned=False)
+        ]
     return scores
 
 
@@ -246,7 +268,7 @@ def main() -> None:
     parser.add_argument("--laboratories", type=int, default=HUB)
     parser.add_argument("--no-write", action="store_true")
     given = parser.parse_args()
-    found, begun = Found(), time.process_time()
+    found, begun = Found(trends=trends_of()), time.process_time()
     for seed in range(given.laboratories):
         judge(seed, found)
     rows = rows_of(found, time.process_time() - begun)

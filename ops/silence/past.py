@@ -73,15 +73,16 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
     """Probability that a day on which it usually sends passes without a message."""
     usual: tuple[float, ...]
     """Messages of each weekday; 0 where a day without a message would be no wonder."""
-    week_received: float
-    week_expected: float
+    week: tuple[tuple[float, float], ...]
+    """Received and expected of each of the last seven days, the eldest first; closures are 0, 0."""
 
     @property
     def week_level(self) -> float:
         """Return the last week against all weeks."""
-        if self.week_expected <= 0:
+        expected = sum(due for _, due in self.week)
+        if expected <= 0:
             return self.level
-        return self.level * self.week_received / self.week_expected
+        return self.level * sum(got for got, _ in self.week) / expected
 
     @property
     def cautious_level(self) -> float:
@@ -119,7 +120,6 @@ def learn(hours: Iterable[Hour], today: int, closed: frozenset[int] = frozenset(
     batch = _batch(days, placed)
     day_batch = min(batch, _scatter(days, totals, weights, usual))
     level = _level(days[-_LEVEL_DAYS:], totals, weights, usual)
-    recent = [d for d in range(base_until, today) if d not in closed]
     return Past(
         learned_day=today,
         days=today - first,
@@ -134,8 +134,12 @@ def learn(hours: Iterable[Hour], today: int, closed: frozenset[int] = frozenset(
         day_off=max(_NEVER_OFF, round(max(0, len(off) - 1) / max(1, len(days) + len(off)), 5)),
         day_none=_day_none(days, off, medians),
         usual=_rounded([u if m >= _CLEAR else 0.0 for u, m in zip(usual, medians, strict=True)]),
-        week_received=sum(totals[day] for day in recent),
-        week_expected=round(level * sum(usual[weekday_of(day)] for day in recent), 2),
+        week=tuple(
+            (0.0, 0.0)
+            if day in closed
+            else (float(totals[day]), round(level * usual[weekday_of(day)], 2))
+            for day in range(base_until, today)
+        ),
     )
 
 

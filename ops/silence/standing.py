@@ -10,7 +10,7 @@ import msgspec
 
 from .hours import day_of
 from .past import Past
-from .surprise import completeness_of_day, completeness_of_week, silence_score
+from .surprise import completeness_of_day, completeness_of_week, silence_score, week_score
 
 Word = Literal["silent", "short", "doubtful", "closed", "new", "usual"]
 ORDER: Final[tuple[Word, ...]] = ("silent", "short", "doubtful", "closed", "new", "usual")
@@ -56,7 +56,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     completeness_high: float | None
     """Between these with 95 %, for chance and for what its days differ."""
     short_score: float
-    """Of what is missing in 24 hours or in the last seven days, whichever is higher."""
+    """Of what is missing in 24 hours or in two to seven whole days, whichever is highest."""
     week_completeness: float | None
     """Of the seven days before today."""
 
@@ -78,6 +78,7 @@ def stand(
     since: datetime,
     now: datetime,
     bounds: Bounds,
+    trend: float = 1.0,
 ) -> Standing:
     """Return how a live laboratory stands now.
 
@@ -88,6 +89,7 @@ def stand(
         since: From when on `received` counts.
         now: Now.
         bounds: What is called what.
+        trend: The network's last week against the weeks before.
     """
     last, today = sent.last_message_at, day_of(now)
     silent = None if last is None else max(0.0, (now - last).total_seconds())
@@ -96,9 +98,11 @@ def stand(
     score = 0.0
     if silent is not None and silent >= bounds.least_seconds:
         score = silence_score(past, last.timestamp(), now.timestamp(), closed)
-    day = completeness_of_day(past, sent.received, since.timestamp(), now.timestamp(), closed)
-    week = completeness_of_week(past)
-    short = max(day.score if day else 0.0, week.score if week else 0.0)
+    day = completeness_of_day(
+        past, sent.received, since.timestamp(), now.timestamp(), closed, trend=trend
+    )
+    week = completeness_of_week(past, trend)
+    short = max(day.score if day else 0.0, week_score(past, trend))
     word: Word = "usual"
     if score >= bounds.silent:
         word = "silent"

@@ -10,6 +10,8 @@ mean and variance.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from statistics import median
 from typing import Final
 
 import msgspec
@@ -23,6 +25,9 @@ DAY_SECONDS: Final = 86_400.0
 _WEEKS_LEARNED: Final = 7
 _WEEK_SPREAD: Final = 0.01
 """A week differs from the one before by a tenth, with all days together: weather, schools."""
+_ENOUGH_DUE: Final = 50.0
+_ENOUGH_LABORATORIES: Final = 20
+_WINDOWS: Final = (2, 3, 5, WEEK_DAYS)
 _MOST: Final = 99.0
 _WHOLE: Final = 0.98
 """Of what is due on a day: from so much on the day has passed."""
@@ -84,8 +89,30 @@ def silence_score(
     return min(_MOST, max(0.0, score))
 
 
+def trend_of(pasts: Iterable[Past]) -> float:
+    """Return the last week of the middle laboratory against its weeks before.
+
+    A wave or a summer is everybody's; an outage of fewer than half of all does not move it. 1 where
+    there are too few to tell.
+    """
+    ratios = []
+    for past in pasts:
+        due = sum(each for _, each in past.week)
+        if due >= _ENOUGH_DUE:
+            ratios.append(sum(got for got, _ in past.week) / due)
+    if len(ratios) < _ENOUGH_LABORATORIES:
+        return 1.0
+    return min(2.0, max(0.5, median(ratios)))
+
+
 def completeness_of_day(
-    past: Past, received: float, begins: float, now: float, closed: frozenset[int] = frozenset()
+    past: Past,
+    received: float,
+    begins: float,
+    now: float,
+    closed: frozenset[int] = frozenset(),
+    *,
+    trend: float = 1.0,
 ) -> Completeness | None:
     """Hold what came between two moments against the past; None: too little was due."""
     hours = 0.0
@@ -93,7 +120,7 @@ def completeness_of_day(
     for hour, share in spans(begins, now):
         day, at = place_of(hour)
         if day not in closed:
-            due = past.rates[weekday_of(day) * DAY_HOURS + at] * share * past.level
+            due = past.rates[weekday_of(day) * DAY_HOURS + at] * share * past.level * trend
             hours += due**2
             days[day] = days.get(day, 0.0) + due
     expected = sum(days.values())
@@ -105,12 +132,25 @@ def completeness_of_day(
     return _held(received, expected, variance, past.batch)
 
 
-def completeness_of_week(past: Past) -> Completeness | None:
+def completeness_of_week(past: Past, trend: float = 1.0) -> Completeness | None:
     """Hold the seven days before the past was learned against the weeks before them."""
-    expected = past.week_expected
-    spread = past.spread * (1.0 / (WEEK_DAYS - 2) + 1.0 / (2 * WEEK_DAYS)) + _WEEK_SPREAD
-    variance = expected * past.day_batch + spread * expected**2
-    return _held(past.week_received, expected, variance, past.day_batch)
+    return _of_days(past, WEEK_DAYS, trend)
+
+
+def week_score(past: Past, trend: float = 1.0) -> float:
+    """Return the highest score of the last two, three, five and seven whole days."""
+    found = [_of_days(past, days, trend) for days in _WINDOWS]
+    return max((each.score for each in found if each is not None), default=0.0)
+
+
+def _of_days(past: Past, days: int, trend: float) -> Completeness | None:
+    held = [(got, due * trend) for got, due in past.week[-days:]]
+    expected = sum(due for _, due in held)
+    # The days' own factors, and what is not known of the level: two weeks told it.
+    of_days = past.spread * sum(due**2 for _, due in held)
+    of_level = (past.spread / (2 * WEEK_DAYS) + _WEEK_SPREAD) * expected**2
+    variance = expected * past.day_batch + of_days + of_level
+    return _held(sum(got for got, _ in held), expected, variance, past.day_batch)
 
 
 def _held(received: float, expected: float, variance: float, batch: float) -> Completeness | None:

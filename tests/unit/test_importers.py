@@ -58,6 +58,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_streams.py",
         "ops/cli_identity.py",
         "ops/cli_identity_keys.py",
+        "ops/cli_silence.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",
@@ -86,6 +87,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",
         "ops/register/routes.py",
+        "ops/silence/routes.py",
         "ops/stewards/routes.py",
         "ops/holding/routes.py",
         "ops/accounting/routes.py",
