@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -249,7 +249,7 @@ def rows_of(found: Found, cpu: float) -> list[Row]:
     return rows
 
 
-def _times(about: dict[str, object], times: list[float], unit: str = "hours") -> list[Row]:
+def _times(about: Mapping[str, object], times: list[float], unit: str = "hours") -> list[Row]:
     if not times:
         return []
     ordered = sorted(times)
