@@ -63,6 +63,10 @@ FROM intake_progress
 WHERE partition = ANY ($1::integer[]) ORDER BY partition FOR UPDATE
 """
 
+# While something is paused: what the fence saw of it may be older than its locks, and whoever ends
+# a pause holds them all.
+PAUSED: Final = "SELECT array_agg(lab_id) AS paused FROM pause WHERE what = 'laboratory'"
+
 ADVANCE: Final = """
 UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
 FROM unnest($1::integer[], $2::bigint[]) AS moved (partition, next_offset)
@@ -393,4 +397,6 @@ async def _fence(connection: Connection, positions: Mapping[int, int]) -> frozen
     moved = {partition for partition, at in positions.items() if held.get(partition) != at}
     if moved:
         raise FenceLost(frozenset(moved))
-    return frozenset(next((row["paused"] or () for row in rows), ()))
+    if not any(row["paused"] for row in rows):
+        return frozenset()
+    return frozenset(await connection.fetchval(PAUSED) or ())

@@ -43,10 +43,12 @@ async def instance_at(
         ) from None
 
 
-async def print_account(data_dir: Path, *, as_json: bool) -> int:
+async def print_account(data_dir: Path, *, from_scratch: bool, as_json: bool) -> int:
     """Print the account; give 1 when it does not close."""
     async with instance_at(data_dir) as hub:
-        account = await take_account(hub.pool, hub.log, hub.instance.engine)
+        account = await take_account(
+            hub.pool, hub.log, hub.instance.engine, from_scratch=from_scratch
+        )
     if as_json:
         print_json(account)
     else:

@@ -66,9 +66,7 @@ class TableExtractor:
         self._name = protection.name
         self._keep = keep
         self._portion_seconds = portion_seconds
-        self._delays = DelayTeller(
-            protection, self._name, most_weeks=delay_weeks, most_waiting=most_waiting
-        )
+        self._delays = DelayTeller(protection, most_weeks=delay_weeks, most_waiting=most_waiting)
         self._maker = uuid4()
         self._number = 0
         self._looked: dict[Place, int] = {}

@@ -477,7 +477,9 @@ class Settings(BaseSettings):
     )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
-        500, description="The newest reports of one person among which cases are looked for."
+        500,
+        description="The newest reports of one person among which cases are looked for; of the"
+        " cases before them, as many leading reports again.",
     )
     case_window_days: int | None = Field(
         None,
@@ -899,9 +901,9 @@ class Settings(BaseSettings):
 
     # -- figures of laboratories
     figures_write_seconds: Seconds = Field(
-        30.0,
-        description="How often doors and dispatch write what each laboratory sent; a kill takes as"
-        " much of these figures, and nothing of the account.",
+        120.0,
+        description="How often doors and dispatch write what each laboratory sent, a row for each"
+        " active one; a kill takes as much of these figures, and nothing of the account.",
     )
     figures_keep_days: int = Field(
         70,

@@ -29,6 +29,13 @@ async def test_the_migrations_add_up_to_the_snapshot(database: Database) -> None
         assert await snapshot(connection) == SNAPSHOT.read_text("utf-8")
 
 
+def test_what_is_locked_in_an_upgrade_is_locked_as_dispatch_does() -> None:
+    """Outcome, then parked: the other way round a batch and the migration wait for each other."""
+    (mend,) = [each for each in migrations() if each.name.endswith("mend")]
+    outcome = mend.sql.index("AFTER UPDATE OF ending, reason ON outcome")
+    assert outcome < mend.sql.index("ALTER TABLE parked")
+
+
 async def test_a_second_time_there_is_nothing_to_do(database: Database) -> None:
     assert await migrate(database.connect_kwargs) == 0
     async with connected(database.connect_kwargs, "looking") as connection:
