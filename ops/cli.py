@@ -31,6 +31,7 @@ from ops import (
     cli_stream,
     cli_streams,
     cli_tokens,
+    cli_trace,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -449,33 +450,12 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-# ---------------------------------------------------------------------------- looking
-
-
-@main.command()
-@click.argument("wanted", metavar="ID...", nargs=-1, required=True)
-@data_dir_option
-@json_option
-def trace(wanted: tuple[str, ...], data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Show every station of a message, by message id or control id (MSH-10).
-
-    Several IDs may be given; `-` reads them from standard input, one a line.
-    """
-    from ops.looking import print_trace
-
-    ids = [line for each in wanted for line in (_lines() if each == "-" else [each])]
-    _run(print_trace(data_dir, ids, as_json=as_json))
-
-
-def _lines() -> list[str]:
-    return [line.strip() for line in sys.stdin if line.strip()]
-
-
 # ---------------------------------------------------------------------------- the register
 
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
+cli_trace.add_to(main, data_dir_option, json_option, _run)
 cli_parked.add_to(main, data_dir_option, json_option, _run)
 cli_pausing.add_to(main, data_dir_option, json_option, _run)
 cli_replay.add_to(main, data_dir_option, json_option, _run)

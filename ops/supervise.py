@@ -34,6 +34,7 @@ _log = get_logger(__name__)
 ROAD: Final = ("ingest", "dispatch", "relay", "push", "indicators", "api")
 """In the order of the road; stopped in the same order, senders before them."""
 _STOP_SHARE_SECONDS: Final = 4.0
+_AGAIN_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 0.25
 _DATABASE_TRIES: Final = 5
 _LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -161,8 +162,22 @@ class Supervisor:
                 return
             lived = time.monotonic() - station.started_at
             delay = 0.2 if lived > 30 else min(5.0, delay * 2)
-            await asyncio.sleep(delay)
+            while True:
+                await asyncio.sleep(delay)
+                if await self._launched(station):
+                    break
+                delay = _AGAIN_SECONDS
+
+    async def _launched(self, station: Station) -> bool:
+        """Start a station again; False where the machine has no room for it now."""
+        if self._stopping:
+            return True
+        try:
             await self._launch(station)
+        except OSError as error:
+            _log.warning("station_not_started", role=station.name, code=error.errno)
+            return False
+        return True
 
     async def _watch_database(self) -> None:
         """Start the database again when it dies, and keep every log within its bound.

@@ -922,6 +922,43 @@ class Settings(BaseSettings):
         description="The most laboratories that one metric names; 0: none is named in metrics.",
     )
 
+    # -- silent laboratories
+    silence_score: float = Field(
+        4.0,
+        ge=1,
+        le=50,
+        description="From which score on a laboratory is called silent: 4 is a silence of one in"
+        " 10,000 by its own past. docs/silence.md says what each costs in false alarms.",
+    )
+    silence_doubt_score: float = Field(
+        2.5,
+        ge=0.5,
+        le=50,
+        description="From which score on it is doubtful: many at once are a fault of the network"
+        " or of this hub.",
+    )
+    silence_short_score: float = Field(
+        4.0,
+        ge=1,
+        le=50,
+        description="From which score on a laboratory is called short: what came in 24 hours or in"
+        " seven days is that unlikely little.",
+    )
+    silence_least_seconds: Seconds = Field(
+        1_800.0,
+        description="No shorter silence is judged: lines are down for minutes at times.",
+    )
+    silence_days: int = Field(
+        21,
+        ge=14,
+        le=60,
+        description="Days since a laboratory's first message from which on it is judged.",
+    )
+    silence_learn_laboratories: Count = Field(
+        300,
+        description="Of how many laboratories the past is learned in a minute; each once a day.",
+    )
+
     # -- the account by day, and what is mended by hand
     account_seconds: Seconds = Field(
         30.0, description="How often it is counted what came and how it ended."

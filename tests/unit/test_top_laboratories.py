@@ -42,12 +42,14 @@ def test_who_leads_is_told_and_nobody_else() -> None:
             lab("B", received=7, silent_seconds=900.0),
             lab("C", received=6, turned_away=3, parked=2),
             lab("D", silent_seconds=5_000.0, state="suspended"),
-        ]
+        ],
+        {"B": 5.5, "C": 2.5, "A": 7.0},
     )
-    received, refused, silent = (told_of(told)[name] for name in TOLD)
+    received, refused, silent, surprising = (told_of(told)[name] for name in TOLD)
     assert received == {"B": 7, "C": 6}
     assert refused == {"C": 5, "A": 1}
     assert silent == {"B": 900, "A": 9}
+    assert surprising == {"A": 7, "B": 5.5}
     text = render(told).decode()
     assert 'labdispatch_laboratory_top_received{laboratory="B"} 7.0' in text
     top.stop()

@@ -199,6 +199,7 @@ PUSH_STOPS: Final = codes(16, "paused, gap, trouble")
 
 # -- what people mend
 PARKED_ACTS: Final = Closed("assigned", "replayed", "mended", "discarded")
+STANDINGS: Final = Closed("silent", "short", "doubtful", "closed", "new", "usual")
 PAUSED_THINGS: Final = Closed("stream", "laboratory", "receiver")
 
 # -- the database

@@ -161,7 +161,9 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "indicators_close_rows", "indicators_verify_rows", "indicators_answers_each",
     "indicators_extraction_seconds", "stream_token_refresh_seconds", "reemission_seconds",
     "hold_retry_seconds", "identity_rekey_rest",
-    "figures_write_seconds", "figures_keep_days", "figures_top", "retention_seconds",
+    "figures_write_seconds", "figures_keep_days", "figures_top",
+    "silence_score", "silence_doubt_score", "silence_short_score", "silence_least_seconds",
+    "silence_days", "silence_learn_laboratories", "retention_seconds",
     # How much at a time: the rest goes on in the next turn.
     "tls_handshakes_per_turn", "turn_bytes", "turn_frames", "laboratory_turn_frames", "loop_keys",
     "relay_batch_events", "relay_batch_bytes", "indicators_batch_events", "steward_page",

@@ -15,6 +15,7 @@ from .persons import PersonMetrics
 from .process import ProcessMetrics
 from .push import PushMetrics
 from .retention import RetentionMetrics
+from .silence import SilenceMetrics
 from .streams import StreamMetrics
 
 STATIONS: Final = (
@@ -26,6 +27,7 @@ STATIONS: Final = (
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    SilenceMetrics,
     RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
@@ -42,6 +44,7 @@ class Metrics(
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    SilenceMetrics,
     RetentionMetrics,
     DatabaseMetrics,
     ProcessMetrics,
