@@ -969,6 +969,15 @@ class Settings(BaseSettings):
         description="How long something may be paused before it alerts.",
     )
 
+    # -- looking at it
+    doctor_seconds: Seconds = Field(
+        10.0, description="The longest `labdispatch doctor` waits for any one thing."
+    )
+    look_seconds: Seconds = Field(
+        5.0, description="The longest `status` and `top` wait for figures of the hub."
+    )
+    top_seconds: Seconds = Field(2.0, description="How often `labdispatch top` looks again.")
+
     # -- running
     station_name: str = Field(
         "",

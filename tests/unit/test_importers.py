@@ -39,6 +39,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
         "ops/cli_trace.py",
+        "ops/cli_duty.py",
         "ops/cli_export.py",
         "ops/cli_indicators.py",
         "ops/cli_plot.py",

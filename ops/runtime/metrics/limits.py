@@ -152,6 +152,8 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "account_close_seconds", "account_keep_days", "account_item_days", "account_report_items",
     "account_reports_at_once", "parked_at_once", "replay_per_second", "replay_batch_messages",
     "pause_refresh_seconds", "pause_forgotten_seconds", "drain_seconds",
+    # How long a command waits for what it looks at; it says so itself.
+    "doctor_seconds", "look_seconds", "top_seconds",
     # How often, and how long an end is shown.
     "last_words_seconds",
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",
