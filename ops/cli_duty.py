@@ -32,3 +32,27 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
         from ops.doctor.commands import print_examination
 
         run(print_examination(data_dir, as_json=as_json))
+
+    @main.command()
+    @data_dir
+    @as_json
+    def status(data_dir: Path, *, as_json: bool) -> None:
+        """Show in one look whether results flow, and what wants a person.
+
+        Processes, doors, what is in flight, parked, held, to be reviewed, paused, receivers,
+        certificates, disk and purge. Exits 1 when something wants a person.
+        """
+        from ops.duty.commands import print_status
+
+        run(print_status(data_dir, as_json=as_json))
+
+    @main.command()
+    @data_dir
+    def top(data_dir: Path) -> None:
+        """Show rates, latencies and what wants a person on a screen that stays; `q` ends it.
+
+        Where the output is no terminal, one frame is printed.
+        """
+        from ops.duty.commands import show_top
+
+        run(show_top(data_dir))

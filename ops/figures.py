@@ -101,7 +101,7 @@ async def read_figures(address: str, settings: Settings) -> Figures | None:
         request = Request(f"{address}/metrics")  # noqa: S310 - the address is the hub's own
         try:
             with urlopen(  # noqa: S310
-                request, timeout=settings.look_seconds, context=_tls(address, settings)
+                request, timeout=settings.look_seconds, context=tls_of(address, settings)
             ) as answer:
                 return parse(answer.read(_MOST_BYTES).decode("utf-8", "replace"))
         except (URLError, OSError, ValueError):
@@ -110,7 +110,8 @@ async def read_figures(address: str, settings: Settings) -> Figures | None:
     return await in_thread(work)
 
 
-def _tls(address: str, settings: Settings) -> ssl.SSLContext | None:
+def tls_of(address: str, settings: Settings) -> ssl.SSLContext | None:
+    """Return how an address of the hub itself is trusted; None for clear text."""
     if not address.startswith("https"):
         return None
     # Figures of this very machine, and no secret goes there: its certificate is its own proof.

@@ -128,6 +128,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     }),
     "rapidfuzz": frozenset({"dedup/compare.py"}),
     "rich": frozenset({
+        "ops/duty/commands.py",  # the screen of `top`
+        "ops/duty/screen.py",
         "ops/run.py",  # the one-screen status
         "ops/exporting/progress.py",  # how far an export is
     }),
