@@ -67,13 +67,14 @@ _BATCH: Final = 250
 
 @click.command()
 @click.option("--messages", type=int, default=10_000_000, show_default=True)
+@click.option("--costs/--no-costs", default=True, help="What the index costs, too.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Filled before; it is kept.")
-def main(messages: int, folder: Path | None) -> None:
+def main(messages: int, folder: Path | None, *, costs: bool) -> None:
     """Fill, measure, print, and append to results/trace.csv."""
-    uvloop.run(_measure(messages, folder))
+    uvloop.run(_measure(messages, folder, with_costs=costs))
 
 
-async def _measure(messages: int, kept: Path | None) -> None:
+async def _measure(messages: int, kept: Path | None, *, with_costs: bool) -> None:
     folder = kept or open_folder()
     settings = {"max_wal_size": "4GB", "wal_level": "minimal", "max_wal_senders": "0"}
     server = scratch_server(folder, settings, shared_buffers_mb=512)
@@ -89,7 +90,7 @@ async def _measure(messages: int, kept: Path | None) -> None:
             found = await _asked(pool, folder, messages)
         finally:
             await pool.close()
-        costs = await _costs(server.connect_kwargs())
+        costs = await _costs(server.connect_kwargs()) if with_costs else {}
     finally:
         await asyncio.to_thread(server.stop)
         if kept is None:
@@ -97,8 +98,15 @@ async def _measure(messages: int, kept: Path | None) -> None:
     _tell(messages, found, costs)
 
 
-async def _asked(pool: Pool, folder: Path, messages: int) -> dict[str, list[float]]:
-    """Return milliseconds by the way to ask."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one way to ask took, and the processor time of one question, server and client."""
+
+    milliseconds: list[float]
+    cpu_ms: float
+
+
+async def _asked(pool: Pool, folder: Path, messages: int) -> dict[str, Asked]:
+    """Return what was measured by the way to ask."""
     clock = SystemClock()
     async with pool.acquire() as connection:
         instance_id = await connection.fetchval(_INSTANCE)
@@ -117,18 +125,31 @@ async def _asked(pool: Pool, folder: Path, messages: int) -> dict[str, list[floa
         clock=clock,
     )
     chosen = random.Random(messages)
-    found: dict[str, list[float]] = {}
+    asked: dict[str, tuple[list[Wanted], int]] = {}
     for way, statement in SOME.items():
         ids = [await _one_of(pool, statement, chosen, messages) for _ in range(_TIMES)]
-        found[way] = [await _timed(hub, Wanted(ids=(str(each),)), 1) for each in ids]
+        asked[way] = [Wanted(ids=(str(each),)) for each in ids], 1
     run = f"{time.time_ns():x}"
     await _orders(Road(hub), run)
     numbers = [chosen.randrange(_ORDERS) for _ in range(_TIMES)]
-    found["control id"] = [await _timed(hub, Wanted(ids=(f"C-{run}-{n}",)), 1) for n in numbers]
-    found["order"] = [
-        await _timed(hub, Wanted(ids=(f"F-{run}-{n}",), laboratory="LAB1"), 2) for n in numbers
-    ]
+    asked["control id"] = [Wanted(ids=(f"C-{run}-{n}",)) for n in numbers], 1
+    asked["order"] = [Wanted(ids=(f"F-{run}-{n}",), laboratory="LAB1") for n in numbers], 2
+    found = {}
+    for way, (wishes, least) in asked.items():
+        cpu = await _all_cpu_seconds(pool)
+        times = [await _timed(hub, each, least) for each in wishes]
+        used = (await _all_cpu_seconds(pool) - cpu) * 1_000 / len(times)
+        found[way] = Asked(milliseconds=times, cpu_ms=used)
     return found
+
+
+async def _all_cpu_seconds(pool: Pool) -> float:
+    """Return what this process and the server's backends have used."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'labdispatch%'"
+        )
+    return time.process_time() + sum(_cpu_seconds(row["pid"]) for row in rows)
 
 
 async def _one_of(pool: Pool, statement: str, chosen: random.Random, messages: int) -> UUID:
@@ -195,16 +216,15 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _tell(
-    messages: int, found: dict[str, list[float]], costs: dict[str, tuple[float, float]]
-) -> None:
+def _tell(messages: int, found: dict[str, Asked], costs: dict[str, tuple[float, float]]) -> None:
     show(
         f"trace among {messages:,} messages",
-        ("by", "asked", "first ms", "median ms", "p99 ms"),
+        ("by", "asked", "first ms", "median ms", "p99 ms", "CPU ms"),
         [
-            (way, len(times), f"{times[0]:.1f}", f"{quantile(times, 0.5):.1f}",
-             f"{quantile(times, 0.99):.1f}")
-            for way, times in found.items()
+            (way, len(each.milliseconds), f"{each.milliseconds[0]:.1f}",
+             f"{quantile(each.milliseconds, 0.5):.1f}", f"{quantile(each.milliseconds, 0.99):.1f}",
+             f"{each.cpu_ms:.1f}")
+            for way, each in found.items()
         ],
     )  # fmt: skip
     show(
@@ -212,14 +232,15 @@ def _tell(
         ("index", "CPU of the server, us an event", "WAL, bytes an event"),
         [(name, f"{cpu:.1f}", f"{wal:.0f}") for name, (cpu, wal) in costs.items()],
     )
-    worst = max(quantile(times, 0.99) for times in found.values())
+    worst = max(quantile(each.milliseconds, 0.99) for each in found.values())
     say_floor("trace", worst, _FLOOR_MS, "ms", most=True)
     about = {"messages": messages, "load": load_average()}
     rows = [
-        Row(engine="embedded", parameters={**about, "by": way, "first_ms": round(times[0], 1),
-            "p99_ms": round(quantile(times, 0.99), 1)},
-            figure=quantile(times, 0.5), unit="ms of a trace, median")
-        for way, times in found.items()
+        Row(engine="embedded", parameters={**about, "by": way,
+            "first_ms": round(each.milliseconds[0], 1), "cpu_ms": round(each.cpu_ms, 1),
+            "p99_ms": round(quantile(each.milliseconds, 0.99), 1)},
+            figure=quantile(each.milliseconds, 0.5), unit="ms of a trace, median")
+        for way, each in found.items()
     ]  # fmt: skip
     rows += [
         Row(engine="embedded", parameters={**about, "index": name, "wal_bytes": round(wal)},

@@ -127,6 +127,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/indicators/as_parquet.py",  # figures as a file; loaded when one is asked for
     }),
     "rapidfuzz": frozenset({"dedup/compare.py"}),
+    "opentelemetry": frozenset({"ops/runtime/traces.py"}),  # loaded where an endpoint is set
     "rich": frozenset({
         "ops/duty/commands.py",  # the screen of `top`
         "ops/duty/screen.py",
