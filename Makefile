@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-retention bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-crash proof-relay bench-export bench-relay bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -159,6 +159,9 @@ bench-relay: setup-dev kafka ## events a second from the outbox into one broker,
 
 bench-retention: setup-dev ## the purge of a day of a million messages beside a door: seconds, the longest append
 	$(BIN)/python -m benchmarks.retention $(ARGS)
+
+bench-trace: setup-dev ## trace among ten million messages, and what its index costs (30 GB of disk)
+	$(BIN)/python -m benchmarks.trace $(ARGS)
 
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)

@@ -13,6 +13,7 @@ from ops import (
     cli_account,
     cli_audit,
     cli_batches,
+    cli_duty,
     cli_export,
     cli_holds,
     cli_identity,
@@ -455,6 +456,7 @@ def _address(text: str) -> tuple[str, int]:
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
+cli_duty.add_to(main, data_dir_option, json_option, _run)
 cli_trace.add_to(main, data_dir_option, json_option, _run)
 cli_parked.add_to(main, data_dir_option, json_option, _run)
 cli_pausing.add_to(main, data_dir_option, json_option, _run)

@@ -43,6 +43,7 @@ from ops.runtime.intake_log import IntakeLog
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.traces import TRACES
 from ops.runtime.worker import FenceLost
 from ops.runtime.writes import GatheredWrites
 from ops.stewards.acts import Stewards
@@ -224,7 +225,11 @@ class Dispatcher:
                     await gathered.send()
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
-        count(rows, published, self._clock.now(), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        count(rows, published, self._clock.now(), seconds)
+        if TRACES.is_on:
+            ids = [item.record.message_id for item in unit.items]
+            TRACES.note_batch("dispatch", seconds, ids, events=len(published.events))
         worked.count()
 
     async def _work(

@@ -73,7 +73,9 @@ async def running(
         supervisor = Supervisor(settings, folder, database, simulate=options.simulate)
         try:
             await supervisor.start()
-            yield supervisor, settings, _addresses(settings, time.monotonic() - began)
+            addresses = _addresses(settings, time.monotonic() - began)
+            folder.announce("labdispatch run", {"mllp": addresses.mllp, "http": addresses.http})
+            yield supervisor, settings, addresses
         finally:
             await supervisor.stop()
     finally:

@@ -21,6 +21,7 @@ from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.metrics.labels import ENDING_REASONS
 from ops.runtime.settings import Settings, metrics_folder
+from ops.runtime.traces import TRACES
 from ops.runtime.vitals import Vitals, show_limits
 from schemas.errors import FatalError, TransientError
 
@@ -53,6 +54,7 @@ async def run_station(role: str, settings: Settings) -> int:
     stopping: asyncio.Event | None = None
     try:
         failpoints.arm(settings.failpoints)
+        TRACES.start(settings, role)
         if role in _BEHIND_THE_DOOR:
             yield_to_the_door(settings.behind_the_door_nice)
         metrics.serve(settings.http_host, settings.metrics_port)
@@ -93,6 +95,7 @@ async def _watched(station: Coroutine[Any, Any, None]) -> None:
         await station
     finally:
         vitals.cancel()
+        TRACES.stop()
 
 
 def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]:

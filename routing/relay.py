@@ -19,6 +19,7 @@ from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.topic import Tail
+from ops.runtime.traces import TRACES
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
 from schemas.topics import Stream
@@ -218,7 +219,12 @@ class Relay:
         # what comes meanwhile is not to wait for a second transaction.
         reading = asyncio.ensure_future(self._read(behind)) if left > 0 else None
         try:
+            began = time.perf_counter()
             offsets = await self._publish([packed for _, packed in batch])
+            if TRACES.is_on:
+                ids = [event.message_id for event in events[: len(batch)]]
+                seconds = time.perf_counter() - began
+                TRACES.note_batch("relay", seconds, ids, stream=self._stream.value)
             self._positions = behind
             for partition, offset in offsets.items():
                 self._notes[partition] = Noted(seq=behind[partition], log_offset=offset)

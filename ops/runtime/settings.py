@@ -1012,6 +1012,34 @@ class Settings(BaseSettings):
         description="How long something may be paused before it alerts.",
     )
 
+    # -- looking at it
+    doctor_seconds: Seconds = Field(
+        10.0, description="The longest `labdispatch doctor` waits for any one thing."
+    )
+    look_seconds: Seconds = Field(
+        5.0, description="The longest `status` and `top` wait for figures of the hub."
+    )
+    top_seconds: Seconds = Field(2.0, description="How often `labdispatch top` looks again.")
+
+    # -- spans for OpenTelemetry
+    traces_endpoint: str = Field(
+        "",
+        max_length=500,
+        pattern="^(https?://.+)?$",
+        description="Where spans go: OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; empty:"
+        " none is made. Needs the extra `traces`.",
+    )
+    traces_ratio: float = Field(
+        1.0, ge=0, le=1, description="Of which share of the messages spans are made."
+    )
+    traces_queue: Count = Field(
+        10_000, description="Spans of a process that wait; what does not fit is dropped."
+    )
+    traces_seconds: Seconds = Field(2.0, description="How often spans are sent.")
+    traces_timeout_seconds: Seconds = Field(
+        5.0, description="The longest one sending of spans may take."
+    )
+
     # -- running
     station_name: str = Field(
         "",

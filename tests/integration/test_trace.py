@@ -13,10 +13,14 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from ops import dispatch
 from ops.asking import Asker
 from ops.problems import http_problem, hub_problem
 from ops.register.access import Gate
+from ops.runtime.settings import load_settings
+from ops.runtime.traces import Traces
 from ops.tokens import OPERATOR
 from ops.tracing import queries
 from ops.tracing.asking import identities, trace
@@ -209,3 +213,20 @@ async def test_the_operator_asks_over_http_and_nobody_else(road: Road) -> None:
         assert CANARY not in answered.text
         nobody = await client.get("/v1/trace/no-such-id", headers=headers)
         assert nobody.status_code == 404
+
+
+async def test_the_span_of_a_batch_links_to_its_messages(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, traces = InMemorySpanExporter(), Traces()
+    settings = load_settings(traces_endpoint="http://127.0.0.1:9/")
+    traces.start(settings, "dispatch", exporter)
+    monkeypatch.setattr(dispatch, "TRACES", traces)
+    (first, second) = await corrected(road)
+    traces.stop()
+    spans = exporter.get_finished_spans()
+    linked = [link.context.trace_id for span in spans for link in span.links]
+    assert linked == [first.message_id.int, second.message_id.int]
+    assert {span.name for span in spans} == {"dispatch"}
+    assert all((span.attributes or {})["records"] == 1 for span in spans)
+    assert CANARY not in "".join(span.to_json() for span in spans)

@@ -39,6 +39,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
         "ops/cli_trace.py",
+        "ops/cli_duty.py",
         "ops/cli_export.py",
         "ops/cli_indicators.py",
         "ops/cli_plot.py",
@@ -128,7 +129,10 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/indicators/as_parquet.py",  # figures as a file; loaded when one is asked for
     }),
     "rapidfuzz": frozenset({"dedup/compare.py"}),
+    "opentelemetry": frozenset({"ops/runtime/traces.py"}),  # loaded where an endpoint is set
     "rich": frozenset({
+        "ops/duty/commands.py",  # the screen of `top`
+        "ops/duty/screen.py",
         "ops/run.py",  # the one-screen status
         "ops/exporting/progress.py",  # how far an export is
     }),

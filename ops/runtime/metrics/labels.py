@@ -191,6 +191,8 @@ ADMISSIONS: Final = Closed(
     "token_not_for_stream", "token_revoked", "tokens_unread", "unknown_token",
 )  # fmt: skip
 
+SPAN_OUTCOMES: Final = Closed("sent", "failed", "dropped")
+
 # -- push
 RECEIVERS: Final = names(500, "names of receivers")
 PUSH_OUTCOMES: Final = Closed("accepted", "transient", "permanent")

@@ -102,6 +102,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "steward_persons": Limit("steward_persons", "api_requests_total"),
     "opposition_lines": Limit("opposition_lines", "api_requests_total"),
     "opposition_records": Limit("opposition_records", "opposition_lines_total"),
+    "traces_queue": Limit("traces_queue", "trace_spans_total"),
     # -- readers of streams
     "stream_connections": Limit("stream_connections"),
     "stream_token_connections": _OWN,
@@ -152,6 +153,10 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "account_close_seconds", "account_keep_days", "account_item_days", "account_report_items",
     "account_reports_at_once", "parked_at_once", "replay_per_second", "replay_batch_messages",
     "pause_refresh_seconds", "pause_forgotten_seconds", "drain_seconds",
+    # How long a command waits for what it looks at; it says so itself.
+    "doctor_seconds", "look_seconds", "top_seconds",
+    # Spans: how many, how often, how long one try takes.
+    "traces_ratio", "traces_seconds", "traces_timeout_seconds",
     # How often, and how long an end is shown.
     "last_words_seconds",
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",

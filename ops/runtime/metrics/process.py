@@ -9,6 +9,7 @@ from .labels import (
     ERROR_STATIONS,
     LIMIT_NAMES,
     POOL_STATES,
+    SPAN_OUTCOMES,
     STATIONS,
     VERSIONS,
 )
@@ -24,6 +25,12 @@ class ProcessMetrics:
             "Classified errors by station and reason",
             station=ERROR_STATIONS,
             reason=ERROR_REASONS,
+        )
+        self.trace_spans = counters(
+            "trace_spans",
+            "Spans that were sent to the collector, that it did not take, and for which there was"
+            " no room",
+            outcome=SPAN_OUTCOMES,
         )
         self.limit_hits = counters(
             "limit_hits", "How often a bound was reached, by bound", limit=LIMIT_NAMES
