@@ -34,11 +34,11 @@ BESIDE = {"inbound": "labdispatch-inbound.service"}
 MIGRATE = "labdispatch-migrate.service"
 
 
-def read_unit(name: str) -> tuple[list[str], dict[str, str]]:
+def read_unit(name: str, units: Path = UNITS) -> tuple[list[str], dict[str, str]]:
     """Return the command and the environment of a unit; the program is this checkout's."""
     command: list[str] = []
     environment: dict[str, str] = {}
-    for line in (UNITS / name).read_text("utf-8").splitlines():
+    for line in (units / name).read_text("utf-8").splitlines():
         key, _, value = line.partition("=")
         if key == "ExecStart":
             program, *arguments = value.split()
@@ -82,7 +82,7 @@ class Cluster(Instance):
     def start(self) -> Self:
         """Start the database, migrate, start the stations, wait until all are ready."""
         self.server.start()
-        self.env = self._settings()
+        self.env = self.settings()
         command, environment = read_unit(MIGRATE)
         done = subprocess.run(
             command,
@@ -176,7 +176,7 @@ class Cluster(Instance):
 
     # ------------------------------------------------------------------ inside
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         connect = self.server.connect_kwargs()
         dsn = (
             f"postgresql://{connect['user']}:{connect['password']}@/{connect['database']}"
