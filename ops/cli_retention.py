@@ -88,7 +88,7 @@ def _proving(group: click.Group, common: Callable[[Any], Any], data_dir: Option,
                   help="At most so many.")  # fmt: skip
     @common
     def certificates(limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-        """List purges, the newest first."""
+        """List the certificates of purges, the newest first."""
         from ops.retention.commands import print_certificates
 
         run(print_certificates(data_dir, limit, as_json=as_json))

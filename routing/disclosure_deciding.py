@@ -91,6 +91,8 @@ class Deciding:
                         told.totals.update(both)
             for area in reversed(tuple(every)):
                 totals = self._told[group][area].totals
+                if both[0] not in totals:
+                    continue
                 rests = [self._rest(group, area, total, every) for total in both]
                 if not all(map(self._policy.safe, (*rests[0], *rests[1]))):
                     totals.difference_update(both)
@@ -174,14 +176,40 @@ class Deciding:
         finest = [node for node in every if not told[parent].nodes[node]]
         self._solve_all(group, finest, children)
         coarser = self._of_unknown(group, every, children)
-        if not coarser:
-            return
         for columns, asked in coarser:
             self._solve(group, Layout(columns, children, told), asked)
-        # What was closed at a coarser level has changed the finest one.
-        self._solve_all(group, finest, children)
+        if coarser:
+            # What was closed at a coarser level has changed the finest one.
+            self._solve_all(group, finest, children)
+        if group in LIMITS and parent != FRANCE:
+            self._solve_below(group, parent, children)
 
-    def _solve_all(self, group: str, finest: Sequence[Node], children: Sequence[str]) -> None:
+    def _solve_below(self, group: str, parent: str, children: Sequence[str]) -> None:
+        """Solve what a parent tells less of than France does, as if it told it.
+
+        A limit is a tie between levels: what France less its regions can hold of a column bounds
+        the parent, and so what its children can move. So each cell of theirs that is limited must
+        be able to rise by what children give each other, whatever is true of the parent.
+        """
+        told = self._told[group]
+        finest = [node for node, nobody in told[FRANCE].nodes.items() if not nobody]
+        below = frozenset(
+            node
+            for node in finest
+            if not told[parent].tells(node)
+            and all(map(self._policy.safe, self._cells.of(group, parent, node)))
+            and any(self._told[LIMITS[group][0]][child].tells(node) for child in children)
+        )
+        if below:
+            self._solve_all(group, finest, children, below)
+
+    def _solve_all(
+        self,
+        group: str,
+        finest: Sequence[Node],
+        children: Sequence[str],
+        below: frozenset[Node] | None = None,
+    ) -> None:
         """Solve day by day, where nobody tells a sum over days."""
         told = self._told[group]
         apart = not any(
@@ -191,8 +219,9 @@ class Deciding:
         )
         for times in map(frozenset, DAYS) if apart and not self._by_month else (None,):
             columns = [node for node in finest if times is None or node.time in times]
-            if columns:
-                self._solve(group, Layout(columns, children, told), None)
+            asked = None if below is None else frozenset(map(columns.index, below & set(columns)))
+            if columns and (asked is None or asked):
+                self._solve(group, Layout(columns, children, told), asked)
 
     def _solve(self, group: str, layout: Layout, asked: frozenset[int] | None) -> None:
         """Close one node after the other until no cell can be shown to be small.

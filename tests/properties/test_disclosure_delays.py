@@ -149,7 +149,7 @@ def without_sisters(tests: WeekTests, decided: ShownDelays) -> ShownDelays:
 
 
 def test_the_attack_finds_classes_where_sisters_tell_all_they_can() -> None:
-    found = [seed for seed in range(8) if _is_found(seed)]
+    found = [seed for seed in range(4) if _is_found(seed)]
     assert len(found) >= 2
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
+
+from PIL import Image
 
 from ops.grafana.dashboard import BOARDS
 from ops.grafana.drawing import Board, Drawn
@@ -26,12 +30,13 @@ from tests.support.prometheus.server import PrometheusServer
 
 OUT: Final = Path(__file__).parents[2] / "docs" / "pictures"
 SHOWN: Final = ("national", "doors", "streams")
-_LOAD_SECONDS: Final = 150.0
+_LOAD_SECONDS: Final = 75.0
 _PANELS: Final = 9
 _COLUMNS: Final = 3
 _ROW_INCHES: Final = 2.0
 _WIDTH_INCHES: Final = 9.6
 _LEGENDS: Final = 5
+_SHADES: Final = 48
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
 
 
@@ -51,11 +56,19 @@ def main() -> None:
         ended = time.time()
         for name in SHOWN:
             picture = draw(BOARDS[name], server, began, ended)
-            (OUT / f"dashboard-{name}.png").write_bytes(picture)
+            (OUT / f"dashboard-{name}.png").write_bytes(small(picture))
         day.stop()
         server.remove()
     finally:
         hub.remove()
+
+
+def small(picture: bytes) -> bytes:
+    """Return a picture with as few colours as lines need: a third of the bytes."""
+    out = BytesIO()
+    with Image.open(BytesIO(picture)) as image:
+        image.convert("RGB").quantize(_SHADES).save(out, "png", optimize=True)
+    return out.getvalue()
 
 
 def draw(board: Board, server: PrometheusServer, began: float, ended: float) -> bytes:
@@ -98,7 +111,7 @@ def _answers(
 def _named(legend: str, labels: Mapping[str, Any]) -> str:
     for name, value in labels.items():
         legend = legend.replace(f"{{{{{name}}}}}", str(value))
-    return legend
+    return re.sub(r"\s*\{\{\w+\}\}", "", legend)
 
 
 def _paint(

@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from random import Random
-from typing import NamedTuple
-
-from msgspec.structs import replace
+from typing import Final, NamedTuple
 
 from schemas.areas import region_of
 from schemas.figures import AGE_CLASSES, ALL_AGES, FRANCE, SEXES, Figure, Period
@@ -21,17 +19,30 @@ ALL_SEXES = ("F", "M", "U")
 CONDITION = "covid-19"
 
 
+BEFORE: Final = "before"
+AGAIN: Final = "again"
+KINDS: Final = ("", BEFORE, AGAIN)
+
+
 class Leaf(NamedTuple):
-    """The finest there is: everybody is in exactly one."""
+    """The finest there is: every test is in exactly one."""
 
     department: str
     day: date
     age: str
     sex: str
     positive: bool
+    kind: str = ""
+    """Empty: of a person who is eligible; `before`: of one who was positive before; `again`: a
+    further test of a person of the time."""
 
 
 Results = Counter[Leaf]
+Sums = tuple[int, int, int, int, int, int]
+"""As `FIELDS`."""
+FIELDS: Final = (
+    "tests", "persons", "eligible_persons", "positive_tests", "positive_persons", "cases",
+)  # fmt: skip
 Cell = tuple[str, str, str, str, str]
 """Area, period, label, age class, sex."""
 
@@ -45,10 +56,12 @@ def some_results(
     positivity: float = 0.15,
     unknown: float = 0.02,
     elsewhere: float | None = None,
+    kinds: Sequence[float] = (1, 0, 0),
 ) -> Results:
     """Return results by leaf: of each department about so many a day, of ages by weight.
 
     Of `unknown` of them age or sex are unknown; of `elsewhere` (a quarter of it) the department.
+    Kinds are by weight, too.
     """
     elsewhere = unknown / 4 if elsewhere is None else elsewhere
     found: Results = Counter()
@@ -63,30 +76,33 @@ def some_results(
                         "" if random.random() < unknown else age,
                         "U" if random.random() < unknown else random.choice(SEXES),
                         random.random() < positivity,
+                        random.choices(KINDS, kinds)[0] if any(kinds[1:]) else "",
                     )
                 ] += 1
     return found
 
 
-def persons_in_windows(random: Random, results: Results, first: date, last: date) -> Results:
+def persons_in_windows(
+    random: Random, results: Results, first: date, last: date, *, moving: float = 0.1
+) -> Results:
     """Return the persons of the seven days that end on each day, as leaves of that day.
 
     They are not the sums of the days: who comes again is one person, and a few of those who do are
     counted where they were the second time.
     """
     found: Results = Counter()
-    again = random.choice((0.3, 0.6, 0.8))
+    again = random.choice((0.1, 0.3, 0.6, 0.8))
     departments = sorted({leaf.department for leaf in results})
     for at in range((last - first).days + 1):
         ends = first + timedelta(days=at)
         for leaf, count in sorted(results.items()):
-            if not 0 <= (ends - leaf.day).days < 7:
+            if leaf.kind == AGAIN or not 0 <= (ends - leaf.day).days < 7:
                 continue
             for _ in range(count):
                 chance = random.random()
                 if chance < again:
                     continue
-                moved = random.choice(departments) if chance < again + 0.1 else leaf.department
+                moved = random.choice(departments) if chance < again + moving else leaf.department
                 found[leaf._replace(department=moved, day=ends)] += 1
     return found
 
@@ -98,45 +114,55 @@ def figures_of(
 
     Persons are as many as the tests, but in windows whose persons are given.
     """
-    counted = _counted(results, first, last)
-    if persons is None:
-        return counted
-    everybody: Counter[Cell] = Counter()
-    positives: Counter[Cell] = Counter()
-    for leaf, count in persons.items():
-        for cell in window_cells(leaf):
-            everybody[cell] += count
-            positives[cell] += count * leaf.positive
-    return [
-        figure
-        if figure.period == Period.DAY
-        else replace(
-            figure,
-            persons=everybody[cell_of(figure)],
-            eligible_persons=everybody[cell_of(figure)],
-            positive_persons=positives[cell_of(figure)],
-            cases=positives[cell_of(figure)],
-        )
-        for figure in counted
-    ]
-
-
-def _counted(results: Results, first: date, last: date) -> list[Figure]:
-    tests: Counter[Cell] = Counter()
-    positives: Counter[Cell] = Counter()
+    days: dict[Cell, list[int]] = {}
     for leaf, count in results.items():
+        sums = _sums(leaf, count)
         for cell in _cells(leaf):
-            tests[cell] += count
-            positives[cell] += count * leaf.positive
-    places = {area for area, *_ in tests} | {FRANCE}
+            _add(days, cell, sums)
+    windows: dict[Cell, list[int]] = {}
+    for leaf, count in (persons or {}).items():
+        sums = _sums(leaf, count)
+        for cell in window_cells(leaf):
+            _add(windows, cell, sums)
+    places = {area for area, *_ in days} | {area for area, *_ in windows} | {FRANCE}
+    found = []
+    for cell in grid(places, first, last):
+        of_rows = days.get(cell, _NOTHING)
+        of_persons = (
+            of_rows if persons is None or cell[1] == Period.DAY else windows.get(cell, _NOTHING)
+        )
+        found.append(_figure(cell, of_rows, of_persons))
+    return found
+
+
+def grid(places: Iterable[str], first: date, last: date) -> list[Cell]:
+    """Return every cell that there is a figure of."""
     return [
-        _figure(cell, tests[cell], positives[cell])
+        (area, period, label, age, sex)
         for period, label in _times(first, last)
         for area in sorted(places)
         for age in (ALL_AGES, *AGE_CLASSES)
         for sex in ("", *SEXES)
-        for cell in [(area, period, label, age, sex)]
     ]
+
+
+_NOTHING: Final = [0] * len(FIELDS)
+
+
+def _sums(leaf: Leaf, count: int) -> Sums:
+    person = count * (leaf.kind != AGAIN)
+    eligible = count * (not leaf.kind)
+    positive = leaf.positive
+    return count, person, eligible, count * positive, person * positive, eligible * positive
+
+
+def _add(cells: dict[Cell, list[int]], cell: Cell, sums: Sums) -> None:
+    held = cells.get(cell)
+    if held is None:
+        cells[cell] = list(sums)
+    else:
+        for at, each in enumerate(sums):
+            held[at] += each
 
 
 def cell_of(figure: Figure) -> Cell:
@@ -144,25 +170,7 @@ def cell_of(figure: Figure) -> Cell:
     return figure.area, figure.period, figure.label, figure.age_class, figure.sex
 
 
-def leaves_by_cell(
-    departments: Iterable[str], days: Sequence[date], *, of_windows: bool = False
-) -> dict[Cell, list[Leaf]]:
-    """Return all leaves that there could be, by the figures that they are in."""
-    found: dict[Cell, list[Leaf]] = {}
-    for leaf in (
-        Leaf(department, day, age, sex, positive)
-        for department in (*departments, "")
-        for day in days
-        for age in (*AGE_CLASSES, "")
-        for sex in ALL_SEXES
-        for positive in (False, True)
-    ):
-        for cell in window_cells(leaf) if of_windows else _cells(leaf):
-            found.setdefault(cell, []).append(leaf)
-    return found
-
-
-def _figure(cell: Cell, tests: int, positives: int) -> Figure:
+def _figure(cell: Cell, of_rows: Sequence[int], of_persons: Sequence[int]) -> Figure:
     area, period, label, age, sex = cell
     return Figure(
         condition=CONDITION,
@@ -171,12 +179,12 @@ def _figure(cell: Cell, tests: int, positives: int) -> Figure:
         label=label,
         age_class=age,
         sex=sex,
-        tests=tests,
-        persons=tests,
-        eligible_persons=tests,
-        positive_tests=positives,
-        positive_persons=positives,
-        cases=positives,
+        tests=of_rows[0],
+        persons=of_persons[1],
+        eligible_persons=of_persons[2],
+        positive_tests=of_rows[3],
+        positive_persons=of_persons[4],
+        cases=of_persons[5],
         screened=0,
     )
 

@@ -165,6 +165,17 @@ def test_every_third_party_import_is_a_decision(importers: dict[str, set[str]]) 
     assert undecided == set()
 
 
+def test_the_attack_alone_solves_linear_programs() -> None:
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if "scipy" in path.read_text("utf-8")  # most are not even parsed
+        and "scipy" in {name.partition(".")[0] for name in _imports(parsed(path))}
+    }
+    assert importers == {"tests/support/attack.py"}
+
+
 def test_no_row_outlives_its_import(importers: dict[str, set[str]]) -> None:
     stale = {
         f"{module} no longer imports {package}"

@@ -165,7 +165,7 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     # How much at a time: the rest goes on in the next turn.
     "tls_handshakes_per_turn", "turn_bytes", "turn_frames", "laboratory_turn_frames", "loop_keys",
     "relay_batch_events", "relay_batch_bytes", "indicators_batch_events", "steward_page",
-    "hold_retry_page",
+    "hold_retry_page", "reemission_persons",
     "identity_rekey_persons", "identity_rekey_keys", "retention_rows", "retention_kept_rows",
     "retention_least_rows",
     # How long something is kept or waited for.
