@@ -46,7 +46,7 @@ def tell(settings: Settings, *, everything: bool) -> list[Told]:
     """Return settings that were given, or all of them, in their order; no secret."""
     found = []
     for name in Settings.model_fields:
-        is_given = bool(os.environ.get(PREFIX + name.upper()))
+        is_given = name in settings.model_fields_set
         if everything or is_given:
             value = getattr(settings, name)
             said = "(set)" if name in SECRETS and value is not None else _plain(value)

@@ -7,15 +7,18 @@ started again when they die.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.support.kafka import KafkaCluster, free_ports
@@ -31,6 +34,7 @@ STATIONS = {
 }
 BESIDE = {"inbound": "labdispatch-inbound.service"}
 """Not started by `start`: what they need is made first."""
+COMPOSE = UNITS.parent / "compose" / "compose.yaml"
 MIGRATE = "labdispatch-migrate.service"
 
 
@@ -49,6 +53,25 @@ def read_unit(name: str, units: Path = UNITS) -> tuple[list[str], dict[str, str]
             environment[variable] = content.replace("%i", "1")
     assert command, f"{name} has no ExecStart"
     return command, environment
+
+
+def read_service(name: str) -> tuple[list[str], dict[str, str], list[str]]:
+    """Return command, environment and health check of a service of the compose file.
+
+    The program is this checkout's; what comes out of `.env` is left empty, as it is there.
+    """
+    loaded = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"][name]
+    environment = {
+        variable: re.sub(r"\$\{[^}]*\}", "", content)
+        for variable, content in loaded["environment"].items()
+    }
+    health = loaded.get("healthcheck", {}).get("test", [])
+    places = {"python": sys.executable, "/hub/healthy.py": str(COMPOSE.with_name("healthy.py"))}
+    return (
+        [*LABDISPATCH, *loaded["command"]],
+        environment,
+        [places.get(word, word) for word in health[1:]],
+    )
 
 
 class Cluster(Instance):

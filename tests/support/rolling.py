@@ -27,7 +27,7 @@ from ops.simulate.simulation import SimulatedMessage, Simulation
 from ops.tokens import load_or_make_tokens
 from schemas.errors import TransientError
 from schemas.topics import STREAMS
-from tests.support.cluster import MIGRATE, Cluster, read_unit
+from tests.support.cluster import MIGRATE, Cluster, read_service, read_unit
 from tests.support.kafka import KafkaCluster, free_ports
 from tests.support.postgres import connected
 from tests.support.previous import THIS, Release
@@ -131,7 +131,7 @@ class Rolling(Cluster):
 
     def migrate(self, release: Release) -> int:
         """Migrate as the unit does: what was locked is tried again. Return the exit code."""
-        command, environment = self._unit(release, MIGRATE)
+        command, environment = self._found(release, "migrate")
         until = time.monotonic() + _PROGRESS_SECONDS
         while True:
             done = subprocess.run(
@@ -153,8 +153,7 @@ class Rolling(Cluster):
 
     async def run_up(self, release: Release, role: str) -> None:
         """Start a station, and wait until it says that it is ready."""
-        unit = "dispatch@" if role == "dispatch" else role
-        command, environment = self._unit(release, f"labdispatch-{unit}.service")
+        command, environment = self._found(release, role)
         name = f"{release.name}-{role}"
         wanted = release.environment({
             **environment,
@@ -210,8 +209,20 @@ class Rolling(Cluster):
         self.both.clear()
         super().stop(seconds)
 
-    def _unit(self, release: Release, name: str) -> tuple[list[str], dict[str, str]]:
-        command, environment = read_unit(name, release.units)
+    def is_healthy(self) -> bool:
+        """Ask the new api as its compose file does."""
+        _, _, check = read_service("api")
+        asked = [word.replace(":8575/", f":{self.http_ports['new']}/") for word in check]
+        return subprocess.run(asked, check=False, timeout=60).returncode == 0
+
+    def _found(self, release: Release, role: str) -> tuple[list[str], dict[str, str]]:
+        """Return what starts a role: the old ones by their units, the new ones by compose."""
+        if release is THIS:
+            command, environment, _ = read_service("dispatch-1" if role == "dispatch" else role)
+        else:
+            unit = {"migrate": MIGRATE, "dispatch": "labdispatch-dispatch@.service"}
+            name = unit.get(role, f"labdispatch-{role}.service")
+            command, environment = read_unit(name, release.units)
         return release.command(*command[3:]), environment
 
 
@@ -276,6 +287,7 @@ async def _steps(cluster: Rolling, load: Load, stretch: int, roles: Sequence[str
         for release in (old, THIS):
             assert await asyncio.to_thread(cluster.read_over_http, release, stream.value) > 0
     assert await cluster.schemas() == {None, schema_version()}, "both releases ran"
+    assert await asyncio.to_thread(cluster.is_healthy)
     cluster.lives()
     for role in roles:
         if role != "relay":

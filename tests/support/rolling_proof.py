@@ -26,7 +26,7 @@ _P99_MS = 250.0
 
 @click.command()
 @click.option("--rate", type=float, default=170.0, show_default=True, help="Messages a second.")
-@click.option("--stretch", type=int, default=1_700, show_default=True,
+@click.option("--stretch", type=int, default=850, show_default=True,
               help="Messages between two steps.")  # fmt: skip
 @click.option("--seed", type=int, default=7, show_default=True)
 def main(rate: float, stretch: int, seed: int) -> None:
@@ -39,6 +39,7 @@ def main(rate: float, stretch: int, seed: int) -> None:
         cluster = Rolling(kafka, f"r{uuid4().hex[:12]}.", old)
         try:
             cluster.begin()
+            cluster.look_seconds = 900
             load = Load(cluster.mllp_port, seed=seed, rate=rate, most=int(rate * 900))
             rolled = asyncio.run(roll(cluster, load, stretch=stretch))
             if load.codes.keys() - {"AA", ""}:
