@@ -38,6 +38,8 @@ _LABS: Final = 24
 _START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _READY_SECONDS: Final = 90.0
 _PROGRESS_SECONDS: Final = 180.0
+_STOP_SECONDS: Final = 15.0
+"""TimeoutStopSec of the units: then systemd kills."""
 _RETRY_CODE: Final = 3
 
 
@@ -119,6 +121,7 @@ class Rolling(Cluster):
         super().__init__(kafka, prefix)
         self.old = old
         self.both: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
+        self.killed: list[str] = []
         (new_port,) = free_ports(1)
         self.http_ports = {"old": self.http_port, "new": new_port}
         (self.data_dir / "run").mkdir(mode=0o700)
@@ -174,11 +177,18 @@ class Rolling(Cluster):
             await asyncio.sleep(0.05)
 
     async def take_down(self, release: Release, role: str) -> None:
-        """End a station in order."""
+        """End a station in order; one that takes longer than its unit allows is killed."""
         process = self.both.pop((release.name, role))
         assert process.poll() is None, f"{release.name} {role} had ended: {self.last_words()}"
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 30) == 0, self.last_words()
+        try:
+            code = await asyncio.to_thread(process.wait, _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.killed.append(f"{release.name}-{role}")
+            process.kill()
+            await asyncio.to_thread(process.wait)
+        else:
+            assert code == 0, self.last_words()
 
     def lives(self) -> None:
         """Check that every station that was started still runs."""

@@ -42,16 +42,17 @@ def main(rate: float, stretch: int, seed: int) -> None:
             cluster.look_seconds = 900
             load = Load(cluster.mllp_port, seed=seed, rate=rate, most=int(rate * 900))
             rolled = asyncio.run(roll(cluster, load, stretch=stretch))
+            print(f"p99 ACK {slowest(rolled.seconds, 0.99) * 1_000:,.0f} ms", file=sys.stderr)
             if load.codes.keys() - {"AA", ""}:
                 print(f"FAILED: {dict(load.codes)}", file=sys.stderr)
                 sys.exit(1)
             check_conservation(cluster, rolled.journal, seconds=600)
         finally:
             cluster.remove()
-    _report(rolled, rate, seed)
+    _report(rolled, rate, seed, cluster.killed)
 
 
-def _report(rolled: Rolled, rate: float, seed: int) -> None:
+def _report(rolled: Rolled, rate: float, seed: int, killed: list[str]) -> None:
     about = {
         "rate": round(rate),
         "messages": len(rolled.seconds),
@@ -61,6 +62,7 @@ def _report(rolled: Rolled, rate: float, seed: int) -> None:
         "sent_again": rolled.unanswered,
         "from": NAMED.read_text("ascii")[:7],
         "stations": len(ROLES),
+        "killed": ",".join(killed) or "none",
         "seed": seed,
         "load": load_average(),
     }
