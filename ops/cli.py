@@ -29,6 +29,7 @@ from ops import (
     cli_retention,
     cli_review,
     cli_route,
+    cli_settings,
     cli_stream,
     cli_streams,
     cli_tokens,
@@ -470,6 +471,7 @@ cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_settings.add_to(main, json_option)
 cli_retention.add_to(main, data_dir_option, json_option, _run)
 cli_audit.add_to(main, data_dir_option, json_option, _run)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)

@@ -39,7 +39,8 @@ SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees,
        (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()) AS deadlocks,
        (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())
            / 2146483647.0 AS ids_used,
-       (SELECT max(version) FROM schema_migration) AS schema_version
+       greatest((SELECT max(version) FROM schema_migration),
+                (SELECT max(version) FROM schema_expansion)) AS schema_version
 """
 
 SESSIONS: Final = """

@@ -22,6 +22,7 @@ from ingest.software import software_of
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.outcomes import read_raw, with_mended
+from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, lent
@@ -32,6 +33,8 @@ from schemas.errors import PermanentError
 from . import queries
 from .looking import Told, row_of
 
+_SCHEMA: Final = 21
+"""Older processes read a message's own bytes, and would park it again."""
 _CODES: Final = {Ruling.REFUSE: "refused", Ruling.REJECT: "rejected"}
 
 
@@ -59,7 +62,8 @@ async def mend(hub: Hub, message_id: UUID, raw: bytes, asker: Asker, *, dry_run:
     Raises:
         PermanentError: No word why; it does not wait; its own bytes are gone or unreadable; the
             bytes are another message's, or still not such that a report can be made of them: code
-            and place are told, no value.
+            and place are told, no value; or a process of an older release runs that would not read
+            them.
     """
     check_asker(asker)
     if not asker.reason.strip():
@@ -74,6 +78,7 @@ async def mend(hub: Hub, message_id: UUID, raw: bytes, asker: Asker, *, dry_run:
         judgement, held = await _judged(hub, connection, row, raw)
         if dry_run:
             return _mended(message_id, judgement, 0, None)
+        await refuse_beside_older(connection, _SCHEMA, "a mended message")
         # By the key of the day on which it came: mended bytes live no longer than its own.
         sealed = hub.vault.seal_beside(own.payload, held.to_bytes(), message_id.bytes)
         async with connection.transaction():

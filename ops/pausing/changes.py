@@ -17,6 +17,7 @@ import msgspec
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.receivers import changes as receivers
+from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.postgres import Connection, lent
 from ops.stewards.script import check_asker
@@ -28,6 +29,8 @@ from . import queries
 STREAM: Final = "stream"
 LABORATORY: Final = "laboratory"
 RECEIVER: Final = "receiver"
+_SCHEMA: Final = 21
+"""Older processes know no pause of a stream or a laboratory."""
 KINDS: Final = (STREAM, LABORATORY, RECEIVER)
 
 
@@ -46,13 +49,15 @@ async def pause(connection: Connection, what: str, name: str, asker: Asker, now:
     """Let something wait.
 
     Raises:
-        PermanentError: No word why, no such stream, laboratory or receiver, or it waits already.
+        PermanentError: No word why, no such stream, laboratory or receiver, it waits already, or
+            a process of an older release runs that would not let it wait.
     """
     _check(asker)
     if what == RECEIVER:
         await receivers.pause(connection, name, asker)
         return
     lab_id = await _known(connection, what, name)
+    await refuse_beside_older(connection, _SCHEMA, f"a pause of a {what}")
     async with connection.transaction():
         done = await connection.fetchval(
             queries.PAUSE, what, name, lab_id, now, asker.actor, asker.reason

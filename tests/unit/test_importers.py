@@ -55,6 +55,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_review.py",
         "ops/cli_pseudonyms.py",
         "ops/cli_route.py",
+        "ops/cli_settings.py",
         "ops/cli_stream.py",
         "ops/cli_streams.py",
         "ops/cli_identity.py",
