@@ -12,6 +12,7 @@ import click
 from ops import (
     cli_account,
     cli_audit,
+    cli_backup,
     cli_batches,
     cli_export,
     cli_holds,
@@ -490,6 +491,7 @@ cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
 cli_retention.add_to(main, data_dir_option, json_option, _run)
 cli_audit.add_to(main, data_dir_option, json_option, _run)
+cli_backup.add_to(main, data_dir_option, json_option)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)

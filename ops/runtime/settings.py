@@ -81,6 +81,34 @@ class Settings(BaseSettings):
         " `master.key`; a purge destroys the copies too. Unset: none is made.",
     )
 
+    # -- backups of the embedded engine
+    backup_dir: Path | None = Field(
+        None,
+        description="Embedded: folder, on another disk, that `run` archives the write-ahead log"
+        " into and takes backups into. Unset: neither.",
+    )
+    backup_every_seconds: int = Field(
+        86_400, ge=60, le=31 * 86_400, description="How often a base backup is taken."
+    )
+    backup_keep: int = Field(
+        7, ge=1, le=1_000, description="So many base backups stay, with the log since the oldest."
+    )
+    backup_megabytes_per_second: int = Field(
+        32, ge=1, le=1_023, description="How fast a base backup reads the database."
+    )
+    backup_synchronous: bool = Field(
+        False,
+        description="An acknowledgement waits for the archive too: nothing acknowledged is lost"
+        " with the machine; while the archive is away nothing is acknowledged.",
+    )
+    backup_wal_keep_megabytes: int = Field(
+        8_192,
+        ge=64,
+        le=1_048_576,
+        description="So much log waits on the database's disk for an archive that is away; beyond"
+        " it the archive begins anew, with a new base backup.",
+    )
+
     # -- PostgreSQL and Apache Kafka
     postgres_dsn: SecretStr | None = Field(
         None, description="Cluster: postgresql://user:password@host/database."
@@ -1026,7 +1054,22 @@ class Settings(BaseSettings):
         self._kafka_fits()
         self._inbound_fits()
         self._retention_fits()
+        self._backup_fits()
         return self
+
+    def _backup_fits(self) -> None:
+        """Refuse backups that would hold keys, or lie in what they save."""
+        if self.backup_dir is None:
+            if self.backup_synchronous:
+                raise ValueError("backup_synchronous needs backup_dir")
+            return
+        if self.engine is not Engine.EMBEDDED:
+            raise ValueError("backup_dir is of engine embedded (cluster: docs/backup.md)")
+        place = self.backup_dir.resolve()
+        for each in (self.data_dir, self.keys_folder, self.keys_copy_dir):
+            other = each and each.resolve()
+            if other and (place == other or place in other.parents or other in place.parents):
+                raise ValueError("backup_dir lies apart from data_dir, keys_dir and keys_copy_dir")
 
     def _retention_fits(self) -> None:
         """Refuse ages by which something would lose its key while it is needed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .backups import BackupMetrics
 from .database import DatabaseMetrics
 from .dispatch import DispatchMetrics
 from .door import DoorMetrics
@@ -27,6 +28,7 @@ STATIONS: Final = (
     IndicatorMetrics,
     MendingMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 )
@@ -43,6 +45,7 @@ class Metrics(
     IndicatorMetrics,
     MendingMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 ):
