@@ -19,7 +19,8 @@ SELECT 'ending' AS what, ending AS name, reason, count(*) AS n
 FROM outcome GROUP BY ending, reason
 UNION ALL SELECT 'progress', '', '', coalesce(sum(next_offset), 0)::bigint FROM intake_progress
 UNION ALL SELECT 'persons', '', '', count(*) FROM person WHERE merged_into IS NULL
-UNION ALL SELECT 'events', stream, '', sum(last_seq)::bigint FROM stream_head GROUP BY stream
+UNION ALL SELECT 'events', stream, '', (sum(last_seq) - (SELECT coalesce(sum(s.skipped), 0)
+    FROM stream_history s WHERE s.stream = h.stream))::bigint FROM stream_head h GROUP BY stream
 UNION ALL SELECT 'holds', stream, reason, count(*) FROM hold GROUP BY stream, reason
 UNION ALL SELECT 'inbound', coalesce(resolution, 'parked'), reason, sum(records)::bigint
     FROM inbound_parked GROUP BY resolution, reason
