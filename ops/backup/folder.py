@@ -168,9 +168,8 @@ def clean(hub: Path, keep: int) -> list[str]:
     gone, kept = backups[:-keep], backups[-keep:]
     for each in gone:
         _remove(hub / each.name)
-    for left in hub.glob(".*"):
-        if left.is_dir():
-            shutil.rmtree(left)
+    for left in hub.glob(".gone-*"):
+        shutil.rmtree(left)
     folders = sorted(hub.glob("wal-*"))
     for folder in folders:
         starts = [each.start_segment for each in kept if each.wal == folder.name]

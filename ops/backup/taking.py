@@ -120,6 +120,8 @@ def _take(
     pace: Pace,
     progress: Callable[[str], None],
 ) -> Backup:
+    for left in hub.glob(".new-*"):  # of one that was killed
+        shutil.rmtree(left)
     began_at = datetime.now(UTC)
     name = f"base-{layout.stamp(began_at)}"
     fresh = hub / f".new-{name}"

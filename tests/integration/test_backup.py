@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.backup import folder as layout
 from ops.backup.archive import WalArchive, server_settings
 from ops.backup.keeping import source_of
 from ops.backup.restoring import Restored, Wanted, restore
@@ -167,3 +168,81 @@ async def test_what_was_confirmed_is_back_after_the_machine_is_lost_and_so_is_an
     assert await rows_of(elsewhere(settings, "beyond")) == list(range(400))
     with pytest.raises(PermanentError, match="folder_not_empty"):
         await asyncio.to_thread(back, settings, end)
+
+
+def test_a_folder_around_keys_or_in_what_it_saves_is_refused(settings: Settings) -> None:
+    source = source_of(settings)
+    assert settings.keys_copy_dir is not None
+    for place in (settings.data_dir, settings.data_dir / "b", settings.keys_copy_dir.parent):
+        with pytest.raises(PermanentError, match="backup_misplaced"):
+            hub_folder(place, source)
+    with pytest.raises(FatalError, match="backup_dir lies apart"):
+        load_settings(data_dir=settings.data_dir, backup_dir=settings.data_dir / "backups")
+
+
+def test_a_log_with_a_hole_is_never_replayed_over(tmp_path: Path) -> None:
+    names = [f"0000000100000000000000{n:02X}" for n in (0xFD, 0xFE, 0xFF)]
+    names.append("000000010000000100000000")  # a log has 256 segments
+    for name in names[:-1]:
+        (tmp_path / name).touch()
+    (tmp_path / f"{names[-1]}.partial").touch()
+    found = layout.segments_in(tmp_path)
+    assert layout.without_gap(found, names[1]) == names[1:]
+    (tmp_path / names[2]).unlink()
+    with pytest.raises(layout.Gap, match=names[2]):
+        layout.without_gap(layout.segments_in(tmp_path), names[0])
+    with pytest.raises(layout.Gap, match="0000000100000000000000FC"):
+        layout.without_gap(found, "0000000100000000000000FC")
+
+
+def test_so_many_backups_stay_and_the_log_since_the_oldest_of_them(tmp_path: Path) -> None:
+    hub, wal = tmp_path / "hub", tmp_path / "hub" / "wal-1"
+    wal.mkdir(parents=True)
+    (hub / "wal-0").mkdir()
+    (hub / ".gone-base-9").mkdir()
+    for n in range(1, 5):
+        moment = datetime(2026, 3, n, tzinfo=UTC)
+        name = f"base-{layout.stamp(moment)}"
+        (hub / name).mkdir()
+        (wal / f"{n:024X}").touch()
+        layout.write(
+            hub / name,
+            layout.Backup(
+                hub="hub",
+                name=name,
+                began_at=moment,
+                ended_at=moment,
+                size_bytes=1,
+                start_segment=f"{n:024X}",
+                wal="wal-1",
+                manifest_sha256="",
+                version="",
+            ),
+        )
+    assert len(layout.clean(hub, 2)) == 2
+    assert [each.ended_at.day for each in layout.backups_in(hub)] == [3, 4]
+    assert sorted(layout.segments_in(wal)) == [f"{n:024X}" for n in (3, 4)]
+    assert not (hub / "wal-0").exists()
+    assert not list(hub.glob(".gone-*"))
+    assert layout.found(tmp_path, datetime(2026, 3, 3, 12, tzinfo=UTC))[1].ended_at.day == 3
+    with pytest.raises(PermanentError, match="no_backup"):
+        layout.found(tmp_path, datetime(2026, 3, 1, tzinfo=UTC))
+
+
+async def test_a_file_that_was_altered_is_found_and_never_restored(
+    server: EmbeddedPostgres, settings: Settings
+) -> None:
+    assert settings.backup_dir is not None
+    async with archiving(settings) as hub:
+        await write(server, range(3))
+        backup = await asyncio.to_thread(
+            take, settings.backup_dir, source_of(settings), PACE, silent
+        )
+    control = hub / backup.name / "data" / "global" / "pg_control"
+    content = bytearray(control.read_bytes())
+    content[100] ^= 1
+    control.write_bytes(content)
+    new = elsewhere(settings, "new")
+    with pytest.raises(FatalError, match="backup_damaged"):
+        await asyncio.to_thread(back, settings, new)
+    assert not new.data_dir.exists()
