@@ -21,7 +21,8 @@ UNION ALL SELECT 'persons', '', '', CASE
     WHEN (SELECT reltuples FROM pg_class WHERE oid = 'person'::regclass) > 1000000
     THEN (SELECT reltuples::bigint FROM pg_class WHERE oid = 'person'::regclass)
     ELSE (SELECT count(*) FROM person WHERE merged_into IS NULL) END
-UNION ALL SELECT 'events', stream, '', sum(last_seq)::bigint FROM stream_head GROUP BY stream
+UNION ALL SELECT 'events', stream, '', (sum(last_seq) - (SELECT coalesce(sum(s.skipped), 0)
+    FROM stream_history s WHERE s.stream = h.stream))::bigint FROM stream_head h GROUP BY stream
 UNION ALL SELECT 'holds', stream, reason, count(*) FROM hold GROUP BY stream, reason
 UNION ALL SELECT 'inbound', coalesce(resolution, 'parked'), reason, sum(records)::bigint
     FROM inbound_parked GROUP BY resolution, reason

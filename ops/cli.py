@@ -12,6 +12,7 @@ import click
 from ops import (
     cli_account,
     cli_audit,
+    cli_backup,
     cli_batches,
     cli_duty,
     cli_export,
@@ -474,6 +475,7 @@ cli_tokens.add_to(main, data_dir_option, json_option, _run)
 cli_settings.add_to(main, json_option)
 cli_retention.add_to(main, data_dir_option, json_option, _run)
 cli_audit.add_to(main, data_dir_option, json_option, _run)
+cli_backup.add_to(main, data_dir_option, json_option)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)

@@ -22,8 +22,9 @@ from typing import Final
 
 import msgspec
 
+from ops.backup.archive import server_settings
 from ops.runtime.data_folder import DataFolder, ProcessLedger
-from ops.runtime.embedded import EmbeddedPostgres
+from ops.runtime.embedded import EmbeddedPostgres, check_keys
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import forget_process
 from ops.runtime.settings import Settings
@@ -286,7 +287,10 @@ async def open_folder(
         for stale in ("run", "metrics"):
             shutil.rmtree(folder.path / stale, ignore_errors=True)
             (folder.path / stale).mkdir(mode=0o700)
-        database = EmbeddedPostgres(folder.path, state_dir=settings.state_dir)
+        check_keys(folder.path, settings.keys_folder)
+        database = EmbeddedPostgres(
+            folder.path, state_dir=settings.state_dir, extra_settings=server_settings(settings)
+        )
         await asyncio.to_thread(database.start, progress)
     except BaseException:
         folder.release()

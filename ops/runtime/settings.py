@@ -90,6 +90,34 @@ class Settings(BaseSettings):
         " `master.key`; a purge destroys the copies too. Unset: none is made.",
     )
 
+    # -- backups of the embedded engine
+    backup_dir: Path | None = Field(
+        None,
+        description="Embedded: folder, on another disk, that `run` archives the write-ahead log"
+        " into and takes backups into. Unset: neither.",
+    )
+    backup_every_seconds: int = Field(
+        86_400, ge=60, le=31 * 86_400, description="How often a base backup is taken."
+    )
+    backup_keep: int = Field(
+        7, ge=1, le=1_000, description="So many base backups stay, with the log since the oldest."
+    )
+    backup_megabytes_per_second: int = Field(
+        32, ge=1, le=1_023, description="How fast a base backup reads the database."
+    )
+    backup_synchronous: bool = Field(
+        False,
+        description="An acknowledgement waits for the archive too: nothing acknowledged is lost"
+        " with the machine; while the archive is away nothing is acknowledged.",
+    )
+    backup_wal_keep_megabytes: int = Field(
+        8_192,
+        ge=64,
+        le=1_048_576,
+        description="So much log waits on the database's disk for an archive that is away; beyond"
+        " it the archive begins anew, with a new base backup.",
+    )
+
     # -- PostgreSQL and Apache Kafka
     postgres_dsn: SecretStr | None = Field(
         None,

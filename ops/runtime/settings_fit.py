@@ -34,6 +34,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from _brokers(settings)
     yield from _inbound(settings)
     yield from _retention(settings)
+    yield from _backup(settings)
     if settings.failpoints and settings.realm is Realm.PRODUCTION:
         yield "failpoints end processes on purpose: they belong to realm test"
 
@@ -198,3 +199,19 @@ def _is_far(settings: Settings) -> bool:
     """Say whether a broker is beyond this machine."""
     hosts = [each.rpartition(":")[0].strip("[] ") for each in settings.kafka_bootstrap.split(",")]
     return not all(is_loopback(host) for host in hosts)
+
+
+def _backup(settings: Settings) -> Iterator[str]:
+    """Backups that would hold keys, or lie in what they save."""
+    if settings.backup_dir is None:
+        if settings.backup_synchronous:
+            yield "backup_synchronous needs backup_dir"
+        return
+    if settings.engine != "embedded":
+        yield "backup_dir is of engine embedded (cluster: docs/backup.md)"
+    place = settings.backup_dir.resolve()
+    for each in (settings.data_dir, settings.keys_folder, settings.keys_copy_dir):
+        other = each and each.resolve()
+        if other and (place == other or place in other.parents or other in place.parents):
+            yield "backup_dir lies apart from data_dir, keys_dir and keys_copy_dir"
+            return

@@ -52,6 +52,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_tokens.py",
         "ops/cli_retention.py",
         "ops/cli_audit.py",
+        "ops/cli_backup.py",
         "ops/cli_review.py",
         "ops/cli_pseudonyms.py",
         "ops/cli_route.py",

@@ -137,6 +137,8 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "retention_lock_seconds": Limit("retention_lock_seconds", "purge_lock_waits_total"),
     "retention_days_at_once": Limit("retention_days_at_once", "errors_total"),
     "retention_tries": Limit("retention_tries", "purge_lock_waits_total"),
+    # -- backups
+    "wal_keep": Limit("backup_wal_keep_megabytes", "wal_archive_lag_bytes"),
 }
 
 NO_LIMITS: Final[frozenset[str]] = frozenset({
@@ -185,6 +187,7 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "push_keep_seconds",
     "push_secret_overlap_seconds", "shutdown_seconds", "retention_intake_days",
     "retention_names_days", "retention_public_health_days", "retention_identity_days",
-    "retention_codes_days", "retention_inbox_days",
+    "retention_codes_days", "retention_inbox_days", "backup_every_seconds", "backup_keep",
+    "backup_megabytes_per_second",
 })  # fmt: skip
 """Numeric settings that nobody hits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .backups import BackupMetrics
 from .database import DatabaseMetrics
 from .dispatch import DispatchMetrics
 from .door import DoorMetrics
@@ -29,6 +30,7 @@ STATIONS: Final = (
     MendingMetrics,
     SilenceMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 )
@@ -46,6 +48,7 @@ class Metrics(
     MendingMetrics,
     SilenceMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 ):
