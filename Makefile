@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay bench-export bench-relay bench-retention bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-crash proof-relay proof-rolling bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -148,6 +148,10 @@ proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers:
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
 
+proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
+	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)
+	$(BIN)/python -m tests.support.rolling_proof
+
 proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
 	$(BIN)/pytest tests/crash/test_relay.py tests/properties/test_allow_list.py -m "proof or not proof" $(ARGS)
 
@@ -157,8 +161,15 @@ bench-export: setup-dev ## events a second from the outbox into Parquet and CSV;
 bench-relay: setup-dev kafka ## events a second from the outbox into one broker, against a bare producer; codecs
 	$(BIN)/python -m benchmarks.relay $(ARGS)
 
+bench-restart: setup-dev kafka ## each process killed, until it is ready again; on both engines
+	$(BIN)/python -m benchmarks.restart --engine embedded $(ARGS)
+	$(BIN)/python -m benchmarks.restart --engine cluster $(ARGS)
+
 bench-retention: setup-dev ## the purge of a day of a million messages beside a door: seconds, the longest append
 	$(BIN)/python -m benchmarks.retention $(ARGS)
+
+bench-trace: setup-dev ## trace among ten million messages, and what its index costs (30 GB of disk)
+	$(BIN)/python -m benchmarks.trace $(ARGS)
 
 proof-identity: setup-dev ## results, merges, unmerges, verdicts and late INS in any order, at length; and crashes of stewards
 	$(BIN)/pytest tests/properties/test_identity_machine.py tests/crash/test_stewards.py -m "proof or not proof" $(ARGS)

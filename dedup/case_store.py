@@ -33,6 +33,27 @@ CROSS JOIN LATERAL (
     ORDER BY c.first_at DESC, c.report_id LIMIT $2
 ) AS found
 """
+# Of whom that is not all: what the elder cases are known by. A case is named by its eldest first
+# line and told by its leading one (`cases.py`). Were they not looked at, what stands beside them
+# would become another case with each report that comes, and be told once more by all streams.
+ANCHORS: Final = """
+SELECT found.person_id, found.condition, found.report_id, found.mark, found.precedence, found.line,
+       found.waits, found.sampled_on, found.sampled_at, found.specimen_key, found.filler_key,
+       found.placer_key, found.tie, found.first_at, found.case_id, found.received_on, found.variant,
+       found.again, found.case_variant
+FROM unnest($1::bigint[]) AS asked (person_id)
+CROSS JOIN LATERAL (
+    SELECT c.* FROM (
+        SELECT r.*, row_number() OVER (PARTITION BY r.condition, r.case_id
+                                       ORDER BY r.first_at, r.report_id) AS place
+        FROM case_report r WHERE r.person_id = asked.person_id AND r.mark <> 2
+    ) AS c
+    WHERE (c.place = 1 OR (c.line = 1 AND c.precedence >= 0))
+      AND NOT EXISTS (SELECT 1 FROM unnest($3::uuid[], $4::text[]) AS known (report_id, condition)
+                      WHERE known.report_id = c.report_id AND known.condition = c.condition)
+    ORDER BY c.first_at DESC, c.report_id LIMIT $2
+) AS found
+"""
 STANDINGS: Final = """
 SELECT c.report_id, c.condition, c.case_id, c.line, c.waits, c.again, c.case_variant, c.sampled_on,
        c.received_on, c.first_at
@@ -92,7 +113,11 @@ class CaseStore:
         self._most = most
 
     async def load(self, connection: Connection, persons: Iterable[int]) -> list[CaseReport]:
-        """Return the rows of these persons, who must be locked."""
+        """Return the rows of these persons, who must be locked.
+
+        Of a person with more than is looked at: the newest, and of the elder ones the first and the
+        leading one of each case, as many again at most.
+        """
         asked = sorted(set(persons))
         if not asked:
             return []
@@ -101,7 +126,18 @@ class CaseStore:
             counts: dict[int, int] = {}
             for row in found:
                 counts[row.person_id] = counts.get(row.person_id, 0) + 1
-            METRICS.capped_cases.inc(sum(n >= self._most for n in counts.values()))
+            capped = [person for person, n in counts.items() if n >= self._most]
+            METRICS.capped_cases.inc(len(capped))
+            if capped:
+                known = [row for row in found if counts[row.person_id] >= self._most]
+                rows = await connection.fetch(
+                    ANCHORS,
+                    capped,
+                    self._most,
+                    [row.report_id for row in known],
+                    [row.condition for row in known],
+                )
+                found += [_row(row) for row in rows]
         return found
 
     async def standings(

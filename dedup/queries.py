@@ -8,6 +8,7 @@ from typing import Final
 SEEN: Final = """
 SELECT i.inbox_key, i.message_id FROM inbox i
 WHERE i.inbox_key = ANY ($1::uuid[]) AND i.seen_on >= $2
+ORDER BY i.seen_on
 """
 
 # By control key first: it is the index, and few laboratories share a control id.
@@ -16,10 +17,19 @@ SELECT DISTINCT o.lab_id, o.control_key FROM outcome o
 WHERE o.control_key = ANY ($1::bigint[]) AND o.received_at >= $2
 """
 
+# Of the same bytes on one day the last counts: the first has ended for good (`ENDED`).
 REMEMBER: Final = """
 INSERT INTO inbox (seen_on, inbox_key, message_id)
 SELECT $1, m.k, m.i FROM unnest($2::uuid[], $3::uuid[]) AS m (k, i)
-ON CONFLICT DO NOTHING
+ON CONFLICT (inbox_key, seen_on) DO UPDATE SET message_id = EXCLUDED.message_id
+"""
+
+# Messages whose bytes nobody will do again: a person has ended them, or they can be read no more.
+# One that made a report before is none of them: its results are in the streams.
+ENDED: Final = """
+SELECT o.message_id FROM outcome o
+WHERE o.message_id = ANY ($1::uuid[]) AND o.ending = 'parked'
+  AND o.reason IN ('discarded', 'unreadable_payload') AND o.report_ids = '{}'
 """
 
 # ---------------------------------------------------------------- reports

@@ -102,12 +102,29 @@ def report_key(
         occurrence: How many groups before it in the same message have the same number and code.
     """
     number = report.order_number
-    code = code_of(report.code)
     if number:
         kind = "filler" if report.filler_order_number else "placer"
-        parts = (str(lab_id), kind, number, code, str(occurrence))
-    else:
-        parts = (str(lab_id), "alone", message_id.hex, str(report.position), "")
+        return key_of_order(secret, lab_id, kind, number, code_of(report.code), occurrence)
+    return _key(secret, (str(lab_id), "alone", message_id.hex, str(report.position), ""))
+
+
+def key_of_order(  # noqa: PLR0917 - every call gives them in this order
+    secret: bytes, lab_id: int, kind: str, number: str, code: str, occurrence: int
+) -> UUID:
+    """Return the key of what was ordered by a number.
+
+    Args:
+        secret: Key of the digest.
+        lab_id: Of the sender.
+        kind: `filler` or `placer`: whose number it is.
+        number: As sent.
+        code: Of the examination (`code_of`).
+        occurrence: How many groups before it in the same message have the same number and code.
+    """
+    return _key(secret, (str(lab_id), kind, number, code, str(occurrence)))
+
+
+def _key(secret: bytes, parts: tuple[str, ...]) -> UUID:
     text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
     return id_of(blake2b(text, digest_size=16, key=secret, person=_KEY).digest())
 

@@ -49,10 +49,17 @@ class DedupStore(PersonStore):
     async def seen(
         self, connection: Connection, keys: Collection[UUID], on: date
     ) -> dict[UUID, UUID]:
-        """Return inbox key -> message id of what was handled in the last 35 days."""
+        """Return inbox key -> message id of what was handled last in the last 35 days."""
         since = on - timedelta(days=INBOX_DAYS)
         rows = await connection.fetch(queries.SEEN, list(keys), since)
         return {row["inbox_key"]: row["message_id"] for row in rows}
+
+    async def ended(self, connection: Connection, messages: Collection[UUID]) -> set[UUID]:
+        """Return which of some messages came to nothing and will not be done again."""
+        if not messages:
+            return set()
+        rows = await connection.fetch(queries.ENDED, list(messages))
+        return {row["message_id"] for row in rows}
 
     async def control_ids(
         self, connection: Connection, keys: Collection[int], at: datetime

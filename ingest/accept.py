@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
@@ -24,6 +24,7 @@ from ops.runtime.ids import new_message_id
 from ops.runtime.lab_hours import LAB_HOURS
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import GATHERED, METRICS
+from ops.runtime.traces import TRACES
 from ops.runtime.vault import SealClass, Vault
 from schemas.decision import Realm
 from schemas.envelope import (
@@ -243,6 +244,7 @@ class Acceptor:
                 LAB_HOURS.turned_away(lab.lab_id, self._clock.now())
             return self._over(header, denial, line)
         profile = profile_of(lab)
+        marks = [time.time_ns()] if TRACES.is_on else None
         judgement = judge(raw, header, profile, self._realm)
         for finding in judgement.findings:
             GATHERED.add(METRICS.findings.labels(finding.code, finding.level))
@@ -260,12 +262,19 @@ class Acceptor:
             METRICS.limit_hits.labels("loop").inc()
             self._counts.add("duplicate", LOOP)
             return Receipt(answer)
+        if marks is not None:
+            marks.append(time.time_ns())
+        record = self._record(lab, header, judgement, raw, at, key)
         try:
-            future = self._appender.submit(self._record(lab, header, judgement, raw, at, key))
+            future = self._appender.submit(record)
         except TransientError as error:
             return self._not_now(header, error.reason, line)
         except FatalError:
             return Receipt(Answer(close=True))
+        if marks is not None:
+            marks.append(time.time_ns())
+            code = _CODES[judgement.ruling]
+            future.add_done_callback(lambda _: _trace(record, marks, code))
         if is_alone and line.share is not None:
             line.share.enter()
             future.add_done_callback(line.share.leave)
@@ -378,6 +387,16 @@ class Acceptor:
         if isinstance(error, TransientError):
             return self._not_now(header, error.reason, line).answer()
         return Answer(close=True)
+
+
+def _trace(record: IntakeRecord, marks: Sequence[int], code: str) -> None:
+    """Note the spans of a message that the log has answered for, or not."""
+    (began, checked, sealed), ended, trace = marks, time.time_ns(), record.message_id
+    TRACES.note("door", began, trace=trace, ended=ended, is_first=True,
+                partition=record.partition, answer=code)  # fmt: skip
+    TRACES.note("check", began, trace=trace, ended=checked)
+    TRACES.note("seal", checked, trace=trace, ended=sealed)
+    TRACES.note("append", sealed, trace=trace, ended=ended)
 
 
 def _note_durable(

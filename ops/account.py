@@ -13,27 +13,61 @@ import msgspec
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.postgres import Pool, translated
 
-# One statement is one snapshot: what it counts belongs to one moment.
-COUNT_STATE: Final = """
-SELECT 'ending' AS what, ending AS name, reason, count(*) AS n
-FROM outcome GROUP BY ending, reason
+# One statement is one snapshot: what it counts belongs to one moment. Of more than a million
+# persons the database's own estimate is told.
+_BESIDE: Final = """
 UNION ALL SELECT 'progress', '', '', coalesce(sum(next_offset), 0)::bigint FROM intake_progress
-UNION ALL SELECT 'persons', '', '', count(*) FROM person WHERE merged_into IS NULL
-UNION ALL SELECT 'events', stream, '', sum(last_seq)::bigint FROM stream_head GROUP BY stream
+UNION ALL SELECT 'persons', '', '', CASE
+    WHEN (SELECT reltuples FROM pg_class WHERE oid = 'person'::regclass) > 1000000
+    THEN (SELECT reltuples::bigint FROM pg_class WHERE oid = 'person'::regclass)
+    ELSE (SELECT count(*) FROM person WHERE merged_into IS NULL) END
+UNION ALL SELECT 'events', stream, '', (sum(last_seq) - (SELECT coalesce(sum(s.skipped), 0)
+    FROM stream_history s WHERE s.stream = h.stream))::bigint FROM stream_head h GROUP BY stream
 UNION ALL SELECT 'holds', stream, reason, count(*) FROM hold GROUP BY stream, reason
 UNION ALL SELECT 'inbound', coalesce(resolution, 'parked'), reason, sum(records)::bigint
     FROM inbound_parked GROUP BY resolution, reason
 UNION ALL SELECT 'door', answer, reason, sum(n)::bigint FROM door_count GROUP BY answer, reason
 """
+COUNT_STATE: Final = """
+SELECT 'ending' AS what, ending AS name, reason, count(*) AS n
+FROM outcome GROUP BY ending, reason
+"""
 
 # The same moment must see the log too where the log is in the same database. What retention took of
 # it was counted when it went, in that transaction.
+_IN_FLIGHT: Final = """
+UNION ALL SELECT 'in_flight', '', '', count(*) FROM intake_progress p CROSS JOIN LATERAL (
+    SELECT FROM intake WHERE partition = p.partition AND "offset" >= p.next_offset OFFSET 0) AS i
+"""
 COUNT_LOG: Final = """
 UNION ALL SELECT 'received', '', '', count(*) FROM intake
 UNION ALL SELECT 'received', '', 'purged', coalesce(sum(t.rows), 0)::bigint
     FROM purge_part t WHERE t.family = 'intake'
-UNION ALL SELECT 'in_flight', '', '', count(*) FROM intake i
-    JOIN intake_progress p ON p.partition = i.partition WHERE i."offset" >= p.next_offset
+"""
+
+# By the rows of days (`ops/accounting`), and from where they end by what there is: it costs what
+# came since the last count. Records that nobody could name stand in `account_gap` alone.
+KEPT_STATE: Final = """
+SELECT 'ending' AS what, name, reason, sum(records)::bigint AS n FROM account_day
+WHERE name NOT IN ('received', 'replay_asked') GROUP BY name, reason
+UNION ALL SELECT 'ending', v.ending, v.reason, v.n FROM account_change c
+    JOIN account_progress a ON a.partition = c.partition AND c."offset" < a.counted
+    CROSS JOIN LATERAL (VALUES (c.before_ending, c.before_reason, -1),
+        (c.after_ending, c.after_reason, 1)) AS v (ending, reason, n)
+UNION ALL SELECT 'ending', o.ending, o.reason, count(*) FROM account_progress a
+    CROSS JOIN LATERAL (SELECT ending, reason FROM outcome
+        WHERE partition = a.partition AND "offset" >= a.counted OFFSET 0) AS o
+    GROUP BY o.ending, o.reason
+UNION ALL SELECT 'received', '', 'days', sum(records)::bigint FROM account_day
+    WHERE name IN ('received', 'replay_asked') HAVING count(*) > 0
+UNION ALL SELECT 'received', '', 'gone', sum(records)::bigint FROM account_gap
+    WHERE lab_id = 0 HAVING count(*) > 0
+UNION ALL SELECT 'counted', '', '', sum(counted)::bigint FROM account_progress
+    HAVING count(*) > 0
+"""
+KEPT_LOG: Final = """
+UNION ALL SELECT 'received', '', 'since', count(*) FROM account_progress a CROSS JOIN LATERAL (
+    SELECT FROM intake WHERE partition = a.partition AND "offset" >= a.counted OFFSET 0) AS i
 """
 
 
@@ -123,24 +157,55 @@ def draw(counts: Counts, *, received: int, in_flight: int) -> Account:
     )
 
 
-async def take_account(pool: Pool, log: IntakeLog, engine: str) -> Account:
+async def take_account(
+    pool: Pool, log: IntakeLog, engine: str, *, from_scratch: bool = True
+) -> Account:
     """Count and draw up the account of an instance.
+
+    Args:
+        pool: The database.
+        log: Asked for its ends on the cluster.
+        engine: Which engine lies below.
+        from_scratch: Whether each record and ending is counted, which is the full proof and costs
+            what there is of both; else what was counted by day is summed up, and only what came
+            since is counted. It is counted from scratch, too, where nothing was counted by day.
 
     Raises:
         TransientError: The database or the log is away.
     """
-    statement = COUNT_STATE + (COUNT_LOG if engine == "embedded" else "")
-    with translated():
-        async with pool.acquire() as connection:
-            rows = await connection.fetch(statement)
-    counts = Counts(rows={(r["what"], r["name"], r["reason"]): r["n"] for r in rows})
-    if engine == "embedded":
+    here = engine == "embedded"
+    if not from_scratch:
+        kept = await _count(pool, KEPT_STATE, _BESIDE, *([KEPT_LOG, _IN_FLIGHT] if here else []))
+        if kept.by_reason("counted", ""):
+            return await _draw_kept(kept, log, engine)
+    counts = await _count(pool, COUNT_STATE, _BESIDE, *([COUNT_LOG, _IN_FLIGHT] if here else []))
+    if here:
         return draw(counts, received=counts.one("received"), in_flight=counts.one("in_flight"))
     # The log is asked after the snapshot, so that its end is never behind the progress. Only
     # idempotent, never transactional producers write the intake topic: its offsets are gapless
     # from 0, and its end is how many records it was given.
     received = sum((await log.end_offsets()).values())
     return draw(counts, received=received, in_flight=received - counts.one("progress"))
+
+
+async def _count(pool: Pool, *parts: str) -> Counts:
+    with translated():
+        async with pool.acquire() as connection:
+            rows = await connection.fetch("".join(parts))
+    found: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        name = row["what"], row["name"], row["reason"]
+        found[name] = found.get(name, 0) + row["n"]
+    return Counts(rows={name: n for name, n in found.items() if n or name[0] == "counted"})
+
+
+async def _draw_kept(counts: Counts, log: IntakeLog, engine: str) -> Account:
+    received = counts.one("received")
+    if engine == "embedded":
+        return draw(counts, received=received, in_flight=counts.one("in_flight"))
+    end = sum((await log.end_offsets()).values())
+    since = end - counts.one("counted")
+    return draw(counts, received=received + since, in_flight=end - counts.one("progress"))
 
 
 def as_text(account: Account) -> str:

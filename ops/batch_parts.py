@@ -122,7 +122,7 @@ def outcomes_of(
         if place in passed.duplicates:
             original = passed.duplicates[place]
             same = Duplicate(reason=DuplicateReason.SAME_MESSAGE, original=original)
-            rows.append(OutcomeRow(record=item.record, outcome=same))
+            rows.append(OutcomeRow(record=item.record, outcome=same, settles=item.settles))
         elif place in decided:
             rows.append(_decided(item, *decided[place]))
         else:

@@ -78,8 +78,7 @@ def connection_of(settings: Settings) -> Mapping[str, Any]:
     """
     if settings.engine is Engine.EMBEDDED:
         return read_connection(settings.data_dir)
-    assert settings.postgres_dsn is not None, "settings check it"
-    return {"dsn": settings.postgres_dsn.get_secret_value()}
+    return {"dsn": settings.database_address}
 
 
 async def migrate_instance(settings: Settings) -> int:

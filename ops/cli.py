@@ -12,7 +12,9 @@ import click
 from ops import (
     cli_account,
     cli_audit,
+    cli_backup,
     cli_batches,
+    cli_duty,
     cli_export,
     cli_holds,
     cli_identity,
@@ -28,9 +30,11 @@ from ops import (
     cli_retention,
     cli_review,
     cli_route,
+    cli_settings,
     cli_stream,
     cli_streams,
     cli_tokens,
+    cli_trace,
 )
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
@@ -449,33 +453,13 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-# ---------------------------------------------------------------------------- looking
-
-
-@main.command()
-@click.argument("wanted", metavar="ID...", nargs=-1, required=True)
-@data_dir_option
-@json_option
-def trace(wanted: tuple[str, ...], data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Show every station of a message, by message id or control id (MSH-10).
-
-    Several IDs may be given; `-` reads them from standard input, one a line.
-    """
-    from ops.looking import print_trace
-
-    ids = [line for each in wanted for line in (_lines() if each == "-" else [each])]
-    _run(print_trace(data_dir, ids, as_json=as_json))
-
-
-def _lines() -> list[str]:
-    return [line.strip() for line in sys.stdin if line.strip()]
-
-
 # ---------------------------------------------------------------------------- the register
 
 add_to(main, data_dir_option, json_option)
 add_ca_to(main)
 cli_account.add_to(main, data_dir_option, json_option, _run)
+cli_duty.add_to(main, data_dir_option, json_option, _run)
+cli_trace.add_to(main, data_dir_option, json_option, _run)
 cli_parked.add_to(main, data_dir_option, json_option, _run)
 cli_pausing.add_to(main, data_dir_option, json_option, _run)
 cli_replay.add_to(main, data_dir_option, json_option, _run)
@@ -488,8 +472,10 @@ cli_route.add_to(main, data_dir_option, json_option, _run)
 cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
 cli_receivers.add_to(main, data_dir_option, json_option, _run)
 cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_settings.add_to(main, json_option)
 cli_retention.add_to(main, data_dir_option, json_option, _run)
 cli_audit.add_to(main, data_dir_option, json_option, _run)
+cli_backup.add_to(main, data_dir_option, json_option)
 cli_indicators.add_to(main, data_dir_option, json_option, _run)
 _identity = cli_identity.add_to(main, json_option, _run)
 cli_review.add_to(main, data_dir_option, json_option, _run)

@@ -31,16 +31,20 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @main.group(invoke_without_command=True)
     @click.option("--day", type=_DAY, help="Only of this day of reception (Europe/Paris).")
     @click.option("--laboratory", default="", help="With --day: only of this registry id.")
+    @click.option("--from-scratch", is_flag=True,
+                  help="Count each record and ending there is: the full proof.")  # fmt: skip
     @data_dir
     @as_json
     @click.pass_context
-    def account(
-        ctx: click.Context, day: datetime | None, laboratory: str, data_dir: Path, as_json: bool  # noqa: FBT001
+    def account(  # noqa: PLR0917 - each is an option of the command line
+        ctx: click.Context, day: datetime | None, laboratory: str, from_scratch: bool,  # noqa: FBT001
+        data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
         """Show that every message has exactly one ending; exit 1 when the sum does not close.
 
-        Without --day everything is counted from scratch; a day is read from the rows that are kept
-        of it, seconds old.
+        The sums of the days that are kept, and what came since the last count of them;
+        --from-scratch reads the whole log instead. A day is read from the rows that are kept of
+        it, seconds old.
         """
         if ctx.invoked_subcommand is not None:
             return
@@ -53,7 +57,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
             raise click.UsageError("--laboratory goes with --day")
         from ops.looking import print_account
 
-        run(print_account(data_dir, as_json=as_json))
+        run(print_account(data_dir, from_scratch=from_scratch, as_json=as_json))
 
     @account.command()
     @click.option("--last", type=click.IntRange(1, 400), default=14, show_default=True,

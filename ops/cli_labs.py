@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from ops.cli_register import add_to as add_register_to
+from ops.cli_silence import add_to as add_silence_to
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +66,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         return audited(data_dir(as_json(command)))
 
     add_register_to(labs, common, _asker, _run)
+    add_silence_to(labs, audited, data_dir, as_json, asker=_asker, run=_run)
 
     @labs.command("list")
     @data_dir

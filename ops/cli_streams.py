@@ -60,4 +60,51 @@ def add_to(
 
         run(verify_streams(data_dir, names, sample=sample, as_json=as_json))
 
+    _reconcile(streams, data_dir, as_json, run)
     return streams
+
+
+def _reconcile(
+    streams: click.Group,
+    data_dir: Option,
+    as_json: Option,
+    run: Callable[[Coroutine[Any, Any, int | None]], None],
+) -> None:
+    @streams.command()
+    @click.option(
+        "--stream",
+        "names",
+        type=click.Choice(["dossier", "contact-tracing", "public-health"]),
+        multiple=True,
+        help="This one; may be given more than once.",
+    )
+    @click.option("--all", "all_", is_flag=True, help="All three.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
+    @click.option("--actor", default=None, help="Who asks; default: the user of this process.")
+    @click.option("--reason", default="", help="Why; stands in the audit trail.")
+    @data_dir
+    @as_json
+    def reconcile(  # noqa: PLR0917 - click gives options by name
+        names: tuple[str, ...],
+        all_: bool,  # noqa: FBT001
+        dry_run: bool,  # noqa: FBT001
+        actor: str | None,
+        reason: str,
+        data_dir: Path,
+        as_json: bool,  # noqa: FBT001
+    ) -> None:
+        """After a restore: make streams, topics and outbox agree again.
+
+        Begins a new history of the stream: numbers and versions go on above all that was lost,
+        everything the database holds is told again, what only the topic knows is withdrawn.
+        Receivers get all again; readers are answered 410. Stop dispatch and relay of a cluster
+        before; may be given again when it was cut short. See docs/runbooks/histories-diverged.md.
+        """
+        from ops.cli_review import asker_of
+        from ops.reconciling.command import reconcile_streams
+
+        wanted = ("dossier", "contact-tracing", "public-health") if all_ else names
+        work = reconcile_streams(
+            data_dir, wanted, asker_of(actor, reason), dry_run=dry_run, as_json=as_json
+        )
+        run(work)

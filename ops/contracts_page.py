@@ -27,9 +27,11 @@ from ops.register.access import Gate
 from ops.register.lab_routes import Desk
 from ops.ruling.routes import rule_routes
 from ops.runtime.settings import Settings
+from ops.silence.routes import silence_routes
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.stream_tokens.routes import token_routes
+from ops.tracing.routes import trace_routes
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = _ROOT / "schemas" / "json"
@@ -62,7 +64,9 @@ def application() -> Litestar:
                 *indicator_routes(nothing, nothing),
                 *account_routes(nothing, gate, nothing),
                 *parked_routes(nothing, gate),
+                *trace_routes(nothing, gate),
                 *figure_routes(nothing, gate),
+                *silence_routes(nothing, desk),
             ],
             readiness=nothing,
         )

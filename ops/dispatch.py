@@ -43,6 +43,7 @@ from ops.runtime.intake_log import IntakeLog
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
+from ops.runtime.traces import TRACES
 from ops.runtime.worker import FenceLost
 from ops.runtime.writes import GatheredWrites
 from ops.stewards.acts import Stewards
@@ -62,6 +63,10 @@ SELECT partition, next_offset,
 FROM intake_progress
 WHERE partition = ANY ($1::integer[]) ORDER BY partition FOR UPDATE
 """
+
+# While something is paused: what the fence saw of it may be older than its locks, and whoever ends
+# a pause holds them all.
+PAUSED: Final = "SELECT array_agg(lab_id) AS paused FROM pause WHERE what = 'laboratory'"
 
 ADVANCE: Final = """
 UPDATE intake_progress AS p SET next_offset = moved.next_offset, updated_at = $3
@@ -220,7 +225,11 @@ class Dispatcher:
                     await gathered.send()
                     hit("dispatch.before_commit")
                 hit("dispatch.after_commit")
-        count(rows, published, self._clock.now(), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        count(rows, published, self._clock.now(), seconds)
+        if TRACES.is_on:
+            ids = [item.record.message_id for item in unit.items]
+            TRACES.note_batch("dispatch", seconds, ids, events=len(published.events))
         worked.count()
 
     async def _work(
@@ -393,4 +402,6 @@ async def _fence(connection: Connection, positions: Mapping[int, int]) -> frozen
     moved = {partition for partition, at in positions.items() if held.get(partition) != at}
     if moved:
         raise FenceLost(frozenset(moved))
-    return frozenset(next((row["paused"] or () for row in rows), ()))
+    if not any(row["paused"] for row in rows):
+        return frozenset()
+    return frozenset(await connection.fetchval(PAUSED) or ())

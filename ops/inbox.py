@@ -13,7 +13,8 @@ from dedup.store import DedupStore
 from ingest.catalogue import finding
 from ops.prepare import Prepared
 from ops.runtime.postgres import Connection
-from schemas.envelope import RecordKind
+from schemas.envelope import RecordKind, StoredRecord
+from schemas.outcome import Parked, ParkReason
 
 REUSED: Final = "control_id_reused"
 
@@ -34,29 +35,60 @@ async def pass_inbox(
 
     A control id that comes again with other bytes is a new message: laboratories restart their
     counters. It goes its way, and its laboratory is told.
+
+    What is sent again after a person has ended it, or after it could be read no more, is a message
+    of its own from then on: its first one came to nothing. A replay of that one is a duplicate of
+    the later, as is a replay of any exact resend: it would stand above what came between the two.
     """
-    messages = [item.record for item in items if item.record.kind is RecordKind.MESSAGE]
-    if not messages:
+    told = [item for item in items if item.record.kind is RecordKind.MESSAGE]
+    again = [item for item in items if _is_done_again(item)]
+    if not told and not again:
         return Passed(items=list(items), duplicates={})
-    seen = await store.seen(connection, {r.inbox_key for r in messages}, at.date())
+    keys = {item.record.inbox_key for item in told} | {item.source.inbox_key for item in again}
+    seen = await store.seen(connection, keys, at.date())
+    ended = await store.ended(connection, set(seen.values()))
     duplicates: dict[tuple[int, int], UUID] = {}
-    fresh = []
-    for record in messages:
-        original = seen.get(record.inbox_key)
-        if original is not None:
-            duplicates[record.offset_place] = original
-        else:
+    fresh: list[StoredRecord] = []
+    first: set[UUID] = set()
+    for item in items:
+        record = item.record
+        if record.kind is RecordKind.MESSAGE:
+            original = seen.get(record.inbox_key)
+            if original is not None and original not in ended:
+                duplicates[record.offset_place] = original
+                continue
+            if original is None:
+                first.add(record.message_id)
             seen[record.inbox_key] = record.message_id
             fresh.append(record)
-    await store.remember(connection, [(r.inbox_key, r.message_id) for r in fresh], at.date())
+            if _is_unreadable(item):
+                ended.add(record.message_id)
+        elif _is_done_again(item):
+            original = seen.get(item.source.inbox_key, item.source.message_id)
+            if original != item.source.message_id:
+                duplicates[record.offset_place] = original
+            else:
+                ended.discard(original)
+    last = {record.inbox_key: record.message_id for record in fresh}
+    await store.remember(connection, list(last.items()), at.date())
     used = await store.control_ids(connection, {r.control_key for r in fresh}, at)
     reused: set[tuple[int, int]] = set()
     for record in fresh:
         control_id = (record.lab_id, record.control_key)
-        if control_id in used:
+        if control_id in used and record.message_id in first:
             reused.add(record.offset_place)
         used.add(control_id)
     return Passed(items=[_told(item, reused) for item in items], duplicates=duplicates)
+
+
+def _is_done_again(item: Prepared) -> bool:
+    """Say whether it is the replay of a message that could be read."""
+    return item.settles is not None and item.source.kind is RecordKind.MESSAGE
+
+
+def _is_unreadable(item: Prepared) -> bool:
+    parked = item.outcome
+    return isinstance(parked, Parked) and parked.reason is ParkReason.UNREADABLE_PAYLOAD
 
 
 def _told(item: Prepared, reused: set[tuple[int, int]]) -> Prepared:

@@ -25,14 +25,20 @@ FROM unnest($1::integer[], $2::bigint[], $3::uuid[], $4::integer[], $5::bigint[]
 """
 
 # A replay settles the record it does again: that record's one outcome changes, and says by whom.
+# What reports a message made stays told where it is parked now. Read while its laboratory is
+# paused, a replay takes no ending back: it is noted in `parked`, and done when the pause ends.
 SETTLE_OUTCOMES: Final = """
 UPDATE outcome AS held
 SET ending = s.e, reason = s.r, place = s.w,
-    report_ids = coalesce(string_to_array(nullif(s.i, ''), ',')::uuid[], '{}'),
+    original = coalesce(s.d, held.original),
+    report_ids = CASE WHEN s.e = 'dispatched'
+        THEN coalesce(string_to_array(nullif(s.i, ''), ',')::uuid[], '{}')
+        ELSE held.report_ids END,
     person_id = s.n, decided_at = $9, replayed_by = s.b
 FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-            $7::bigint[], $8::bigint[]) AS s (p, o, e, r, w, i, n, b)
+            $7::bigint[], $8::bigint[], $10::uuid[]) AS s (p, o, e, r, w, i, n, b, d)
 WHERE held.partition = s.p AND held."offset" = s.o
+  AND (held.ending = 'parked' OR s.r <> 'laboratory_paused')
 """
 
 WRITE_PARKED: Final = """
@@ -45,10 +51,12 @@ SET reason = EXCLUDED.reason, code = EXCLUDED.code, place = EXCLUDED.place, reso
     resolution = NULL
 """
 
+# A replay that was in the log when somebody discarded the message is its end all the same.
 RESOLVE_PARKED: Final = """
 UPDATE parked AS held SET resolved_at = $3, resolution = 'replayed'
 FROM unnest($1::integer[], $2::bigint[]) AS k (p, o)
-WHERE held.partition = k.p AND held."offset" = k.o AND held.resolved_at IS NULL
+WHERE held.partition = k.p AND held."offset" = k.o
+  AND (held.resolved_at IS NULL OR held.resolution = 'discarded')
 """
 
 WRITE_FINDINGS: Final = """
@@ -186,6 +194,7 @@ async def _settle_replayed(
         [row.person_id for row in rows],
         [row.record.offset for row in rows],
         at,
+        [s.original for s in said],
     )
     resolved = [
         place

@@ -16,6 +16,9 @@ from ops.runtime.vault import SealClass
 from schemas.envelope import IntakeRecord, RecordKind, ReplayInstruction, StoredRecord
 from schemas.errors import PermanentError
 
+HELD: Final = """
+SELECT ending, original FROM outcome WHERE partition = $1 AND "offset" = $2
+"""
 AUDIT: Final = "SELECT audit_append($1, 'replay', m, $2) FROM unnest($3::text[]) AS m"
 _AT_ONCE: Final = 50
 """Replays of one append."""
@@ -39,13 +42,15 @@ async def append_replay(hub: Hub, *, partition: int, offset: int, reason: str, a
         The replay's own message id, by which `trace` finds it.
 
     Raises:
-        PermanentError: The record is gone, or reason or actor are empty or too long.
+        PermanentError: The record is gone, in flight, or a duplicate of another, or reason or actor
+            are empty or too long.
         TransientError: The database or the log is away; nothing was appended for certain.
     """
     _check(reason, actor)
     original = await _original(hub, partition, offset)
     if original is None:
         raise PermanentError("original_gone", "its retention has passed; ask the laboratory")
+    await _check_held(hub, partition, offset)
     found = Replayable(
         partition=partition,
         offset=offset,
@@ -87,6 +92,21 @@ def _check(reason: str, actor: str) -> None:
     for name, text in (("reason", reason), ("actor", actor)):
         if not text.strip() or len(text) > _MAX_TEXT:
             raise PermanentError(f"bad_{name}", f"give 1 to {_MAX_TEXT} characters")
+
+
+async def _check_held(hub: Hub, partition: int, offset: int) -> None:
+    """Refuse a duplicate: done again it would stand above what came after its original.
+
+    What is in flight may become one, so it is refused too.
+    """
+    with translated():
+        async with hub.pool.acquire() as connection:
+            held = await connection.fetchrow(HELD, partition, offset)
+    if held is None:
+        raise PermanentError("in_flight", "it has no ending yet: ask again once it has one")
+    if held["ending"] == "duplicate":
+        named = held["original"] or "the first of the same content (`labdispatch trace`)"
+        raise PermanentError("duplicate", f"replay its original: {named}")
 
 
 def _record(hub: Hub, original: Replayable, reason: str, actor: str) -> IntakeRecord:

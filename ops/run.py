@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ops.account import as_text, take_account
+from ops.backup.keeping import backed_up
 from ops.bootstrap import Hub, migrate_instance, open_hub, reader_of
 from ops.printing import print_json
 from ops.runtime.embedded import EmbeddedPostgres
@@ -69,13 +70,16 @@ async def running(
     folder, database = await open_folder(settings, lambda text: console.print(f"  {text}"))
     try:
         settings = _choose_ports(settings)
-        await migrate_instance(settings)
-        supervisor = Supervisor(settings, folder, database, simulate=options.simulate)
-        try:
-            await supervisor.start()
-            yield supervisor, settings, _addresses(settings, time.monotonic() - began)
-        finally:
-            await supervisor.stop()
+        async with backed_up(settings):
+            await migrate_instance(settings)
+            supervisor = Supervisor(settings, folder, database, simulate=options.simulate)
+            try:
+                await supervisor.start()
+                addresses = _addresses(settings, time.monotonic() - began)
+                folder.announce("labdispatch run", {"mllp": addresses.mllp, "http": addresses.http})
+                yield supervisor, settings, addresses
+            finally:
+                await supervisor.stop()
     finally:
         await _stop_database(database)
         folder.release()

@@ -52,7 +52,9 @@ def groups() -> list[tuple[str, list[str]]]:
         ValueError: A setting stands in no group.
     """
     found: list[tuple[str, list[str]]] = []
-    for line in inspect.getsource(Settings).splitlines():
+    # A model that stands in several modules, each behind the one before it, is read in that order.
+    models = [each for each in reversed(Settings.__mro__) if each.__module__.startswith("ops.")]
+    for line in "\n".join(map(inspect.getsource, models)).splitlines():
         if heading := _GROUP.match(line):
             name = heading["name"]
             found.append((name[0].upper() + name[1:], []))

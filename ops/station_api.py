@@ -36,6 +36,8 @@ from ops.runtime.logs import get_logger
 from ops.runtime.metrics import Told
 from ops.runtime.settings import Settings
 from ops.serving import bound_socket, http_tls, serve_http
+from ops.silence.routes import silence_routes
+from ops.silence.watch import SilenceDesk, bounds_of
 from ops.stewards.opposition_routes import opposition_routes
 from ops.stewards.routes import ReviewDesk, review_routes
 from ops.stream_door import door_of_streams
@@ -44,6 +46,7 @@ from ops.stream_tokens.routes import token_routes
 from ops.supervise import say_ready
 from ops.tls_doors import certificate_door, material_of
 from ops.tokens import load_or_make_tokens
+from ops.tracing.routes import trace_routes
 from ops.upkeep import in_doubt, last_flush, upkeep
 
 _log = get_logger(__name__)
@@ -72,6 +75,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
         desk = Desk(pool=hub.pool, clock=hub.clock, gate=gate)
         review = ReviewDesk(hub.pool, gate, lambda: dispatcher_of(hub).stewards)
         laboratories, told = laboratories_of(hub), Told()
+        silence = SilenceDesk(hub.pool, laboratories, bounds_of(settings))
         parts = ApiParts(
             messages=MessageDoor(
                 acceptor=door.acceptor,
@@ -94,7 +98,9 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *indicator_routes(published_of(hub), admit_by(access, origins)),
                 *account_routes(hub, gate, proofs),
                 *parked_routes(hub, gate),
+                *trace_routes(hub, gate),
                 *figure_routes(laboratories, gate),
+                *silence_routes(silence, desk),
             ],
             told=told,
             readiness=lambda: readiness(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ops.accounting.keeping import keep_account
+from ops.backup.keeping import keep_backup_figures
 from ops.behind_the_door import budget_of, dispatcher_of, worker_of
 from ops.bootstrap import Hub
 from ops.holding.watch import watch_holds
@@ -56,7 +57,9 @@ async def dispatch(settings: Settings, stopping: asyncio.Event) -> None:
         account, pauses = keep_account(hub), watch_pauses(hub)
         figures = keep_writing(hub.pool, settings.figures_write_seconds)
         beside = (_gauges(hub), again, queue, holds, account, pauses, figures)
-        await until_first(_run(workers, stopping), *beside, keep_retention(hub))
+        await until_first(
+            _run(workers, stopping), *beside, keep_retention(hub), keep_backup_figures(hub)
+        )
         await bounded(write(hub.pool), 1.0, "figures of laboratories")
 
 

@@ -20,7 +20,8 @@ from ops.runtime.lifecycle import (
 from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.metrics import METRICS
 from ops.runtime.metrics.labels import ENDING_REASONS
-from ops.runtime.settings import Settings
+from ops.runtime.settings import Settings, metrics_folder
+from ops.runtime.traces import TRACES
 from ops.runtime.vitals import Vitals, show_limits
 from schemas.errors import FatalError, TransientError
 
@@ -53,6 +54,7 @@ async def run_station(role: str, settings: Settings) -> int:
     stopping: asyncio.Event | None = None
     try:
         failpoints.arm(settings.failpoints)
+        TRACES.start(settings, role)
         if role in _BEHIND_THE_DOOR:
             yield_to_the_door(settings.behind_the_door_nice)
         metrics.serve(settings.http_host, settings.metrics_port)
@@ -77,7 +79,8 @@ async def run_station(role: str, settings: Settings) -> int:
 
 async def _last_words(role: str, reason: str, settings: Settings, stopping: asyncio.Event) -> None:
     """Show why this process ends for long enough to be scraped; at once where nobody scrapes it."""
-    if not settings.metrics_port:
+    # Without a port of its own, api gives the figures of all that share a folder (`run`).
+    if not settings.metrics_port and metrics_folder() is None:
         return
     METRICS.ending.labels(role, reason).set(1)
     with contextlib.suppress(TimeoutError):
@@ -92,6 +95,7 @@ async def _watched(station: Coroutine[Any, Any, None]) -> None:
         await station
     finally:
         vitals.cancel()
+        TRACES.stop()
 
 
 def _station(role: str) -> Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]:

@@ -18,7 +18,8 @@ UNION ALL SELECT 'persons', count(*) FROM person
 UNION ALL SELECT 'parked', count(*) FROM parked WHERE resolved_at IS NULL
 UNION ALL SELECT 'paused', (SELECT count(*) FROM pause)
     + (SELECT count(*) FROM receiver WHERE state = 'paused' AND removed_at IS NULL)
-UNION ALL SELECT stream, sum(last_seq)::bigint FROM stream_head GROUP BY stream
+UNION ALL SELECT stream, (sum(last_seq) - (SELECT coalesce(sum(s.skipped), 0)
+    FROM stream_history s WHERE s.stream = h.stream))::bigint FROM stream_head h GROUP BY stream
 """
 _SECTIONS: Final = ("head", "progress", "persons", "parked", "paused")
 _TAIL_BYTES: Final = 16_384

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import msgspec
 from ops.body_limit import Receive, Send
 from ops.codings import Coding, coder_of
 from ops.runtime.metrics import METRICS
+from ops.runtime.traces import TRACES
 from routing.following import Chunk, Form
 from schemas.topics import Stream
 
@@ -77,8 +79,12 @@ class Out:
     async def events(self, chunk: Chunk) -> None:
         """Send some events."""
         await self.begin()
-        METRICS.stream_events_served.labels(self._asked.stream.value).inc(len(chunk.events))
+        stream, count, began = self._asked.stream.value, len(chunk.events), time.perf_counter()
+        METRICS.stream_events_served.labels(stream).inc(count)
         await self._body(self._coder.chunk(chunk, self._asked.form))
+        if TRACES.is_on:
+            seconds = time.perf_counter() - began
+            TRACES.note_batch("read", seconds, (), events=count, stream=stream)
 
     async def cursor(self, cursor: str) -> None:
         """Say where to read on, and nothing else."""

@@ -22,8 +22,9 @@ from typing import Final
 
 import msgspec
 
+from ops.backup.archive import server_settings
 from ops.runtime.data_folder import DataFolder, ProcessLedger
-from ops.runtime.embedded import EmbeddedPostgres
+from ops.runtime.embedded import EmbeddedPostgres, check_keys
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import forget_process
 from ops.runtime.settings import Settings
@@ -34,6 +35,7 @@ _log = get_logger(__name__)
 ROAD: Final = ("ingest", "dispatch", "relay", "push", "indicators", "api")
 """In the order of the road; stopped in the same order, senders before them."""
 _STOP_SHARE_SECONDS: Final = 4.0
+_AGAIN_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 0.25
 _DATABASE_TRIES: Final = 5
 _LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -161,8 +163,22 @@ class Supervisor:
                 return
             lived = time.monotonic() - station.started_at
             delay = 0.2 if lived > 30 else min(5.0, delay * 2)
-            await asyncio.sleep(delay)
+            while True:
+                await asyncio.sleep(delay)
+                if await self._launched(station):
+                    break
+                delay = _AGAIN_SECONDS
+
+    async def _launched(self, station: Station) -> bool:
+        """Start a station again; False where the machine has no room for it now."""
+        if self._stopping:
+            return True
+        try:
             await self._launch(station)
+        except OSError as error:
+            _log.warning("station_not_started", role=station.name, code=error.errno)
+            return False
+        return True
 
     async def _watch_database(self) -> None:
         """Start the database again when it dies, and keep every log within its bound.
@@ -271,7 +287,10 @@ async def open_folder(
         for stale in ("run", "metrics"):
             shutil.rmtree(folder.path / stale, ignore_errors=True)
             (folder.path / stale).mkdir(mode=0o700)
-        database = EmbeddedPostgres(folder.path, state_dir=settings.state_dir)
+        check_keys(folder.path, settings.keys_folder)
+        database = EmbeddedPostgres(
+            folder.path, state_dir=settings.state_dir, extra_settings=server_settings(settings)
+        )
         await asyncio.to_thread(database.start, progress)
     except BaseException:
         folder.release()

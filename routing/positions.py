@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -30,6 +31,21 @@ ON CONFLICT (stream, partition) DO UPDATE SET
     seq = EXCLUDED.seq, log_offset = EXCLUDED.log_offset, noted_at = EXCLUDED.noted_at
 WHERE $5::boolean OR relay_position.seq < EXCLUDED.seq
 """
+
+
+# Where a stream began a new history after a restore, and behind which event of the topic.
+HISTORIES: Final = """
+SELECT partition, begins, topic_seq, topic_event FROM stream_history WHERE stream = $1
+"""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a partition goes on after a restore: a person has said so (`streams reconcile`)."""
+
+    begins: int
+    topic_seq: int | None
+    """The last event of the topic before it; None: there was none."""
+    topic_event: UUID | None
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +72,18 @@ class Positions:
                 rows = await connection.fetch(LOAD, stream.value)
         return {
             row["partition"]: Noted(seq=row["seq"], log_offset=row["log_offset"]) for row in rows
+        }
+
+    async def histories(self, stream: Stream) -> dict[int, History]:
+        """Return where partitions began anew; TransientError when the database is away."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(HISTORIES, stream.value)
+        return {
+            row["partition"]: History(
+                begins=row["begins"], topic_seq=row["topic_seq"], topic_event=row["topic_event"]
+            )
+            for row in rows
         }
 
     async def note(self, stream: Stream, notes: Mapping[int, Noted], *, seen: bool) -> None:

@@ -19,6 +19,7 @@ from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.topic import Tail
+from ops.runtime.traces import TRACES
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError
 from schemas.events import EventHeader, StreamEvent
 from schemas.topics import Stream
@@ -26,7 +27,7 @@ from schemas.topics import Stream
 from .cursors import Lane
 from .headers import headers_of
 from .outbox_reader import OutboxEvent, share_out
-from .positions import Noted, Positions
+from .positions import History, Noted, Positions
 from .streams import StreamReader, encode_line
 
 _log = get_logger(__name__)
@@ -138,10 +139,14 @@ class Relay:
     async def _find_positions(self) -> None:
         lanes = await self._lanes()
         noted = await self._noting.load(self._stream)
+        histories = await self._noting.histories(self._stream)
         tails = await self._publisher.read_tails(self._topic)
         for partition in range(self._partitions):
             tail, note = tails[partition], noted.get(partition)
-            if tail.value is None:
+            history = histories.get(partition)
+            if history is not None and _ends_before(tail, history):
+                position, note = history.begins - 1, None
+            elif tail.value is None:
                 position = self._emptied(partition, lanes[partition], tail, note)
             else:
                 position = await self._position(partition, lanes[partition], tail.value)
@@ -218,7 +223,12 @@ class Relay:
         # what comes meanwhile is not to wait for a second transaction.
         reading = asyncio.ensure_future(self._read(behind)) if left > 0 else None
         try:
+            began = time.perf_counter()
             offsets = await self._publish([packed for _, packed in batch])
+            if TRACES.is_on:
+                ids = [event.message_id for event in events[: len(batch)]]
+                seconds = time.perf_counter() - began
+                TRACES.note_batch("relay", seconds, ids, stream=self._stream.value)
             self._positions = behind
             for partition, offset in offsets.items():
                 self._notes[partition] = Noted(seq=behind[partition], log_offset=offset)
@@ -308,6 +318,17 @@ class Relay:
         return HistoriesDiverged(
             "histories_diverged", f"{self._stream.value} {partition}: {what}; {_REMEDY}"
         )
+
+
+def _ends_before(tail: Tail, history: History) -> bool:
+    """Say whether a topic ends with the very event behind which a new history was declared."""
+    if tail.value is None:
+        return history.topic_seq is None and tail.begin == tail.end
+    try:
+        last = msgspec.json.decode(tail.value, type=EventHeader)
+    except msgspec.MsgspecError:
+        return False  # what it is then, `_position` says
+    return (last.seq, last.event_id) == (history.topic_seq, history.topic_event)
 
 
 def _waited(events: Sequence[OutboxEvent], now: float) -> list[float]:

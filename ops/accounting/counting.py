@@ -1,8 +1,8 @@
 """Counts what came and how it ended since the last count, in one snapshot and one transaction.
 
 Rows, what is counted and what is in flight move together or not at all, so a kill at any moment
-leaves the account as it was. Two that count at once collide on the rows of `account_progress`, and
-the second begins again. Cost: each record and each outcome is read once, by its place.
+leaves the account as it was. Who finds another process counting leaves it to that one; rows of
+`account_progress` are locked besides. Cost: each record and outcome is read once, by its place.
 """
 
 from __future__ import annotations
@@ -69,24 +69,36 @@ async def count_once(
         limits: See `CountLimits`.
 
     Raises:
-        TransientError: The database is away, or somebody else counted at the same time.
+        TransientError: The database is away.
     """
     with translated():
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(queries.SNAPSHOT)
-            begin = queries.BEGIN_INTAKE if ends is None else queries.BEGIN_MESSAGES
-            await connection.execute(begin, now)
-            rows = await connection.fetch(queries.PLACES)
-            places = [_Place(**dict(row)) for row in rows]
-            spans = _spans(places, limits.records)
-            added = await _count(connection, spans, now, from_log=ends is None)
-            await _write(connection, added, now)
-            tips = _tips(places, ends)
-            await _fly(connection, spans, tips, now, limits, told_apart=ends is None)
-            moved = _moved(places, spans, tips, now)
-            await connection.execute(queries.MOVE, *_columns(moved, 5))
-        async with pool.acquire() as connection, connection.transaction():
-            closed = await _close(connection, moved, now, limits.close_seconds)
+        async with pool.acquire() as session:
+            if not await session.fetchval(queries.COUNTS_ALONE):
+                return Counted(records=0, behind=0)
+            try:
+                return await _count_alone(session, ends, now, limits)
+            finally:
+                await session.fetchval(queries.COUNTS_NO_MORE)
+
+
+async def _count_alone(
+    connection: Connection, ends: Mapping[int, int] | None, now: datetime, limits: CountLimits
+) -> Counted:
+    async with connection.transaction():
+        await connection.execute(queries.SNAPSHOT)
+        begin = queries.BEGIN_INTAKE if ends is None else queries.BEGIN_MESSAGES
+        await connection.execute(begin, now)
+        rows = await connection.fetch(queries.PLACES)
+        places = [_Place(**dict(row)) for row in rows]
+        spans = _spans(places, limits.records)
+        added = await _count(connection, spans, now, from_log=ends is None)
+        await _write(connection, added, now)
+        tips = _tips(places, ends)
+        await _fly(connection, spans, tips, now, limits, told_apart=ends is None)
+        moved = _moved(places, spans, tips, now)
+        await connection.execute(queries.MOVE, *_columns(moved, 5))
+    async with connection.transaction():
+        closed = await _close(connection, moved, now, limits.close_seconds)
     return Counted(
         records=sum(high - low for low, high in spans.values()),
         behind=sum(each.settled - spans[each.partition][1] for each in places),

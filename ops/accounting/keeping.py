@@ -40,7 +40,7 @@ def limits_of(hub: Hub) -> CountLimits:
 async def keep_account(hub: Hub) -> None:
     """Count for ever; an error of ours is counted, and the next count takes it along.
 
-    Every dispatch process does; they collide on the account's rows, so each record counts once.
+    Every dispatch process does, one at a time, so each record counts once.
     """
     turn = 0
     while True:

@@ -7,14 +7,15 @@ from typing import Final
 # All that one count sees belongs to one moment; two that count at once: the second begins again.
 SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
-# Begins where both the log and the endings can still be read. Literal: the one table of two.
+# Begins where both the log and the endings can still be read, and has caught up only once it has
+# counted what was settled by now. Literal: the one table of two.
 BEGIN_INTAKE: Final = """
 INSERT INTO account_progress (partition, counted, target, target_at)
-SELECT p.partition, b.at, b.at, $1
-FROM intake_progress p CROSS JOIN LATERAL (SELECT least(p.next_offset, coalesce(greatest(
-    (SELECT min(i."offset") FROM intake i WHERE i.partition = p.partition),
+SELECT p.partition, b.at, p.next_offset, $1
+FROM intake_progress p CROSS JOIN LATERAL (SELECT least(p.next_offset, greatest(
+    coalesce((SELECT min(i."offset") FROM intake i WHERE i.partition = p.partition), p.next_offset),
     coalesce((SELECT min(o."offset") FROM outcome o WHERE o.partition = p.partition), p.next_offset)
-), p.next_offset)) AS at) AS b
+)) AS at) AS b
 ON CONFLICT (partition) DO NOTHING
 """
 BEGIN_MESSAGES: Final = BEGIN_INTAKE.replace("FROM intake i", "FROM message i")
@@ -208,6 +209,10 @@ ORDER BY i."offset" LIMIT $4
 ITEMS_INTAKE: Final = _ITEMS.format(table="intake")
 ITEMS_MESSAGES: Final = _ITEMS.format(table="message")
 
+# One process counts at a time. Asked in a statement of its own: a snapshot that is older than the
+# lock would collide with what another has counted meanwhile.
+COUNTS_ALONE: Final = "SELECT pg_try_advisory_lock(20261, 23)"
+COUNTS_NO_MORE: Final = "SELECT pg_advisory_unlock(20261, 23)"
 TAKE_DUE: Final = "SELECT day, lab_id FROM account_due ORDER BY day, lab_id LIMIT $1"
 NOT_DUE: Final = "DELETE FROM account_due WHERE day = $1 AND lab_id = $2"
 # One process writes reports at a time; another leaves it to that one.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from typing import Final
+from weakref import WeakValueDictionary
 
 from litestar import Response, get
 from litestar.exceptions import HTTPException
@@ -26,7 +28,8 @@ CSV: Final = "text/csv"
 
 
 def account_routes(hub: Hub, gate: Gate, proofs: Proofs) -> list[ControllerRouterHandler]:
-    """Return the route of a laboratory's day."""
+    """Return the route of a laboratory's day; of one laboratory one is made at a time."""
+    turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @get(
         "/v1/laboratories/{laboratory:str}/account/{day:date}",
@@ -40,7 +43,9 @@ def account_routes(hub: Hub, gate: Gate, proofs: Proofs) -> list[ControllerRoute
         request: HttpRequest, laboratory: FromPath[str], day: FromPath[date]
     ) -> Response[LaboratoryReport]:
         _let_pass(request, gate, proofs, laboratory)
-        async with lent(hub.pool) as connection:
+        # Whoever waits for its turn holds no connection.
+        turn = turns.setdefault(normalised(laboratory), asyncio.Lock())
+        async with turn, lent(hub.pool) as connection:
             try:
                 lab = await lab_of(connection, laboratory)
             except PermanentError as error:

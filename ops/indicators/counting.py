@@ -89,8 +89,12 @@ class Counter:
                 late = await self._transact(batch, trusts=True)
             except PermanentError:
                 # A row of a first version may be kept all the same (positions that a person moved
-                # back): then all of them are looked up, and what is known changes nothing.
+                # back): then all of them are looked up, and what is known changes nothing. Nobody
+                # may have counted meanwhile: their fence is not ours to take over.
+                before = self._batch
                 await self.load()
+                if self._batch != before:
+                    raise Fenced("indicators_overtaken", "another process counts them") from None
                 late = await self._transact(batch, trusts=False)
         except PermanentError as error:
             raise FatalError(error.reason, error.remedy) from None

@@ -42,17 +42,14 @@ class DelayTeller:
     """Makes what is to be told of delays.
 
     Args:
-        protection: What may be told.
-        name: Its name.
+        protection: What may be told; another policy tells all weeks anew, another population none.
         most_weeks: Of how many weeks and conditions an extraction tells them; others follow.
         most_waiting: While more events wait to be counted nothing is told: it would be told short.
     """
 
-    def __init__(
-        self, protection: Protection, name: str, *, most_weeks: int, most_waiting: int
-    ) -> None:
+    def __init__(self, protection: Protection, *, most_weeks: int, most_waiting: int) -> None:
         self._protection = protection
-        self._name = name
+        self._name = protection.policy_name
         self._most_weeks = most_weeks
         self._most_waiting = most_waiting
 

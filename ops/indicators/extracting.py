@@ -67,9 +67,7 @@ class TableExtractor:
         self._keep = keep
         self._most_waiting = most_waiting
         self._portion_seconds = portion_seconds
-        self._delays = DelayTeller(
-            protection, self._name, most_weeks=delay_weeks, most_waiting=most_waiting
-        )
+        self._delays = DelayTeller(protection, most_weeks=delay_weeks, most_waiting=most_waiting)
         self._maker = uuid4()
         self._number = 0
         self._looked: dict[Place, int] = {}

@@ -32,8 +32,19 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """What counts were protected by, and rates computed with: a digest with the threshold."""
-        told = msgspec.msgpack.encode((self.policy, sorted(self.population.counts.items())))
-        digest = blake2b(told, digest_size=6).hexdigest()
+        return self._named((self.policy, sorted(self.population.counts.items())))
+
+    @property
+    def policy_name(self) -> str:
+        """What delays were protected by: nobody's number of inhabitants has a part in them.
+
+        Were it of the population, too, each year's file would tell every week once more, with what
+        has come late since: the difference of two tellings is somebody's late result.
+        """
+        return self._named(self.policy)
+
+    def _named(self, what: object) -> str:
+        digest = blake2b(msgspec.msgpack.encode(what), digest_size=6).hexdigest()
         return f"threshold {self.policy.threshold}, {digest}"
 
     @property

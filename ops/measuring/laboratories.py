@@ -94,11 +94,15 @@ class Laboratories:
     Args:
         pool: Where they are.
         clock: Says which hours are the last.
-        connections: Says how many a laboratory has open; None where nobody knows.
+        connections: Looks once for a reading, and returns what says how many a laboratory has
+            open; None where nobody knows.
     """
 
     def __init__(
-        self, pool: Pool, clock: Clock, connections: Callable[[int], int | None] = lambda _: None
+        self,
+        pool: Pool,
+        clock: Clock,
+        connections: Callable[[], Callable[[int], int | None]] = lambda: lambda _: None,
     ) -> None:
         self._pool = pool
         self._clock = clock
@@ -106,6 +110,10 @@ class Laboratories:
         self._reading = asyncio.Lock()
         self._held: Asked | None = None
         self._held_at = float("-inf")
+
+    def now(self) -> datetime:
+        """Return what the clock says."""
+        return self._clock.now()
 
     async def ask(self, hours: int) -> Asked:
         """Return a row for every laboratory, by identifier; `MOST_ROWS` at most.
@@ -127,6 +135,7 @@ class Laboratories:
         now = self._clock.now()
         since = hour_of(now) - timedelta(hours=hours - 1)
         rows = await connection.fetch(FIGURES, since, now.date(), MOST_ROWS)
+        connections = self._connections()
         figures = []
         for row in rows:
             ended = row["dispatched"] + row["duplicate"] + row["refused"] + row["parked"]
@@ -147,7 +156,7 @@ class Laboratories:
                     flagged_ratio=round(row["flagged"] / ended, 4) if ended else None,
                     last_message_at=last_at,
                     silent_seconds=silent,
-                    connections=self._connections(row["lab_id"]),
+                    connections=connections(row["lab_id"]),
                     quota=quota,
                     quota_used_ratio=round(row["today"] / quota, 4) if quota else None,
                 )

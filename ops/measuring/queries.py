@@ -26,14 +26,21 @@ WHERE c.relkind = 'r'
 GROUP BY r.relname
 """
 
+SIZE: Final = "SELECT pg_database_size(current_database())"
+
+CLOCK: Final = "SELECT clock_timestamp()"
+"""Alone: half of what a statement takes counts as the clocks' difference."""
+
+# Without pg_read_all_stats, which pg_monitor holds, the server shows the sessions of others and its
+# standbys as rows full of NULL: nobody would be late, and no transaction old.
 STATE: Final = """
-SELECT clock_timestamp() AS now,
-       pg_database_size(current_database()) AS bytes,
+SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees,
        current_setting('max_connections')::integer AS sessions_most,
        (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()) AS deadlocks,
        (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())
            / 2146483647.0 AS ids_used,
-       (SELECT max(version) FROM schema_migration) AS schema_version
+       greatest((SELECT max(version) FROM schema_migration),
+                (SELECT max(version) FROM schema_expansion)) AS schema_version
 """
 
 SESSIONS: Final = """

@@ -22,10 +22,10 @@ from ingest.software import software_of
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.outcomes import read_raw, with_mended
+from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, lent
-from ops.runtime.vault import SealClass
 from ops.stewards.script import check_asker
 from schemas.envelope import MAPPING_VERSION, AcceptedMessage, StoredRecord, control_key_of
 from schemas.errors import PermanentError
@@ -33,6 +33,8 @@ from schemas.errors import PermanentError
 from . import queries
 from .looking import Told, row_of
 
+_SCHEMA: Final = 21
+"""Older processes read a message's own bytes, and would park it again."""
 _CODES: Final = {Ruling.REFUSE: "refused", Ruling.REJECT: "rejected"}
 
 
@@ -58,20 +60,27 @@ async def mend(hub: Hub, message_id: UUID, raw: bytes, asker: Asker, *, dry_run:
     and mended: `parked replay` goes on.
 
     Raises:
-        PermanentError: No word why; it does not wait; the bytes are another message's, or still
-            not such that a report can be made of them: code and place are told, no value.
+        PermanentError: No word why; it does not wait; its own bytes are gone or unreadable; the
+            bytes are another message's, or still not such that a report can be made of them: code
+            and place are told, no value; or a process of an older release runs that would not read
+            them.
     """
     check_asker(asker)
     if not asker.reason.strip():
         raise PermanentError("bad_reason", "say why: it stands in the audit trail")
     async with lent(hub.pool) as connection:
         row = await row_of(connection, message_id)
-        if row["resolved_at"] is not None:
+        if row["resolved_at"] is not None or row["ending"] != "parked":
             raise PermanentError("not_waiting", "it has ended; a correction is the laboratory's")
+        own = await _record(hub, connection, row)
+        if own is None:
+            raise _gone()
         judgement, held = await _judged(hub, connection, row, raw)
         if dry_run:
             return _mended(message_id, judgement, 0, None)
-        sealed = hub.vault.seal(SealClass.INTAKE, held.to_bytes(), message_id.bytes)
+        await refuse_beside_older(connection, _SCHEMA, "a mended message")
+        # By the key of the day on which it came: mended bytes live no longer than its own.
+        sealed = hub.vault.seal_beside(own.payload, held.to_bytes(), message_id.bytes)
         async with connection.transaction():
             place = row["partition"], row["offset"]
             if await connection.fetchrow(queries.LOCK_PARKED, *place) is None:
@@ -113,9 +122,13 @@ async def raw_of(hub: Hub, message_id: UUID, asker: Asker) -> bytes:
         )
         record = await _record(hub, connection, row)
     if record is None:
-        raise PermanentError("original_gone", "its retention has passed; ask the laboratory")
+        raise _gone()
     opened = hub.vault.open(record.payload, record.message_id.bytes)
     return AcceptedMessage.from_bytes(opened).raw
+
+
+def _gone() -> PermanentError:
+    return PermanentError("original_gone", "its retention has passed; ask the laboratory")
 
 
 async def _record(hub: Hub, connection: Connection, row: Any) -> StoredRecord | None:

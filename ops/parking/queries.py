@@ -47,12 +47,13 @@ FROM unnest($1::integer[], $2::bigint[]) AS w (p, o)
 WHERE k.partition = w.p AND k."offset" = w.o AND k.resolved_at IS NULL
 RETURNING k.partition, k."offset"
 """
-# One that was settled meanwhile is left as it is: its ending is another, or it has ended.
+# Of one that was settled meanwhile the ending is another, and stays; so it does of a message that
+# was dispatched and waits for a replay which a pause holds up: that replay alone is discarded.
 LOCK_ENDINGS: Final = """
 SELECT o.partition, o."offset" FROM outcome o
 JOIN unnest($1::integer[], $2::bigint[]) AS w (p, o)
     ON o.partition = w.p AND o."offset" = w.o
-WHERE o.ending = 'parked' ORDER BY 1, 2 FOR UPDATE OF o
+ORDER BY 1, 2 FOR UPDATE OF o
 """
 DISCARD: Final = """
 UPDATE parked k SET resolved_at = $3, resolution = 'discarded'
@@ -63,7 +64,7 @@ RETURNING k.partition, k."offset"
 END: Final = """
 UPDATE outcome o SET reason = 'discarded', decided_at = $3
 FROM unnest($1::integer[], $2::bigint[]) AS w (p, o)
-WHERE o.partition = w.p AND o."offset" = w.o
+WHERE o.partition = w.p AND o."offset" = w.o AND o.ending = 'parked'
 """
 AUDIT_ALL: Final = """
 SELECT audit_append($1, $2, 'message ' || m::text, $3) FROM unnest($4::uuid[]) AS m

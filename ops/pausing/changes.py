@@ -17,6 +17,7 @@ import msgspec
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.receivers import changes as receivers
+from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.postgres import Connection, lent
 from ops.stewards.script import check_asker
@@ -28,6 +29,8 @@ from . import queries
 STREAM: Final = "stream"
 LABORATORY: Final = "laboratory"
 RECEIVER: Final = "receiver"
+_SCHEMA: Final = 21
+"""Older processes know no pause of a stream or a laboratory."""
 KINDS: Final = (STREAM, LABORATORY, RECEIVER)
 
 
@@ -46,13 +49,15 @@ async def pause(connection: Connection, what: str, name: str, asker: Asker, now:
     """Let something wait.
 
     Raises:
-        PermanentError: No word why, no such stream, laboratory or receiver, or it waits already.
+        PermanentError: No word why, no such stream, laboratory or receiver, it waits already, or
+            a process of an older release runs that would not let it wait.
     """
     _check(asker)
     if what == RECEIVER:
         await receivers.pause(connection, name, asker)
         return
     lab_id = await _known(connection, what, name)
+    await refuse_beside_older(connection, _SCHEMA, f"a pause of a {what}")
     async with connection.transaction():
         done = await connection.fetchval(
             queries.PAUSE, what, name, lab_id, now, asker.actor, asker.reason
@@ -69,12 +74,17 @@ async def resume(connection: Connection, what: str, name: str, asker: Asker) -> 
 
     Raises:
         PermanentError: No word why, or it does not wait.
+        TransientError: Of a laboratory: a batch is under way for long; nothing was changed.
     """
     _check(asker)
     if what == RECEIVER:
         await receivers.resume(connection, name, "", asker)
         return None
     async with connection.transaction():
+        if what == LABORATORY:
+            # No batch is under way then, and none that comes parks for the pause any more: what
+            # waits now is all there is.
+            await connection.fetch(queries.STAND_STILL)
         rows = await connection.fetch(queries.RESUME, what, name)
         if not rows:
             raise PermanentError("not_paused", "`labdispatch pauses` names what is")
@@ -95,19 +105,16 @@ async def replay_paused(
     done twice changes nothing.
     """
     page = max(1, int(hub.settings.replay_per_second))
-    total, after, last_look = 0, -1, False
+    total, after = 0, -1
     while True:
         async with lent(hub.pool) as connection:
             rows = await connection.fetch(queries.TO_REPLAY, lab_id, after, page)
-        if not rows and last_look:
+        if not rows:
             return total
-        # A batch that began before the pause ended may still park some: it is looked once more.
-        last_look = not rows
-        if rows:
-            originals = [Replayable(**dict(row)) for row in rows]
-            await append_replays(hub, originals, reason=asker.reason, actor=asker.actor)
-            total, after = total + len(rows), rows[-1]["offset"]
-            progress(total)
+        originals = [Replayable(**dict(row)) for row in rows]
+        await append_replays(hub, originals, reason=asker.reason, actor=asker.actor)
+        total, after = total + len(rows), rows[-1]["offset"]
+        progress(total)
         await asyncio.sleep(1.0)
 
 

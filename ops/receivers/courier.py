@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
+from ops.runtime.traces import TRACES
 from routing.cursors import Lane
 from routing.outbox_reader import share_out
 from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_of, rest_of
@@ -250,13 +252,29 @@ class Courier:
             self._failure = error
             self.wake.set()
             return
-        METRICS.push_seconds.observe(asyncio.get_running_loop().time() - began)
+        seconds = asyncio.get_running_loop().time() - began
+        METRICS.push_seconds.observe(seconds)
+        if TRACES.is_on:
+            self._trace(row, delivery, answer, seconds)
         METRICS.push_deliveries.labels(self._receiver.name, answer.outcome.value).inc()
         if answer.outcome is Outcome.ACCEPTED and not row.attempts:
             _time_first(delivery.event, self._clock.now())
         self._ended.append((row, answer, put))
         # Those that come together are noted together: one transaction, not one each.
         asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
+
+    def _trace(self, row: Row, delivery: Delivery, answer: Answer, seconds: float) -> None:
+        now = time.time_ns()
+        TRACES.note(
+            "push",
+            now - int(seconds * 1e9),
+            trace=row.message_id,
+            ended=now,
+            receiver=self._receiver.name,
+            outcome=answer.outcome.value,
+            code=answer.code,
+            stream=delivery.event.stream.value,
+        )
 
     # -------------------------------------------------------------------------------- answers
 

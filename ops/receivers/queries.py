@@ -124,7 +124,8 @@ WHERE d.receiver_id = $1 AND d.event_id = o.event_id AND d.next_at < o.until
 # under way ($4).
 DUE: Final = """
 SELECT d.event_id, d.partition, d.seq, d.report_id, d.part, d.event_version, d.kind, d.attempts,
-       d.failures, d.tried_at, coalesce(octet_length(e.payload), 0) AS payload_bytes
+       d.failures, d.tried_at, coalesce(octet_length(e.payload), 0) AS payload_bytes,
+       e.message_id
 FROM delivery d
 LEFT JOIN stream_event e ON e.stream = $2 AND e.partition = d.partition AND e.seq = d.seq
 WHERE d.receiver_id = $1 AND d.state = 'waiting' AND d.next_at <= $3

@@ -36,6 +36,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     tried_at: datetime | None
     payload_bytes: int
+    message_id: UUID | None = None
+    """Of the message that the event came with; None where the event is gone."""
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,13 +132,13 @@ def ending_of(outcome: Outcome) -> str:
         case Parked() | Refused():
             return f"{type(outcome).__name__.lower()} {outcome.reason}"
         case Duplicate():
-            return "dispatched"
+            return "duplicate"
     return "dispatched"
 
 
 def held_ending(ending: str, reason: str) -> str:
-    """Return the same of a recorded outcome: a duplicate done again is dispatched, unchanged."""
-    return f"{ending} {reason}" if ending in {"parked", "refused"} else "dispatched"
+    """Return the same of a recorded outcome."""
+    return f"{ending} {reason}" if ending in {"parked", "refused"} else ending
 
 
 def difference_as_text(found: RangeDifference) -> str:

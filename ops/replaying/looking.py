@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ops.dispatch import Dispatcher
 from ops.outcomes import OutcomeRow
@@ -12,10 +14,14 @@ from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, lent
 from routing.emitted import PendingEvent
 from schemas.envelope import StoredRecord
-from schemas.errors import PermanentError
+from schemas.errors import PermanentError, TransientError
 from schemas.outcome import Parked, ParkReason
 
 from .difference import Differences, ending_of, held_ending
+
+_TRIES: Final = 6
+_FIRST_WAIT_SECONDS: Final = 0.2
+"""Before the second try; each wait after it is twice as long."""
 
 
 class Looking:
@@ -69,7 +75,7 @@ class Looking:
         self, records: Sequence[StoredRecord], places: dict[tuple[int, int], Any]
     ) -> bool:
         try:
-            outcomes, events = await self._dispatcher.rehearse(records)
+            outcomes, events = await self._rehearse(records)
         except PermanentError:
             return False
         return not events and all(
@@ -78,7 +84,7 @@ class Looking:
 
     async def _differs(self, record: StoredRecord, row: Any) -> bool:
         try:
-            outcomes, events = await self._dispatcher.rehearse([record])
+            outcomes, events = await self._rehearse([record])
         except PermanentError:
             self._differences.found.failed += 1
             return False
@@ -86,6 +92,25 @@ class Looking:
             self._differences.found.gone += 1
             return False
         return self._note(record, row, outcomes, events)
+
+    async def _rehearse(
+        self, records: Sequence[StoredRecord]
+    ) -> tuple[list[OutcomeRow], list[PendingEvent]]:
+        """Rehearse; a collision with what is dispatched beside it does not end a run of hours.
+
+        Raises:
+            PermanentError: One of them fails by its content.
+            TransientError: Still after some tries: the world is away, the run can be resumed.
+        """
+        wait = _FIRST_WAIT_SECONDS
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._dispatcher.rehearse(records)
+            except TransientError as error:
+                METRICS.errors.labels("replay", error.reason).inc()
+            await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            wait *= 2
+        return await self._dispatcher.rehearse(records)
 
     def _note(
         self,

@@ -18,8 +18,9 @@ from . import queries
 
 _SLACK: Final = timedelta(minutes=15)
 """Doors' clocks differ, and so may the order of two records from that of their times."""
-_DONE_AGAIN: Final = frozenset({"dispatched", "duplicate", "parked"})
-"""What was refused was answered so; a replay is no message. One that was discarded has its end."""
+_DONE_AGAIN: Final = frozenset({"dispatched", "parked"})
+"""What was refused was answered so; a replay is no message. One that was discarded has its end. A
+duplicate is its original's: done again it would stand above what came between the two."""
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,7 +79,8 @@ async def keep_retention(hub: Hub) -> None:
     What fails is logged and tried again: results are dispatched all the same, and the age of the
     last purge alerts.
     """
-    waited = 0.0
+    # The first look comes soon: a process that is started anew each day would never purge.
+    waited = float(hub.settings.retention_seconds)
     while True:
         await asyncio.sleep(_TICK_SECONDS)
         waited += _TICK_SECONDS
@@ -93,6 +94,9 @@ async def keep_retention(hub: Hub) -> None:
 async def _attempt(what: str, work: object) -> None:
     try:
         await work  # type: ignore[misc]
+    except OSError as error:
+        METRICS.errors.labels("retention", "folder_away").inc()
+        _log.warning("retention_failed", what=what, reason="folder_away", code=error.errno)
     except HubError as error:
         METRICS.errors.labels("retention", error.reason).inc()
         if error.reason != "purge_under_way":

@@ -43,7 +43,10 @@ TAKEN: Final = """
 INSERT INTO purge_part (purge_id, part, family, rows, taken_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (purge_id, part) DO UPDATE SET rows = purge_part.rows + EXCLUDED.rows
 """
-COUNT_INBOX: Final = "SELECT count(*) FROM {part}"
+ESTIMATE_INBOX: Final = (
+    "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::regclass"
+)
+"""As vacuum saw it: a week of the inbox is 84 M rows at 12 M a day, and no account needs them."""
 
 
 class PartLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +102,7 @@ class PartTaker:
                 found += [each.due for each in await self._due_of(family, cuts[family.kind])]
             rows = await self._connection.fetch(CHILDREN, INBOX)
             for part in weeks_due(rows, cuts):
-                n = await self._connection.fetchval(COUNT_INBOX.format(part=part))
+                n = await self._connection.fetchval(ESTIMATE_INBOX, part)
                 found.append(Due(family=INBOX, part=part, rows=n))
         return found
 
@@ -192,7 +195,7 @@ class PartTaker:
         return await self._swap_and_drop(purge_id, part, statements, copy, at)
 
     async def _take_week(self, purge_id: int, week: str, at: datetime) -> Part | None:
-        rows = await self._connection.fetchval(COUNT_INBOX.format(part=week))
+        rows = await self._connection.fetchval(ESTIMATE_INBOX, week)
         statements = [
             f'ALTER TABLE "{INBOX}" DETACH PARTITION "{week}"',
             f'ALTER TABLE "{week}" RENAME TO "{week}_gone_{purge_id}"',

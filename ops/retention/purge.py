@@ -170,6 +170,12 @@ class Purger:
         else:
             waiting = await self._connection.fetchval(queries.WAITING_INTAKE)
             keep(Kind.INTAKE, waiting, "dispatch has not handled all of it")
+        uncounted = await self._connection.fetchval(
+            queries.UNCOUNTED_MESSAGES if self._scope.is_cluster else queries.UNCOUNTED_INTAKE
+        )
+        keep(Kind.INTAKE, uncounted, "the account has not counted all of it")
+        gap = await self._connection.fetchval(queries.GAP_NOT_NOTED)
+        keep(Kind.INTAKE, gap, "the account does not close, and nobody has noted why")
         code = await self._connection.fetchval(queries.OLDEST_CODE)
         keep(Kind.CODES, code, "local codes that are seen still are sealed by it")
         return held

@@ -19,6 +19,20 @@ SELECT min(w.received_at) FROM intake_progress p CROSS JOIN LATERAL (
     WHERE i.partition = p.partition AND i."offset" >= p.next_offset
     ORDER BY i."offset" LIMIT 1) AS w
 """
+# The oldest record that the account has not counted: gone before, it would be a gap that is none.
+_UNCOUNTED: Final = """
+SELECT min(w.received_at) FROM account_progress a CROSS JOIN LATERAL (
+    SELECT i.received_at FROM {table} i
+    WHERE i.partition = a.partition AND i."offset" >= a.counted
+    ORDER BY i."offset" LIMIT 1) AS w
+"""
+UNCOUNTED_INTAKE: Final = _UNCOUNTED.format(table="intake")
+UNCOUNTED_MESSAGES: Final = _UNCOUNTED.format(table="message")
+# What shows why a day does not close is kept until somebody has noted why. The account's day is
+# that of Paris, which begins on the day before of UTC.
+GAP_NOT_NOTED: Final = """
+SELECT min(day) - 1 FROM account_gap WHERE noted_by IS NULL AND records <> 0
+"""
 # The oldest event that the relay has not published, as it last noted (cluster).
 UNPUBLISHED: Final = """
 SELECT h.stream, min(e.emitted_at) AS oldest

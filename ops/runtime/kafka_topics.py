@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from aiokafka import errors as client
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -74,6 +75,56 @@ async def topic_limits(settings: KafkaSettings, topic: str) -> TopicLimits:
     return TopicLimits(
         seconds=age / 1_000 if age >= 0 else None, bytes_of_a_partition=size if size >= 0 else None
     )
+
+
+class TopicState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a topic is now."""
+
+    partitions: int
+    without_leader: int
+    min_insync: int
+
+
+async def topics_as_they_are(
+    settings: KafkaSettings, topics: Sequence[str]
+) -> dict[str, TopicState]:
+    """Return how those of some topics are that exist; changes nothing.
+
+    Raises:
+        TransientError: The brokers are away.
+        FatalError: They refuse us (`kafka_error`).
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    try:
+        async with asyncio.timeout(settings.deadline_seconds):
+            await admin.start()
+            found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
+            asked = [
+                ConfigResource(ConfigResourceType.TOPIC, name, {"min.insync.replicas": ""})
+                for name in topics
+                if name in found
+            ]
+            answers = await admin.describe_configs(asked) if asked else []
+        insync = {
+            name: int(entries[0][1])
+            for answer in answers
+            for _, _, _, name, entries in answer.resources
+            if entries
+        }
+    except ANY as error:
+        raise translate(error, "topics are looked at") from None
+    finally:
+        with contextlib.suppress(*ANY):
+            await admin.close()
+    return {
+        name: TopicState(
+            partitions=len(found[name]),
+            without_leader=sum(part["leader"] < 0 for part in found[name]),
+            min_insync=insync.get(name, 0),
+        )
+        for name in topics
+        if name in found
+    }
 
 
 async def _topics_ready(settings: KafkaSettings, topics: Mapping[str, TopicSpec]) -> bool:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from schemas.errors import FatalError
+from schemas.errors import FatalError, TransientError
 
 from .data_folder import fsync_folder, make_folder
 
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
+_BRING_BACK: Final = "bring keys_copy_dir back, or unset it"
+_SCRATCH_SECONDS: Final = 60.0
+"""Nobody takes longer to put a key in place."""
 
 
 class KeyStore(Protocol):
@@ -48,6 +52,10 @@ class KeyStore(Protocol):
         """Return the names of all keys there are and of all that were retired."""
         ...
 
+    def copied_names(self) -> set[str]:
+        """Return the names among the copies; none where keys are not copied."""
+        ...
+
     def copy_out(self) -> int:
         """Copy keys to where their copies lie, if they are copied; return how many were new."""
         ...
@@ -61,19 +69,19 @@ class FolderKeyStore:
         copies: Where copies of the wrapped keys lie (`master.key` never does), made by
             `ops/retention/keeping.py`; a key that is destroyed is destroyed there too.
 
+    The folder of copies is touched only where a key is copied or destroyed: a disk of backups that
+    is away hinders no door.
+
     Raises:
-        FatalError: A folder or the master key is open to others or damaged.
+        FatalError: The folder or the master key is open to others or damaged.
     """
 
     def __init__(self, folder: Path, copies: Path | None = None) -> None:
-        for each in filter(None, (folder, copies)):
-            make_folder(each)
-            if each.stat().st_mode & 0o077:
-                raise FatalError(
-                    "keys_exposed", f"others can enter the keys' folder: chmod 700 {each}"
-                )
+        make_folder(folder)
+        _refuse_open(folder)
         self._folder = folder
         self._copies = copies
+        _clear_scratch(folder)
         master = self._read("master.key")
         if master is None:
             master = self._create("master.key", os.urandom(_KEY_BYTES))
@@ -107,9 +115,23 @@ class FolderKeyStore:
         """Overwrite and remove the file, and make that durable; its copy first.
 
         Ended in between it leaves the key: whoever looks for keys past their time finds it again.
+
+        Raises:
+            TransientError: The copies are away (`key_copies_away`): the key is there still.
+            FatalError: The folder cannot be written (`keys_unreadable`), or others can enter it.
         """
-        for folder in filter(None, (self._copies, self._folder)):
-            _shred(folder / f"{name}.key")
+        copies = self._open_copies()
+        try:
+            for folder in filter(None, (copies, self._folder)):
+                # Whoever was killed while he made the key left it under a name of his own.
+                for left in folder.glob(f".{name}.key.*"):
+                    _shred(left)
+                _shred(folder / f"{name}.key")
+        except OSError as error:
+            raise FatalError(
+                "keys_unreadable",
+                f"errno {error.errno}: make the keys' folder and that of the copies writable",
+            ) from None
 
     def retire(self, name: str) -> None:
         """Note it first: a crash between the two leaves a key that nobody asks for."""
@@ -121,34 +143,68 @@ class FolderKeyStore:
         return (self._folder / f"{name}.gone").exists()
 
     def names(self) -> set[str]:
-        """Return the names of the files, those of copies too."""
-        return {
-            each.stem
-            for folder in filter(None, (self._folder, self._copies))
-            for each in folder.iterdir()
-            if each.suffix in {".key", ".gone"} and not each.name.startswith(".")
-        }
+        """Return the names of the files.
+
+        Raises:
+            FatalError: The folder cannot be read (`keys_unreadable`).
+        """
+        try:
+            return _names(self._folder)
+        except OSError as error:
+            raise FatalError(
+                "keys_unreadable", f"errno {error.errno}: make the keys' folder readable again"
+            ) from None
+
+    def copied_names(self) -> set[str]:
+        """Return the names of the copies.
+
+        Raises:
+            TransientError: They are away (`key_copies_away`).
+        """
+        copies = self._open_copies()
+        try:
+            return set() if copies is None else _names(copies)
+        except OSError as error:
+            raise _copies_away(error) from None
 
     def copy_out(self) -> int:
         """Copy what is missing among the copies, durably, and never `master.key`; return how many.
 
         Raises:
             FatalError: The folder of copies cannot be written (`keys_not_copied`).
+            TransientError: It is away (`key_copies_away`).
         """
-        if self._copies is None:
+        copies = self._open_copies()
+        if copies is None:
             return 0
         made = 0
         try:
+            _clear_scratch(copies)
             for path in sorted(self._folder.glob("*")):
                 is_ours = path.suffix in {".key", ".gone"} and not path.name.startswith(".")
                 if is_ours and path.name != "master.key":
-                    made += self._copy_one(path, self._copies / path.name)
+                    made += self._copy_one(path, copies / path.name)
         except OSError as error:
             raise FatalError(
                 "keys_not_copied",
                 f"errno {error.errno}: make keys_copy_dir writable, or unset it",
             ) from None
         return made
+
+    def _open_copies(self) -> Path | None:
+        if self._copies is None:
+            return None
+        try:
+            make_folder(self._copies)
+            _refuse_open(self._copies)
+        except OSError as error:
+            raise _copies_away(error) from None
+        except FatalError as error:
+            if error.reason == "keys_exposed":
+                raise
+            # That the folder cannot be made says `make_folder` of a data folder, and for good.
+            raise TransientError("key_copies_away", _BRING_BACK) from None
+        return self._copies
 
     def _copy_one(self, path: Path, target: Path) -> int:
         if target.exists():
@@ -202,6 +258,34 @@ class FolderKeyStore:
             scratch.unlink(missing_ok=True)
         fsync_folder(folder)
         return content
+
+
+def _refuse_open(folder: Path) -> None:
+    if folder.stat().st_mode & 0o077:
+        raise FatalError("keys_exposed", f"others can enter the keys' folder: chmod 700 {folder}")
+
+
+def _names(folder: Path) -> set[str]:
+    return {
+        each.stem
+        for each in folder.iterdir()
+        if each.suffix in {".key", ".gone"} and not each.name.startswith(".")
+    }
+
+
+def _clear_scratch(folder: Path) -> None:
+    """Shred what processes that were killed while they made a key have left."""
+    before = time.time() - _SCRATCH_SECONDS
+    for each in folder.glob(".*.key.*"):
+        try:
+            if each.stat().st_mtime < before:
+                _shred(each)
+        except FileNotFoundError:
+            continue  # whoever made it was not killed
+
+
+def _copies_away(error: OSError) -> TransientError:
+    return TransientError("key_copies_away", f"errno {error.errno}: {_BRING_BACK}")
 
 
 def _shred(path: Path) -> None:

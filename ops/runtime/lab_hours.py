@@ -1,6 +1,7 @@
 """What each laboratory sends, added up by the hour in memory and written together.
 
-Figures, not the account: a process that is killed takes what it has not written yet with it.
+Figures, not the account: a process that is killed takes what it has not written yet with it, and a
+write that nobody knows to have been committed is not made again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from schemas.envelope import IntakeRecord, RecordKind
 from schemas.errors import HubError
 
 from .metrics import METRICS
-from .postgres import Pool, lent
+from .postgres import Pool, is_unknown_commit, lent
 
 COLUMNS: Final = (
     "received", "turned_away", "dispatched", "duplicate", "refused", "parked", "flagged"
@@ -114,15 +115,24 @@ async def keep_writing(pool: Pool, seconds: float, hours: LabHours = LAB_HOURS) 
 
 
 async def write(pool: Pool, hours: LabHours = LAB_HOURS) -> None:
-    """Write what has come together; what cannot be written now is kept. Never raises ours."""
+    """Write what has come together; what was surely not written is kept. Never raises ours.
+
+    What may have been committed all the same is given up: too little is told rather than twice.
+    """
     taken = hours.take()
     if not taken:
         return
+    surely_not = True
     try:
         async with lent(pool) as connection:
-            await connection.execute(ADD, *_columns(taken))
+            try:
+                await connection.execute(ADD, *_columns(taken))
+            except Exception as error:  # boundary: sorted into surely-not and nobody-knows
+                surely_not = not is_unknown_commit(error)
+                raise
     except HubError as error:
-        hours.give_back(taken)
+        if surely_not:
+            hours.give_back(taken)
         METRICS.errors.labels("lab_hours", error.reason).inc()
 
 

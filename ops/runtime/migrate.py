@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
@@ -15,21 +14,38 @@ import msgspec
 from schemas.errors import FatalError
 
 from .postgres import Connection, connected, translated
+from .schema_version import APART, BESIDE, FILE_NAME
 from .settings import Settings
 
-_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LOCK: Final = "SELECT pg_advisory_lock(20261, 0)"
 _UNLOCK: Final = "SELECT pg_advisory_unlock(20261, 0)"
-_LEDGER: Final = """
+# Two ledgers: what a release before this one does not know stands in one that it does not read.
+_LEDGERS: Final = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     version     integer PRIMARY KEY,
     name        text NOT NULL,
     digest      text NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT now()
+);
+-- works_beside: a release whose last migration is this one, or a later one, goes on working.
+CREATE TABLE IF NOT EXISTS schema_expansion (
+    version       integer PRIMARY KEY,
+    name          text NOT NULL,
+    digest        text NOT NULL,
+    works_beside  integer NOT NULL CHECK (works_beside <= version),
+    applied_at    timestamptz NOT NULL DEFAULT now()
 )
 """
-_APPLIED: Final = "SELECT version, digest FROM schema_migration ORDER BY version"
+_THERE: Final = """
+SELECT to_regclass('schema_migration') IS NOT NULL AS first,
+       to_regclass('schema_expansion') IS NOT NULL AS second
+"""
+_APPLIED: Final = "SELECT version, digest, version AS works_beside FROM schema_migration"
+_APPLIED_APART: Final = "SELECT version, digest, works_beside FROM schema_expansion"
 _RECORD: Final = "INSERT INTO schema_migration (version, name, digest) VALUES ($1, $2, $3)"
+_RECORD_APART: Final = """
+INSERT INTO schema_expansion (version, name, digest, works_beside) VALUES ($1, $2, $3, $4)
+"""
 _INSTANCE: Final = """
 SELECT instance_id, realm, engine, partitions, window_days, window_reading, sealed_apart_from
 FROM instance
@@ -86,6 +102,14 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """A migration that the database has seen."""
+
+    digest: str
+    works_beside: int
+    """Releases that know at least this one go on working beside it."""
+
+
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """What was fixed at the first start."""
 
@@ -111,7 +135,7 @@ def migrations() -> list[Migration]:
     for entry in folder.iterdir():
         if not entry.name.endswith(".sql"):
             continue
-        match = _NAME.fullmatch(entry.name)
+        match = FILE_NAME.fullmatch(entry.name)
         if match is None:
             raise FatalError("migration_misnamed", f"{entry.name}: NNNN_name.sql is wanted")
         found.append(Migration(version=int(match[1]), name=match[2], sql=entry.read_text("utf-8")))
@@ -128,7 +152,8 @@ async def migrate(connect: Mapping[str, Any]) -> int:
 
     Raises:
         TransientError: The database is away, or a lock was not to be had in 2 s.
-        FatalError: An applied migration has changed, or the database is newer than this release.
+        FatalError: An applied migration has changed, or the database is newer than this release
+            and does not let it work on.
     """
     known = migrations()
     async with connected(connect, "migrate") as connection:
@@ -137,32 +162,51 @@ async def migrate(connect: Mapping[str, Any]) -> int:
             await connection.execute(_LOCK)
             await connection.execute("SET lock_timeout = '2s'")
             try:
-                await connection.execute(_LEDGER)
+                await connection.execute(_LEDGERS)
                 return await _apply(connection, known)
             finally:
                 await connection.execute(_UNLOCK)
 
 
 async def _apply(connection: Connection, known: list[Migration]) -> int:
-    applied = {row["version"]: row["digest"] for row in await connection.fetch(_APPLIED)}
+    applied = await _applied(connection)
     _compare(applied, known)
     missing = [migration for migration in known if migration.version not in applied]
     for migration in missing:
         async with connection.transaction():
             await connection.execute(migration.sql)
-            await connection.execute(_RECORD, migration.version, migration.name, migration.digest)
+            facts = migration.version, migration.name, migration.digest
+            if migration.version > APART:
+                await connection.execute(_RECORD_APART, *facts, min(BESIDE, migration.version))
+            else:
+                await connection.execute(_RECORD, *facts)
     return len(missing)
 
 
-def _compare(applied: Mapping[int, str], known: list[Migration]) -> None:
+async def _applied(connection: Connection) -> dict[int, Applied]:
+    there = await connection.fetchrow(_THERE)
+    rows = await connection.fetch(_APPLIED) if there["first"] else []
+    rows += await connection.fetch(_APPLIED_APART) if there["second"] else []
+    return {
+        row["version"]: Applied(digest=row["digest"], works_beside=row["works_beside"])
+        for row in rows
+    }
+
+
+def _compare(applied: Mapping[int, Applied], known: list[Migration]) -> None:
+    """Refuse what was changed, and newer migrations that do not let this release work on."""
     by_version = {migration.version: migration.digest for migration in known}
-    newer = sorted(set(applied) - set(by_version))
+    newer = [
+        version
+        for version, each in applied.items()
+        if version not in by_version and each.works_beside > len(known)
+    ]
     if newer:
         raise FatalError(
-            "schema_newer", f"the database is at {newer[-1]:04d}: run the release that made it"
+            "schema_newer", f"the database is at {max(newer):04d}: run the release that made it"
         )
-    for version, digest in applied.items():
-        if by_version[version] != digest:
+    for version, each in applied.items():
+        if version in by_version and by_version[version] != each.digest:
             raise FatalError(
                 "migration_changed", f"{version:04d} was applied with another text: restore it"
             )
@@ -171,18 +215,16 @@ def _compare(applied: Mapping[int, str], known: list[Migration]) -> None:
 async def check_schema(connection: Connection) -> None:
     """Refuse a database that this release does not fit.
 
+    One that is newer fits, where each of its newer migrations says so: the next release runs beside
+    this one then, or is about to.
+
     Raises:
         FatalError: Not migrated (`not_migrated`), or newer or other than this release.
     """
-    present = await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL")
-    applied = (
-        {row["version"]: row["digest"] for row in await connection.fetch(_APPLIED)}
-        if present
-        else {}
-    )
+    applied = await _applied(connection)
     known = migrations()
     _compare(applied, known)
-    if len(applied) < len(known):
+    if any(migration.version not in applied for migration in known):
         raise FatalError("not_migrated", "run `labdispatch migrate` with the same settings")
 
 

@@ -21,6 +21,7 @@ from schemas.errors import FatalError, HubError, PermanentError, TransientError
 from schemas.ids import make_ids_with
 
 from .metrics import GATHERED, METRICS
+from .schema_version import named
 
 # Made, hashed and sent in a fraction of the time of the standard one, of which it is a subclass.
 make_ids_with(pgproto.UUID)
@@ -343,7 +344,7 @@ def _arguments(connect: Mapping[str, Any], role: str) -> dict[str, Any]:
         **connect,
         "server_settings": {
             **connect.get("server_settings", {}),
-            "application_name": f"labdispatch {role}",
+            "application_name": named(role),
             **limits,
         },
     }

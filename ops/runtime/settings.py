@@ -6,8 +6,9 @@ docs/settings.md is generated from this module (`python -m ops.settings_page`).
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -17,15 +18,23 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from schemas.days import Reading
 from schemas.decision import Realm
 from schemas.errors import FatalError
-from schemas.topics import STREAMS, intake_topic, topic_of
 
 from .kafka_security import KafkaProtocol, KafkaSecurity, SaslMechanism
+from .secret_file import read_secret
+from .settings_fit import is_loopback, problems
 from .topic import Compression
 
 PREFIX: Final = "LABDISPATCH_"
 METRICS_FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-MAX_INBOUND_TOPICS: Final = 64
+__all__ = [
+    "METRICS_FOLDER_VARIABLE",
+    "PREFIX",
+    "Engine",
+    "Settings",
+    "is_loopback",
+    "load_settings",
+]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -81,9 +90,45 @@ class Settings(BaseSettings):
         " `master.key`; a purge destroys the copies too. Unset: none is made.",
     )
 
+    # -- backups of the embedded engine
+    backup_dir: Path | None = Field(
+        None,
+        description="Embedded: folder, on another disk, that `run` archives the write-ahead log"
+        " into and takes backups into. Unset: neither.",
+    )
+    backup_every_seconds: int = Field(
+        86_400, ge=60, le=31 * 86_400, description="How often a base backup is taken."
+    )
+    backup_keep: int = Field(
+        7, ge=1, le=1_000, description="So many base backups stay, with the log since the oldest."
+    )
+    backup_megabytes_per_second: int = Field(
+        32, ge=1, le=1_023, description="How fast a base backup reads the database."
+    )
+    backup_synchronous: bool = Field(
+        False,
+        description="An acknowledgement waits for the archive too: nothing acknowledged is lost"
+        " with the machine; while the archive is away nothing is acknowledged.",
+    )
+    backup_wal_keep_megabytes: int = Field(
+        8_192,
+        ge=64,
+        le=1_048_576,
+        description="So much log waits on the database's disk for an archive that is away; beyond"
+        " it the archive begins anew, with a new base backup.",
+    )
+
     # -- PostgreSQL and Apache Kafka
     postgres_dsn: SecretStr | None = Field(
-        None, description="Cluster: postgresql://user:password@host/database."
+        None,
+        description="Cluster: postgresql://user:password@host/database. Its role needs"
+        " `pg_monitor` (`GRANT pg_monitor TO labdispatch`): without it alerts on standbys and old"
+        " transactions see nothing.",
+    )
+    postgres_dsn_file: Path | None = Field(
+        None,
+        description="Cluster: file with that address instead, one line, closed to others; so it"
+        " stands in no environment.",
     )
     require_standby: bool = Field(
         True, description="Cluster: refuse to start while `synchronous_standby_names` is empty."
@@ -224,7 +269,8 @@ class Settings(BaseSettings):
         ge=0,
         le=60,
         description="How long a process that ends for a reason no restart mends shows it on its"
-        " /metrics first: longer than two scrapes. Only where it has a metrics port.",
+        " /metrics first: longer than two scrapes. Only where it has a metrics port, or under"
+        " `run`, where api gives the figures of all.",
     )
     register_unknown_labs: bool | None = Field(
         None,
@@ -477,7 +523,9 @@ class Settings(BaseSettings):
     )
     dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
-        500, description="The newest reports of one person among which cases are looked for."
+        500,
+        description="The newest reports of one person among which cases are looked for; of the"
+        " cases before them, as many leading reports again.",
     )
     case_window_days: int | None = Field(
         None,
@@ -909,9 +957,9 @@ class Settings(BaseSettings):
 
     # -- figures of laboratories
     figures_write_seconds: Seconds = Field(
-        30.0,
-        description="How often doors and dispatch write what each laboratory sent; a kill takes as"
-        " much of these figures, and nothing of the account.",
+        120.0,
+        description="How often doors and dispatch write what each laboratory sent, a row for each"
+        " active one; a kill takes as much of these figures, and nothing of the account.",
     )
     figures_keep_days: int = Field(
         70,
@@ -924,6 +972,43 @@ class Settings(BaseSettings):
         ge=0,
         le=50,
         description="The most laboratories that one metric names; 0: none is named in metrics.",
+    )
+
+    # -- silent laboratories
+    silence_score: float = Field(
+        4.0,
+        ge=1,
+        le=50,
+        description="From which score on a laboratory is called silent: 4 is a silence of one in"
+        " 10,000 by its own past. docs/silence.md says what each costs in false alarms.",
+    )
+    silence_doubt_score: float = Field(
+        2.5,
+        ge=0.5,
+        le=50,
+        description="From which score on it is doubtful: many at once are a fault of the network"
+        " or of this hub.",
+    )
+    silence_short_score: float = Field(
+        4.0,
+        ge=1,
+        le=50,
+        description="From which score on a laboratory is called short: what came in 24 hours or in"
+        " seven days is that unlikely little.",
+    )
+    silence_least_seconds: Seconds = Field(
+        1_800.0,
+        description="No shorter silence is judged: lines are down for minutes at times.",
+    )
+    silence_days: int = Field(
+        21,
+        ge=14,
+        le=60,
+        description="Days since a laboratory's first message from which on it is judged.",
+    )
+    silence_learn_laboratories: Count = Field(
+        300,
+        description="Of how many laboratories the past is learned in a minute; each once a day.",
     )
 
     # -- the account by day, and what is mended by hand
@@ -979,6 +1064,34 @@ class Settings(BaseSettings):
         description="How long something may be paused before it alerts.",
     )
 
+    # -- looking at it
+    doctor_seconds: Seconds = Field(
+        10.0, description="The longest `labdispatch doctor` waits for any one thing."
+    )
+    look_seconds: Seconds = Field(
+        5.0, description="The longest `status` and `top` wait for figures of the hub."
+    )
+    top_seconds: Seconds = Field(2.0, description="How often `labdispatch top` looks again.")
+
+    # -- spans for OpenTelemetry
+    traces_endpoint: str = Field(
+        "",
+        max_length=500,
+        pattern="^(https?://.+)?$",
+        description="Where spans go: OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; empty:"
+        " none is made. Needs the extra `traces`.",
+    )
+    traces_ratio: float = Field(
+        1.0, ge=0, le=1, description="Of which share of the messages spans are made."
+    )
+    traces_queue: Count = Field(
+        10_000, description="Spans of a process that wait; what does not fit is dropped."
+    )
+    traces_seconds: Seconds = Field(2.0, description="How often spans are sent.")
+    traces_timeout_seconds: Seconds = Field(
+        5.0, description="The longest one sending of spans may take."
+    )
+
     # -- running
     station_name: str = Field(
         "",
@@ -1017,97 +1130,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.realm is Realm.TEST and not (
-            is_loopback(self.mllp_host) and is_loopback(self.http_host)
-        ):
-            raise ValueError("realm test listens on loopback only: set realm=production")
-        for door, host in (("mllp", self.mllp_host), ("http", self.http_host)):
-            self._tls_fits(door, host)
-        if self.log_margin_seconds >= self.log_retention_seconds:
-            raise ValueError("log_margin_seconds is to be less than log_retention_seconds")
-        if self.engine is Engine.CLUSTER and self.postgres_dsn is None:
-            raise ValueError("engine cluster needs postgres_dsn")
-        least = 2 * self.dispatch_workers + 4
-        if self.pool_connections < least:
-            raise ValueError(
-                f"pool_connections is to be {least} or more for {self.dispatch_workers}"
-                " dispatch_workers: two each, and four for what runs beside them"
-            )
-        self._kafka_fits()
-        self._inbound_fits()
-        self._retention_fits()
+        found = list(problems(self))
+        if found:
+            raise ValueError("\n".join(found))
         return self
-
-    def _retention_fits(self) -> None:
-        """Refuse ages by which something would lose its key while it is needed."""
-        day = 86_400
-        if self.engine is Engine.CLUSTER and (
-            self.retention_intake_days * day < self.log_retention_seconds + day
-        ):
-            raise ValueError("retention_intake_days is to be a day more than log_retention_seconds")
-        if self.engine is Engine.CLUSTER and (
-            self.retention_names_days * day < self.topic_names_seconds
-        ):
-            raise ValueError("topic_names_seconds is to be retention_names_days at most")
-        if self.batch_keep_days > self.retention_intake_days:
-            raise ValueError("batch_keep_days is to be retention_intake_days at most")
-        if self.retention_public_health_days > self.indicators_rows_days:
-            raise ValueError("retention_public_health_days is to be indicators_rows_days at most")
-        if self.retention_public_health_days < self.retention_names_days:
-            raise ValueError("retention_names_days is to be retention_public_health_days at most")
-        folder = self.keys_copy_dir
-        if folder is not None and folder.resolve() == self.keys_folder.resolve():
-            raise ValueError("keys_copy_dir is to be another folder than that of the keys")
-
-    def _kafka_fits(self) -> None:
-        """Refuse half of what the brokers want, and what would be ignored."""
-        if self.kafka_protocol is KafkaProtocol.PLAINTEXT and (
-            self.kafka_ca or self.kafka_cert or self.kafka_key
-        ):
-            raise ValueError("kafka_ca, kafka_cert and kafka_key need kafka_protocol=ssl")
-        if (self.kafka_cert is None) != (self.kafka_key is None):
-            raise ValueError("kafka_cert and kafka_key come together")
-        asks = self.kafka_protocol is KafkaProtocol.SASL_SSL
-        if asks != bool(self.kafka_sasl_user) or asks != (
-            self.kafka_sasl_password_file is not None
-        ):
-            raise ValueError(
-                "kafka_sasl_user and kafka_sasl_password_file belong to kafka_protocol=sasl_ssl:"
-                " set all three or none"
-            )
-
-    def _inbound_fits(self) -> None:
-        """Refuse inbound topics that cannot be read, or that the hub itself writes."""
-        names = self.inbound_topic_names
-        if names and self.engine is not Engine.CLUSTER:
-            raise ValueError("inbound_topics needs engine cluster")
-        if len(names) > MAX_INBOUND_TOPICS or any(len(name) > 249 for name in names):
-            raise ValueError(f"inbound_topics takes {MAX_INBOUND_TOPICS} names of 249 characters")
-        ours = {intake_topic(self.kafka_topic_prefix)}
-        ours |= {topic_of(stream, self.kafka_topic_prefix) for stream in STREAMS}
-        if ours & {*names, self.inbound_reply_topic}:
-            raise ValueError("inbound topics are none of the hub's own: give them other names")
-        if self.inbound_reply_topic in names:
-            raise ValueError("inbound_reply_topic is no inbound topic: answers would be read")
-
-    def _tls_fits(self, door: str, host: str) -> None:
-        """Refuse a door beyond loopback in clear text, and one with half of its TLS files."""
-        cert, key, client_ca, crl = (
-            getattr(self, f"{door}_tls_{name}") for name in ("cert", "key", "client_ca", "crl")
-        )
-        if not is_loopback(host) and cert is None:
-            raise ValueError(
-                f"{door}_host is beyond loopback: set {door}_tls_cert and {door}_tls_key"
-                " (docs/tls.md), or listen on 127.0.0.1"
-            )
-        if (cert is None) != (key is None):
-            raise ValueError(f"{door}_tls_cert and {door}_tls_key come together")
-        if cert is None and (client_ca or crl):
-            raise ValueError(f"{door}_tls_client_ca and {door}_tls_crl need {door}_tls_cert")
-        if crl is not None and client_ca is None:
-            raise ValueError(f"{door}_tls_crl needs {door}_tls_client_ca")
-        if door == "mllp" and cert is not None and client_ca is None:
-            raise ValueError("mllp_tls_cert needs mllp_tls_client_ca: MLLP proves each laboratory")
 
     @property
     def partition_count(self) -> int:
@@ -1118,6 +1144,18 @@ class Settings(BaseSettings):
     def inbound_topic_names(self) -> tuple[str, ...]:
         """The inbound topics, each once."""
         return tuple(dict.fromkeys(name for name in self.inbound_topics.split(",") if name))
+
+    @property
+    def database_address(self) -> str:
+        """Cluster: where the database is, with our name and password.
+
+        Raises:
+            FatalError: The file that should say it cannot be used (`settings_invalid`).
+        """
+        if self.postgres_dsn is not None:
+            return self.postgres_dsn.get_secret_value()
+        assert self.postgres_dsn_file is not None, "settings check it"
+        return read_secret(self.postgres_dsn_file, "postgres_dsn_file")
 
     @property
     def keys_folder(self) -> Path:
@@ -1170,33 +1208,51 @@ def load_settings(**overrides: object) -> Settings:
     """Return the settings of the environment, with what the command line said on top.
 
     Raises:
-        FatalError: A setting that does not exist or does not fit (`settings_invalid`); names the
-            setting, never its value.
+        FatalError: Settings that do not exist or do not fit (`settings_invalid`): all of them at
+            once, each by its name, never by its value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-    if unknown:
-        raise FatalError(
-            "settings_invalid", f"no such setting: {', '.join(unknown)} (see docs/settings.md)"
-        )
+    said = [f"no such setting: {', '.join(unknown)}"] if unknown else []
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        made = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        said = "; ".join(
-            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
-            for item in error.errors(include_input=False, include_context=False, include_url=False)
-        )
-        raise FatalError("settings_invalid", f"{said} (see docs/settings.md)") from None
+        said += _said_of(error, overrides)
+    else:
+        if not said:
+            return made
+    raise FatalError("settings_invalid", f"{'; '.join(said)} (see docs/settings.md)")
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _said_of(error: ValidationError, overrides: Mapping[str, object]) -> list[str]:
+    """Return what is wrong, one by one; never a value.
+
+    What does not fit together is asked of the others where some do not fit alone: these stand at
+    their defaults meanwhile, and what is said of them then is left out.
+    """
+    alone, together = _told(error)
+    fields = Settings.model_fields
+    bad = [name for name in alone if name in fields]
+    if bad:
+        defaults = {name: fields[name].get_default() for name in bad}
+        try:
+            Settings(**{**overrides, **defaults})
+        except ValidationError as more:
+            named = [re.compile(rf"\b{name}\b") for name in bad]
+            together += [each for each in _told(more)[1] if not any(n.search(each) for n in named)]
+    return [f"{PREFIX}{name.upper()}: {what}" for name, what in alone.items()] + together
+
+
+def _told(error: ValidationError) -> tuple[dict[str, str], list[str]]:
+    """Return what is wrong with settings alone, by name, and what does not fit together."""
+    alone: dict[str, str] = {}
+    together: list[str] = []
+    for item in error.errors(include_input=False, include_context=False, include_url=False):
+        if item["loc"]:
+            alone["_".join(str(part) for part in item["loc"])] = item["msg"]
+        else:
+            together += item["msg"].removeprefix("Value error, ").splitlines()
+    return alone, together
 
 
 def metrics_folder() -> Path | None:

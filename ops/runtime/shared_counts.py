@@ -13,6 +13,7 @@ import mmap
 import os
 import time
 from array import array
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -81,12 +82,14 @@ class SharedCounts:
         else:
             self._own[number] -= 1
 
-    def total(self, number: int) -> int | None:
-        """Return how many there are over all processes, those that died a moment ago with them.
+    def totals(self) -> Callable[[int], int | None]:
+        """Return what says how many of a number there are over all processes that live now.
 
-        None where a number is counted by each process alone.
+        It says None where a number is counted by each process alone.
         """
-        return self._sum(number) if number < self._size else None
+        self._look()
+        self._drop_dead()
+        return lambda number: self._sum(number) if number < self._size else None
 
     def close(self) -> None:
         """Take back all that this process counted."""

@@ -126,6 +126,28 @@ class Vault:
             if held is not None
             else self._keep((seal_class, day), self._keys.load_or_make(_name(seal_class, day)), now)
         )
+        return self._sealed(cipher, seal_class, day, plaintext, associated)
+
+    def seal_beside(self, sealed: bytes, plaintext: bytes, associated: bytes) -> bytes:
+        """Return ciphertext under the key of what is sealed already: it goes when that goes.
+
+        Raises:
+            PermanentError: That key was destroyed (`key_destroyed`), or `sealed` is not what was
+                sealed with `associated` (`unreadable_payload`).
+        """
+        self.open(sealed, associated)
+        _, seal_class, day = _HEADER.unpack(sealed[: _HEADER.size])
+        cipher = self._ciphers[seal_class, day][0]
+        return self._sealed(cipher, SealClass(seal_class), day, plaintext, associated)
+
+    def _sealed(
+        self,
+        cipher: AESGCM,
+        seal_class: SealClass,
+        day: int,
+        plaintext: bytes,
+        associated: bytes,
+    ) -> bytes:
         compressor = self._compressors.get(seal_class)
         form = _PLAIN
         if compressor is not None and len(plaintext) >= SMALLEST_BYTES:
@@ -237,8 +259,13 @@ class Vault:
         return self._keys.copy_out()
 
     def day_keys(self) -> set[DayKey]:
-        """Return the keys of days that there are, in the folder or among their copies."""
-        return {key for name in self._keys.names() if (key := day_key(name)) is not None}
+        """Return the keys of days that there are, in the folder or among their copies.
+
+        Raises:
+            TransientError: The copies are away (`key_copies_away`).
+        """
+        names = self._keys.names() | self._keys.copied_names()
+        return {key for name in names if (key := day_key(name)) is not None}
 
     def _keep(self, place: tuple[int, int], key: bytes, now: datetime) -> AESGCM:
         while len(self._ciphers) >= _CACHED_KEYS:

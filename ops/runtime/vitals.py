@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import time
+from collections import deque
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ from .settings import Settings
 _LOOK_SECONDS: Final = 0.25
 _EVERY_SO_OFTEN: Final = 20
 """So many looks at the loop for one at the machine: open files are a list to be read."""
+
+_LOOKS_REMEMBERED: Final = 12
+"""Of a minute: a stop is seen by every scrape, and forgotten once it is over."""
 
 
 def show_limits(settings: Settings) -> None:
@@ -38,6 +42,7 @@ class Vitals:
         self._stopped_at = 0.0
         self._stopped_longest = 0.0
         self._stopped = 0.0
+        self._longest: deque[float] = deque(maxlen=_LOOKS_REMEMBERED)
 
     async def watch(self) -> None:
         """Give the figures for ever; what cannot be read is not given."""
@@ -69,10 +74,16 @@ class Vitals:
         METRICS.open_files.set(_open_files())
         stopped, self._stopped = self._stopped, 0.0
         METRICS.collector_seconds.inc(stopped)
-        METRICS.collector_longest.set(self._stopped_longest)
+        METRICS.collector_longest.set(self._longest_of_late())
         sizes = [pool.sizes() for pool in open_pools()]
         METRICS.pool_connections.labels("used").set(sum(used for used, _ in sizes))
         METRICS.pool_connections.labels("idle").set(sum(idle for _, idle in sizes))
+
+    def _longest_of_late(self) -> float:
+        """Return the longest stop of the last looks, and begin the next one's."""
+        self._longest.append(self._stopped_longest)
+        self._stopped_longest = 0.0
+        return max(self._longest)
 
     def _collecting(self, phase: str, _: dict[str, int]) -> None:
         """Hear of a round of the collector; a figure may hold its lock meanwhile: only add up."""

@@ -6,6 +6,7 @@ do that, so a transaction for each person would cost dispatch as much as the mes
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from .script import Act, Script
 _log = get_logger(__name__)
 
 MACHINE: Final = Asker(actor="hub")
+PUT_OFF: Final = timedelta(hours=1)
+"""How long whoever cannot be emitted again waits, unless there is a new cause before."""
 
 
 class _Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +40,8 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
 async def reemit_due(script: Script, most: int) -> int:
     """Go on with persons whose reports are still to be emitted again; say with how many.
 
-    Called by dispatch beside its batches. A crash leaves the rows, and so the work.
+    Called by dispatch beside its batches. A crash leaves the rows, and so the work. Who cannot go
+    waits for an hour, and says that nothing is to be done at once: no fault makes dispatch spin.
 
     Args:
         script: Makes the transaction.
@@ -45,7 +49,7 @@ async def reemit_due(script: Script, most: int) -> int:
     """
     with translated():
         async with script.pool.acquire() as connection:
-            rows = await connection.fetch(queries.NEXT_DUE, most)
+            rows = await connection.fetch(queries.NEXT_DUE, most, script.clock.now())
     if not rows:
         return 0
     first = rows[0]
@@ -57,7 +61,7 @@ async def reemit_due(script: Script, most: int) -> int:
     except PermanentError as error:
         if len(persons) == 1:
             await _put_off(script, persons[0], error)
-            return 1
+            return 0
         # One person's reports that cannot be routed must not stand in the way of all others, nor
         # may too many in all: whose turn it is goes alone.
         alone = msgspec.structs.replace(due, persons=persons[:1])
@@ -65,6 +69,7 @@ async def reemit_due(script: Script, most: int) -> int:
             await _reemit(script, alone)
         except PermanentError as own:
             await _put_off(script, persons[0], own)
+            return 0
         return most  # there is more to do at once
     return len(persons)
 
@@ -97,4 +102,4 @@ async def _put_off(script: Script, person: int, error: PermanentError) -> None:
     _log.error("reemission_put_off", reason=error.reason, remedy=error.remedy)
     with translated():
         async with script.pool.acquire() as connection:
-            await connection.execute(queries.PUT_OFF, person, script.clock.now())
+            await connection.execute(queries.PUT_OFF, person, script.clock.now() + PUT_OFF)

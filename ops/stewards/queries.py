@@ -292,17 +292,21 @@ REMAINS: Final = """
 INSERT INTO reemission (person_id, reason, after_report, since)
 SELECT p.p, $2, $3, $4 FROM unnest($1::bigint[]) AS p (p)
 ON CONFLICT (person_id) DO UPDATE
-SET after_report = least(reemission.after_report, EXCLUDED.after_report), reason = EXCLUDED.reason
+SET after_report = least(reemission.after_report, EXCLUDED.after_report), reason = EXCLUDED.reason,
+    since = least(reemission.since, EXCLUDED.since)
 """
 # What is due already for another reason keeps that: it is held against the rules of then all the
 # same, from its first report on.
 RULES_CHANGED: Final = """
 INSERT INTO reemission (person_id, reason, after_report, since)
 SELECT p.p, 'rules_changed', $2, $3 FROM unnest($1::bigint[]) AS p (p)
-ON CONFLICT (person_id) DO UPDATE SET after_report = EXCLUDED.after_report
+ON CONFLICT (person_id) DO UPDATE
+SET after_report = EXCLUDED.after_report, since = least(reemission.since, EXCLUDED.since)
 """
+# Who was put off stands in the future: its turn comes then, or with the next cause.
 NEXT_DUE: Final = """
 SELECT e.person_id, e.reason, e.after_report FROM reemission e
+WHERE e.since <= $2
 ORDER BY e.since, e.person_id LIMIT $1
 """
 DUE_OF: Final = """

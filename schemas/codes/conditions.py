@@ -158,6 +158,8 @@ _CODES: Final[dict[str, Analysis | Identification]] = {
     **ANALYSES,
     **{each.loinc: each for each in TABLE.identifications},
 }
+TRACKED_CODES: Final = frozenset(_CODES)
+"""Every code that is looked for."""
 assert len(_CODES) == len(ANALYSES) + len(TABLE.identifications), "a code stands in both tables"
 
 

@@ -93,6 +93,24 @@ async def test_a_simulation_is_conserved(fresh: Embedded) -> None:
     assert all(ledger.streams[name] for name in ("dossier", "contact-tracing", "public-health"))
 
 
+def test_whoever_is_on_call_sees_a_hub_that_runs(product: Embedded) -> None:
+    examined = product.look("doctor", "--json")
+    assert examined.returncode == 0, examined.stdout
+    found = {(each["area"], each["name"]): each for each in json.loads(examined.stdout)}
+    assert found["database", "schema"]["state"] == "good"
+    assert found["broker", "Apache Kafka"]["state"] == "not used"
+    assert found["processes", "releases"]["state"] == "good"
+    status = product.look("status", "--json")
+    told = {each["name"]: each for each in json.loads(status.stdout)}
+    assert told["open"]["said"] == "ready"
+    assert {"ingest", "dispatch", "push", "indicators", "api"} <= set(told)
+    wanting = [each for each in told.values() if each["state"] in {"advice", "wrong"}]
+    assert status.returncode == (1 if wanting else 0)
+    shown = product.look("top")
+    assert shown.returncode == 0, shown.stderr
+    assert "bytes in -> answer" in shown.stdout
+
+
 async def test_one_result_over_http_is_in_three_streams_and_in_the_trace(
     product: Embedded,
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ops.account import take_account
 from ops.accounting import queries
 from ops.accounting.counting import CountLimits, count_once, day_of
 from ops.accounting.days import list_gaps, note_gap, read_day
@@ -26,7 +27,7 @@ from schemas.errors import HubError, PermanentError, TransientError
 from schemas.finding import Finding, Level
 from schemas.place import Place
 from tests.support.hub import Road, scratch_hub
-from tests.support.people import message
+from tests.support.people import message, report
 from tests.support.postgres import Database
 
 DAY = date(2026, 11, 27)
@@ -322,3 +323,118 @@ def test_any_cut_into_counts_adds_up_to_the_count_from_scratch(
 def test_noon_in_paris_is_of_its_day_and_eleven_at_night_utc_of_the_next() -> None:
     assert day_of(NOON) == DAY
     assert day_of(datetime(2026, 11, 27, 23, 30, tzinfo=UTC)) == DAY + timedelta(days=1)
+
+
+async def test_a_first_count_that_is_behind_closes_no_day(road: Road) -> None:
+    """As after an upgrade: what was there before is counted before any day of it closes."""
+    now = road.hub.clock.now()
+    await road.put(*[UNMAPPABLE for _ in range(1_500)])
+    await road.dispatch(500)
+    later = now + timedelta(days=2)
+    first = await count(road, later, records=1)
+    assert (first.behind, first.closed) == (500, ())
+    second = await count(road, later + timedelta(seconds=1), records=1)
+    assert second.behind == 0 and day_of(now) in second.closed
+    rows = await road.rows("SELECT received FROM account_closed ORDER BY day LIMIT 1")
+    assert rows[0]["received"] == 1_500
+
+
+async def test_who_finds_another_counting_leaves_it_to_that_one(road: Road) -> None:
+    await road.put(message())
+    await road.dispatch()
+    async with road.hub.pool.acquire() as other:
+        assert await other.fetchval(queries.COUNTS_ALONE)
+        assert (await count(road)).records == 0
+        await other.fetchval(queries.COUNTS_NO_MORE)
+    assert (await count(road)).records == 1
+
+
+async def test_a_count_that_begins_after_all_was_purged_finds_no_gap(road: Road) -> None:
+    await road.put(message(), UNMAPPABLE)
+    await road.dispatch()
+    await road.rows("DELETE FROM intake")
+    await count(road)
+    assert not await road.rows("SELECT 1 FROM account_gap")
+
+
+@pytest.mark.parametrize("engine", ["embedded", "cluster"])
+async def test_the_sum_of_what_is_kept_is_the_count_from_scratch(
+    database: Database, tmp_path: Path, engine: str
+) -> None:
+    """Whatever was counted by day, changed since, or came since: nothing is read twice."""
+    async with scratch_hub(database, tmp_path, engine=engine) as hub:
+        road = Road(hub)
+
+        async def both_ways() -> Any:
+            scratch, kept = [
+                await take_account(hub.pool, hub.log, engine, from_scratch=way)
+                for way in (True, False)
+            ]
+            assert kept == scratch and kept.closes
+            return kept
+
+        await road.put(UNMAPPABLE, message())
+        await road.dispatch()
+        await both_ways()  # nothing is counted by day: from scratch
+        await count_now(hub)
+        await both_ways()
+        await road.put_replay(0)
+        await road.put(UNMAPPABLE, partition=1)
+        await road.dispatch()
+        await road.rows(
+            "UPDATE outcome SET reason = 'discarded' WHERE partition = 0 AND ending = 'parked'"
+        )
+        await road.put(message(), partition=2)
+        account = await both_ways()
+        assert (account.received, account.in_flight, account.replays) == (5, 1, 1)
+        assert account.parked_by_reason == {"discarded": 1, "unmappable": 1}
+        await count_now(hub)
+        await both_ways()
+        await road.rows('DELETE FROM outcome WHERE partition = 0 AND "offset" = 1')
+        for way in (True, False):
+            found = await take_account(hub.pool, hub.log, engine, from_scratch=way)
+            assert found.difference == (1 if way else 0)  # it was counted: `account gaps` is blind
+
+
+async def test_a_gap_shows_in_the_sum_of_what_is_kept(road: Road) -> None:
+    await count(road)
+    await road.put(message(), UNMAPPABLE, message(None, report(filler_order_number="F-2")))
+    await road.dispatch()
+    await road.rows('DELETE FROM outcome WHERE "offset" < 2')
+    await road.rows('DELETE FROM intake WHERE "offset" = 0')
+    await count(road)
+    found = await take_account(road.hub.pool, road.hub.log, "embedded", from_scratch=False)
+    assert (found.difference, found.closes) == (2, False)
+
+
+async def test_a_report_gives_way_to_whoever_else_is_answered(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await road.put(*[UNMAPPABLE for _ in range(60)])
+    await road.dispatch()
+    await count(road)
+    turns = 0
+    opened: list[int] = []
+
+    class Opener:
+        def open(self, sealed: bytes, associated: bytes) -> bytes:
+            opened.append(turns)
+            return road.hub.vault.open(sealed, associated)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    try:
+        async with road.hub.pool.acquire() as connection:
+            report = await report_of(
+                connection, Opener(), day_of(road.hub.clock.now()), (1, "LAB1"),
+                from_copy=False, most_items=100,
+            )  # fmt: skip
+    finally:
+        beside.cancel()
+    assert len(report.items) == len(opened) == 60
+    assert max(opened.count(turn) for turn in opened) <= 10

@@ -446,3 +446,31 @@ async def reassigned(road: Road, persons: list[int], change: str) -> set[Any]:
         await DedupStore(road.hub.vault).lock_persons(connection, persons)
         await connection.execute(f"UPDATE person {change}")
         return await casework.reassign(connection, persons)
+
+
+async def test_more_reports_than_are_looked_at_change_no_case(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each batch makes another case of the newest, and tells all of them anew."""
+    monkeypatch.setenv("LABDISPATCH_DISPATCH_CASE_REPORTS", "4")
+    async with scratch_hub(database, tmp_path) as hub:
+        road = Road(hub)
+        begins = report(filler_order_number="F-0", collected_at="2026-10-30T09:00:00+01:00")
+        await road.put(message(dominique(), begins))
+        await road.dispatch()
+        for n in range(1, 13):
+            told = report(
+                filler_order_number=f"F-{n}", collected_at=f"2026-11-20T09:{n:02}:00+01:00"
+            )
+            await road.put(message(dominique(), told))
+            if not n % 3:
+                await road.dispatch()
+        cases = await road.rows(
+            "SELECT count(*), count(*) FILTER (WHERE line = 1) AS leads, bool_or(again) AS again"
+            " FROM case_report GROUP BY case_id ORDER BY 1"
+        )
+        assert [tuple(row.values()) for row in cases] == [(1, 1, False), (12, 1, True)]
+        for stream, most in ((Stream.PUBLIC_HEALTH, 13), (Stream.CONTACT_TRACING, 2)):
+            events = await road.events(stream)
+            assert len(events) <= most
+            assert {each["reason"] for each in events} & {"case_changed"} == set()

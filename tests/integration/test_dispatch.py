@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ops.runtime.worker import FenceLost
+from ops.runtime.writes import GatheredWrites, _about
 from routing.router import Router
 from schemas.finding import Finding, Level
 from schemas.place import Place
@@ -369,3 +370,33 @@ async def test_batches_of_any_size_give_the_same_streams(road: Road) -> None:
     events = await road.events(Stream.DOSSIER)
     assert len(events) == 20
     assert [event["seq"] for event in events] == list(range(1, 21))
+
+
+async def test_writes_that_are_kept_back_fire_no_trigger_but_the_account_s(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes as one statement is seen by a trigger as it was before (ADR 0055)."""
+    written: set[str] = set()
+    execute = GatheredWrites.execute
+
+    async def notes(self: GatheredWrites, query: str, *args: Any, **how: Any) -> str:
+        written.add(_about(query).writes)
+        return await execute(self, query, *args, **how)
+
+    monkeypatch.setattr(GatheredWrites, "execute", notes)
+    offsets = await road.put(message(), message(dominique(ins=()), negative()))
+    await road.put_replay(offsets[0])
+    await road.dispatch()
+    triggers = {
+        tuple(row.values())
+        for row in await road.rows(
+            "SELECT relname, tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+            " WHERE NOT t.tgisinternal"
+        )
+    }
+    assert {"outcome", "emitted", "case_report"} <= written
+    assert {each for each in triggers if each[0] in written} == {("outcome", "outcome_changes")}
+    # A new one: say here that dispatch does not write to its table, after looking.
+    assert {table for table, _ in triggers} - {"outcome"} == {
+        "lab", "lab_certificate", "lab_facility", "lab_token", "rule_effect", "rule_set",
+    }  # fmt: skip

@@ -26,7 +26,8 @@ from ops.register.code_rows import row_of
 from ops.replay import append_replay
 from ops.runtime.metrics import METRICS
 from ops.simulate.sample import sample_message
-from ops.trace import trace
+from ops.tracing.asking import trace
+from ops.tracing.finding import Wanted
 from routing.doubts import Doubt
 from routing.rules import NOT_QUALIFIED
 from schemas.decision import Realm
@@ -371,9 +372,7 @@ async def test_a_person_lets_one_stream_go_and_it_counts_for_what_was_seen(road:
     assert await held(road) == dict.fromkeys((TRACING, HEALTH), Doubt.STATUS_CONTRADICTS)
     await verified(road)
     (message_id,) = await road.rows("SELECT message_id FROM outcome")
-    (found,) = await trace(
-        road.hub.pool, road.hub.log, road.hub.vault, [str(message_id["message_id"])]
-    )
+    (found,) = await trace(road.hub, Wanted(ids=(str(message_id["message_id"]),)))
     (released,) = [each for each in found.stations if each["station"] == "released"]
     assert (released["actor"], released["why"]) == (ASKER.actor, ASKER.reason)
     (audit,) = await road.rows("SELECT actor, reason FROM audit WHERE action = 'hold_release'")

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,8 @@ from ops.indicators import operating
 from ops.indicators.answering import Published
 from ops.indicators.delayed import read_delays_asked
 from ops.runtime.metrics import METRICS
+from routing.disclosure import Policy
+from schemas.areas.population import synthetic_population
 from schemas.errors import PermanentError
 from schemas.figures import DelayFigure
 from tests.integration.test_indicators import ASKER
@@ -90,6 +93,34 @@ async def test_a_week_is_told_once_it_is_settled_and_as_of_any_extraction(world:
     assert await told(world) == [france]
     assert await told(world, ("as_of", "2026-03-29")) == []
     assert await told(world, ("as_of", "2026-03-30")) == [france]
+
+
+async def test_another_population_tells_no_week_once_more_but_another_policy_does(
+    world: World,
+) -> None:
+    """Else what came late since would be told by the difference."""
+    await world.telling.tell(rows_of(0, 140))
+    world.clock.at = SETTLED
+    await world.count(world.keeper(2_000))
+    await world.telling.tell(rows_of(5_000, 7))
+
+    held = synthetic_population()
+    counts = {cell: n + 1 for cell, n in held.counts.items()}
+    population = msgspec.structs.replace(held, counts=counts)
+    world.clock.at += timedelta(hours=2)
+    await world.count(world.keeper(2_000, population=population))
+
+    first, second = await world.fetch(
+        "SELECT number, policy FROM indicator_extraction ORDER BY number"
+    )
+    assert first["policy"] != second["policy"], "tables with rates are published anew"
+    told_by = "SELECT extraction FROM indicator_delay ORDER BY extraction"
+    assert [each["extraction"] for each in await world.fetch(told_by)] == [1]
+
+    world.clock.at += timedelta(hours=2)
+    stricter = Policy(threshold=Policy().threshold + 1)
+    await world.count(world.keeper(2_000, policy=stricter, population=population))
+    assert [each["extraction"] for each in await world.fetch(told_by)] == [1, 3]
 
 
 async def test_nothing_is_told_while_events_wait(world: World) -> None:

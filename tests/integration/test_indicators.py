@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,8 @@ from ops.asking import Asker
 from ops.indicators import operating
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
+from ops.indicators.counting import Counter
+from ops.indicators.reading import EventReader
 from ops.indicators.rows import write_rows
 from ops.runtime import failpoints
 from routing.indicator_rows import Row, RowKey, decode_row, encode_row
@@ -150,6 +153,34 @@ async def test_two_that_count_never_count_twice(world: World) -> None:
     await world.count(other)
 
     assert await world.cells() == await world.from_zero()
+
+
+async def test_a_second_try_takes_over_no_fence_of_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.telling.tell(some_rows(5, 60, TODAY))
+    reader = EventReader(world.pool, world.telling.vault, 20)
+    one, other = Counter(world.pool), Counter(world.pool)
+    for each in (one, other):
+        await each.load()
+    batch = await reader.read((await reader.positions()).counted)
+    transact, tries = one._transact, []
+
+    async def breaks_meanwhile(*args: Any, **how: Any) -> int:
+        tries.append(how)
+        if len(tries) > 1:
+            return await transact(*args, **how)
+        await other.count(batch)
+        raise PermanentError("database_refused", "a COPY found its row kept already")
+
+    monkeypatch.setattr(one, "_transact", breaks_meanwhile)
+    with pytest.raises(Fenced, match="indicators_overtaken"):
+        await one.count(batch)
+
+    await world.count()
+    assert await world.cells() == await world.from_zero()
+    (progress,) = await world.fetch("SELECT events FROM indicator_progress")
+    assert progress["events"] == 60
 
 
 async def test_what_was_published_is_asked_again_as_it_was(world: World) -> None:

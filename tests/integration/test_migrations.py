@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,11 +16,18 @@ from ops.runtime.migrate import (
     snapshot,
 )
 from ops.runtime.postgres import check_durability, connected, is_unknown_commit, translated
+from ops.runtime.schema_version import BESIDE
 from ops.runtime.settings import load_settings
 from schemas.days import Reading
 from schemas.errors import FatalError, PermanentError, TransientError
 from tests.support.postgres import Database
 
+# A column that must be given a value is missed by whoever does not know it.
+_TAKES = re.compile(
+    r"\bDROP\s+(?:TABLE|COLUMN|VIEW|INDEX|FUNCTION)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b"
+    r"|\bALTER\s+COLUMN\s+\w+\s+TYPE\b|\bADD\s+COLUMN\s+\w+\s+\w+\s+NOT\s+NULL(?!\s+DEFAULT)",
+    re.IGNORECASE,
+)
 SNAPSHOT = Path(__file__).parents[2] / "schemas" / "sql" / "snapshot.txt"
 
 
@@ -27,6 +35,13 @@ async def test_the_migrations_add_up_to_the_snapshot(database: Database) -> None
     """`python -m tests.support.write_snapshot` writes the file after a migration was added."""
     async with connected(database.connect_kwargs, "looking") as connection:
         assert await snapshot(connection) == SNAPSHOT.read_text("utf-8")
+
+
+def test_what_is_locked_in_an_upgrade_is_locked_as_dispatch_does() -> None:
+    """Outcome, then parked: the other way round a batch and the migration wait for each other."""
+    (mend,) = [each for each in migrations() if each.name.endswith("mend")]
+    outcome = mend.sql.index("AFTER UPDATE OF ending, reason ON outcome")
+    assert outcome < mend.sql.index("ALTER TABLE parked")
 
 
 async def test_a_second_time_there_is_nothing_to_do(database: Database) -> None:
@@ -42,16 +57,73 @@ async def test_a_changed_migration_is_refused(database: Database) -> None:
             await check_schema(connection)
 
 
+_EXPAND = """
+INSERT INTO schema_expansion (version, name, digest, works_beside) VALUES ($1, 'x', 'x', $2)
+"""
+
+
+async def test_a_database_that_is_newer_and_lets_us_work_on_is_taken(database: Database) -> None:
+    """The next release was migrated to while we run: whoever is started again goes on."""
+    known = len(migrations())
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.execute(_EXPAND, known + 1, known)
+        await connection.execute(_EXPAND, known + 2, known - 1)
+        await check_schema(connection)
+    assert await migrate(database.connect_kwargs) == 0
+
+
 async def test_a_newer_database_is_refused(database: Database) -> None:
     newer = len(migrations()) + 1
     async with connected(database.connect_kwargs, "migrate") as connection:
-        await connection.execute(
-            "INSERT INTO schema_migration (version, name, digest) VALUES ($1, 'x', 'x')", newer
-        )
+        await connection.execute(_EXPAND, newer, newer)
         with pytest.raises(FatalError, match="schema_newer"):
             await check_schema(connection)
     with pytest.raises(FatalError, match="schema_newer"):
         await migrate(database.connect_kwargs)
+
+
+async def test_a_database_of_a_release_without_the_second_ledger_is_known(
+    database: Database,
+) -> None:
+    async with connected(database.connect_kwargs, "migrate") as connection:
+        await connection.execute("DROP TABLE schema_expansion")
+        with pytest.raises(FatalError, match="not_migrated"):
+            await check_schema(connection)
+
+
+async def test_the_release_before_sees_no_migration_that_it_does_not_know(
+    database: Database,
+) -> None:
+    """Its own check, word for word: it refuses to start where its ledger names a newer one."""
+    async with connected(database.connect_kwargs, "looking") as connection:
+        rows = await connection.fetch("SELECT version FROM schema_migration")
+        assert {row["version"] for row in rows} == set(range(1, BESIDE + 1))
+        rows = await connection.fetch("SELECT version, works_beside FROM schema_expansion")
+        assert {row["version"] for row in rows} == set(range(BESIDE + 1, len(migrations()) + 1))
+        assert {row["works_beside"] for row in rows} == {BESIDE}
+
+
+def test_newer_migrations_take_nothing_away() -> None:
+    """What the release before reads and writes stays, as `works_beside` promises it."""
+    for migration in migrations():
+        if migration.version > BESIDE:
+            code = re.sub(r"--[^\n]*", "", migration.sql)
+            assert not _TAKES.findall(code), migration.name
+
+
+@pytest.mark.parametrize(
+    "taking",
+    [
+        "ALTER TABLE outcome DROP COLUMN reason",
+        "ALTER TABLE outcome\n  RENAME COLUMN reason TO why",
+        "DROP TABLE parked",
+        "ALTER TABLE parked ALTER COLUMN code TYPE bigint",
+        "ALTER TABLE parked ALTER COLUMN code SET NOT NULL",
+        "ALTER TABLE parked ADD COLUMN x text NOT NULL, ADD COLUMN y int",
+    ],
+)
+def test_what_takes_something_away_is_seen(taking: str) -> None:
+    assert _TAKES.search(taking)
 
 
 async def test_a_database_without_durability_is_refused(database: Database) -> None:

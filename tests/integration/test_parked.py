@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -25,7 +26,7 @@ from schemas.report import MappedMessage
 from schemas.topics import Stream
 from tests.support.fold import verified
 from tests.support.hub import Road, scratch_hub
-from tests.support.people import message
+from tests.support.people import message, report
 from tests.support.postgres import Database
 
 WHY = Asker(actor="on call", reason="the laboratory says what was meant")
@@ -246,3 +247,82 @@ async def test_a_replay_of_what_was_dispatched_that_parks_now_is_found_by_its_ow
     await road.dispatch()
     (row,) = await road.rows('SELECT message_id FROM outcome WHERE "offset" = 0')
     assert [each.message_id for each in await listed(road)] == [row["message_id"]]
+
+
+async def test_what_was_discarded_and_is_sent_again_is_a_message_of_its_own(road: Road) -> None:
+    alone = message(None, report(filler_order_number="", placer_order_number=""))
+    await road.put(UNMAPPABLE, raws=[right()])
+    await road.dispatch()
+    await road.put(alone, raws=[right()])
+    await road.dispatch()
+    assert await road.endings() == [("parked", "unmappable"), ("duplicate", "same_message")]
+    await acting.discard(road.hub, ALL, WHY, dry_run=False)
+    await road.put(alone, alone, raws=[right(), right()])
+    await road.dispatch()
+    assert (await road.endings())[2:] == [("dispatched", ""), ("duplicate", "same_message")]
+    assert not await road.rows("SELECT 1 FROM lab_finding WHERE code = 'control_id_reused'")
+    events = await road.kinds()
+    await road.put_replay(0)  # asked for before it was discarded, or by somebody who does not know
+    await road.dispatch()
+    assert (await road.endings())[0] == ("duplicate", "same_message")
+    (first, later) = await road.rows(
+        'SELECT message_id, original FROM outcome WHERE "offset" IN (0, 2) ORDER BY "offset"'
+    )
+    assert first["original"] == later["message_id"]
+    assert await road.kinds() == events
+    assert (await road.rows("SELECT count(*) AS n FROM report"))[0]["n"] == 1
+    assert (await road.account()).closes
+    await verified(road)
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_what_could_not_be_read_may_be_sent_again(road: Road, at_once: int) -> None:
+    unreadable = msgspec.structs.replace(road.record(message(), raw=b"same"), payload=b"broken")
+    await road.hub.log.append([unreadable, road.record(message(), raw=b"same")])
+    await road.dispatch(at_once)
+    assert await road.endings() == [("parked", "unreadable_payload"), ("dispatched", "")]
+    await road.put(message(), raws=[b"same"])
+    await road.dispatch()
+    assert (await road.endings())[2] == ("duplicate", "same_message")
+    assert (await road.account()).closes
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_a_replay_before_it_is_sent_again_counts_whatever_the_batch(
+    road: Road, at_once: int
+) -> None:
+    """Its end is taken back by the replay: what is sent again after it is a duplicate."""
+    await road.put(UNMAPPABLE, raws=[right()])
+    await road.dispatch()
+    await acting.discard(road.hub, ALL, WHY, dry_run=False)
+    await road.put_replay(0)
+    await road.put(message(), raws=[right()])
+    await road.dispatch(at_once)
+    endings = await road.endings()
+    assert (endings[0], endings[2]) == (("dispatched", ""), ("duplicate", "same_message"))
+    assert (await road.account()).closes
+
+
+async def test_what_was_delivered_once_is_not_doubled_by_its_discard(road: Road) -> None:
+    alone = message(None, report(filler_order_number="", placer_order_number=""))
+    await road.put(alone, raws=[wrong()])
+    await road.dispatch()
+    await road.put_replay(0)
+    await road.dispatch()
+    await acting.discard(road.hub, ALL, WHY, dry_run=False)
+    await road.put(alone, raws=[wrong()])
+    await road.dispatch()
+    assert (await road.endings())[2] == ("duplicate", "same_message")
+    assert (await road.rows("SELECT count(*) AS n FROM report"))[0]["n"] == 1
+
+
+async def test_a_replay_that_comes_after_the_discard_is_its_end(road: Road) -> None:
+    await road.put(UNMAPPABLE, raws=[right()])
+    await road.dispatch()
+    await acting.replay(road.hub, ALL, WHY, dry_run=False)
+    await acting.discard(road.hub, ALL, WHY, dry_run=False)
+    await road.dispatch()
+    assert (await road.endings())[0] == ("dispatched", "")
+    (row,) = await road.rows("SELECT resolution, resolved_at FROM parked")
+    assert row["resolution"] == "replayed" and row["resolved_at"] is not None
+    assert (await road.account()).closes

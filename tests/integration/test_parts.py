@@ -14,7 +14,8 @@ from ops.holding.looking import show_report
 from ops.ruling.commands import explain_held
 from ops.runtime.migrate import migrations
 from ops.runtime.postgres import lent
-from ops.trace import trace
+from ops.tracing.asking import trace
+from ops.tracing.finding import Wanted
 from schemas.report import Coded, LabReport, ResultStatus
 from schemas.topics import Stream
 from tests.support.fold import verified
@@ -119,7 +120,7 @@ async def test_hiv_of_a_panel_is_told_under_an_id_of_its_own(road: Road) -> None
     assert str(first["hiv"]["report_id"]) != str(of["report_id"])
     assert first["hiv"]["body"]["pseudonym"] != first["hepatitis-a"]["body"]["pseudonym"]
     (row,) = await road.rows('SELECT message_id FROM outcome WHERE "offset" = $1', offset)
-    (way,) = await trace(road.hub.pool, road.hub.log, road.hub.vault, [str(row["message_id"])])
+    (way,) = await trace(road.hub, Wanted(ids=(str(row["message_id"]),)))
     traced = {s["part"] for s in way.stations if s["station"] == "event"}
     assert {"hiv", "hepatitis-a"} <= traced, "an operator finds both"
     async with lent(road.hub.pool) as connection:

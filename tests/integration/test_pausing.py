@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.cli import main
+from ops.parking import acting, mending
+from ops.parking.looking import Wish
 from ops.pausing import changes
 from ops.pausing.standing import PausedStreams, take_figures
 from ops.runtime.metrics import METRICS
@@ -187,3 +189,67 @@ def test_the_commands_say_what_they_need() -> None:
     assert "--reason" in run(main, ["pause", "stream", "dossier"]).output
     assert run(main, ["resume", "--help"]).exit_code == 0
     assert run(main, ["pauses", "--help"]).exit_code == 0
+
+
+async def test_a_replay_during_a_pause_takes_no_ending_back_and_is_done_after_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(hub)
+    monkeypatch.setattr("ops.prepare.map_again", lambda *_: message())
+    await road.put(message())
+    await road.dispatch()
+    before = await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0')
+    await pause(hub, "laboratory", "LAB1")
+    await road.put_replay(0)
+    await dispatched(road)
+    assert await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0') == before
+    (waiting,) = await road.rows("SELECT message_id FROM outcome WHERE ending <> 'replay'")
+    with pytest.raises(PermanentError, match="not_waiting"):
+        await mending.mend(hub, waiting["message_id"], b"MSH", WHY, dry_run=True)
+    wish = Wish(reason="laboratory_paused")
+    assert (await acting.discard(hub, wish, WHY, dry_run=False)).done == 1
+    assert await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0') == before
+    await road.put_replay(0)
+    await dispatched(road)
+    number = await resume(hub, "laboratory", "LAB1")
+    assert number is not None
+    assert await changes.replay_paused(hub, number, WHY) == 1
+    await dispatched(road)
+    assert await road.rows('SELECT ending, report_ids FROM outcome WHERE "offset" = 0') == before
+    assert not await road.rows("SELECT 1 FROM parked WHERE resolved_at IS NULL")
+    assert (await road.account()).closes
+
+
+async def test_the_end_of_a_pause_waits_for_the_batch_that_saw_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None parks for a pause that has ended: neither one under way nor one that waits for locks."""
+    road = Road(hub)
+    monkeypatch.setattr("ops.prepare.map_again", lambda *_: message())
+    await pause(hub, "laboratory", "LAB1")
+    await road.put(message())
+    with pytest.raises(TransientError, match="pauses_changed"):
+        await road.dispatch()
+    async with lent(hub.pool) as holding:
+        async with holding.transaction():
+            await holding.fetch("SELECT FROM intake_progress FOR UPDATE")
+            ending = asyncio.create_task(resume(hub, "laboratory", "LAB1"))
+            await until_waiting(hub, 1)
+            # Its fence saw the pause, and gets the lock only once the pause has ended.
+            batch = asyncio.create_task(road.dispatch())
+            await until_waiting(hub, 2)
+        assert await ending == 1
+        with pytest.raises(TransientError, match="pauses_changed"):
+            await batch
+    await road.dispatch()
+    assert await road.endings() == [("dispatched", "")]
+
+
+async def until_waiting(hub: Hub, backends: int) -> None:
+    """Wait until so many sessions wait for a lock of another."""
+    async with asyncio.timeout(60), lent(hub.pool) as connection:
+        while backends > await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            await asyncio.sleep(0.01)

@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 
 from ops.indicators import delay_queries, extraction_queries, queries
+from ops.tracing import queries as tracing
 from routing import stream_queries
 from schemas.topics import Stream
 from tests.support.indicating import World, world_of
@@ -61,7 +62,8 @@ ASKED = [
     ("tables", extraction_queries.TABLES, ("sars-cov-2", "day", "france", [739_100, 739_101], 8)),
     ("revisions", extraction_queries.REVISIONS,
      ("sars-cov-2", "day", "france", 739_100, 739_140, 8, 0, 8)),
-    ("rows of persons", queries.OF_PERSONS, ([1, 5, 9], [739_100] * 3, [739_112] * 3)),
+    ("rows of persons", queries.OF_PERSONS,
+     ("{1,5,9}", "{739100,739100,739100}", "{739112,739112,739112}")),
     ("delays", delay_queries.TOLD, ("a", 739_100, 739_500, 5, 16)),
 ]  # fmt: skip
 FILLED = """
@@ -111,6 +113,19 @@ async def test_every_read_goes_by_an_index_and_sorts_no_partition(world: World) 
     spoilt = spoilt.replace(", $4::bigint[]", "").replace("after, share", "after")
     plan = await plan_of(world, spoilt, (STREAM.value, [0], [100]))
     assert most_sorted(plan, filled) >= 2_000
+
+
+async def test_an_event_is_found_by_summaries_of_its_table(world: World) -> None:
+    filled = frozenset(row["relname"] for row in await world.fetch(FILLED))
+    async with world.pool.acquire() as connection, connection.transaction():
+        await connection.execute(tracing.SUMMARIES_ONLY)
+        told = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {tracing.BY_EVENT}", [ID])
+    plan = json.loads(told)[0]["Plan"]
+    scans = large(plan, filled)
+    assert scans
+    assert {each["Node Type"] for each in scans} == {"Bitmap Heap Scan"}
+    used = {each["Index Name"] for each in nodes(plan) if each["Node Type"] == "Bitmap Index Scan"}
+    assert all("event_id" in name for name in used), used
 
 
 def large(plan: dict[str, Any], filled: frozenset[str]) -> list[dict[str, Any]]:

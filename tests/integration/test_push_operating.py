@@ -18,7 +18,8 @@ from ops.bootstrap import Hub
 from ops.receivers import commands
 from ops.receivers.receiver import Kind, Options
 from ops.runtime.postgres import lent
-from ops.trace import trace
+from ops.tracing.asking import trace
+from ops.tracing.finding import Wanted
 from schemas.errors import PermanentError
 from schemas.report import ResultStatus
 from schemas.topics import Stream
@@ -155,7 +156,7 @@ async def test_a_fhir_server_holds_what_the_dossier_says(
         (state,) = await rows(hub, "SELECT message_id FROM outcome ORDER BY received_at LIMIT 1")
     assert len(server.resources["Patient"]) == 1, "one patient, made once"
     assert {asked.headers["authorization"] for asked in target.asked} == {"Bearer a-token"}
-    (found,) = await trace(hub.pool, hub.log, hub.vault, [str(state["message_id"])])
+    (found,) = await trace(hub, Wanted(ids=(str(state["message_id"]),)))
     (station,) = [s for s in found.stations if s["station"] == "receiver"]
     assert (station["receiver"], station["state"], station["code"]) == ("dmp", "accepted", "200")
 

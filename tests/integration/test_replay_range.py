@@ -15,9 +15,10 @@ from ops.asking import Asker
 from ops.behind_the_door import dispatcher_of
 from ops.bootstrap import Hub
 from ops.cli import main
+from ops.dispatch import Dispatcher
 from ops.parking import acting
 from ops.parking.looking import Wish
-from ops.replay import append_replays
+from ops.replay import append_replay, append_replays
 from ops.replaying import running
 from ops.replaying.difference import Differences, RangeDifference, difference_as_text
 from ops.replaying.looking import Looking
@@ -279,3 +280,84 @@ async def test_what_was_discarded_has_its_end(hub: Hub, mapping: Mapping) -> Non
 )
 def test_what_the_command_does_not_take(given: list[str]) -> None:
     assert CliRunner().invoke(main, ["replay", *given]).exit_code == 2
+
+
+def numbered(**changes: Any) -> MappedMessage:
+    return message(None, report(**changes))
+
+
+async def health(road: Road) -> list[Any]:
+    return await road.rows("SELECT stream, kind, seq FROM stream_event ORDER BY stream, seq")
+
+
+async def test_a_duplicate_is_not_done_again_over_what_came_between(
+    hub: Hub, mapping: Mapping
+) -> None:
+    road = Road(hub)
+    negative = numbered(observations=(observation(coded=NEGATIVE, value="Not detected"),))
+    mapping.now |= {b"positive": numbered(), b"negative": negative}
+    await road.put(
+        numbered(), negative, numbered(), raws=[b"positive", b"negative", b"positive"]
+    )  # fmt: skip
+    with pytest.raises(PermanentError, match="in_flight"):
+        await append_replay(hub, partition=0, offset=2, reason="r", actor="a")
+    await road.dispatch()
+    assert [ending for ending, _ in await road.endings()] == [
+        "dispatched", "dispatched", "duplicate",
+    ]  # fmt: skip
+    before = await health(road)
+    found = await rehearsed(hub, await whole(hub))
+    assert (found.looked, found.differ) == (2, 0)
+    with pytest.raises(PermanentError, match="duplicate") as refused:
+        await append_replay(hub, partition=0, offset=2, reason="r", actor="a")
+    (original,) = await road.rows('SELECT message_id FROM outcome WHERE "offset" = 0')
+    assert str(original["message_id"]) in str(refused.value)
+    await road.put_replay(2)  # of a release that did not refuse it
+    await road.dispatch()
+    assert await health(road) == before
+    assert (await road.endings())[2] == ("duplicate", "same_message")
+    assert (await road.account()).closes
+
+
+async def test_a_duplicate_without_a_number_stays_one_report(hub: Hub, mapping: Mapping) -> None:
+    road = Road(hub)
+    alone = numbered(filler_order_number="", placer_order_number="")
+    mapping.now[b"alone"] = alone
+    await road.put(alone, alone, raws=[b"alone", b"alone"])
+    await road.dispatch()
+    await road.put_replay(1)
+    await road.dispatch()
+    (reports,) = await road.rows("SELECT count(*) AS n FROM report")
+    assert reports["n"] == 1
+    assert (await rehearsed(hub, await whole(hub))).looked == 1
+
+
+async def test_a_collision_with_the_live_line_does_not_end_a_run(
+    hub: Hub, mapping: Mapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(hub)
+    (raw,) = await sent(road, mapping, UNMAPPABLE)
+    mapping.now[raw] = message()
+    monkeypatch.setattr("ops.replaying.looking._FIRST_WAIT_SECONDS", 0.001)
+    collisions = 0
+    once = Dispatcher.rehearse
+
+    async def colliding(self: Dispatcher, originals: Any) -> Any:
+        nonlocal collisions
+        if collisions < 3:
+            collisions += 1
+            raise TransientError("deadlock", "it is tried again")
+        return await once(self, originals)
+
+    monkeypatch.setattr(Dispatcher, "rehearse", colliding)
+    await begin(hub, await whole(hub), WHY)
+    run = await go_on(hub, lambda stream: looking(hub, stream)[0], lambda _: None)
+    assert (run.state, run.looked, run.differ, run.replayed) == ("done", 1, 1, 1)
+
+    async def away(self: Dispatcher, originals: Any) -> Any:
+        raise TransientError("database_away", "it is tried again")
+
+    monkeypatch.setattr(Dispatcher, "rehearse", away)
+    await begin(hub, await whole(hub), WHY)
+    with pytest.raises(TransientError, match="database_away"):
+        await go_on(hub, lambda stream: looking(hub, stream)[0], lambda _: None)

@@ -14,6 +14,7 @@ import pytest
 from dedup.model import load_model
 from dedup.review import PairVerdict
 from ops.behind_the_door import dispatcher_of
+from ops.stewards import queries
 from ops.stewards.acts import Stewards
 from ops.stewards.as_of import last_before
 from ops.stewards.explaining import as_text, explain
@@ -356,6 +357,46 @@ async def test_all_that_is_due_is_emitted_again_in_one_transaction_or_one_by_one
     await drain(road)
     after = await road.rows("SELECT person_id, version FROM person ORDER BY person_id")
     assert [row["version"] for row in after] == [row["version"] + 1 for row in before]
+    assert await road.rows("SELECT 1 FROM reemission") == []
+    await verified(road)
+
+
+async def test_who_cannot_be_emitted_again_waits_for_an_hour_and_holds_nobody_up(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = set(await two_persons(road))
+    third = without_ins(birth_given="ALPHA", birth_givens=("ALPHA",), birth_date="1950-03-01")
+    (offset,) = await road.put(message(third, report(filler_order_number="F-3")))
+    await road.dispatch()
+    whole = await person_of_offset(road, offset)
+    script, tries = stewards(road).script, []
+    reemit = script.reemit
+
+    async def sometimes(act: Any, ends: set[int], **how: Any) -> Any:
+        tries.append(ends)
+        if ends & broken:
+            raise PermanentError("too_many_persons", "this test says so")
+        return await reemit(act, ends, **how)
+
+    monkeypatch.setattr(script, "reemit", sometimes)
+
+    async def due_again() -> None:
+        async with road.hub.pool.acquire() as connection:
+            at, persons = road.hub.clock.now(), sorted({*broken, whole})
+            await connection.execute(queries.REMAINS, persons, "ins_gained", NOTHING_YET, at)
+
+    await due_again()
+    told = [await stewards(road).reemit_due() for _ in range(8)]
+    assert sum(told) == 1, "one was done, and of the others none is to be tried at once"
+    assert len(tries) == 5, "all, one alone; the other two, the next alone; the whole one"
+    left = await road.rows("SELECT person_id, since FROM reemission")
+    assert {row["person_id"] for row in left} == broken and whole not in broken
+    later = road.hub.clock.now() + timedelta(minutes=30)
+    assert all(row["since"] > later for row in left)
+
+    await due_again()  # there is a new cause, which may have mended the old one
+    monkeypatch.undo()
+    await drain(road)
     assert await road.rows("SELECT 1 FROM reemission") == []
     await verified(road)
 

@@ -7,15 +7,18 @@ started again when they die.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.support.kafka import KafkaCluster, free_ports
@@ -31,14 +34,15 @@ STATIONS = {
 }
 BESIDE = {"inbound": "labdispatch-inbound.service"}
 """Not started by `start`: what they need is made first."""
+COMPOSE = UNITS.parent / "compose" / "compose.yaml"
 MIGRATE = "labdispatch-migrate.service"
 
 
-def read_unit(name: str) -> tuple[list[str], dict[str, str]]:
+def read_unit(name: str, units: Path = UNITS) -> tuple[list[str], dict[str, str]]:
     """Return the command and the environment of a unit; the program is this checkout's."""
     command: list[str] = []
     environment: dict[str, str] = {}
-    for line in (UNITS / name).read_text("utf-8").splitlines():
+    for line in (units / name).read_text("utf-8").splitlines():
         key, _, value = line.partition("=")
         if key == "ExecStart":
             program, *arguments = value.split()
@@ -49,6 +53,25 @@ def read_unit(name: str) -> tuple[list[str], dict[str, str]]:
             environment[variable] = content.replace("%i", "1")
     assert command, f"{name} has no ExecStart"
     return command, environment
+
+
+def read_service(name: str) -> tuple[list[str], dict[str, str], list[str]]:
+    """Return command, environment and health check of a service of the compose file.
+
+    The program is this checkout's; what comes out of `.env` is left empty, as it is there.
+    """
+    loaded = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"][name]
+    environment = {
+        variable: re.sub(r"\$\{[^}]*\}", "", content)
+        for variable, content in loaded["environment"].items()
+    }
+    health = loaded.get("healthcheck", {}).get("test", [])
+    places = {"python": sys.executable, "/hub/healthy.py": str(COMPOSE.with_name("healthy.py"))}
+    return (
+        [*LABDISPATCH, *loaded["command"]],
+        environment,
+        [places.get(word, word) for word in health[1:]],
+    )
 
 
 class Cluster(Instance):
@@ -82,7 +105,7 @@ class Cluster(Instance):
     def start(self) -> Self:
         """Start the database, migrate, start the stations, wait until all are ready."""
         self.server.start()
-        self.env = self._settings()
+        self.env = self.settings()
         command, environment = read_unit(MIGRATE)
         done = subprocess.run(
             command,
@@ -176,7 +199,7 @@ class Cluster(Instance):
 
     # ------------------------------------------------------------------ inside
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         connect = self.server.connect_kwargs()
         dsn = (
             f"postgresql://{connect['user']}:{connect['password']}@/{connect['database']}"

@@ -20,7 +20,7 @@ from routing.disclosure import Block, Policy, Shown
 from routing.indicator_cells import DelayKey, Place
 from routing.indicator_rows import hear
 from routing.indicators import Book
-from schemas.areas.population import synthetic_population
+from schemas.areas.population import Population, synthetic_population
 from schemas.figures import Figure
 from tests.support.postgres import Database
 from tests.support.telling import Telling
@@ -58,10 +58,17 @@ class World:
         self.rows_days = 800
 
     def keeper(
-        self, most: int = 40, *, protects: bool = False, policy: Policy | None = None
+        self,
+        most: int = 40,
+        *,
+        protects: bool = False,
+        policy: Policy | None = None,
+        population: Population | None = None,
     ) -> Keeper:
         kind = Protection if protects else Open
-        protection = kind(policy=policy or Policy(), population=synthetic_population())
+        protection = kind(
+            policy=policy or Policy(), population=population or synthetic_population()
+        )
         return Keeper(
             self.pool,
             EventReader(self.pool, self.telling.vault, most),

@@ -52,11 +52,12 @@ class Instance:
     env: dict[str, str]
     mllp_port: int
     http_port: int
+    look_seconds: float = 60
 
     def look(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a looking command on this instance."""
         where = ("--data-dir", str(self.data_dir))
-        return command_line(*arguments, *where, env=self.env, text=text)
+        return command_line(*arguments, *where, env=self.env, text=text, seconds=self.look_seconds)
 
     def account(self) -> dict[str, Any]:
         """The account, whether it closes or not."""

@@ -62,8 +62,11 @@ def _clear() -> None:
     """Throw away what runs have left that are over: failed ones, and those that were killed."""
     for folder in MEMORY.glob(f"{_NAME}*"):
         with contextlib.suppress(OSError):  # another run's, or another user's
-            os.close(_lock(folder))
-            shutil.rmtree(folder, ignore_errors=True)
+            held = _lock(folder)
+            try:  # held until it is gone: a run that begins now has not locked its folder yet
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _lock(folder: Path) -> int:

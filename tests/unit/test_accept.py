@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from ingest import accept
 from ingest.accept import Acceptor, Answer, DoorCounts
 from ingest.fairness import FairLimits, Fairness
 from ingest.lab import NO_LIMITS
 from ingest.labs import Lab, LabLimits, LabRegister
 from ops.runtime.group_append import GroupAppender
 from ops.runtime.metrics import METRICS
+from ops.runtime.settings import load_settings
+from ops.runtime.traces import Traces
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.simulate.sample import sample_message
 from schemas.decision import Realm
@@ -275,3 +279,20 @@ async def test_a_loop_is_never_answered_from_an_append_that_failed(tmp_path: Pat
     assert code_of(await place.acceptor.receive(sample_message(), None, line).wait()) == b"AA"
     assert len(place.log.records) == 2
     await place.appender.stop()
+
+
+async def test_the_spans_of_the_door_are_of_the_message_and_hold_no_value(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, traces = InMemorySpanExporter(), Traces()
+    monkeypatch.setattr(accept, "TRACES", traces)
+    await place.answer(sample_message())
+    traces.start(load_settings(traces_endpoint="http://127.0.0.1:9/"), "ingest", exporter)
+    await place.answer(sample_message(1_700))
+    await asyncio.sleep(0)
+    traces.stop()
+    spans = exporter.get_finished_spans()
+    assert {span.name for span in spans} == {"door", "check", "seal", "append"}
+    assert {span.context.trace_id for span in spans} == {place.log.records[-1].message_id.int}
+    told = "".join(span.to_json() for span in spans)
+    assert "DOMINIQUE" not in told

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.prometheus.figures import given
+from tests.support.prometheus.figures import given, of_the_client
 from tests.support.prometheus.resolve import programs
 from tests.support.prometheus.rules import (
     FOLDER,
@@ -46,6 +46,14 @@ def test_rule_uses_only_what_the_metric_table_declares(rule: Rule) -> None:
     grouped = {each.strip() for part in asked for each in part.split(",") if each.strip()}
     matched = set(re.findall(r"(\w+)=~?\"", rule["expr"]))
     assert grouped | matched <= allowed
+
+
+def test_no_rule_lives_on_what_a_run_does_not_give() -> None:
+    """Under `run` one scrape is of all processes, and holds nothing of a single one."""
+    missing = of_the_client(is_shared=False) - of_the_client(is_shared=True)
+    assert "process_start_time_seconds" in missing
+    blind = [_name(rule) for rule in all_rules() if figures_of(rule["expr"], recorded()) <= missing]
+    assert blind == []
 
 
 def test_every_alert_has_a_runbook_and_cases_that_fire_and_that_stay_quiet() -> None:

@@ -38,6 +38,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_batches.py",
         "ops/cli_identity_stewards.py",
         "ops/cli_inbound.py",
+        "ops/cli_trace.py",
+        "ops/cli_duty.py",
         "ops/cli_export.py",
         "ops/cli_indicators.py",
         "ops/cli_plot.py",
@@ -50,13 +52,16 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/cli_tokens.py",
         "ops/cli_retention.py",
         "ops/cli_audit.py",
+        "ops/cli_backup.py",
         "ops/cli_review.py",
         "ops/cli_pseudonyms.py",
         "ops/cli_route.py",
+        "ops/cli_settings.py",
         "ops/cli_stream.py",
         "ops/cli_streams.py",
         "ops/cli_identity.py",
         "ops/cli_identity_keys.py",
+        "ops/cli_silence.py",
     }),
     "cryptography": frozenset({
         "ops/runtime/vault.py",
@@ -85,10 +90,12 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/register/credential_routes.py",
         "ops/register/lab_routes.py",
         "ops/register/routes.py",
+        "ops/silence/routes.py",
         "ops/stewards/routes.py",
         "ops/holding/routes.py",
         "ops/accounting/routes.py",
         "ops/parking/routes.py",
+        "ops/tracing/routes.py",
         "ops/indicators/admitting.py",
         "ops/indicators/delay_route.py",
         "ops/indicators/forms.py",
@@ -124,7 +131,10 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/indicators/as_parquet.py",  # figures as a file; loaded when one is asked for
     }),
     "rapidfuzz": frozenset({"dedup/compare.py"}),
+    "opentelemetry": frozenset({"ops/runtime/traces.py"}),  # loaded where an endpoint is set
     "rich": frozenset({
+        "ops/duty/commands.py",  # the screen of `top`
+        "ops/duty/screen.py",
         "ops/run.py",  # the one-screen status
         "ops/exporting/progress.py",  # how far an export is
     }),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -65,6 +68,37 @@ async def test_what_could_not_be_written_is_kept_and_counted_once() -> None:
     taken = hours.take()
     assert counts(taken[1, HOUR]) == {"received": 2}
     assert taken[1, HOUR][-1] == AT.timestamp()
+
+
+class Breaks:
+    """Lends connections on which every statement ends with the same error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Breaks]:
+        yield self
+
+    async def execute(self, query: str, *args: object) -> str:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (asyncpg.DeadlockDetectedError(), 1),
+        (asyncpg.ConnectionDoesNotExistError(), 0),
+        (asyncpg.AdminShutdownError(), 0),
+        (TimeoutError(), 0),
+    ],
+    ids=["rolled back", "broken", "shut down", "no answer in time"],
+)
+async def test_what_may_have_been_written_is_not_written_again(error: Exception, kept: int) -> None:
+    hours = LabHours()
+    hours.received([record(1)])
+    await lab_hours.write(Breaks(error), hours)  # type: ignore[arg-type]
+    assert len(hours.take()) == kept
 
 
 def test_a_database_that_is_away_for_ever_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from ops import stations
 from ops.runtime.metrics import METRICS
-from ops.runtime.settings import Settings, load_settings
+from ops.runtime.settings import METRICS_FOLDER_VARIABLE, Settings, load_settings
 from schemas.errors import FatalError, HistoriesDiverged
 
 _PORT = 65_000
@@ -35,11 +36,15 @@ def _ends_with(monkeypatch: pytest.MonkeyPatch, error: FatalError) -> None:
     monkeypatch.setattr(stations, "_station", lambda role: station)
 
 
+@pytest.mark.parametrize("port", [_PORT, 0], ids=["own port", "under run"])
 async def test_who_scrapes_sees_that_histories_diverged(
-    monkeypatch: pytest.MonkeyPatch, stopping: asyncio.Event
+    monkeypatch: pytest.MonkeyPatch, stopping: asyncio.Event, tmp_path: Path, port: int
 ) -> None:
+    if not port:
+        monkeypatch.setenv(METRICS_FOLDER_VARIABLE, str(tmp_path))
+    METRICS.ending.labels("relay", "histories_diverged").set(0)
     _ends_with(monkeypatch, HistoriesDiverged("histories_diverged", "follow the runbook"))
-    settings = load_settings(metrics_port=_PORT, behind_the_door_nice=0, last_words_seconds=60)
+    settings = load_settings(metrics_port=port, behind_the_door_nice=0, last_words_seconds=60)
     ended = asyncio.create_task(stations.run_station("relay", settings))
     async with asyncio.timeout(30):
         while not _shown("relay", "histories_diverged"):

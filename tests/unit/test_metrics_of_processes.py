@@ -125,3 +125,42 @@ def test_a_full_disk_loses_no_figure_and_ends_nobody(
         forget_process(tmp_path, one.pid)
         assert figures()["answers_total AA"] == 3
         assert list(tmp_path.glob("counter_[0-9]*")) == []
+
+
+UNFINISHED = (b"", b"\x01", b"\xff\xff\0\0\0\0\0\0\xff")
+"""Made and not sized; cut off; torn."""
+
+
+def test_a_file_that_was_never_finished_stops_neither_figures_nor_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill leaves it between making a file and giving it its size."""
+    monkeypatch.setenv(METRICS_FOLDER_VARIABLE, str(tmp_path))
+    with door(tmp_path, 3, 0.1, 1, 1) as one:
+        for held in UNFINISHED:
+            for kind in ("counter", "histogram", "gauge_livesum", "gauge_livemostrecent"):
+                (tmp_path / f"{kind}_900000.db").write_bytes(held)
+            told = figures()
+            assert (told["answers_total AA"], told["connections"]) == (3, 1)
+            forget_process(tmp_path, 900_000)
+            assert list(tmp_path.glob("*_900000.db")) == []
+            # As a machine that lost power leaves what was written last.
+            (tmp_path / "counter_ended.db").write_bytes(held)
+            assert figures()["answers_total AA"] == 3
+        kill(one, tmp_path)
+        assert figures()["answers_total AA"] == 3
+
+
+def test_whatever_happens_to_figures_is_no_error_of_who_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor forgets before it starts the station again: it must get there."""
+    calls = []
+
+    def breaks(*_: object) -> None:
+        calls.append(1)
+        raise KeyError("of a client that has changed")
+
+    monkeypatch.setattr("ops.runtime.metrics.folder.mark_process_dead", breaks)
+    forget_process(tmp_path, 900_000)
+    assert calls == [1]

@@ -20,7 +20,7 @@ from routing import outbox_reader, relay, stream_queries
 from routing.cursors import Cursor, CursorExpired, Lane, decode_cursor, encode_cursor
 from routing.headers import headers_of
 from routing.outbox_reader import OutboxEvent
-from routing.positions import Noted, Positions
+from routing.positions import History, Noted, Positions
 from routing.relay import Relay
 from routing.streams import StreamReader, encode_line
 from schemas.errors import FatalError, HistoriesDiverged, PermanentError, UnknownResult
@@ -197,6 +197,11 @@ class FakeNotes:
 
     def __init__(self) -> None:
         self.held: dict[int, Noted] = {}
+        self.begun: dict[int, History] = {}
+
+    async def histories(self, stream: Stream) -> dict[int, History]:
+        assert stream is STREAM
+        return dict(self.begun)
 
     async def load(self, stream: Stream) -> dict[int, Noted]:
         assert stream is STREAM
@@ -269,7 +274,17 @@ class FakeTopic:
 async def run(outbox: FakeOutbox, topic: FakeTopic, **settings: Any) -> None:
     """Run a relay until it has published all."""
     stopping = asyncio.Event()
-    mover = Relay(
+    mover = relay_of(outbox, topic, **settings)
+    running = asyncio.ensure_future(mover.run(stopping))
+    wanted = sum(map(len, outbox.lanes)) + sum(outbox.dropped)
+    while not running.done() and sum(map(len, topic.lanes.values())) < wanted:
+        await asyncio.sleep(0)
+    stopping.set()
+    await running
+
+
+def relay_of(outbox: FakeOutbox, topic: FakeTopic, **settings: Any) -> Relay:
+    return Relay(
         reader_of(outbox),
         cast("Positions", topic.notes),
         topic,
@@ -279,12 +294,6 @@ async def run(outbox: FakeOutbox, topic: FakeTopic, **settings: Any) -> None:
         poll_seconds=0.001,
         **settings,
     )
-    running = asyncio.ensure_future(mover.run(stopping))
-    wanted = sum(map(len, outbox.lanes)) + sum(outbox.dropped)
-    while not running.done() and sum(map(len, topic.lanes.values())) < wanted:
-        await asyncio.sleep(0)
-    stopping.set()
-    await running
 
 
 def whole(*counts: int) -> list[tuple[int, int]]:
@@ -507,6 +516,43 @@ async def test_a_database_restored_to_an_earlier_state_is_fatal() -> None:
     await run(filled(3, 3), topic)
     with pytest.raises(HistoriesDiverged):
         await run(filled(3, 2), topic)
+
+
+async def test_behind_the_event_that_a_person_has_named_a_new_history_goes_on() -> None:
+    topic = FakeTopic()
+    await run(filled(3, 0), topic)
+    restored = filled(2, 0)
+    for lane in (0, 1):  # what `streams reconcile` does to the outbox
+        restored.drop(lane, len(restored.lanes[lane]))
+        restored.dropped[lane] = 1_000_000
+        restored.add(lane, 2)
+    last = msgspec.json.decode(topic.lanes[0][-1])
+    named = UUID(last["event_id"])
+    for seq, event_id in ((2, named), (3, UUID(int=1))):
+        topic.notes.begun = {0: History(begins=1_000_001, topic_seq=seq, topic_event=event_id)}
+        with pytest.raises(HistoriesDiverged):
+            await run(restored, topic)
+    topic.notes.begun = {
+        0: History(begins=1_000_001, topic_seq=3, topic_event=named),
+        1: History(begins=1_000_001, topic_seq=None, topic_event=None),
+    }
+    for _ in range(2):
+        await settled(restored, topic, 7)
+        assert topic.places() == [
+            *[(0, seq) for seq in (1, 2, 3, 1_000_001, 1_000_002)],
+            *[(1, seq) for seq in (1_000_001, 1_000_002)],
+        ]
+
+
+async def settled(outbox: FakeOutbox, topic: FakeTopic, records: int) -> None:
+    """Run a relay until the topic has so many records."""
+    stopping = asyncio.Event()
+    mover = relay_of(outbox, topic)
+    running = asyncio.ensure_future(mover.run(stopping))
+    while not running.done() and sum(map(len, topic.lanes.values())) < records:
+        await asyncio.sleep(0)
+    stopping.set()
+    await running
 
 
 async def test_retention_of_what_was_published_does_no_harm() -> None:

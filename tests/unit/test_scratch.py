@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,24 @@ def test_what_a_killed_run_left_goes_and_what_another_holds_stays(
         other.wait()
         second = scratch.choose()
         assert second is not None and not held.exists() and first.is_dir()
+
+
+def test_what_is_thrown_away_is_held_until_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that begins at this moment has made its folder, and is about to lock it."""
+    monkeypatch.setattr(scratch, "MEMORY", tmp_path)
+    (tmp_path / "ldt-begins").mkdir()
+    refused = []
+
+    def looks(folder: Path, **_: object) -> None:
+        with pytest.raises(OSError):  # noqa: PT011 - as flock(2) says it
+            scratch._lock(folder)
+        refused.append(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", looks)
+    scratch._clear()
+    assert refused == [tmp_path / "ldt-begins"]
 
 
 def test_a_folder_that_somebody_named_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:

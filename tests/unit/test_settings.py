@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ops.cli import main
 from ops.runtime.kafka_security import KafkaProtocol, KafkaSecurity
-from ops.runtime.settings import Engine, load_settings
+from ops.runtime.settings import Engine, Settings, load_settings
+from ops.settings_checking import READ_FILES, SECRET_FILES, SECRETS
 from schemas.decision import Realm
 from schemas.errors import FatalError
 
@@ -146,3 +151,154 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     settings = load_settings()
     assert settings.mllp_tls_cert is None
     assert settings.mllp_port == 2575
+
+
+def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABDISPATCH_MLLP_PROT", "2575")
+    monkeypatch.setenv("LABDISPATCH_HTTP_PORT", "secret-looking")
+    monkeypatch.setenv("LABDISPATCH_PUSH_FAILURES", "0")
+    monkeypatch.setenv("LABDISPATCH_ENGINE", "cluster")
+    monkeypatch.setenv("LABDISPATCH_MLLP_HOST", "0.0.0.0")
+    with pytest.raises(FatalError) as caught:
+        load_settings()
+    said = str(caught.value)
+    for each in ("MLLP_PROT", "HTTP_PORT", "PUSH_FAILURES", "needs postgres_dsn", "beyond loopback",
+                 "realm test listens"):  # fmt: skip
+        assert each in said, each
+    assert "secret-looking" not in said
+
+
+def test_what_follows_from_a_wrong_setting_is_not_said() -> None:
+    """It stands at its default meanwhile, and the others must not be blamed for that."""
+    with pytest.raises(FatalError) as caught:
+        load_settings(pool_connections=1, dispatch_workers=9)
+    assert "POOL_CONNECTIONS" in str(caught.value)
+    assert "two each" not in str(caught.value)
+
+
+PRODUCTION: dict[str, Any] = {**CLUSTER, "realm": "production"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({**PRODUCTION, "failpoints": "dispatch.after_commit=kill"}, "failpoints end processes"),
+        ({**PRODUCTION, "min_insync_replicas": 1}, "min_insync_replicas is to be 2 or more"),
+        ({**CLUSTER, "replication_factor": 1}, "nothing could be written"),
+        ({"trusted_proxies": "0.0.0.0/0"}, "names everybody"),
+        ({"trusted_proxies": "10.0.0.0/8,::/0"}, "names everybody"),
+        ({"trusted_proxies": "proxy"}, "takes networks"),
+        ({**CLUSTER, "postgres_dsn_file": "/run/dsn"}, "say the same"),
+        (
+            {**CLUSTER, "postgres_dsn": "postgresql://u:p@db.example.org/x?sslmode=disable"},
+            "in clear text",
+        ),
+    ],
+)
+def test_what_is_dangerous_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FatalError, match=said) as caught:
+        load_settings(**given)
+    assert "u:p@" not in str(caught.value)
+
+
+def test_a_database_on_this_machine_may_be_spoken_to_in_clear_text() -> None:
+    for address in ("postgresql://u@127.0.0.1/x?sslmode=disable",
+                    "postgresql://u@/x?host=/run/postgresql&sslmode=disable"):  # fmt: skip
+        load_settings(engine="cluster", postgres_dsn=address)
+
+
+def test_the_address_of_the_database_comes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "dsn"
+    path.write_text("postgresql://u:hidden@localhost/x\n")
+    path.chmod(0o600)
+    settings = load_settings(engine="cluster", postgres_dsn_file=path)
+    assert settings.database_address == "postgresql://u:hidden@localhost/x"
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in str(settings.as_environment())
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (b"postgresql://hidden", 0o640, "others may not read"),
+        (b"", 0o600, "of one line"),
+        (b"hidden\nmore", 0o600, "of one line"),
+        (b"h" * 5_000, 0o600, "of one line"),
+        (b"hidden\xff", 0o600, "of text"),
+        (None, 0o600, "can read"),
+    ],
+)
+def test_a_file_that_is_no_secret_is_refused(
+    tmp_path: Path, content: bytes | None, mode: int, said: str
+) -> None:
+    path = tmp_path / "dsn"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    settings = load_settings(engine="cluster", postgres_dsn_file=path)
+    with pytest.raises(FatalError, match=said) as caught:
+        _ = settings.database_address
+    assert "hidden" not in str(caught.value)
+
+
+def test_every_setting_is_described_and_every_number_has_a_bound() -> None:
+    schema = Settings.model_json_schema(mode="validation")
+    for name, field in schema["properties"].items():
+        assert len(field["description"].split()) > 1, name
+        for kind in (field, *field.get("anyOf", ())):
+            if kind.get("type") in {"integer", "number"}:
+                assert {"minimum", "exclusiveMinimum"} & kind.keys(), name
+
+
+def test_every_secret_comes_from_a_file_too() -> None:
+    """A path that others may not read, or a secret that a path may stand for."""
+    fields = Settings.model_fields
+    for name, field in fields.items():
+        if "SecretStr" in str(field.annotation):
+            assert name in SECRETS
+            assert f"{name}_file" in SECRET_FILES
+        if re.search(r"password|secret|_key$", name) and "Path" in str(field.annotation):
+            assert name in SECRET_FILES, name
+    assert fields.keys() >= SECRET_FILES | READ_FILES | SECRETS
+
+
+def test_the_command_says_what_counts_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABDISPATCH_ENGINE", "cluster")
+    monkeypatch.setenv("LABDISPATCH_POSTGRES_DSN", "postgresql://u:hidden@localhost/x")
+    monkeypatch.setenv("LABDISPATCH_DATA_DIR", str(tmp_path))
+    shown = CliRunner().invoke(main, ["settings", "show"])
+    assert shown.output.splitlines() == [
+        f"LABDISPATCH_DATA_DIR={tmp_path}",
+        "LABDISPATCH_ENGINE=cluster",
+        "LABDISPATCH_POSTGRES_DSN=(set)",
+    ]
+    every = CliRunner().invoke(main, ["settings", "show", "--all"])
+    assert len(every.output.splitlines()) == len(Settings.model_fields)
+    assert "LABDISPATCH_MLLP_PORT=2575  (default)" in every.output
+
+
+def test_the_command_checks_the_files_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = tmp_path / "door.key"
+    key.write_text("x")
+    key.chmod(0o644)
+    for name, value in {
+        "DATA_DIR": str(tmp_path / "hub"),
+        "MLLP_TLS_CERT": str(tmp_path / "none.pem"),
+        "MLLP_TLS_KEY": str(key),
+        "MLLP_TLS_CLIENT_CA": str(key),
+        "DISCLOSURE_THRESHOLD": "0",
+    }.items():
+        monkeypatch.setenv(f"LABDISPATCH_{name}", value)
+    checked = CliRunner().invoke(main, ["settings", "check"])
+    assert checked.exit_code == 2
+    assert checked.output.splitlines() == [
+        "wrong: mllp_tls_cert: no file that this user can read",
+        "wrong: mllp_tls_key: others can read it: chmod 600",
+        "weak: disclosure_threshold=0: counts of one person are published",
+    ]
+    key.chmod(0o600)
+    (tmp_path / "none.pem").write_text("x")
+    checked = CliRunner().invoke(main, ["settings", "check", "--json"])
+    assert (checked.exit_code, json.loads(checked.output)["wrong"]) == (0, [])

@@ -94,6 +94,20 @@ def test_what_a_killed_process_counted_is_free_again(counts: SharedCounts, tmp_p
     assert len(list(tmp_path.iterdir())) == 1, "and its file is gone"
 
 
+def test_who_only_looks_lets_the_dead_go(counts: SharedCounts, tmp_path: Path) -> None:
+    """As api does, which takes no place: neither counts nor maps of dead doors stay."""
+    for _ in range(3):
+        with child(tmp_path) as other:
+            assert other.ask("take", 7, 3) == "yes"
+            assert counts.totals()(7) == 1
+            assert counts.totals()(100) is None
+            other.process.kill()
+            other.process.wait(60)
+        assert counts.totals()(7) == 0
+        assert counts._others == {}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_process_that_ends_in_order_takes_its_counts_with_it(
     counts: SharedCounts, tmp_path: Path
 ) -> None:

@@ -42,12 +42,14 @@ def test_who_leads_is_told_and_nobody_else() -> None:
             lab("B", received=7, silent_seconds=900.0),
             lab("C", received=6, turned_away=3, parked=2),
             lab("D", silent_seconds=5_000.0, state="suspended"),
-        ]
+        ],
+        {"B": 5.5, "C": 2.5, "A": 7.0},
     )
-    received, refused, silent = (told_of(told)[name] for name in TOLD)
+    received, refused, silent, surprising = (told_of(told)[name] for name in TOLD)
     assert received == {"B": 7, "C": 6}
     assert refused == {"C": 5, "A": 1}
     assert silent == {"B": 900, "A": 9}
+    assert surprising == {"A": 7, "B": 5.5}
     text = render(told).decode()
     assert 'labdispatch_laboratory_top_received{laboratory="B"} 7.0' in text
     top.stop()
@@ -76,6 +78,14 @@ def test_a_list_never_names_more_than_it_may(rounds: list[dict[str, float]], mos
         assert set(named) <= set(values)
         best = sorted(values, key=lambda each: (-values[each], each))
         assert set(named) <= set(best[: max(1, 2 * most)])
+        assert named[: (most + 1) // 2] == best[: (most + 1) // 2], "who leads is always named"
+
+
+def test_a_new_leader_takes_the_place_of_the_last_of_those_named() -> None:
+    values: dict[str, float] = {f"L{n}": 100 - n for n in range(20)}
+    before = _leading(values, [], 10)
+    after = _leading({**values, "NEW": 1_000}, before, 10)
+    assert after == ["NEW", *before[:9]]
 
 
 def test_none_is_named_where_none_may_be() -> None:

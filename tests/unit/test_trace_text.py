@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from ops.looking import _as_text
-from ops.trace import Trace
+from ops.tracing.as_text import NOTHING, as_text
+from ops.tracing.ways import Trace
 from schemas.finding import Level
 
 
@@ -16,7 +16,7 @@ def test_stations_are_lines_that_a_person_can_read() -> None:
         {"code": "country_not_fra", "level": Level.INFO, "place": "MSH[1]-17"},
         {"code": "sex_not_m_or_f", "level": Level.WARNING, "place": "PID[1]-8"},
     ]
-    told = _as_text(
+    told = as_text(
         [
             Trace(
                 message_id=UUID(int=1),
@@ -25,6 +25,7 @@ def test_stations_are_lines_that_a_person_can_read() -> None:
                 offset=7,
                 kind="message",
                 laboratory="990010001",
+                received_at=at,
                 stations=[
                     {"station": "answered", "answer": "AA", "reports": 1, "findings": findings},
                     {"station": "identity", "at": at, "kind": "new", "evidence": {}},
@@ -45,4 +46,4 @@ def test_stations_are_lines_that_a_person_can_read() -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    assert _as_text([]) == "no message has this message id or control id\n"
+    assert as_text([]) == NOTHING

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ops.runtime.vault import FolderKeyStore, SealClass, Vault
-from schemas.errors import FatalError, PermanentError
+from schemas.errors import FatalError, PermanentError, TransientError
 
 
 class HandClock:
@@ -144,5 +145,58 @@ def test_copies_hold_every_key_but_the_master(tmp_path: Path, clock: HandClock) 
 def test_a_folder_of_copies_that_is_open_to_others_is_refused(tmp_path: Path) -> None:
     copies = tmp_path / "copies"
     copies.mkdir(mode=0o755)
+    store = FolderKeyStore(tmp_path / "keys", copies)
     with pytest.raises(FatalError, match="keys_exposed"):
-        FolderKeyStore(tmp_path / "keys", copies)
+        store.copy_out()
+
+
+def test_copies_that_are_away_hinder_no_door_and_keep_the_key(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    (tmp_path / "disk").symlink_to(tmp_path / "disk")  # as a mount that is stale: an errno
+    vault = Vault(FolderKeyStore(tmp_path / "keys", tmp_path / "disk" / "copies"), clock)
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    assert vault.open(sealed, b"row") == b"content"
+    with pytest.raises(TransientError, match="key_copies_away"):
+        vault.copy_keys_out()
+    with pytest.raises(TransientError, match="key_copies_away"):
+        vault.day_keys()
+    with pytest.raises(TransientError, match="key_copies_away"):
+        vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    assert FolderKeyStore(tmp_path / "keys").load("intake-20261124") is not None
+    assert vault.pseudonym_keys() == []
+
+
+def test_what_a_killed_maker_of_a_key_left_goes_with_the_key(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    keys = tmp_path / "keys"
+    vault = Vault(FolderKeyStore(keys), clock)
+    vault.seal(SealClass.INTAKE, b"content", b"row")
+    vault.secret("person")
+    left = keys / ".intake-20261124.key.4711.0a0b0c0d"
+    left.write_bytes((keys / "intake-20261124.key").read_bytes())
+    other = keys / ".secret-person.key.4711.0a0b0c0d"
+    other.write_bytes((keys / "secret-person.key").read_bytes())
+    vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    assert not left.exists()
+    assert other.exists(), "its maker may be alive"
+    os.utime(other, (0, 0))
+    FolderKeyStore(keys)
+    assert {path.name for path in keys.iterdir()} == {"master.key", "secret-person.key"}
+
+
+def test_sealed_beside_goes_with_what_it_stands_beside(tmp_path: Path, clock: HandClock) -> None:
+    vault = Vault(FolderKeyStore(tmp_path / "keys"), clock)
+    own = vault.seal(SealClass.INTAKE, b"content", b"row")
+    clock.moment += timedelta(days=40)
+    beside = vault.seal_beside(own, b"mended" * 100, b"row")
+    assert vault.open(beside, b"row") == b"mended" * 100
+    assert {key.name for key in vault.day_keys()} == {"intake-20261124"}
+    with pytest.raises(PermanentError, match="unreadable_payload"):
+        vault.seal_beside(own, b"mended", b"another row")
+    vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    with pytest.raises(PermanentError, match="key_destroyed"):
+        vault.open(beside, b"row")
+    with pytest.raises(PermanentError, match="key_destroyed"):
+        vault.seal_beside(own, b"mended", b"row")

@@ -55,6 +55,13 @@ async def test_rounds_of_the_collector_are_added_up_and_its_callback_goes() -> N
     vitals.look()
     assert METRICS.collector_seconds._value.get() > before
     assert METRICS.collector_longest._value.get() > 0
+    gc.disable()
+    try:
+        for _ in range(13):  # a round before `disable` is in the first
+            vitals.look()
+    finally:
+        gc.enable()
+    assert METRICS.collector_longest._value.get() == 0, "a minute later it is forgotten"
     callbacks = len(gc.callbacks)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)

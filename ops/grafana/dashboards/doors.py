@@ -176,6 +176,10 @@ REGISTER: Final = (
 )
 
 
+_STANDING: Final = (
+    'max by (standing) (labdispatch_laboratories_standing{standing=~"silent|short|doubtful"})'
+)
+
 LEADING: Final = (
     Drawn(
         title="Who sends most, last 24 hours",
@@ -197,9 +201,17 @@ LEADING: Final = (
         title="Who is silent for longest",
         queries=(("labdispatch_laboratory_top_silent_seconds", "{{laboratory}}"),),
         unit="s",
-        runbook="process-down",
-        advice="Of live laboratories that have sent before. Longer than a weekend: its line,"
-        " its certificate or its software; it may not know.",
+        runbook="laboratory-silent",
+        advice="Of live laboratories that have sent before, whatever is usual of them: the next"
+        " panel says who is silent when it usually sends.",
+    ),
+    Drawn(
+        title="Laboratories against their own past",
+        queries=((_STANDING, "{{standing}}"),),
+        unit="short",
+        runbook="laboratory-silent",
+        advice="labdispatch labs silent names them. Many at once are a network, a vendor or our"
+        " own doors, not laboratories.",
     ),
 )
 

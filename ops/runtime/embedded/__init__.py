@@ -3,6 +3,8 @@
 from .account import SYSTEM_USER
 from .cluster import DATABASE, ROLE, trim_log
 from .home import DEFAULT_STATE_DIR
+from .programs import admin_environment, ask, client_programs
+from .recovery import Target, check_keys, recover
 from .server import EmbeddedPostgres, read_connection
 
 __all__ = [
@@ -11,6 +13,12 @@ __all__ = [
     "ROLE",
     "SYSTEM_USER",
     "EmbeddedPostgres",
+    "Target",
+    "admin_environment",
+    "ask",
+    "check_keys",
+    "client_programs",
     "read_connection",
+    "recover",
     "trim_log",
 ]

@@ -34,6 +34,8 @@ _REMEDIES = (
 
 _SETUP_SQL = r"""
 \set ON_ERROR_STOP on
+-- Where commits wait for the archive of the log, that begins only when the server stands.
+SET synchronous_commit = local;
 -- Repeatable: the first start may have been cut after any of these.
 SELECT 'CREATE ROLE labdispatch' WHERE NOT EXISTS
     (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'labdispatch') \gexec

@@ -16,7 +16,7 @@ import msgspec
 from ops.runtime.data_folder import FolderLock, make_folder, write_private
 from schemas.errors import FatalError
 
-from . import binaries, cluster, home, leftovers, tuning
+from . import binaries, cluster, home, leftovers, recovery, tuning
 from .account import Account, current
 from .cluster import DATABASE, ROLE, SUPERUSER
 from .home import DEFAULT_STATE_DIR, Connection, Home
@@ -152,6 +152,7 @@ class EmbeddedPostgres:
         data_dir = make_folder(self._data_dir)
         lock = self._lock = self._lock or FolderLock(data_dir / "postgres.lock")
         lock.acquire("PostgreSQL")
+        recovery.check_whole(data_dir)
         account = current()
         place = self._home = home.locate(data_dir, self._state_dir.resolve(), account)
         home.make(place, account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from .declaring import Labelled, counter, gauge, gauges
@@ -14,6 +15,12 @@ _TOLD: Final = (
     "standby_lag_bytes", "standby_lag_seconds", "archive_age", "archive_failing",
 )  # fmt: skip
 """Gauges that one process tells for all."""
+_SIZES: Final = (
+    "database_bytes", "table_bytes", "table_index_bytes", "table_rows", "table_dead_rows",
+    "table_parts",
+)  # fmt: skip
+_HIDDEN: Final = ("transaction_oldest", "standby_lag_bytes", "standby_lag_seconds")
+"""What a role without pg_monitor reads as 0. How many standbys there are it is shown."""
 
 
 class DatabaseMetrics:
@@ -33,7 +40,18 @@ class DatabaseMetrics:
     def database_is_unknown(self) -> None:
         """Take back what was told: another process looks now, or nobody can."""
         self.database_watched.set(0)
-        for name in _TOLD:
+        self._are_unknown(_TOLD)
+
+    def sizes_are_unknown(self) -> None:
+        """Take sizes back: they could not be read."""
+        self._are_unknown(_SIZES)
+
+    def hidden_is_unknown(self) -> None:
+        """Take back what this role is not shown."""
+        self._are_unknown(_HIDDEN)
+
+    def _are_unknown(self, names: Iterable[str]) -> None:
+        for name in names:
             figure = getattr(self, name)
             for each in figure.told() if isinstance(figure, Labelled) else [figure]:
                 each.set(float("nan"))

@@ -23,7 +23,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import REGISTRY, Collector
 
-from ops.runtime.logs import get_logger
+from ops.runtime.logs import get_logger, place_of
 from ops.runtime.settings import metrics_folder
 
 _log = get_logger(__name__)
@@ -32,6 +32,40 @@ _LOCK: Final = "lock"
 _ENDED: Final = "ended"
 _COUNTED: Final = ("counter", "histogram")
 """Kinds of which what an ended process counted still counts."""
+
+
+_DAMAGED: Final = (struct.error, ValueError, RuntimeError)
+"""What the client raises on a file that was made and not sized, or is cut off."""
+
+
+class _Files(Collector):
+    """The files of a folder; one that cannot be read is passed over.
+
+    Its process may be about to size it, or was killed before it did.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what the files hold together."""
+        merge: Any = MultiProcessCollector.merge
+        files = [str(path) for path in self._folder.glob("*.db")]
+        try:
+            found = merge(files)
+        except _DAMAGED:
+            found = merge([path for path in files if _is_whole(path)])
+        return iter(found)
+
+
+def _is_whole(path: str) -> bool:
+    read: Any = MmapedDict.read_all_values_from_file
+    try:
+        for _ in read(path):
+            pass
+    except (*_DAMAGED, OSError):
+        return False
+    return True
 
 
 class Told(Collector):
@@ -65,7 +99,7 @@ def render(told: Told | None = None) -> bytes:
         return generate_latest(REGISTRY) + more
     registry = CollectorRegistry()
     with _locked(folder, fcntl.LOCK_SH):
-        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+        registry.register(_Files(folder))
         return generate_latest(registry) + more
 
 
@@ -78,7 +112,8 @@ def serve(host: str, port: int) -> None:
 def forget_process(folder: Path, pid: int) -> None:
     """Let the gauges of a process that ended go; what it counted stays, with that of all ended.
 
-    Never raises: on a full disk its files stay as they are, and are read one by one.
+    Never raises: on a full disk its files stay as they are, and are read one by one; a file that
+    cannot be read goes.
     """
     try:
         with _locked(folder, fcntl.LOCK_EX):
@@ -91,6 +126,8 @@ def forget_process(folder: Path, pid: int) -> None:
             reason=errno.errorcode.get(error.errno or 0, "unknown"),
             remedy="nothing is lost; make room on the disk of the data folder",
         )
+    except Exception as error:  # noqa: BLE001 - boundary: figures keep no process from its next start
+        _log.error("figures_not_folded", error=type(error).__name__, where=place_of(error))
 
 
 def _text_of(told: Told) -> bytes:
@@ -105,16 +142,25 @@ def _add_to_ended(folder: Path, kind: str, pid: int) -> None:
         return
     ended = folder / f"{kind}_{_ENDED}.db"
     values: dict[str, float] = {}
-    read: Any = MmapedDict.read_all_values_from_file
     for path in (ended, own):
-        if path.exists():
-            for key, value, *_ in read(str(path)):
-                values[key] = values.get(key, 0.0) + value
+        for key, value in _values_of(path).items() if path.exists() else ():
+            values[key] = values.get(key, 0.0) + value
     scratch = folder / f"{kind}_{_ENDED}.new"
     scratch.write_bytes(_packed(values))
     # Whoever reads waits for the lock: nobody sees both, or neither.
     scratch.replace(ended)
     own.unlink()
+
+
+def _values_of(path: Path) -> dict[str, float]:
+    """Return what a file holds; nothing, logged, where it cannot be read."""
+    read: Any = MmapedDict.read_all_values_from_file
+    try:
+        return {key: value for key, value, *_ in read(str(path))}
+    except _DAMAGED:
+        remedy = "what it counted is missing from the figures; messages are not concerned"
+        _log.warning("figures_damaged", reason="file_unreadable", remedy=remedy)
+        return {}
 
 
 def _packed(values: dict[str, float]) -> bytes:

@@ -191,6 +191,8 @@ ADMISSIONS: Final = Closed(
     "token_not_for_stream", "token_revoked", "tokens_unread", "unknown_token",
 )  # fmt: skip
 
+SPAN_OUTCOMES: Final = Closed("sent", "failed", "dropped")
+
 # -- push
 RECEIVERS: Final = names(500, "names of receivers")
 PUSH_OUTCOMES: Final = Closed("accepted", "transient", "permanent")
@@ -199,6 +201,7 @@ PUSH_STOPS: Final = codes(16, "paused, gap, trouble")
 
 # -- what people mend
 PARKED_ACTS: Final = Closed("assigned", "replayed", "mended", "discarded")
+STANDINGS: Final = Closed("silent", "short", "doubtful", "closed", "new", "usual")
 PAUSED_THINGS: Final = Closed("stream", "laboratory", "receiver")
 
 # -- the database

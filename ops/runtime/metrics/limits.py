@@ -102,6 +102,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "steward_persons": Limit("steward_persons", "api_requests_total"),
     "opposition_lines": Limit("opposition_lines", "api_requests_total"),
     "opposition_records": Limit("opposition_records", "opposition_lines_total"),
+    "traces_queue": Limit("traces_queue", "trace_spans_total"),
     # -- readers of streams
     "stream_connections": Limit("stream_connections"),
     "stream_token_connections": _OWN,
@@ -136,6 +137,8 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "retention_lock_seconds": Limit("retention_lock_seconds", "purge_lock_waits_total"),
     "retention_days_at_once": Limit("retention_days_at_once", "errors_total"),
     "retention_tries": Limit("retention_tries", "purge_lock_waits_total"),
+    # -- backups
+    "wal_keep": Limit("backup_wal_keep_megabytes", "wal_archive_lag_bytes"),
 }
 
 NO_LIMITS: Final[frozenset[str]] = frozenset({
@@ -152,6 +155,10 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "account_close_seconds", "account_keep_days", "account_item_days", "account_report_items",
     "account_reports_at_once", "parked_at_once", "replay_per_second", "replay_batch_messages",
     "pause_refresh_seconds", "pause_forgotten_seconds", "drain_seconds",
+    # How long a command waits for what it looks at; it says so itself.
+    "doctor_seconds", "look_seconds", "top_seconds",
+    # Spans: how many, how often, how long one try takes.
+    "traces_ratio", "traces_seconds", "traces_timeout_seconds",
     # How often, and how long an end is shown.
     "last_words_seconds",
     "tls_recheck_seconds", "tls_reload_seconds", "register_refresh_seconds", "batch_poll_seconds",
@@ -161,7 +168,9 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "indicators_close_rows", "indicators_verify_rows", "indicators_answers_each",
     "indicators_extraction_seconds", "stream_token_refresh_seconds", "reemission_seconds",
     "hold_retry_seconds", "identity_rekey_rest",
-    "figures_write_seconds", "figures_keep_days", "figures_top", "retention_seconds",
+    "figures_write_seconds", "figures_keep_days", "figures_top",
+    "silence_score", "silence_doubt_score", "silence_short_score", "silence_least_seconds",
+    "silence_days", "silence_learn_laboratories", "retention_seconds",
     # How much at a time: the rest goes on in the next turn.
     "tls_handshakes_per_turn", "turn_bytes", "turn_frames", "laboratory_turn_frames", "loop_keys",
     "relay_batch_events", "relay_batch_bytes", "indicators_batch_events", "steward_page",
@@ -178,6 +187,7 @@ NO_LIMITS: Final[frozenset[str]] = frozenset({
     "push_keep_seconds",
     "push_secret_overlap_seconds", "shutdown_seconds", "retention_intake_days",
     "retention_names_days", "retention_public_health_days", "retention_identity_days",
-    "retention_codes_days", "retention_inbox_days",
+    "retention_codes_days", "retention_inbox_days", "backup_every_seconds", "backup_keep",
+    "backup_megabytes_per_second",
 })  # fmt: skip
 """Numeric settings that nobody hits."""

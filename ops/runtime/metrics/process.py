@@ -9,6 +9,7 @@ from .labels import (
     ERROR_STATIONS,
     LIMIT_NAMES,
     POOL_STATES,
+    SPAN_OUTCOMES,
     STATIONS,
     VERSIONS,
 )
@@ -24,6 +25,12 @@ class ProcessMetrics:
             "Classified errors by station and reason",
             station=ERROR_STATIONS,
             reason=ERROR_REASONS,
+        )
+        self.trace_spans = counters(
+            "trace_spans",
+            "Spans that were sent to the collector, that it did not take, and for which there was"
+            " no room",
+            outcome=SPAN_OUTCOMES,
         )
         self.limit_hits = counters(
             "limit_hits", "How often a bound was reached, by bound", limit=LIMIT_NAMES
@@ -78,7 +85,9 @@ class ProcessMetrics:
             "collector_seconds", "Time in which Python's collector stopped a process"
         )
         self.collector_longest = gauge(
-            "collector_longest_seconds", "The longest stop by Python's collector", mode="livemax"
+            "collector_longest_seconds",
+            "The longest stop by Python's collector within the last minute",
+            mode="livemax",
         )
         self.disk_free_bytes = gauge(
             "disk_free_bytes", "Room on the disk of the data folder", mode="livemin"

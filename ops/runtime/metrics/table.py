@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .backups import BackupMetrics
 from .database import DatabaseMetrics
 from .dispatch import DispatchMetrics
 from .door import DoorMetrics
@@ -15,6 +16,7 @@ from .persons import PersonMetrics
 from .process import ProcessMetrics
 from .push import PushMetrics
 from .retention import RetentionMetrics
+from .silence import SilenceMetrics
 from .streams import StreamMetrics
 
 STATIONS: Final = (
@@ -26,7 +28,9 @@ STATIONS: Final = (
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    SilenceMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 )
@@ -42,7 +46,9 @@ class Metrics(
     PushMetrics,
     IndicatorMetrics,
     MendingMetrics,
+    SilenceMetrics,
     RetentionMetrics,
+    BackupMetrics,
     DatabaseMetrics,
     ProcessMetrics,
 ):

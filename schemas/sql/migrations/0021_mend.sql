@@ -1,11 +1,41 @@
 -- What is mended by hand: parked messages, ranges done again, what is paused; and the account by day
 -- and laboratory. Only additions: the release before works on beside them.
 
+-- ---------------------------------------------------------------- changed endings
+
+-- First, for a batch of dispatch takes outcome before parked: the other way round the two would wait
+-- for each other in a rolling upgrade.
+-- An ending that changed after it was written (a replay, a discard): whoever counts takes it along.
+CREATE TABLE account_change (
+    change_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition      integer NOT NULL,
+    "offset"       bigint NOT NULL,
+    lab_id         integer NOT NULL,
+    received_at    timestamptz NOT NULL,
+    before_ending  text NOT NULL,
+    before_reason  text NOT NULL,
+    after_ending   text NOT NULL,
+    after_reason   text NOT NULL
+);
+CREATE FUNCTION account_note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO account_change (partition, "offset", lab_id, received_at, before_ending,
+                                before_reason, after_ending, after_reason)
+    VALUES (OLD.partition, OLD."offset", OLD.lab_id, OLD.received_at, OLD.ending, OLD.reason,
+            NEW.ending, NEW.reason);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER outcome_changes AFTER UPDATE OF ending, reason ON outcome FOR EACH ROW
+    WHEN ((OLD.ending, OLD.reason) IS DISTINCT FROM (NEW.ending, NEW.reason))
+    EXECUTE FUNCTION account_note_change();
+
 -- ---------------------------------------------------------------- parked
 
 -- resolution: how the row ended. A discarded one keeps the ending parked, for the reason discarded.
 ALTER TABLE parked ADD COLUMN resolution text CHECK (resolution IN ('replayed', 'discarded'));
 CREATE INDEX parked_waiting ON parked (parked_at, partition, "offset") WHERE resolved_at IS NULL;
+-- A laboratory's line of them, in the order in which they came.
+CREATE INDEX parked_in_line ON parked (lab_id, "offset") WHERE resolved_at IS NULL;
 
 -- The bytes that stand for those of a parked message, once somebody has mended them: sealed as the
 -- message's own payload is, under the same id. The message's own stay where they are.
@@ -123,27 +153,3 @@ CREATE TABLE account_due (
     lab_id  integer NOT NULL,
     PRIMARY KEY (day, lab_id)
 );
-
--- An ending that changed after it was written (a replay, a discard): whoever counts takes it along.
-CREATE TABLE account_change (
-    change_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    partition      integer NOT NULL,
-    "offset"       bigint NOT NULL,
-    lab_id         integer NOT NULL,
-    received_at    timestamptz NOT NULL,
-    before_ending  text NOT NULL,
-    before_reason  text NOT NULL,
-    after_ending   text NOT NULL,
-    after_reason   text NOT NULL
-);
-CREATE FUNCTION account_note_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO account_change (partition, "offset", lab_id, received_at, before_ending,
-                                before_reason, after_ending, after_reason)
-    VALUES (OLD.partition, OLD."offset", OLD.lab_id, OLD.received_at, OLD.ending, OLD.reason,
-            NEW.ending, NEW.reason);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER outcome_changes AFTER UPDATE OF ending, reason ON outcome FOR EACH ROW
-    WHEN ((OLD.ending, OLD.reason) IS DISTINCT FROM (NEW.ending, NEW.reason))
-    EXECUTE FUNCTION account_note_change();

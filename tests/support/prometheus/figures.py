@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,8 +15,10 @@ from ops.measuring.laboratories import Asked
 from ops.measuring.routes import as_open_metrics
 from ops.measuring.top import TOLD
 from ops.runtime.metrics import METRICS, Gathered, Labelled
+from ops.runtime.settings import METRICS_FOLDER_VARIABLE
 
 _THEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_SCRAPE: Final = "from ops.runtime.metrics import render; print(render().decode())"
 
 
 def given() -> dict[str, set[str]]:
@@ -30,4 +37,24 @@ def given() -> dict[str, set[str]]:
     none = Asked(hours=24, since=_THEN, at=_THEN, laboratories=[])
     of_each = re.findall(r"(?m)^# TYPE (\w+) gauge", as_open_metrics(none))
     found |= {name: scraped | {"laboratory"} for name in [*TOLD, *of_each]}
-    return {**found, "up": scraped, "process_start_time_seconds": scraped}
+    return {**found, "up": scraped, **dict.fromkeys(of_the_client(is_shared=False), scraped)}
+
+
+@functools.cache
+def of_the_client(*, is_shared: bool) -> frozenset[str]:
+    """Return what a scrape holds beside our table: of a process alone, or of those of a `run`.
+
+    Read from a process that gives its figures: where they come together in a folder the client
+    leaves out what it says of the process itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, METRICS_FOLDER_VARIABLE: folder if is_shared else ""}
+        if not is_shared:
+            del environment[METRICS_FOLDER_VARIABLE]
+        done = subprocess.run(
+            [sys.executable, "-c", _SCRAPE],
+            env=environment, capture_output=True, text=True, check=True, timeout=300,
+        )  # fmt: skip
+    names = set(re.findall(r"(?m)^(\w+)[ {]", done.stdout))
+    assert any(name.startswith("labdispatch_") for name in names)
+    return frozenset(name for name in names if not name.startswith("labdispatch_"))

@@ -1,0 +1,1 @@
+"""`labdispatch doctor`: what is wrong with machine, settings and what the hub stands on."""
