@@ -22,7 +22,7 @@ from tests.support.published import CONDITION, figures_of, some_results
 
 _MONDAY: Final = date(2026, 3, 2)
 _DAYS: Final = [_MONDAY + timedelta(days=at) for at in range(7)]
-_AGES: Final = dict(zip(AGE_CLASSES, (11, 12, 11, 12, 12, 13, 12, 9, 4, 1.3), strict=True))
+AGES: Final = dict(zip(AGE_CLASSES, (11, 12, 11, 12, 12, 13, 12, 9, 4, 1.3), strict=True))
 _SHARES: Final = (
     ("department", Period.DAY, "0", ""),
     ("department", Period.DAY, "39", ""),
@@ -46,7 +46,7 @@ def main() -> None:
 
 def _measured(rate: float) -> list[Row]:
     means = {code: each.population * rate / 1e6 for code, each in departments().items()}
-    results = some_results(Random(1), means, _DAYS, _AGES)
+    results = some_results(Random(1), means, _DAYS, AGES)
     figures = figures_of(results, _DAYS[0], _DAYS[-1])
     weeks = [figure for figure in figures if figure.period == Period.WEEK]
     began = time.process_time()

@@ -157,13 +157,9 @@ def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
         after = [teller.states[_monday_of(day)] for day in days]
         told, came = teller.tell(epoch, days[-1] + timedelta(days=age))
         states = [teller.states[_monday_of(day)] for day in days]
-        # Backwards in time what was taken away is what came.
-        after, states = (
-            ([2 - each for each in states], [2 - each for each in after])
-            if is_loss
-            else (after, states)
-        )
-        standing = [2 - teller.states[_monday_of(day)] for day in days] if is_loss else states
+        if is_loss:  # backwards in time what was taken away is what came
+            after, states = _backwards(states), _backwards(after)
+        standing = after if is_loss else states
         equations += knowing.equations_as_told(
             [_news(figure, is_first=epoch == 0) for figure in told], standing, world.policy.rounding
         )
@@ -182,6 +178,11 @@ def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
             and len(columns := knowing.columns_between(cell_of(figure), field, nothing, standing))
         ]
     return Attack(knowing.width, equations).recovered(targets, teller.policy.threshold)
+
+
+def _backwards(states: Sequence[int]) -> list[int]:
+    """Return epochs counted from the last; a day that is not told has none."""
+    return [2 - each if each >= 0 else -1 for each in states]
 
 
 def _news(figure: Figure, *, is_first: bool) -> Figure:
