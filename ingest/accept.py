@@ -392,11 +392,11 @@ class Acceptor:
 def _trace(record: IntakeRecord, marks: Sequence[int], code: str) -> None:
     """Note the spans of a message that the log has answered for, or not."""
     (began, checked, sealed), ended, trace = marks, time.time_ns(), record.message_id
-    TRACES.note("door", began, trace=trace, ended=ended, is_first=True,
+    TRACES.span("door", began, trace=trace, ended=ended, is_first=True,
                 partition=record.partition, answer=code)  # fmt: skip
-    TRACES.note("check", began, trace=trace, ended=checked)
-    TRACES.note("seal", checked, trace=trace, ended=sealed)
-    TRACES.note("append", sealed, trace=trace, ended=ended)
+    TRACES.span("check", began, trace=trace, ended=checked)
+    TRACES.span("seal", checked, trace=trace, ended=sealed)
+    TRACES.span("append", sealed, trace=trace, ended=ended)
 
 
 def _note_durable(

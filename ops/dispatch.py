@@ -229,7 +229,7 @@ class Dispatcher:
         count(rows, published, self._clock.now(), seconds)
         if TRACES.is_on:
             ids = [item.record.message_id for item in unit.items]
-            TRACES.note_batch("dispatch", seconds, ids, events=len(published.events))
+            TRACES.span_batch("dispatch", seconds, ids, events=len(published.events))
         worked.count()
 
     async def _work(

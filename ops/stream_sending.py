@@ -84,7 +84,7 @@ class Out:
         await self._body(self._coder.chunk(chunk, self._asked.form))
         if TRACES.is_on:
             seconds = time.perf_counter() - began
-            TRACES.note_batch("read", seconds, (), events=count, stream=stream)
+            TRACES.span_batch("read", seconds, (), events=count, stream=stream)
 
     async def cursor(self, cursor: str) -> None:
         """Say where to read on, and nothing else."""

@@ -228,7 +228,7 @@ class Relay:
             if TRACES.is_on:
                 ids = [event.message_id for event in events[: len(batch)]]
                 seconds = time.perf_counter() - began
-                TRACES.note_batch("relay", seconds, ids, stream=self._stream.value)
+                TRACES.span_batch("relay", seconds, ids, stream=self._stream.value)
             self._positions = behind
             for partition, offset in offsets.items():
                 self._notes[partition] = Noted(seq=behind[partition], log_offset=offset)

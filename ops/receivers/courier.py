@@ -265,7 +265,7 @@ class Courier:
 
     def _trace(self, row: Row, delivery: Delivery, answer: Answer, seconds: float) -> None:
         now = time.time_ns()
-        TRACES.note(
+        TRACES.span(
             "push",
             now - int(seconds * 1e9),
             trace=row.message_id,

@@ -108,7 +108,7 @@ class Traces:
         self.is_on = False
         self._queue = None
 
-    def note(
+    def span(
         self,
         name: str,
         began: int,
@@ -131,7 +131,7 @@ class Traces:
         until = time.time_ns() if ended is None else ended
         self._write(name, (began, until), (), attributes, trace=trace, is_first=is_first)
 
-    def note_batch(
+    def span_batch(
         self, name: str, seconds: float, messages: Sequence[UUID], **attributes: object
     ) -> None:
         """Note a span that took so long and is over now; it links to the first 128 messages."""

@@ -46,6 +46,9 @@ def main(rate: float, stretch: int, seed: int) -> None:
             if load.codes.keys() - {"AA", ""}:
                 print(f"FAILED: {dict(load.codes)}", file=sys.stderr)
                 sys.exit(1)
+            # What is emitted again after merges is to be in the streams before they are read.
+            cluster.drained(600)
+            cluster.verified(600)
             check_conservation(cluster, rolled.journal, seconds=600)
         finally:
             cluster.remove()

@@ -39,7 +39,7 @@ def test_nothing_is_loaded_or_noted_without_an_endpoint() -> None:
     script = (
         "import sys; from ops.runtime.traces import TRACES;"
         " from ops.runtime.settings import load_settings;"
-        " TRACES.start(load_settings(), 'x'); TRACES.note('door', 0);"
+        " TRACES.start(load_settings(), 'x'); TRACES.span('door', 0);"
         " sys.exit(any(name.startswith('opentelemetry') for name in sys.modules) or TRACES.is_on)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
@@ -48,9 +48,9 @@ def test_nothing_is_loaded_or_noted_without_an_endpoint() -> None:
 def test_the_spans_of_a_message_hang_below_the_door() -> None:
     exporter = InMemorySpanExporter()
     traces, message = begun(exporter), new_message_id()
-    traces.note("append", 20, trace=message, ended=30)
-    traces.note("door", 10, trace=message, ended=40, is_first=True, answer="AA", partition=3)
-    traces.note_batch("dispatch", 0.5, [message], events=2)
+    traces.span("append", 20, trace=message, ended=30)
+    traces.span("door", 10, trace=message, ended=40, is_first=True, answer="AA", partition=3)
+    traces.span_batch("dispatch", 0.5, [message], events=2)
     traces.stop()
     spans = {span.name: span for span in exporter.get_finished_spans()}
     door = spans["door"]
@@ -69,8 +69,8 @@ def test_the_spans_of_a_message_hang_below_the_door() -> None:
 def test_what_is_not_on_the_list_is_dropped() -> None:
     exporter = InMemorySpanExporter()
     traces = begun(exporter)
-    traces.note("door", 1, name_of_patient=CANARY, code=CANARY, receiver=[CANARY], events=1)
-    traces.note(CANARY, 1)
+    traces.span("door", 1, name_of_patient=CANARY, code=CANARY, receiver=[CANARY], events=1)
+    traces.span(CANARY, 1)
     traces.stop()
     (span,) = exporter.get_finished_spans()
     assert dict(span.attributes or {}) == {"events": 1}
@@ -86,8 +86,8 @@ def test_a_message_is_kept_at_every_station_or_at_none() -> None:
     exporter = InMemorySpanExporter()
     traces = begun(exporter, traces_ratio=0.25)
     for each in ids[:50]:
-        traces.note("check", 1, trace=each)
-        traces.note_batch("relay", 0, [each])
+        traces.span("check", 1, trace=each)
+        traces.span_batch("relay", 0, [each])
     traces.stop()
     told = {s.context.trace_id for s in exporter.get_finished_spans() if s.name == "check"}
     linked = {s.links[0].context.trace_id for s in exporter.get_finished_spans() if s.links}
@@ -112,10 +112,10 @@ class Stuck:
 def test_what_does_not_fit_is_dropped_and_counted() -> None:
     stuck, before, failed = Stuck(), counted("dropped"), counted("failed")
     traces = begun(stuck, traces_queue=3, traces_seconds=0.01)
-    traces.note("read", 1)
+    traces.span("read", 1)
     assert stuck.entered.wait(60)
     for _ in range(10):
-        traces.note("read", 1)
+        traces.span("read", 1)
     assert counted("dropped") == before + 7
     stuck.free.set()
     traces.stop()
@@ -148,7 +148,7 @@ def test_spans_go_over_http(collector: tuple[str, list[bytes]]) -> None:
     address, taken = collector
     message = UUID("018f0000-0000-7000-8000-000000000001")
     traces = begun(traces_endpoint=address, traces_seconds=30)
-    traces.note("door", 1, trace=message, is_first=True)
+    traces.span("door", 1, trace=message, is_first=True)
     traces.stop()
     (body,) = taken
     assert message.bytes in body
