@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,13 +24,18 @@ async def in_thread(work: Callable[[], T]) -> T:
         else:
             done.set_result(result)  # type: ignore[arg-type]
 
+    def hand_over(result: T | None, error: BaseException | None) -> None:
+        # Whoever gave up on it may have ended, and its loop with it.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
+
     def run() -> None:
         try:
             result = work()
         except Exception as error:  # noqa: BLE001 - boundary: handed to whoever waits
-            loop.call_soon_threadsafe(settle, None, error)
+            hand_over(None, error)
         else:
-            loop.call_soon_threadsafe(settle, result, None)
+            hand_over(result, None)
 
     threading.Thread(target=run, daemon=True, name="lone").start()
     return await done

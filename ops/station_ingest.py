@@ -32,7 +32,7 @@ async def ingest(settings: Settings, stopping: asyncio.Event) -> None:
         if hub is None:
             return
         # Doors that share a port share the connections that a laboratory may have.
-        places = shared_counts(settings.data_dir / "doors") if settings.mllp_share_port else None
+        places = shared_counts(settings.data_dir / "doors") if settings.counts_together else None
         door = await open_door(hub, places)
         await meanwhile.end()
         door.counts.give_back(meanwhile.counts.take())

@@ -15,7 +15,7 @@ from .top import TopLaboratories
 def laboratories_of(hub: Hub) -> Laboratories:
     """Return what reads the figures; connections are known where doors of this machine share."""
     settings = hub.settings
-    places = shared_counts(settings.data_dir / "doors") if settings.mllp_share_port else None
+    places = shared_counts(settings.data_dir / "doors") if settings.counts_together else None
     if places is None:
         return Laboratories(hub.pool, hub.clock)
     return Laboratories(hub.pool, hub.clock, places.totals)

@@ -1136,6 +1136,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def counts_together(self) -> bool:
+        """Whether processes of this data folder count connections together, as those of `run`."""
+        return self.mllp_share_port or bool(self.station_name)
+
+    @property
     def partition_count(self) -> int:
         """How many partitions a new instance gets."""
         return self.partitions or (16 if self.engine is Engine.EMBEDDED else 64)

@@ -373,6 +373,9 @@ def test_every_door_is_as_closed_as_the_contract_says(reading: Reading) -> None:
     values = {
         "name": "public-health",
         "condition": CONDITION,
+        "message": "018f2f6e-0000-7000-8000-000000000002",
+        "day": "2026-11-01",
+        "first_day": "2026-11-01",
         "report": "018f2f6e-0000-7000-8000-000000000001",
     }
     for path, item in golden["paths"].items():

@@ -192,7 +192,7 @@ async def test_what_a_role_is_not_shown_is_unknown_and_an_error(database: Databa
     async with connected(database.superuser_kwargs, "migrate") as admin:
         await admin.execute(
             f"CREATE ROLE {role}; GRANT {role} TO labdispatch;"
-            f" GRANT SELECT ON schema_migration TO {role}"
+            f" GRANT SELECT ON schema_migration, schema_expansion TO {role}"
         )
         try:
             async with connected(database.connect_kwargs, "looking") as session:

@@ -73,7 +73,8 @@ def check_conservation(
         check_stream(name, events)
         strangers = {event["report_id"] for event in events} - told - _replaced(events)
         assert not strangers, f"{name}: events without a message: {sorted(strangers)[:3]}"
-        assert account["events"][name] == len(events), f"{name}: the account counts otherwise"
+        counted = account["events"].get(name, 0)
+        assert counted == len(events), f"{name}: the account counts otherwise"
     fold = instance.verified(seconds)
     assert fold["reports"] == len(known), "reports that no message told, or that are not there"
     assert not fold["unreadable"]
@@ -94,7 +95,13 @@ def _check_endings(control_id: str, held: Sequence[Mapping[str, Any]]) -> None:
         assert outcomes[0]["ending"] in ENDINGS, f"{control_id}: {outcomes[0]['ending']}"
         firsts += outcomes[0]["reason"] != "same_message"
     if held and not any(_ending(record) == "refused" for record in held):
-        assert firsts == 1, f"{control_id}: handled {firsts} times"
+        told = [
+            (s["ending"], s["reason"])
+            for r in held
+            for s in r["stations"]
+            if s["station"] == "outcome"
+        ]
+        assert firsts == 1, f"{control_id}: handled {firsts} times: {told}"
 
 
 def _ending(record: Mapping[str, Any]) -> str:

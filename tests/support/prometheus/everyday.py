@@ -176,6 +176,8 @@ class EverydayHub:
             await client.send(one(3, VALI="PROV"))
             # Somebody else's card; a second line without its first; a word that nobody knows.
             await client.send(one(4, DOMINIQUE="LEO", **{"19790328|F": "20190502|M"}))
+            # And one more of them: a steward decides about one, the other waits.
+            await client.send(one(10, DOMINIQUE="ZOE", **{"19790328|F": "20110714|F"}))
             await client.send(
                 one(5, day="20250306", **{"94500-6^SARS-CoV-2 ARN": "94764-8^Genome"})
             )
