@@ -86,6 +86,7 @@ def restore(instance: Embedded, disk: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(600)
 async def test_nothing_acknowledged_is_lost_with_the_machine(
     instance: Embedded, disk: Path
