@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ops import cli_plot
 from ops.cli_labs import Option, audited
-from ops.cli_review import Run
+from ops.cli_review import Run, asker_of
 
 _WHERE = click.option(
     "--where", multiple=True, metavar="NAME=VALUE",
@@ -140,7 +139,7 @@ def _operating(group: click.Group, data_dir: Option, as_json: Option, run: Run) 
         """Publish what is counted now, and not only when it is time."""
         from ops.indicators import commands
 
-        run(commands.extract(data_dir, _asker(actor, reason)))
+        run(commands.extract(data_dir, asker_of(actor, reason)))
 
     @group.command()
     @click.option(
@@ -161,7 +160,7 @@ def _operating(group: click.Group, data_dir: Option, as_json: Option, run: Run) 
 
         run(
             commands.rebuild(
-                data_dir, _asker(actor, reason), from_oldest=from_oldest, skip_gap=skip_gap
+                data_dir, asker_of(actor, reason), from_oldest=from_oldest, skip_gap=skip_gap
             )
         )
 
@@ -178,7 +177,7 @@ def _operating(group: click.Group, data_dir: Option, as_json: Option, run: Run) 
         """
         from ops.indicators import commands
 
-        run(commands.retell(data_dir, _asker(actor, reason), condition, day))
+        run(commands.retell(data_dir, asker_of(actor, reason), condition, day))
 
     @group.command()
     @data_dir
@@ -191,10 +190,3 @@ def _operating(group: click.Group, data_dir: Option, as_json: Option, run: Run) 
         from ops.indicators import commands
 
         run(commands.verify(data_dir, as_json=as_json))
-
-
-def _asker(actor: str | None, reason: str) -> Any:
-    from ops.asking import Asker
-    from ops.register.labs import who_asks
-
-    return Asker(actor=actor or who_asks(), reason=reason)

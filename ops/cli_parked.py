@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 
 from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_review import Run, asker_of, reasoned
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -29,15 +29,6 @@ def _chosen(command: Any) -> Any:
     ):  # fmt: skip
         command = option(command)
     return command
-
-
-def _audited(command: Any) -> Any:
-    command = click.option(
-        "--reason", required=True, help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -91,7 +82,7 @@ def _mending(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
     @click.option("--show-identity", is_flag=True, required=True,
                   help="Say that a patient's message is to be seen; audited as such.")  # fmt: skip
     @click.option("--to", type=_FILE, required=True, help="A new file, for you alone (0600).")
-    @_audited
+    @reasoned
     @common
     def raw(
         message: UUID, show_identity: bool, to: Path, actor: str | None, reason: str,  # noqa: FBT001
@@ -109,7 +100,7 @@ def _mending(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
     @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
                   required=True, help="The mended message, without a frame.")  # fmt: skip
     @click.option("--dry-run", is_flag=True, help="Only check it.")
-    @_audited
+    @reasoned
     @common
     def fix(
         message: UUID, file: Path, dry_run: bool, actor: str | None, reason: str,  # noqa: FBT001
@@ -138,7 +129,7 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
         command = click.argument("messages", metavar="[MESSAGE]...", type=click.UUID, nargs=-1)(
             command
         )
-        return _audited(_chosen(common(command)))
+        return reasoned(_chosen(common(command)))
 
     def go(what: str, owner: str, given: dict[str, Any]) -> None:
         from ops.parking.commands import act

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_review import Run, asker_of, reasoned
 
 _WHAT = click.argument("what", type=click.Choice(["stream", "laboratory", "receiver"]))
-
-
-def _audited(command: Any) -> Any:
-    command = click.option(
-        "--reason", required=True, help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -35,7 +25,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @main.command()
     @_WHAT
     @click.argument("name")
-    @_audited
+    @reasoned
     @data_dir
     def pause(what: str, name: str, actor: str | None, reason: str, data_dir: Path) -> None:
         """Let a stream, a laboratory or a receiver wait; nothing of it is lost or refused.
@@ -51,7 +41,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @main.command()
     @_WHAT
     @click.argument("name")
-    @_audited
+    @reasoned
     @data_dir
     def resume(what: str, name: str, actor: str | None, reason: str, data_dir: Path) -> None:
         """Let a stream, a laboratory or a receiver go on where it stopped.

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from ops.cli_labs import Option, audited
-from ops.cli_review import Run
+from ops.cli_review import Run, asker_of
 
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True)
@@ -39,13 +39,6 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     _stopping(receivers, lambda command: audited(data_dir(command)), run)
     _looking(receivers, data_dir, as_json, run)
     _dead(receivers, data_dir, as_json, run)
-
-
-def _asker(actor: str | None, reason: str) -> Any:
-    from ops.asking import Asker
-    from ops.register.labs import who_asks
-
-    return Asker(actor=actor or who_asks(), reason=reason)
 
 
 def _reached_by(command: Any) -> Any:
@@ -113,7 +106,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
 
         options = Options(**{part: value for part, value in given.items() if value})
         wish = commands.wish_of(name, kind, stream, url, options, from_start=where == "start")
-        run(commands.add(data_dir, wish, secret_file, _asker(actor, reason), as_json=as_json))
+        run(commands.add(data_dir, wish, secret_file, asker_of(actor, reason), as_json=as_json))
 
     @group.command("rotate-secret")
     @click.argument("name")
@@ -126,7 +119,7 @@ def _adding(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> 
         """Give a receiver a new secret; the old key of a webhook signs too for a day."""
         from ops.receivers import commands
 
-        run(commands.rotate(data_dir, name, secret_file, _asker(actor, reason)))
+        run(commands.rotate(data_dir, name, secret_file, asker_of(actor, reason)))
 
 
 def _stopping(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
@@ -137,7 +130,7 @@ def _stopping(group: click.Group, common: Callable[[Any], Any], run: Run) -> Non
         """Stop sending; what is due waits in the outbox, for as long as that keeps it."""
         from ops.receivers import commands
 
-        run(commands.pause(data_dir, name, _asker(actor, reason)))
+        run(commands.pause(data_dir, name, asker_of(actor, reason)))
 
     @group.command()
     @click.argument("name")
@@ -152,7 +145,7 @@ def _stopping(group: click.Group, common: Callable[[Any], Any], run: Run) -> Non
         """Send again, from where it stopped."""
         from ops.receivers import commands
 
-        run(commands.resume(data_dir, name, where or "", _asker(actor, reason)))
+        run(commands.resume(data_dir, name, where or "", asker_of(actor, reason)))
 
     @group.command()
     @click.argument("name")
@@ -161,7 +154,7 @@ def _stopping(group: click.Group, common: Callable[[Any], Any], run: Run) -> Non
         """Send no more, for good, and destroy its secret; what became of events is kept."""
         from ops.receivers import commands
 
-        run(commands.remove(data_dir, name, _asker(actor, reason)))
+        run(commands.remove(data_dir, name, asker_of(actor, reason)))
 
 
 def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -230,6 +223,6 @@ def _ending(
         run(
             commands.end_dead(
                 data_dir, name, None if everything else list(events), again=again,
-                asker=_asker(actor, reason),
+                asker=asker_of(actor, reason),
             )
         )  # fmt: skip

@@ -21,6 +21,16 @@ def asker_of(actor: str | None, reason: str) -> Any:
     return Asker(actor=actor or who_asks(), reason=reason)
 
 
+def reasoned(command: Any) -> Any:
+    """Take who asks and why; why must be given."""
+    command = click.option(
+        "--reason", required=True, help="Why; kept in the audit trail. No personal data."
+    )(command)
+    return click.option(
+        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
+    )(command)
+
+
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     """Add the group to the whole.
 
