@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -36,6 +35,7 @@ from ops import (
     cli_tokens,
     cli_trace,
 )
+from ops.cli_asked import run_alone
 from ops.cli_ca import add_to as add_ca_to
 from ops.cli_labs import add_to
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
@@ -74,18 +74,6 @@ class _Failure(click.ClickException):
     def exit_code(self) -> int:  # type: ignore[override]
         """Ours instead of click's 1."""
         return self._exit_code
-
-
-def _run(work: Coroutine[Any, Any, int | None]) -> None:
-    """Run on uvloop; a number given back is the exit code."""
-    import uvloop
-
-    try:
-        code = uvloop.run(work)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    if code:
-        sys.exit(code)
 
 
 data_dir_option = click.option(
@@ -164,7 +152,7 @@ def run(
         simulate=["--labs", str(labs), "--rate", str(rate), *_seed(seed)] if simulate else None,
         as_json=as_json,
     )
-    _run(run_everything(options))
+    run_alone(run_everything(options))
 
 
 @main.command()
@@ -189,7 +177,7 @@ def demo(data_dir: Path, count: int, labs: int, seed: int | None) -> None:
 
     options = RunOptions(data_dir=data_dir, mllp_port=0, http_port=0, simulate=None, as_json=False)
     arguments = ["--labs", str(labs), "--rate", "0", "--count", str(count), *_seed(seed)]
-    _run(run_demo(options, arguments))
+    run_alone(run_demo(options, arguments))
 
 
 def _seed(seed: int | None) -> list[str]:
@@ -207,7 +195,7 @@ def _service(role: str, help_text: str) -> None:
         from ops.runtime.settings import load_settings
         from ops.stations import run_station
 
-        _run(run_station(role, load_settings()))
+        run_alone(run_station(role, load_settings()))
 
     command.__doc__ = help_text
 
@@ -256,7 +244,7 @@ def send(
     from ops.sending import client_tls, send_file
 
     tls = client_tls(tls_ca, cert, key)
-    _run(send_file(file, _address(address), as_json=as_json, tls=tls))
+    run_alone(send_file(file, _address(address), as_json=as_json, tls=tls))
 
 
 profile_option = click.option(
@@ -385,7 +373,7 @@ def sandbox(host: str, mllp_port: int, http_port: int, profile: str, as_json: bo
     """
     from ops.sandbox.command import SandboxOptions, run_sandbox
 
-    _run(
+    run_alone(
         run_sandbox(
             SandboxOptions(
                 host=host,
@@ -443,7 +431,7 @@ def simulate(
     options = SimulateOptions(
         labs=labs, rate=rate, count=count, seed=seed, truth=truth, journal=journal, as_json=as_json
     )
-    _run(send_simulation(options, _address(address)))
+    run_alone(send_simulation(options, _address(address)))
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -455,33 +443,33 @@ def _address(text: str) -> tuple[str, int]:
 
 # ---------------------------------------------------------------------------- the register
 
-add_to(main, data_dir_option, json_option)
+add_to(main, data_dir_option, json_option, run_alone)
 add_ca_to(main)
-cli_account.add_to(main, data_dir_option, json_option, _run)
-cli_duty.add_to(main, data_dir_option, json_option, _run)
-cli_trace.add_to(main, data_dir_option, json_option, _run)
-cli_parked.add_to(main, data_dir_option, json_option, _run)
-cli_pausing.add_to(main, data_dir_option, json_option, _run)
-cli_replay.add_to(main, data_dir_option, json_option, _run)
+cli_account.add_to(main, data_dir_option, json_option, run_alone)
+cli_duty.add_to(main, data_dir_option, json_option, run_alone)
+cli_trace.add_to(main, data_dir_option, json_option, run_alone)
+cli_parked.add_to(main, data_dir_option, json_option, run_alone)
+cli_pausing.add_to(main, data_dir_option, json_option, run_alone)
+cli_replay.add_to(main, data_dir_option, json_option, run_alone)
 cli_batches.add_to(main, data_dir_option, json_option)
-cli_inbound.add_to(main, data_dir_option, json_option, _run)
-cli_stream.add_to(main, data_dir_option, _run)
-cli_export.add_to(main, data_dir_option, json_option, _run)
-cli_streams.add_to(main, data_dir_option, json_option, _run)
-cli_route.add_to(main, data_dir_option, json_option, _run)
-cli_pseudonyms.add_to(main, data_dir_option, json_option, _run)
-cli_receivers.add_to(main, data_dir_option, json_option, _run)
-cli_tokens.add_to(main, data_dir_option, json_option, _run)
+cli_inbound.add_to(main, data_dir_option, json_option, run_alone)
+cli_stream.add_to(main, data_dir_option, run_alone)
+cli_export.add_to(main, data_dir_option, json_option, run_alone)
+cli_streams.add_to(main, data_dir_option, json_option, run_alone)
+cli_route.add_to(main, data_dir_option, json_option, run_alone)
+cli_pseudonyms.add_to(main, data_dir_option, json_option, run_alone)
+cli_receivers.add_to(main, data_dir_option, json_option, run_alone)
+cli_tokens.add_to(main, data_dir_option, json_option, run_alone)
 cli_settings.add_to(main, json_option)
-cli_retention.add_to(main, data_dir_option, json_option, _run)
-cli_audit.add_to(main, data_dir_option, json_option, _run)
+cli_retention.add_to(main, data_dir_option, json_option, run_alone)
+cli_audit.add_to(main, data_dir_option, json_option, run_alone)
 cli_backup.add_to(main, data_dir_option, json_option)
-cli_indicators.add_to(main, data_dir_option, json_option, _run)
-_identity = cli_identity.add_to(main, json_option, _run)
-cli_review.add_to(main, data_dir_option, json_option, _run)
-cli_identity_stewards.add_to(_identity, data_dir_option, json_option, _run)
-cli_holds.add_to(main, data_dir_option, json_option, _run)
-cli_identity_keys.add_to(_identity, data_dir_option, json_option, _run)
+cli_indicators.add_to(main, data_dir_option, json_option, run_alone)
+_identity = cli_identity.add_to(main, json_option, run_alone)
+cli_review.add_to(main, data_dir_option, json_option, run_alone)
+cli_identity_stewards.add_to(_identity, data_dir_option, json_option, run_alone)
+cli_holds.add_to(main, data_dir_option, json_option, run_alone)
+cli_identity_keys.add_to(_identity, data_dir_option, json_option, run_alone)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -36,7 +35,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @data_dir
     @as_json
     @click.pass_context
-    def account(  # noqa: PLR0917 - each is an option of the command line
+    def account(
         ctx: click.Context, day: datetime | None, laboratory: str, from_scratch: bool,  # noqa: FBT001
         data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run
+from ops.cli_asked import Option, Run
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 

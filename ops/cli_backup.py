@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _THERE = click.Path(path_type=Path, file_okay=False, exists=True)

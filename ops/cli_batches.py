@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run
+from ops.cli_asked import Option, Run
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 from ops.cli_stream import audited, pairs_of, where_option
 
 _DAY: Final = click.DateTime(["%Y-%m-%d"])

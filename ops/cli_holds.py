@@ -9,23 +9,13 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of, explained
 
 _AGES = {"m": "minutes", "h": "hours", "d": "days"}
 _STREAM = click.option("--stream", default="", help="Only of this stream.")
 _REASON = click.option("--reason", default="", help="Only for this reason: docs/holds.md.")
 _LABORATORY = click.option("--laboratory", default="", help="Only of this registry id.")
 _OLDER = click.option("--older-than", default="", metavar="AGE", help="30m, 24h or 7d.")
-
-
-def _audited(command: Any) -> Any:
-    command = click.option(
-        "--why", default="", help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
@@ -88,7 +78,7 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
     @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True,
                   help="Without REPORT: let go at most so many.")  # fmt: skip
     @click.option("--dry-run", is_flag=True, help="Without REPORT: list them, do nothing.")
-    @_audited
+    @explained
     @common
     def release(
         report: UUID | None, stream: str, reason: str, laboratory: str, older_than: str, limit: int,
@@ -113,7 +103,7 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
 
     @group.command()
     @click.argument("report", type=click.UUID)
-    @_audited
+    @explained
     @common
     def retry(
         report: UUID, actor: str | None, why: str, data_dir: Path, as_json: bool  # noqa: FBT001

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 
 def add_to(

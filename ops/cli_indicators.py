@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from ops import cli_plot
-from ops.cli_labs import Option, audited
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of, audited
 
 _WHERE = click.option(
     "--where", multiple=True, metavar="NAME=VALUE",

@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 import click
 
+from ops.cli_asked import Command, Option, Run, asker_of, audited
 from ops.cli_register import add_to as add_register_to
 from ops.cli_silence import add_to as add_silence_to
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-class Option(Protocol):
-    """An option that several commands share."""
-
-    def __call__(self, command: Command, /) -> Command:
-        """Give a command the option."""
-        ...
-
-
-def audited(command: Command) -> Command:
-    """Take who asks and why."""
-    command = click.option(
-        "--reason", default="", help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
-
-
-def _asker(actor: str | None, reason: str) -> Any:
-    from ops.register.commands import Asker
-    from ops.register.labs import who_asks
-
-    return Asker(actor=actor or who_asks(), reason=reason)
-
-
-def _run(work: Coroutine[Any, Any, int | None]) -> None:
-    import asyncio
-
-    code = asyncio.run(work)
-    if code:
-        sys.exit(code)
-
-
-def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
+def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     """Add the commands to the whole.
 
     Args:
         main: The group of all commands.
         data_dir: The option that names the instance.
         as_json: The option that asks for JSON.
+        run: Runs work, and exits with the code it gives.
     """
 
     @main.group()
@@ -65,8 +29,8 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     def common(command: Command) -> Command:
         return audited(data_dir(as_json(command)))
 
-    add_register_to(labs, common, _asker, _run)
-    add_silence_to(labs, audited, data_dir, as_json, asker=_asker, run=_run)
+    add_register_to(labs, common, run)
+    add_silence_to(labs, data_dir, as_json, run)
 
     @labs.command("list")
     @data_dir
@@ -75,7 +39,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """List the laboratories of the register."""
         from ops.register.commands import print_labs
 
-        _run(print_labs(data_dir, as_json=as_json))
+        run(print_labs(data_dir, as_json=as_json))
 
     @labs.command()
     @click.argument("lab")
@@ -85,7 +49,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """Show one laboratory, and the software it sends with."""
         from ops.register.commands import print_lab
 
-        _run(print_lab(data_dir, lab, as_json=as_json))
+        run(print_lab(data_dir, lab, as_json=as_json))
 
     @labs.command()
     @click.argument("lab")
@@ -102,7 +66,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """
         from ops.register.commands import set_state
 
-        _run(set_state(data_dir, lab, state, _asker(actor, reason), as_json=as_json))
+        run(set_state(data_dir, lab, state, asker_of(actor, reason), as_json=as_json))
 
     @labs.group()
     @click.argument("lab")
@@ -123,7 +87,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """List the rows of the table: what a code or text of this laboratory means."""
         from ops.register.commands import print_codes
 
-        _run(print_codes(data_dir, lab, as_json=as_json))
+        run(print_codes(data_dir, lab, as_json=as_json))
 
     @codes.command()
     @click.argument("kind", type=click.Choice(["result", "test"]))
@@ -149,7 +113,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         from ops.register.commands import add_code
 
         given = (kind, local, local_system, code, system, text)
-        _run(add_code(data_dir, lab, given, _asker(actor, reason)))
+        run(add_code(data_dir, lab, given, asker_of(actor, reason)))
 
     @codes.command()
     @click.argument("kind", type=click.Choice(["result", "test"]))
@@ -165,7 +129,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """Take the row of LOCAL away."""
         from ops.register.commands import remove_code
 
-        _run(remove_code(data_dir, lab, (kind, local, local_system), _asker(actor, reason)))
+        run(remove_code(data_dir, lab, (kind, local, local_system), asker_of(actor, reason)))
 
     @codes.command("import")
     @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -185,13 +149,13 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """
         from ops.register.commands import import_codes
 
-        _run(
+        run(
             import_codes(
                 data_dir,
                 lab,
                 file,
                 file.read_bytes(),
-                _asker(actor, reason),
+                asker_of(actor, reason),
                 replace=replace,
                 dry_run=dry_run,
                 as_json=as_json,
@@ -205,7 +169,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """Print the rows as the CSV that `import` takes."""
         from ops.register.commands import export_codes
 
-        _run(export_codes(data_dir, lab))
+        run(export_codes(data_dir, lab))
 
     @codes.command()
     @data_dir
@@ -215,7 +179,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         """List local codes and short texts that no table knows, the most frequent first."""
         from ops.register.commands import print_unmapped
 
-        _run(print_unmapped(data_dir, lab, as_json=as_json))
+        run(print_unmapped(data_dir, lab, as_json=as_json))
 
     @main.command()
     @click.argument("lab", required=False)
@@ -235,4 +199,4 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
         from ops.register.commands import print_conformance
 
         first = since.date() if since is not None else None
-        _run(print_conformance(data_dir, lab, vendor=vendor, since=first, as_json=as_json))
+        run(print_conformance(data_dir, lab, vendor=vendor, since=first, as_json=as_json))

@@ -10,8 +10,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of, reasoned
+from ops.cli_asked import Option, Run, asker_of, reasoned
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

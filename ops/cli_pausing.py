@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of, reasoned
+from ops.cli_asked import Option, Run, asker_of, reasoned
 
 _WHAT = click.argument("what", type=click.Choice(["stream", "laboratory", "receiver"]))
 

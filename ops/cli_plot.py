@@ -7,8 +7,7 @@ from typing import Final
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run
+from ops.cli_asked import Option, Run
 
 # As ops/plotting has them, which loads the drawing library (a test holds them together).
 KINDS: Final = ("curve", "ages", "map")

@@ -9,8 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_labs import Option, audited
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of, audited
 
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True)

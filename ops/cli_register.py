@@ -11,29 +11,27 @@ from typing import Any
 
 import click
 
+from ops.cli_asked import Run, asker_of
+
 Decorator = Callable[[Any], Any]
-Run = Callable[[Any], None]
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-def add_to(labs: click.Group, common: Decorator, asker: Callable[..., Any], run: Run) -> None:
+def add_to(labs: click.Group, common: Decorator, run: Run) -> None:
     """Add the commands to the group `labs`.
 
     Args:
         labs: The group.
         common: Takes who asks and why, the data folder and `--json`.
-        asker: Makes who asks out of actor and reason.
         run: Runs a coroutine; its number is the exit code.
     """
-    _laboratories(labs, common, asker, run)
-    _facilities(labs, common, asker, run)
-    _certificates(labs, common, asker, run)
-    _tokens(labs, common, asker, run)
+    _laboratories(labs, common, run)
+    _facilities(labs, common, run)
+    _certificates(labs, common, run)
+    _tokens(labs, common, run)
 
 
-def _laboratories(
-    labs: click.Group, common: Decorator, asker: Callable[..., Any], run: Run
-) -> None:
+def _laboratories(labs: click.Group, common: Decorator, run: Run) -> None:
     @labs.command()
     @click.argument("registry_id")
     @click.option("--name", default=None, help="As people call it.")
@@ -52,7 +50,7 @@ def _laboratories(
             registry_id=registry_id, name=registry_id if name is None else name, state=state,
             profile=profile,
         )  # fmt: skip
-        run(add_lab(data_dir, row, asker(actor, reason), as_json=as_json))
+        run(add_lab(data_dir, row, asker_of(actor, reason), as_json=as_json))
 
     @labs.command("import")
     @click.argument("file", type=_FILE)
@@ -72,7 +70,7 @@ def _laboratories(
 
         run(
             import_labs(
-                data_dir, file, file.read_bytes(), asker(actor, reason), dry_run=dry_run,
+                data_dir, file, file.read_bytes(), asker_of(actor, reason), dry_run=dry_run,
                 as_json=as_json,
             )
         )  # fmt: skip
@@ -84,7 +82,7 @@ def _laboratories(
         """Take nothing from LAB any more (AR), until it is resumed."""
         from ops.register.commands import set_state
 
-        run(set_state(data_dir, lab, "suspended", asker(actor, reason), as_json=as_json))
+        run(set_state(data_dir, lab, "suspended", asker_of(actor, reason), as_json=as_json))
 
     @labs.command()
     @click.argument("lab")
@@ -93,7 +91,7 @@ def _laboratories(
         """Give LAB the state it had when it was suspended."""
         from ops.register.lab_commands import resume_lab
 
-        run(resume_lab(data_dir, lab, asker(actor, reason), as_json=as_json))
+        run(resume_lab(data_dir, lab, asker_of(actor, reason), as_json=as_json))
 
     @labs.command()
     @click.argument("lab")
@@ -111,10 +109,10 @@ def _laboratories(
 
         given = {"rate_per_second": rate, "burst": burst, "daily_quota": daily,
                  "max_connections": connections}  # fmt: skip
-        run(set_quota(data_dir, lab, limits_of(given), asker(actor, reason), as_json=as_json))
+        run(set_quota(data_dir, lab, limits_of(given), asker_of(actor, reason), as_json=as_json))
 
 
-def _facilities(labs: click.Group, common: Decorator, asker: Callable[..., Any], run: Run) -> None:
+def _facilities(labs: click.Group, common: Decorator, run: Run) -> None:
     @labs.group()
     def facilities() -> None:
         """Sending facilities (MSH-4) that a laboratory may speak for, beside its own."""
@@ -132,7 +130,7 @@ def _facilities(labs: click.Group, common: Decorator, asker: Callable[..., Any],
 
         run(
             edit_facilities(
-                data_dir, lab, lambda held: held.union(names), asker(actor, reason),
+                data_dir, lab, lambda held: held.union(names), asker_of(actor, reason),
                 as_json=as_json,
             )
         )  # fmt: skip
@@ -152,7 +150,7 @@ def _facilities(labs: click.Group, common: Decorator, asker: Callable[..., Any],
         gone = {normalised(name) for name in names}
         run(
             edit_facilities(
-                data_dir, lab, lambda held: held - gone, asker(actor, reason), as_json=as_json
+                data_dir, lab, lambda held: held - gone, asker_of(actor, reason), as_json=as_json
             )
         )
 
@@ -163,12 +161,10 @@ def _facilities(labs: click.Group, common: Decorator, asker: Callable[..., Any],
         """List what LAB may speak for, its own first."""
         from ops.register.lab_commands import edit_facilities
 
-        run(edit_facilities(data_dir, lab, None, asker(actor, reason), as_json=as_json))
+        run(edit_facilities(data_dir, lab, None, asker_of(actor, reason), as_json=as_json))
 
 
-def _certificates(
-    labs: click.Group, common: Decorator, asker: Callable[..., Any], run: Run
-) -> None:
+def _certificates(labs: click.Group, common: Decorator, run: Run) -> None:
     @labs.group()
     def certificate() -> None:
         """Certificates that prove a laboratory; several hold at once, so that one can rotate."""
@@ -188,7 +184,11 @@ def _certificates(
         if (file is None) == (not subject):
             raise click.UsageError("give FILE, or --subject")
         content = file.read_bytes() if file is not None else None
-        run(add_certificate(data_dir, lab, content, subject, asker(actor, reason), as_json=as_json))
+        run(
+            add_certificate(
+                data_dir, lab, content, subject, asker_of(actor, reason), as_json=as_json
+            )
+        )
 
     @certificate.command("list")
     @click.argument("lab")
@@ -209,10 +209,10 @@ def _certificates(
         """Let a certificate or rule count no more, for ever; WHICH is its number or fingerprint."""
         from ops.register.lab_commands import revoke_certificate
 
-        run(revoke_certificate(data_dir, lab, which, asker(actor, reason), as_json=as_json))
+        run(revoke_certificate(data_dir, lab, which, asker_of(actor, reason), as_json=as_json))
 
 
-def _tokens(labs: click.Group, common: Decorator, asker: Callable[..., Any], run: Run) -> None:
+def _tokens(labs: click.Group, common: Decorator, run: Run) -> None:
     @labs.group()
     def token() -> None:
         """Bearer tokens of a laboratory for HTTP; only their digests are kept."""
@@ -227,7 +227,7 @@ def _tokens(labs: click.Group, common: Decorator, asker: Callable[..., Any], run
         """Make a token for LAB and print it: this is the only time it is shown."""
         from ops.register.lab_commands import new_token
 
-        run(new_token(data_dir, lab, name, asker(actor, reason), as_json=as_json))
+        run(new_token(data_dir, lab, name, asker_of(actor, reason), as_json=as_json))
 
     @token.command("list")
     @click.argument("lab")
@@ -248,4 +248,4 @@ def _tokens(labs: click.Group, common: Decorator, asker: Callable[..., Any], run
         """Let a token count no more; NUMBER is that of `labs token list`."""
         from ops.register.lab_commands import revoke_token
 
-        run(revoke_token(data_dir, lab, number, asker(actor, reason), as_json=as_json))
+        run(revoke_token(data_dir, lab, number, asker_of(actor, reason), as_json=as_json))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of
 
 _TIMES = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

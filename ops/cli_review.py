@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ops.cli_labs import Option, audited
-
-Run = Callable[[Coroutine[Any, Any, int | None]], None]
-
-
-def asker_of(actor: str | None, reason: str) -> Any:
-    """Return who asks: the user of this process unless another is named."""
-    from ops.asking import Asker
-    from ops.register.labs import who_asks
-
-    return Asker(actor=actor or who_asks(), reason=reason)
-
-
-def reasoned(command: Any) -> Any:
-    """Take who asks and why; why must be given."""
-    command = click.option(
-        "--reason", required=True, help="Why; kept in the audit trail. No personal data."
-    )(command)
-    return click.option(
-        "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
-    )(command)
+from ops.cli_asked import Option, Run, asker_of, audited
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

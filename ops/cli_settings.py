@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 
 def add_to(main: click.Group, as_json: Option) -> None:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
+
+from ops.cli_asked import Option, Run, asker_of, audited
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def add_to(
     labs: click.Group,
-    audited: Callable[..., Any],
-    data_dir: Callable[..., Any],
-    as_json: Callable[..., Any],
-    *,
-    asker: Callable[[str | None, str], Any],
-    run: Callable[[Coroutine[Any, Any, int | None]], None],
+    data_dir: Option,
+    as_json: Option,
+    run: Run,
 ) -> None:
     """Add the commands to the group `labs`.
 
     Args:
         labs: The group.
-        audited: Takes who asks and why.
         data_dir: The option that names the instance.
         as_json: The option that asks for JSON.
-        asker: Makes who asks.
         run: Runs work, and exits with the code it gives.
     """
 
@@ -63,7 +58,7 @@ def add_to(
         """Note that LAB is closed: no alarm, and nothing is learned from these days."""
         from ops.silence.commands import add_closure
 
-        run(add_closure(data_dir, lab, first.date(), last.date(), asker(actor, reason)))
+        run(add_closure(data_dir, lab, first.date(), last.date(), asker_of(actor, reason)))
 
     @closure.command()
     @click.argument("lab")
@@ -74,7 +69,7 @@ def add_to(
         """Take a closure of LAB away."""
         from ops.silence.commands import remove_closure
 
-        run(remove_closure(data_dir, lab, first.date(), asker(actor, reason)))
+        run(remove_closure(data_dir, lab, first.date(), asker_of(actor, reason)))
 
     @closure.command("list")
     @click.argument("lab", required=False)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 where_option: Final = click.option(
     "--where",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_labs import Option
+from ops.cli_asked import Option
 
 
 def add_to(
@@ -84,7 +84,7 @@ def _reconcile(
     @click.option("--reason", default="", help="Why; stands in the audit trail.")
     @data_dir
     @as_json
-    def reconcile(  # noqa: PLR0917 - click gives options by name
+    def reconcile(
         names: tuple[str, ...],
         all_: bool,  # noqa: FBT001
         dry_run: bool,  # noqa: FBT001
@@ -100,7 +100,7 @@ def _reconcile(
         Receivers get all again; readers are answered 410. Stop dispatch and relay of a cluster
         before; may be given again when it was cut short. See docs/runbooks/histories-diverged.md.
         """
-        from ops.cli_review import asker_of
+        from ops.cli_asked import asker_of
         from ops.reconciling.command import reconcile_streams
 
         wanted = ("dossier", "contact-tracing", "public-health") if all_ else names

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_labs import Option, audited
-from ops.cli_review import Run, asker_of
+from ops.cli_asked import Option, Run, asker_of, audited
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

@@ -10,9 +10,9 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from ingest.lab import Lab, may_speak
+from ops.asking import Asker
 from ops.tokens import OPERATOR, is_valid
 
-from .commands import Asker
 from .labs import check_audit, normalised
 
 HttpRequest = Request[Any, Any, Any]

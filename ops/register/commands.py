@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ingest.codes import CodeKind, LocalCode, fold_local
+from ops.asking import Asker
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime.postgres import Connection, translated
@@ -23,13 +24,6 @@ from .codes import Change
 from .conformance import as_text, report_conformance
 
 _SOON: Final = "running doors take it within 5 s"
-
-
-class Asker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks for a change, and why: both are audited."""
-
-    actor: str
-    reason: str
 
 
 async def print_labs(data_dir: Path, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ops.asking import Asker
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.runtime.certificates import read_certificate
@@ -17,7 +18,6 @@ from ops.runtime.postgres import Connection, translated
 from schemas.errors import PermanentError
 
 from . import credentials, labs
-from .commands import Asker
 from .lab_changes import RegisterChange, change_facilities, change_lab, change_labs, limits_row
 from .lab_rows import LIMITS, Complaint, LabRow, checked, doubts_about, normalised, read_csv
 

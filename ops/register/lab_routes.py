@@ -15,13 +15,13 @@ from litestar import Response, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
+from ops.asking import Asker
 from ops.runtime.clock import Clock
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
 
 from . import labs
 from .access import Gate, HttpRequest
-from .commands import Asker
 from .lab_changes import RegisterChange, change_facilities, change_lab, change_labs
 from .lab_plan import Expect
 from .lab_rows import LIMITS, Complaint, LabRow, read_csv

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ops.register.commands import Asker
+from ops.asking import Asker
 from ops.register.labs import check_audit, row_of
 from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError

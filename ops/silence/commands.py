@@ -6,10 +6,10 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
+from ops.asking import Asker
 from ops.looking import instance_at
 from ops.measuring.laboratories import Laboratories
 from ops.printing import print_json, table_of
-from ops.register.commands import Asker
 from ops.runtime.postgres import lent
 
 from . import closing

@@ -13,12 +13,12 @@ import pytest
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.measuring.laboratories import Laboratories
 from ops.measuring.top import TopLaboratories
 from ops.problems import http_problem, hub_problem
 from ops.register.access import Gate
-from ops.register.commands import Asker
 from ops.register.lab_routes import Desk
 from ops.runtime.metrics import METRICS, Told
 from ops.runtime.postgres import lent

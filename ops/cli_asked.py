@@ -1,0 +1,61 @@
+"""What commands share: options of the instance, who asks and why, and how work is run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Run = Callable[[Coroutine[Any, Any, int | None]], None]
+
+
+class Option(Protocol):
+    """An option that several commands share."""
+
+    def __call__(self, command: Command, /) -> Command:
+        """Give a command the option."""
+        ...
+
+
+_ACTOR = click.option(
+    "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."
+)
+_HELP = "Why; kept in the audit trail. No personal data."
+
+
+def audited(command: Command) -> Command:
+    """Take who asks and, if it is said, why."""
+    return _ACTOR(click.option("--reason", default="", help=_HELP)(command))
+
+
+def reasoned(command: Command) -> Command:
+    """Take who asks and why; why must be given."""
+    return _ACTOR(click.option("--reason", required=True, help=_HELP)(command))
+
+
+def explained(command: Command) -> Command:
+    """Take who asks and why, as `--why`: where `--reason` chooses among reasons of the hub."""
+    return _ACTOR(click.option("--why", default="", help=_HELP)(command))
+
+
+def asker_of(actor: str | None, reason: str) -> Any:
+    """Return who asks: the user of this process unless another is named."""
+    from ops.asking import Asker
+    from ops.register.labs import who_asks
+
+    return Asker(actor=actor or who_asks(), reason=reason)
+
+
+def run_alone(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run on uvloop; a number given back is the exit code."""
+    import uvloop
+
+    try:
+        code = uvloop.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if code:
+        sys.exit(code)
