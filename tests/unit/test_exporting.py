@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.cli_stream import pairs_of
+from ops.cli.stream import pairs_of
 from ops.exporting.columns import inside_schema_of, schema_of
 from ops.exporting.extraction import Extraction, decode_extraction, encode_extraction
 from ops.exporting.files import GROUP_ROWS, grouped

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.cli import main
-from ops.cli_holds import _wish
+from ops.cli.holds import _wish
 from routing.doubts import DOUBTS, Doubt, Doubted
 from routing.facts import Facts
 from routing.router import load_own_rules

@@ -29,41 +29,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/runtime/kafka_topics.py",  # the admin interface
     }),
     "asyncpg": frozenset({"ops/runtime/postgres.py"}),
-    "click": frozenset({
-        "ops/cli.py",
-        # The same command line; these groups filled modules of their own.
-        "ops/cli_asked.py",
-        "ops/cli_labs.py",
-        "ops/cli_register.py",
-        "ops/cli_ca.py",
-        "ops/cli_batches.py",
-        "ops/cli_identity_stewards.py",
-        "ops/cli_inbound.py",
-        "ops/cli_trace.py",
-        "ops/cli_duty.py",
-        "ops/cli_export.py",
-        "ops/cli_indicators.py",
-        "ops/cli_plot.py",
-        "ops/cli_holds.py",
-        "ops/cli_account.py",
-        "ops/cli_parked.py",
-        "ops/cli_pausing.py",
-        "ops/cli_replay.py",
-        "ops/cli_receivers.py",
-        "ops/cli_tokens.py",
-        "ops/cli_retention.py",
-        "ops/cli_audit.py",
-        "ops/cli_backup.py",
-        "ops/cli_review.py",
-        "ops/cli_pseudonyms.py",
-        "ops/cli_route.py",
-        "ops/cli_settings.py",
-        "ops/cli_stream.py",
-        "ops/cli_streams.py",
-        "ops/cli_identity.py",
-        "ops/cli_identity_keys.py",
-        "ops/cli_silence.py",
-    }),
+    "click": frozenset({"ops/cli"}),  # the command line, one module a group
     "cryptography": frozenset({
         "ops/runtime/vault.py",
         "ops/runtime/key_folder.py",  # wraps the keys
@@ -142,7 +108,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "setuptools": frozenset({"ops/compile.py"}),
     "structlog": frozenset({"ops/runtime/logs.py"}),
     "uvicorn": frozenset({"ops/serving.py"}),
-    "uvloop": frozenset({"ops/cli.py"}),
+    "uvloop": frozenset({"ops/cli"}),
     "zstandard": frozenset({"ops/runtime/compression.py"}),
 }  # fmt: skip
 
@@ -162,7 +128,7 @@ def importers() -> dict[str, set[str]]:
         for name in _imports(tree):
             top = name.partition(".")[0]
             if top not in sys.stdlib_module_names and top not in PRODUCT:
-                found[top].add(path)
+                found[top].add("ops/cli" if path.startswith("ops/cli/") else path)
     return found
 
 

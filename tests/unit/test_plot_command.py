@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ops import cli_plot
+from ops.cli import plot as command
 from ops.indicators import completing
 from ops.indicators.answering import Answer, Content
 from ops.indicators.asking import Asked, read_asked
@@ -124,9 +124,9 @@ async def test_a_name_of_no_picture_is_refused_before_anything_is_opened(tmp_pat
 
 
 def test_the_command_line_knows_every_kind_and_measure() -> None:
-    assert list(cli_plot.KINDS) == [kind.value for kind in Kind]
-    assert list(cli_plot.MEASURES) == [measure.value for measure in Measure]
-    assert all(measure in Figure.__struct_fields__ for measure in cli_plot.MEASURES)
+    assert list(command.KINDS) == [kind.value for kind in Kind]
+    assert list(command.MEASURES) == [measure.value for measure in Measure]
+    assert all(measure in Figure.__struct_fields__ for measure in command.MEASURES)
 
 
 def packed(delays: list[int], by_reception: int = 0) -> Packed:

@@ -1,4 +1,4 @@
-"""`labdispatch status`, `top` and `doctor`: commands without logic, as all of `ops/cli.py`."""
+"""`labdispatch status`, `top` and `doctor`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run
+from .asked import Option, Run
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

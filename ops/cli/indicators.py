@@ -1,4 +1,4 @@
-"""The group `indicators`: commands without logic, as all of `ops/cli.py`."""
+"""The group `indicators`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ops import cli_plot
-from ops.cli_asked import Option, Run, asker_of, audited
+from . import plot
+from .asked import Option, Run, asker_of, audited
 
 _WHERE = click.option(
     "--where", multiple=True, metavar="NAME=VALUE",
@@ -44,7 +44,7 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> cl
 
     _looking(indicators, data_dir, as_json, run)
     _operating(indicators, data_dir, as_json, run)
-    cli_plot.add_to(indicators, _WHERE, data_dir, run)
+    plot.add_to(indicators, _WHERE, data_dir, run)
     return indicators
 
 

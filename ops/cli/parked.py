@@ -1,4 +1,4 @@
-"""The group `parked`: commands without logic, as all of `ops/cli.py`."""
+"""The group `parked`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, reasoned
+from .asked import Option, Run, asker_of, reasoned
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

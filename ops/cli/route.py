@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
 

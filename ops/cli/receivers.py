@@ -1,4 +1,4 @@
-"""The group `receivers`: commands without logic, as all of `ops/cli.py`."""
+"""The group `receivers`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, audited
+from .asked import Option, Run, asker_of, audited
 
 _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True)
 _FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True)

@@ -1,4 +1,4 @@
-"""The command `batches`: a command without logic, as all of `ops/cli.py`."""
+"""The command `batches`: a command without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:

@@ -1,4 +1,4 @@
-"""The commands `labs` and `conformance`: commands without logic, as all of `ops/cli.py`."""
+"""The commands `labs` and `conformance`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Command, Option, Run, asker_of, audited
-from ops.cli_register import add_to as add_register_to
-from ops.cli_silence import add_to as add_silence_to
+from .asked import Command, Option, Run, asker_of, audited
+from .register import add_to as add_register_to
+from .silence import add_to as add_silence_to
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

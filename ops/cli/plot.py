@@ -1,4 +1,4 @@
-"""The command `indicators plot`: without logic, as all of `ops/cli.py`."""
+"""The command `indicators plot`: without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from ops.cli_asked import Option, Run
+from .asked import Option, Run
 
 # As ops/plotting has them, which loads the drawing library (a test holds them together).
 KINDS: Final = ("curve", "ages", "map")

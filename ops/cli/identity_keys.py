@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, audited
+from .asked import Option, Run, audited
 
 
 def add_to(group: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""`labdispatch trace`: a command without logic, as all of `ops/cli.py`."""
+"""`labdispatch trace`: a command without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, audited
+from .asked import Option, Run, asker_of, audited
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""The group `holds`: commands without logic, as all of `ops/cli.py`."""
+"""The group `holds`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, explained
+from .asked import Option, Run, asker_of, explained
 
 _AGES = {"m": "minutes", "h": "hours", "d": "days"}
 _STREAM = click.option("--stream", default="", help="Only of this stream.")

@@ -1,4 +1,4 @@
-"""The group `retention`: commands without logic, as all of `ops/cli.py`."""
+"""The group `retention`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of
+from .asked import Option, Run, asker_of
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""The command `inbound`: a command without logic, as all of `ops/cli.py`."""
+"""The command `inbound`: a command without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 
 def add_to(

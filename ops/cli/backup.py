@@ -1,4 +1,4 @@
-"""`backup` and `restore`: commands without logic, as all of `ops/cli.py`."""
+"""`backup` and `restore`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _THERE = click.Path(path_type=Path, file_okay=False, exists=True)

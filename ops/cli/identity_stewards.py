@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, audited
+from .asked import Option, Run, asker_of, audited
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

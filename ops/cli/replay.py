@@ -1,4 +1,4 @@
-"""The command `replay`: without logic, as all of `ops/cli.py`."""
+"""The command `replay`: without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of
+from .asked import Option, Run, asker_of
 
 _TIMES = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 

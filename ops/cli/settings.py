@@ -1,4 +1,4 @@
-"""The group `settings`: commands without logic, as all of `ops/cli.py`."""
+"""The group `settings`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 
 def add_to(main: click.Group, as_json: Option) -> None:

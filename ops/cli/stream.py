@@ -1,4 +1,4 @@
-"""The command `stream`: no logic here, as in all of `ops/cli.py`."""
+"""The command `stream`: no logic here, as in all of `ops/cli/root.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 where_option: Final = click.option(
     "--where",

@@ -1,4 +1,4 @@
-"""The group `streams`: commands without logic, as all of `ops/cli.py`."""
+"""The group `streams`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Option
+from .asked import Option
 
 
 def add_to(
@@ -100,8 +100,9 @@ def _reconcile(
         Receivers get all again; readers are answered 410. Stop dispatch and relay of a cluster
         before; may be given again when it was cut short. See docs/runbooks/histories-diverged.md.
         """
-        from ops.cli_asked import asker_of
         from ops.reconciling.command import reconcile_streams
+
+        from .asked import asker_of
 
         wanted = ("dossier", "contact-tracing", "public-health") if all_ else names
         work = reconcile_streams(

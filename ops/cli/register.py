@@ -1,6 +1,6 @@
 """The commands that fill the register: `labs add`, `import`, `certificate`, `token` and others.
 
-Commands without logic; they join the group `labs` of `ops/cli_labs.py`.
+Commands without logic; they join the group `labs` of `ops/cli/labs.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Run, asker_of
+from .asked import Run, asker_of
 
 Decorator = Callable[[Any], Any]
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

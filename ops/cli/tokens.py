@@ -1,4 +1,4 @@
-"""The group `tokens`: commands without logic, as all of `ops/cli.py`."""
+"""The group `tokens`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, audited
+from .asked import Option, Run, asker_of, audited
 
 
 def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:

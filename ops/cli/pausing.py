@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `drain` and `pauses`: commands without logic, as all of `ops/cli.py`."""
+"""`pause`, `resume`, `drain` and `pauses`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, reasoned
+from .asked import Option, Run, asker_of, reasoned
 
 _WHAT = click.argument("what", type=click.Choice(["stream", "laboratory", "receiver"]))
 

@@ -1,4 +1,4 @@
-"""The group `audit`: commands without logic, as all of `ops/cli.py`."""
+"""The group `audit`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ops.cli_asked import Option, Run
+from .asked import Option, Run
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 

@@ -8,37 +8,38 @@ from typing import Final
 
 import click
 
-from ops import (
-    cli_account,
-    cli_audit,
-    cli_backup,
-    cli_batches,
-    cli_duty,
-    cli_export,
-    cli_holds,
-    cli_identity,
-    cli_identity_keys,
-    cli_identity_stewards,
-    cli_inbound,
-    cli_indicators,
-    cli_parked,
-    cli_pausing,
-    cli_pseudonyms,
-    cli_receivers,
-    cli_replay,
-    cli_retention,
-    cli_review,
-    cli_route,
-    cli_settings,
-    cli_stream,
-    cli_streams,
-    cli_tokens,
-    cli_trace,
-)
-from ops.cli_asked import run_alone
-from ops.cli_ca import add_to as add_ca_to
-from ops.cli_labs import add_to
 from schemas.errors import FatalError, HubError, PermanentError, TransientError
+
+from . import (
+    account,
+    audit,
+    backup,
+    batches,
+    ca,
+    duty,
+    export,
+    holds,
+    identity,
+    identity_keys,
+    identity_stewards,
+    inbound,
+    indicators,
+    labs,
+    parked,
+    pausing,
+    pseudonyms,
+    receivers,
+    replay,
+    retention,
+    review,
+    route,
+    settings,
+    stream,
+    streams,
+    tokens,
+    trace,
+)
+from .asked import run_alone
 
 EXIT_CODES: Final = """
 Exit codes: 0 done; 1 the answer is no (an account that does not close, a message not found, a
@@ -443,34 +444,30 @@ def _address(text: str) -> tuple[str, int]:
 
 # ---------------------------------------------------------------------------- the register
 
-add_to(main, data_dir_option, json_option, run_alone)
-add_ca_to(main)
-cli_account.add_to(main, data_dir_option, json_option, run_alone)
-cli_duty.add_to(main, data_dir_option, json_option, run_alone)
-cli_trace.add_to(main, data_dir_option, json_option, run_alone)
-cli_parked.add_to(main, data_dir_option, json_option, run_alone)
-cli_pausing.add_to(main, data_dir_option, json_option, run_alone)
-cli_replay.add_to(main, data_dir_option, json_option, run_alone)
-cli_batches.add_to(main, data_dir_option, json_option)
-cli_inbound.add_to(main, data_dir_option, json_option, run_alone)
-cli_stream.add_to(main, data_dir_option, run_alone)
-cli_export.add_to(main, data_dir_option, json_option, run_alone)
-cli_streams.add_to(main, data_dir_option, json_option, run_alone)
-cli_route.add_to(main, data_dir_option, json_option, run_alone)
-cli_pseudonyms.add_to(main, data_dir_option, json_option, run_alone)
-cli_receivers.add_to(main, data_dir_option, json_option, run_alone)
-cli_tokens.add_to(main, data_dir_option, json_option, run_alone)
-cli_settings.add_to(main, json_option)
-cli_retention.add_to(main, data_dir_option, json_option, run_alone)
-cli_audit.add_to(main, data_dir_option, json_option, run_alone)
-cli_backup.add_to(main, data_dir_option, json_option)
-cli_indicators.add_to(main, data_dir_option, json_option, run_alone)
-_identity = cli_identity.add_to(main, json_option, run_alone)
-cli_review.add_to(main, data_dir_option, json_option, run_alone)
-cli_identity_stewards.add_to(_identity, data_dir_option, json_option, run_alone)
-cli_holds.add_to(main, data_dir_option, json_option, run_alone)
-cli_identity_keys.add_to(_identity, data_dir_option, json_option, run_alone)
-
-
-if __name__ == "__main__":
-    main()
+labs.add_to(main, data_dir_option, json_option, run_alone)
+ca.add_to(main)
+account.add_to(main, data_dir_option, json_option, run_alone)
+duty.add_to(main, data_dir_option, json_option, run_alone)
+trace.add_to(main, data_dir_option, json_option, run_alone)
+parked.add_to(main, data_dir_option, json_option, run_alone)
+pausing.add_to(main, data_dir_option, json_option, run_alone)
+replay.add_to(main, data_dir_option, json_option, run_alone)
+batches.add_to(main, data_dir_option, json_option)
+inbound.add_to(main, data_dir_option, json_option, run_alone)
+stream.add_to(main, data_dir_option, run_alone)
+export.add_to(main, data_dir_option, json_option, run_alone)
+streams.add_to(main, data_dir_option, json_option, run_alone)
+route.add_to(main, data_dir_option, json_option, run_alone)
+pseudonyms.add_to(main, data_dir_option, json_option, run_alone)
+receivers.add_to(main, data_dir_option, json_option, run_alone)
+tokens.add_to(main, data_dir_option, json_option, run_alone)
+settings.add_to(main, json_option)
+retention.add_to(main, data_dir_option, json_option, run_alone)
+audit.add_to(main, data_dir_option, json_option, run_alone)
+backup.add_to(main, data_dir_option, json_option)
+indicators.add_to(main, data_dir_option, json_option, run_alone)
+_identity = identity.add_to(main, json_option, run_alone)
+review.add_to(main, data_dir_option, json_option, run_alone)
+identity_stewards.add_to(_identity, data_dir_option, json_option, run_alone)
+holds.add_to(main, data_dir_option, json_option, run_alone)
+identity_keys.add_to(_identity, data_dir_option, json_option, run_alone)

@@ -1,4 +1,4 @@
-"""`labs silent` and `labs closure`: commands without logic, as all of `ops/cli.py`."""
+"""`labs silent` and `labs closure`: commands without logic, as all of `ops/cli`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.cli_asked import Option, Run, asker_of, audited
+from .asked import Option, Run, asker_of, audited
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 

@@ -1,4 +1,4 @@
-"""The command `export`: no logic here, as in all of `ops/cli.py`."""
+"""The command `export`: no logic here, as in all of `ops/cli/root.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from ops.cli_asked import Option
-from ops.cli_stream import audited, pairs_of, where_option
+from .asked import Option
+from .stream import audited, pairs_of, where_option
 
 _DAY: Final = click.DateTime(["%Y-%m-%d"])
 

@@ -1,0 +1,5 @@
+"""`python -m ops.cli`: how a run starts its processes."""
+
+from ops.cli import main
+
+main()
