@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,8 +160,12 @@ class KafkaCluster:
         self._running.pop(broker_id).end(signal.SIGTERM)
 
     def freeze(self, broker_id: int) -> None:
-        """SIGSTOP a broker: connections stay open and nobody answers."""
+        """SIGSTOP a broker and wait until it stands: nobody answers, and connections stay open.
+
+        The signal alone is not enough: until each thread has taken it, another one answers still.
+        """
         self._running[broker_id].send(signal.SIGSTOP)
+        self._running[broker_id].wait_stopped()
 
     def thaw(self, broker_id: int) -> None:
         """SIGCONT a frozen broker."""
@@ -340,6 +345,13 @@ class _Broker:
     def send(self, what: signal.Signals) -> None:
         self._process.send_signal(what)
 
+    def wait_stopped(self) -> None:
+        until = time.monotonic() + STOP_SECONDS
+        while _states_of_threads(self._process.pid) != {"T"}:
+            if time.monotonic() > until:
+                raise BrokerFailed("it was told to stop where it is, and did not")
+            time.sleep(0.01)
+
     def end(self, how: signal.Signals) -> None:
         self._process.send_signal(how)
         try:
@@ -359,6 +371,15 @@ class _Broker:
             lines = self._log.read_text(errors="replace").splitlines()
             return "\n".join([f"see {self._log}", *lines[-15:]])
         return "it said nothing"
+
+
+def _states_of_threads(pid: int) -> set[str]:
+    """Return the kernel's letters for what a process's threads do: `T` is stopped."""
+    states = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            states.add(stat.read_text("ascii", "replace").rpartition(")")[2].split()[0])
+    return states
 
 
 def _shared_classes(java_path: str) -> list[str]:
