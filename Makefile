@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay proof-rolling proof-restore bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-crash proof-relay proof-rolling bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -147,9 +147,6 @@ proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers:
 
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
-
-proof-restore: setup-dev ## a machine is lost under way and restored from its archive: nothing acknowledged is lost
-	$(BIN)/pytest tests/e2e/test_restored.py -m proof $(ARGS)
 
 proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
 	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)

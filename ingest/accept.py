@@ -264,8 +264,8 @@ class Acceptor:
             return Receipt(answer)
         if marks is not None:
             marks.append(time.time_ns())
-        record = self._record(lab, header, judgement, raw, at, key)
         try:
+            record = self._record(lab, header, judgement, raw, at, key)
             future = self._appender.submit(record)
         except TransientError as error:
             return self._not_now(header, error.reason, line)

@@ -28,10 +28,11 @@ from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
 from ops.runtime.kafka import KafkaSettings
+from ops.runtime.key_folder import key_store_of
 from ops.runtime.migrate import Instance, init_instance, migrate
 from ops.runtime.postgres import Pool, check_durability, connected, translated
 from ops.runtime.settings import Engine, Settings
-from ops.runtime.vault import FolderKeyStore, Vault
+from ops.runtime.vault import Vault
 from routing.streams import StreamReader
 from schemas.decision import Realm
 from schemas.topics import intake_topic
@@ -104,7 +105,7 @@ async def migrate_instance(settings: Settings) -> int:
             await init_instance(connection, settings)
             async with connection.transaction():
                 await take_shipped(connection, SystemClock().now())
-    Vault(FolderKeyStore(settings.keys_folder), SystemClock())
+    key_store_of(settings)  # makes the master key
     return applied
 
 
@@ -137,7 +138,7 @@ async def open_hub(
                 pool=opened.pool,
                 log=log,
                 vault=Vault(
-                    FolderKeyStore(settings.keys_folder, settings.keys_copy_dir),
+                    key_store_of(settings),
                     clock,
                     opened.instance.sealed_apart_from,
                 ),

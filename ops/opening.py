@@ -10,11 +10,12 @@ import msgspec
 
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, check_usable, read_file, unseal
 from ops.runtime.clock import Clock
+from ops.runtime.key_folder import key_store_of
 from ops.runtime.logs import get_logger
 from ops.runtime.migrate import Instance, check_schema, load_instance
 from ops.runtime.postgres import Connection, Pool, check_durability, open_pool, translated
 from ops.runtime.settings import Engine, Settings
-from ops.runtime.vault import FolderKeyStore, Vault
+from ops.runtime.vault import Vault
 from schemas.errors import FatalError, TransientError
 
 _log = get_logger(__name__)
@@ -70,7 +71,7 @@ def read_held(settings: Settings, clock: Clock) -> Snapshot | None:
     sealed = read_file(settings.data_dir / FILE_NAME)
     if sealed is None:
         return None
-    vault = Vault(FolderKeyStore(settings.keys_folder), clock)
+    vault = Vault(key_store_of(settings), clock)
     held = unseal(sealed, vault.secret(SECRET))
     check_usable(
         held,

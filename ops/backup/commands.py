@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.printing import print_json, table_of
-from ops.runtime.key_folder import FolderKeyStore
+from ops.runtime.key_folder import key_store_of
 from ops.runtime.settings import Engine, Settings, load_settings
 from schemas.errors import PermanentError
 
@@ -32,7 +32,7 @@ def run_backup(data_dir: Path, to: Path | None, *, at_once: bool, as_json: bool)
         Pace(megabytes_per_second=settings.backup_megabytes_per_second, at_once=at_once),
         _progress(),
     )
-    copied = FolderKeyStore(settings.keys_folder, settings.keys_copy_dir).copy_out()
+    copied = key_store_of(settings).copy_out()
     if as_json:
         print_json(backup)
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.bootstrap import Hub
-from ops.runtime.key_folder import FolderKeyStore
+from ops.runtime.key_folder import key_store_of
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import lent
@@ -27,6 +27,7 @@ _log = get_logger(__name__)
 
 _LOOK_SECONDS: Final = 2.0
 _FAILED_SECONDS: Final = 60.0
+_KEYS_FAILED_SECONDS: Final = 10.0
 _FIGURES_SECONDS: Final = 5.0
 
 # What the archive does not have yet: of one that is not connected, all since it last was.
@@ -56,7 +57,8 @@ async def backed_up(settings: Settings) -> AsyncIterator[None]:
     hub = hub_folder(settings.backup_dir, source_of(settings))
     schedule = _Schedule(settings, hub)
     archive = WalArchive(settings, hub, schedule.now)
-    tasks = [asyncio.create_task(archive.keep()), asyncio.create_task(schedule.keep())]
+    work = (archive.keep(), _keep_keys(settings), schedule.keep())
+    tasks = [asyncio.create_task(each) for each in work]
     for task in tasks:
         task.add_done_callback(_died)
     try:
@@ -67,6 +69,31 @@ async def backed_up(settings: Settings) -> AsyncIterator[None]:
         for task in reversed(tasks):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await _attempt_keys(settings)
+
+
+async def _keep_keys(settings: Settings) -> None:
+    """Copy new keys where a purge reaches them: what is archived is no use without them.
+
+    Beside the base backup, which takes as long as the database is large.
+    """
+    while True:
+        is_well = await _attempt_keys(settings)
+        await asyncio.sleep(_LOOK_SECONDS if is_well else _KEYS_FAILED_SECONDS)
+
+
+async def _attempt_keys(settings: Settings) -> bool:
+    try:
+        await asyncio.to_thread(_copy_keys, settings)
+    except HubError as error:
+        _log.warning("keys_not_copied", reason=error.reason, remedy=error.remedy)
+        return False
+    return True
+
+
+def _copy_keys(settings: Settings) -> None:
+    if (settings.keys_folder / "master.key").exists():
+        key_store_of(settings).copy_out()
 
 
 def _died(task: asyncio.Task[None]) -> None:
@@ -91,18 +118,11 @@ class _Schedule:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                await asyncio.to_thread(self._copy_keys)
                 if await asyncio.to_thread(self._is_due):
                     await asyncio.to_thread(self._take)
             except HubError as error:
                 _log.warning("backup_failed", reason=error.reason, remedy=error.remedy)
                 await asyncio.sleep(_FAILED_SECONDS)
-
-    def _copy_keys(self) -> None:
-        """Copy new keys where a purge reaches them: what is archived is no use without them."""
-        settings = self._settings
-        if (settings.keys_folder / "master.key").exists():
-            FolderKeyStore(settings.keys_folder, settings.keys_copy_dir).copy_out()
 
     def _is_due(self) -> bool:
         backups = layout.backups_in(self._hub)

@@ -74,7 +74,7 @@ async def purger_of(hub: Hub) -> AsyncIterator[Purger]:
 
 
 async def keep_retention(hub: Hub) -> None:
-    """Copy keys out, purge what is of age, and say how old things are; for ever.
+    """Make keys ahead, copy them, purge what is of age, say how old things are; for ever.
 
     What fails is logged and tried again: results are dispatched all the same, and the age of the
     last purge alerts.
@@ -104,6 +104,7 @@ async def _attempt(what: str, work: object) -> None:
 
 
 async def _copy_out(hub: Hub) -> None:
+    await asyncio.to_thread(hub.vault.make_ahead)
     await asyncio.to_thread(hub.vault.copy_keys_out)
 
 
@@ -126,4 +127,5 @@ async def take_figures(hub: Hub) -> None:
     METRICS.purge_age.set(max(0.0, (now - await found_at(hub.pool)).total_seconds()))
     for kind, day in oldest_days(hub.vault.day_keys()).items():
         began = datetime.combine(day, time(), UTC)
-        METRICS.retention_oldest.labels(kind.value).set((now - began).total_seconds())
+        age = max(0.0, (now - began).total_seconds())  # tomorrow's is made ahead
+        METRICS.retention_oldest.labels(kind.value).set(age)

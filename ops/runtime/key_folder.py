@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from schemas.errors import FatalError, TransientError
 
 from .data_folder import fsync_folder, make_folder
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -68,19 +71,22 @@ class FolderKeyStore:
         folder: Made with mode 0700 if it is not there.
         copies: Where copies of the wrapped keys lie (`master.key` never does), made by
             `ops/retention/keeping.py`; a key that is destroyed is destroyed there too.
-
-    The folder of copies is touched only where a key is copied or destroyed: a disk of backups that
-    is away hinders no door.
+        copied_first: A key is durable among the copies before anybody can seal with it. Without,
+            the folder of copies is touched only where a key is copied or destroyed: a disk of
+            backups that is away hinders no door.
 
     Raises:
         FatalError: The folder or the master key is open to others or damaged.
     """
 
-    def __init__(self, folder: Path, copies: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, copies: Path | None = None, *, copied_first: bool = False
+    ) -> None:
         make_folder(folder)
         _refuse_open(folder)
         self._folder = folder
         self._copies = copies
+        self._copied_first = copied_first
         _clear_scratch(folder)
         master = self._read("master.key")
         if master is None:
@@ -95,20 +101,25 @@ class FolderKeyStore:
         return None if wrapped is None else self._unwrap(name, wrapped)
 
     def load_or_make(self, name: str) -> bytes:
-        """Read a key, or make one that whoever comes at the same time will read too."""
+        """Read a key, or make one that whoever comes at the same time will read too.
+
+        Raises:
+            TransientError: It has to be copied first, and the copies are away (`key_copies_away`).
+        """
         found = self.load(name)
         if found is not None:
             return found
         wrapped = self._wrap(name, os.urandom(_KEY_BYTES))
-        return self._unwrap(name, self._create(f"{name}.key", wrapped))
+        return self._unwrap(name, self._put(f"{name}.key", wrapped))
 
     def keep(self, name: str, secret: bytes) -> None:
         """Wrap and keep a secret; a name is used once.
 
         Raises:
             FatalError: Another secret has this name (`keys_damaged`).
+            TransientError: It has to be copied first, and the copies are away (`key_copies_away`).
         """
-        if self._unwrap(name, self._create(f"{name}.key", self._wrap(name, secret))) != secret:
+        if self._unwrap(name, self._put(f"{name}.key", self._wrap(name, secret))) != secret:
             raise FatalError("keys_damaged", f"{name}.key is there already: whose is it?")
 
     def destroy(self, name: str) -> None:
@@ -135,7 +146,7 @@ class FolderKeyStore:
 
     def retire(self, name: str) -> None:
         """Note it first: a crash between the two leaves a key that nobody asks for."""
-        self._create(f"{name}.gone", b"")
+        self._put(f"{name}.gone", b"")
         self.destroy(name)
 
     def is_retired(self, name: str) -> bool:
@@ -239,6 +250,28 @@ class FolderKeyStore:
         except FileNotFoundError:
             return None
 
+    def _put(self, file_name: str, content: bytes) -> bytes:
+        """Put a file in place, among the copies first where it has to be; return what is there.
+
+        Whoever dies between the two leaves a copy that nobody has used, and the next one takes it.
+        """
+        if not self._copied_first or (copies := self._open_copies()) is None:
+            return self._create(file_name, content)
+        copied = self._copy(file_name, content, copies)
+        if copied != content:
+            self._unwrap(Path(file_name).stem, copied)  # of another hub it would stay damaged here
+        made = self._create(file_name, copied)
+        if made != copied:  # a process that does not copy first was first
+            _shred(copies / file_name)
+            self._copy(file_name, made, copies)
+        return made
+
+    def _copy(self, file_name: str, content: bytes, copies: Path) -> bytes:
+        try:
+            return self._create(file_name, content, copies)
+        except OSError as error:
+            raise _copies_away(error) from None
+
     def _create(self, file_name: str, content: bytes, folder: Path | None = None) -> bytes:
         """Put a file in place whole; where another process was first, return what it wrote."""
         folder = folder or self._folder
@@ -258,6 +291,16 @@ class FolderKeyStore:
             scratch.unlink(missing_ok=True)
         fsync_folder(folder)
         return content
+
+
+def key_store_of(settings: Settings) -> FolderKeyStore:
+    """Return where a hub's keys are kept.
+
+    Where an acknowledgement waits for the archive, what it needs to be read is copied before it.
+    """
+    return FolderKeyStore(
+        settings.keys_folder, settings.keys_copy_dir, copied_first=settings.backup_synchronous
+    )
 
 
 def _refuse_open(folder: Path) -> None:

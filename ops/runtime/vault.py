@@ -254,6 +254,16 @@ class Vault:
         self._ciphers.pop((seal_class, number), None)
         self._keys.destroy(_name(seal_class, number))
 
+    def make_ahead(self) -> None:
+        """Make tomorrow's keys: copied before anybody needs them, so that no midnight waits.
+
+        Raises:
+            TransientError: They have to be copied first, and the copies are away.
+        """
+        tomorrow = self._clock.now().toordinal() - _ORIGIN + 1
+        for seal_class in SealClass:
+            self._keys.load_or_make(_name(seal_class, tomorrow))
+
     def copy_keys_out(self) -> int:
         """Copy keys to where their copies lie, if they are copied; return how many were new."""
         return self._keys.copy_out()

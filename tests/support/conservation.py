@@ -6,6 +6,7 @@ and the traces.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,9 +54,8 @@ def check_conservation(
         AssertionError: One of these does not hold.
     """
     journal = list(journal)
-    account = instance.drained(seconds)
     sent = {control_id for control_id, _ in journal}
-    traces = instance.trace(sorted(sent))
+    account, traces, streams = _at_rest(instance, sent, seconds)
     by_control: dict[str, list[Mapping[str, Any]]] = {control_id: [] for control_id in sent}
     for held in traces:
         by_control[held["control_id"]].append(held)
@@ -65,7 +65,6 @@ def check_conservation(
     for control_id, records in by_control.items():
         _check_endings(control_id, records)
     assert account["received"] == len(traces) + account["replays"], "records nobody sent"
-    streams = {stream.value: instance.stream(stream.value) for stream in STREAMS}
     known = {report for held in traces for report in _reports_of(held)}
     # What is told apart bears an id of its own; its message's trace names it.
     told = known | {each for held in traces for each in _reports_of(held, "event")}
@@ -74,11 +73,31 @@ def check_conservation(
         strangers = {event["report_id"] for event in events} - told - _replaced(events)
         assert not strangers, f"{name}: events without a message: {sorted(strangers)[:3]}"
         counted = account["events"].get(name, 0)
-        assert counted == len(events), f"{name}: the account counts otherwise"
+        assert counted == len(events), f"{name}: the account counts {counted}, not {len(events)}"
     fold = instance.verified(seconds)
     assert fold["reports"] == len(known), "reports that no message told, or that are not there"
     assert not fold["unreadable"]
     return Ledger(account, traces, streams)
+
+
+def _at_rest(
+    instance: Instance, sent: Iterable[str], seconds: float
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """Return account, traces and streams of one and the same state.
+
+    They are looked at one after the other, and what is emitted again (after merges, by new rules)
+    comes by itself: what changed between the first look and the last is looked at anew.
+    """
+    until = time.monotonic() + seconds
+    account = instance.drained(seconds)
+    while True:
+        traces = instance.trace(sorted(sent))
+        streams = {stream.value: instance.stream(stream.value) for stream in STREAMS}
+        after = instance.drained(seconds)
+        if all(account[each] == after[each] for each in ("received", "replays", "events")):
+            return after, traces, streams
+        assert time.monotonic() < until, "it does not come to rest"
+        account = after
 
 
 def _replaced(events: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -148,6 +148,23 @@ def not_taken() -> float:
     return float(METRICS.not_taken._value.get())
 
 
+async def test_a_key_that_cannot_be_copied_first_is_ar_that_may_be_sent_again(
+    place: Place, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").symlink_to(tmp_path / "disk")  # as a mount that is stale: an errno
+    place.vault._keys = FolderKeyStore(
+        tmp_path / "keys", tmp_path / "disk" / "copies", copied_first=True
+    )
+    answer = await place.answer(sample_message())
+    assert code_of(answer) == b"AR"
+    assert answer.try_again
+    assert place.counts.take() == {("AR", "key_copies_away"): 1}
+    assert not place.log.records
+    (tmp_path / "disk").unlink()
+    assert code_of(await place.answer(sample_message())) == b"AA"
+    assert list((tmp_path / "disk" / "copies").glob("intake-*.key"))
+
+
 async def test_the_log_away_is_ar_that_may_be_sent_again(place: Place) -> None:
     await place.answer(sample_message())
     before = not_taken()

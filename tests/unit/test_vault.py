@@ -167,6 +167,67 @@ def test_copies_that_are_away_hinder_no_door_and_keep_the_key(
     assert vault.pseudonym_keys() == []
 
 
+def test_a_key_is_among_the_copies_before_anything_is_sealed_with_it(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    disk = tmp_path / "disk"
+    copies = disk / "copies"
+    disk.symlink_to(disk)  # as a mount that is stale: an errno
+    store = FolderKeyStore(tmp_path / "keys", copies, copied_first=True)
+    vault = Vault(store, clock)
+    with pytest.raises(TransientError, match="key_copies_away"):
+        vault.seal(SealClass.INTAKE, b"content", b"row")
+    assert store.names() == {"master"}, "no key that could be lost was made"
+    disk.unlink()
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    vault.secret("person")
+    store.keep("given-x", b"from outside")
+    vault.retire_pseudonym_key("dossier", "2026-H1")
+    vault.make_ahead()
+    ours = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
+    ours.pop("master.key")
+    assert {path.name: path.read_bytes() for path in copies.iterdir()} == ours
+    assert {f"{kind.name.lower()}-20261125.key" for kind in SealClass} <= ours.keys()
+    # Midnight with the copies away: the day's keys were made, and copied, the day before.
+    disk.rename(tmp_path / "away")
+    disk.symlink_to(disk)
+    clock.moment += timedelta(days=1)
+    assert vault.open(sealed, b"row") == b"content"
+    for seal_class in SealClass:
+        vault.seal(seal_class, b"content", b"row")
+
+
+def test_a_copy_that_nobody_has_used_becomes_the_key(tmp_path: Path) -> None:
+    """Its maker was killed between the two places."""
+    keys, copies = tmp_path / "keys", tmp_path / "copies"
+    first = FolderKeyStore(keys, copies, copied_first=True)
+    made = first.load_or_make("intake-20261124")
+    (keys / "intake-20261124.key").unlink()
+    assert FolderKeyStore(keys, copies, copied_first=True).load_or_make("intake-20261124") == made
+    # Who does not copy first may have been first: the copy is of the key that is used.
+    (copies / "intake-20261124.key").unlink()
+    (keys / "intake-20261124.key").unlink()
+    first.load_or_make("intake-20261124")
+    (keys / "intake-20261124.key").unlink()
+    theirs = FolderKeyStore(keys).load_or_make("intake-20261124")
+
+    class Late(FolderKeyStore):
+        def load(self, name: str) -> bytes | None:
+            return None
+
+    assert Late(keys, copies, copied_first=True).load_or_make("intake-20261124") == theirs
+    name = "intake-20261124.key"
+    assert (copies / name).read_bytes() == (keys / name).read_bytes()
+
+
+def test_copies_of_another_hub_are_refused_and_never_become_keys(tmp_path: Path) -> None:
+    FolderKeyStore(tmp_path / "other", tmp_path / "copies", copied_first=True).load_or_make("a")
+    ours = FolderKeyStore(tmp_path / "keys", tmp_path / "copies", copied_first=True)
+    with pytest.raises(FatalError, match="keys_damaged"):
+        ours.load_or_make("a")
+    assert ours.names() == {"master"}
+
+
 def test_what_a_killed_maker_of_a_key_left_goes_with_the_key(
     tmp_path: Path, clock: HandClock
 ) -> None:
