@@ -56,7 +56,7 @@ fhir: setup-dev ## resolve HAPI FHIR's validator from Maven, the judge of the do
 node: setup-dev ## resolve node-hl7-client from npm, a sender of the field
 	@$(BIN)/python -m tests.support.node.resolve
 
-prometheus: setup-dev ## Prometheus and promtool for tests: the machine's, or Debian's package unpacked beside them
+prometheus: setup-dev ## Prometheus, Alertmanager and their tools for tests: the machine's, or Debian's packages unpacked beside them
 	@$(BIN)/python -m tests.support.prometheus.resolve
 
 r: setup-dev ## R for one example of docs/reading.md: the machine's, or Debian's packages unpacked beside the tests

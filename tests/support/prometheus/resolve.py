@@ -1,9 +1,7 @@
-"""Prometheus and promtool for tests: the machine's own, or Debian's package: `make prometheus`.
+"""Prometheus and Alertmanager for tests: the machine's own or Debian's: `make prometheus`.
 
 What is on PATH is taken where it is new enough. Else the distribution's package is downloaded and
-unpacked beside this file: nothing is installed, no right of the administrator is needed, and
-nothing of the machine changes. Where apt has no lists yet, they are read into a folder of their
-own and thrown away. Standard library only, as every kit.
+unpacked beside this file (`tests/support/debian.py`). Standard library only, as every kit.
 """
 
 from __future__ import annotations
@@ -17,123 +15,117 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ops.kit import TRIES, KitMissing, brought, tell, try_until
+from ops.kit import KitMissing, brought, tell
+from tests.support.debian import Package, unpack
 
 HERE: Final = Path(__file__).resolve().parent
 INSTALL: Final = (
-    "Install Prometheus with promtool: on Debian and Ubuntu `apt-get install prometheus`, on Fedora"
-    " `dnf install prometheus`, on macOS `brew install prometheus`; or put both programs on PATH."
+    "Install Prometheus with promtool and Alertmanager with amtool: on Debian and Ubuntu"
+    " `apt-get install prometheus prometheus-alertmanager`, on macOS `brew install prometheus"
+    " alertmanager`; on Fedora `dnf install prometheus`, and Alertmanager from prometheus.io; or"
+    " put the four programs on PATH."
 )
 _WANTED: Final = HERE / "wanted.json"
-_NAMES: Final = ("prometheus", "promtool")
 _SECONDS: Final = 60
+_TEMPLATES: Final = Path("usr/share/prometheus/alertmanager")
+"""Where Debian's Alertmanager looks for the texts of its notifications, below the root."""
 
 
 class Wanted(NamedTuple):
-    """What wanted.json says: the package, and the oldest version whose promtool knows our tests."""
+    """A row of wanted.json.
+
+    Attributes:
+        package: The distribution's.
+        at_least: The oldest version that knows what our tests ask.
+        programs: What is taken of it, each with the names it may go by.
+    """
 
     package: str
     at_least: str
+    programs: dict[str, list[str]]
+
+    @property
+    def needed(self) -> str:
+        """Its first program and version, for a person."""
+        return f"{next(iter(self.programs)).capitalize()} {self.at_least} or newer"
 
 
 class Programs(NamedTuple):
-    """Both programs, by path."""
+    """The programs, by path."""
 
     prometheus: Path
     promtool: Path
+    alertmanager: Path
+    amtool: Path
 
 
 def programs() -> Programs:
-    """Return both programs, new enough and able to run.
+    """Return all of them, new enough and able to run.
 
     Raises:
         KitMissing: They are not there and cannot be had; says what to install.
     """
     folder = resolve()
-    return Programs(*(folder / name for name in _NAMES))
+    return Programs(*(folder / name for name in Programs._fields))
 
 
 def resolve() -> Path:
-    """Return the folder that holds both programs.
-
-    Raises:
-        KitMissing: They are not there and cannot be had; says what to install.
-    """
+    """Return the folder that holds them; as `programs`."""
     folder = HERE / "programs"
-    if not all((folder / name).exists() for name in _NAMES):
+    if not all((folder / name).exists() for name in Programs._fields):
         # Links to the machine's own programs, which went since.
         shutil.rmtree(folder, ignore_errors=True)
     return brought(_WANTED, folder, _bring)
 
 
 def _bring(target: Path) -> None:
-    wanted = Wanted(**json.loads(_WANTED.read_bytes()))
-    present = [shutil.which(name) for name in _NAMES]
-    if all(path is not None and _new_enough(Path(path), wanted) for path in present):
-        for name, path in zip(_NAMES, present, strict=True):
-            (target / name).symlink_to(Path(path or "").resolve())
-        return
-    _unpack(wanted, target)
-    for name in _NAMES:
-        if not _new_enough(target / name, wanted):
-            raise KitMissing(
-                f"{name} of this distribution is older than {wanted.at_least} or does not run."
-                f" {INSTALL}"
-            )
+    for row in json.loads(_WANTED.read_bytes()):
+        wanted = Wanted(**row)
+        present = {name: _on_path(wanted, name) for name in wanted.programs}
+        if all(present.values()):
+            for name, path in present.items():
+                (target / name).symlink_to(Path(path or "").resolve())
+        else:
+            _unpack(wanted, target)
+
+
+def _on_path(wanted: Wanted, name: str) -> str | None:
+    """Return a program of the machine's own that is new enough."""
+    for each in wanted.programs[name]:
+        path = shutil.which(each)
+        if path is not None and _new_enough(Path(path), wanted):
+            return path
+    return None
 
 
 def _unpack(wanted: Wanted, target: Path) -> None:
-    apt, unpacker = shutil.which("apt-get"), shutil.which("dpkg-deb")
-    if apt is None or unpacker is None:
-        raise KitMissing(
-            f"Prometheus {wanted.at_least} or newer is needed and there is none, and no apt-get to"
-            f" get it by. {INSTALL}"
-        )
-    with tempfile.TemporaryDirectory(prefix="prometheus-package.") as scratch:
-        room = Path(scratch)
-        try:
-            _download([apt], wanted.package, room)
-        except KitMissing:
-            # No lists on this machine, or old ones: a slim image comes without.
-            own = [apt, *_private(room)]
-            try_until(
-                lambda: True,
-                [*own, "update"],
-                f"apt-get could not read the lists of packages in {TRIES} tries: is the network or"
-                f" a mirror (sources.list) there? {INSTALL}",
-            )
-            _download(own, wanted.package, room)
-        (package,) = room.glob("*.deb")
-        try_until(
-            (room / "whole" / "usr" / "bin" / _NAMES[0]).is_file,
-            [unpacker, "-x", str(package), str(room / "whole")],
-            f"The package {wanted.package} could not be unpacked. {INSTALL}",
-        )
-        for name in _NAMES:
-            shutil.move(room / "whole" / "usr" / "bin" / name, target / name)
+    with tempfile.TemporaryDirectory(prefix="whole.") as scratch:
+        unpack(Package(wanted.package, wanted.needed, INSTALL), Path(scratch))
+        for each in Path(scratch, _TEMPLATES).glob("*.tmpl"):
+            shutil.move(each, target / each.name)
+        for name, names in wanted.programs.items():
+            found = [path for each in names if (path := Path(scratch, "usr/bin", each)).is_file()]
+            if not found:
+                raise KitMissing(f"The package {wanted.package} holds no {name}. {INSTALL}")
+            shutil.move(found[0], target / name)
+            _read_texts_from_here(target / name)
+            if not _new_enough(target / name, wanted):
+                raise KitMissing(
+                    f"{name} of this distribution is older than {wanted.at_least} or does not run."
+                    f" {INSTALL}"
+                )
 
 
-def _download(apt: list[str], package: str, into: Path) -> None:
-    # As root apt would become a user who cannot write into a private folder.
-    command = [*apt, "-o", "APT::Sandbox::User=root", "download", package]
-    try_until(
-        lambda: any(into.glob("*.deb")),
-        command,
-        f"apt-get could not download the package {package} in {TRIES} tries: is the network or a"
-        f" mirror (sources.list) there? {INSTALL}",
-        cwd=into,
-    )
+def _read_texts_from_here(program: Path) -> None:
+    """Let a program look for its texts in the folder it is started in: nothing is installed.
 
-
-def _private(room: Path) -> list[str]:
-    """Options by which apt keeps its lists in a folder of our own."""
-    for name in ("lists/partial", "cache/archives/partial"):
-        (room / name).mkdir(parents=True, exist_ok=True)
-    return [
-        "-o", f"Dir::State::lists={room / 'lists'}",
-        "-o", f"Dir::Cache={room / 'cache'}",
-        "-o", "APT::Sandbox::User=root",
-    ]  # fmt: skip
+    The path stands in the program, and in Go a text may change and not its length.
+    """
+    place = f"/{_TEMPLATES}".encode()
+    here = b"/proc/self/cwd".ljust(len(place), b"/")
+    content = program.read_bytes()
+    if place in content:
+        program.write_bytes(content.replace(place, here))
 
 
 def _new_enough(program: Path, wanted: Wanted) -> bool:
@@ -151,4 +143,4 @@ def _new_enough(program: Path, wanted: Wanted) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(tell("prometheus", resolve, "prom*"))
+    sys.exit(tell("prometheus", resolve, "*m*"))

@@ -1,8 +1,8 @@
 """R for one example of docs/reading.md: the machine's own, or Debian's packages: `make r`.
 
 What is on PATH is taken. Else the distribution's packages are downloaded (28 MB, with what of their
-libraries the machine lacks) and unpacked beside this file: nothing is installed, and nothing of the
-machine changes. Standard library only, as every kit.
+libraries the machine lacks) and unpacked beside this file (`tests/support/debian.py`). Standard
+library only, as every kit.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from ops.kit import TRIES, KitMissing, brought, tell, try_until
+from ops.kit import KitMissing, brought, tell
+from tests.support.debian import Package, unpack
 
 HERE: Final = Path(__file__).resolve().parent
 INSTALL: Final = (
@@ -66,54 +66,13 @@ def _bring(target: Path) -> None:
 
 
 def _unpack(package: str, target: Path) -> None:
-    apt, unpacker = shutil.which("apt-get"), shutil.which("dpkg-deb")
-    if apt is None or unpacker is None:
-        raise KitMissing(f"R is needed and there is none, and no apt-get to get it by. {INSTALL}")
-    with tempfile.TemporaryDirectory(prefix="r-packages.") as scratch:
-        room = Path(scratch)
-        try:
-            _download([apt], package, room)
-        except KitMissing:
-            # No lists on this machine, or old ones: a slim image comes without.
-            (room / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-            own = [apt, "-o", f"Dir::State::lists={room / 'lists'}"]
-            try_until(
-                lambda: True,
-                [*own, "-o", "APT::Sandbox::User=root", "update"],
-                f"apt-get could not read the lists of packages in {TRIES} tries: is the network or"
-                f" a mirror (sources.list) there? {INSTALL}",
-            )
-            _download(own, package, room)
-        for each in sorted((room / "archives").glob("*.deb")):
-            subprocess.run(
-                [unpacker, "-x", str(each), str(target / "whole")],
-                check=True,
-                timeout=_SECONDS,
-                capture_output=True,
-            )
+    unpack(Package(package, "R", INSTALL, with_libraries=True), target / "whole")
     system = target / "whole" / "usr" / "lib" / "R" / "etc" / "Renviron"
     system.unlink(missing_ok=True)  # a link to where the package would have been installed
     system.write_text("")
     folders = {path.parent for path in (target / "whole").rglob("*.so.*")}
     places = ":".join(f"$here/{each.relative_to(target)}" for each in sorted(folders))
     _write(target / "R", _UNPACKED.format(libraries=places))
-
-
-def _download(apt: list[str], package: str, room: Path) -> None:
-    """Download a package and what of its libraries is not installed, and install nothing."""
-    archives = room / "archives"
-    (archives / "partial").mkdir(parents=True, exist_ok=True)
-    command = [
-        *apt, "-y", "--no-install-recommends", "--download-only",
-        "-o", f"Dir::Cache::archives={archives}", "-o", "Debug::NoLocking=1",
-        "-o", "APT::Sandbox::User=root", "install", package,
-    ]  # fmt: skip
-    try_until(
-        lambda: any(archives.glob(f"{package}_*.deb")),
-        command,
-        f"apt-get could not download the package {package} in {TRIES} tries: is the network or a"
-        f" mirror (sources.list) there? {INSTALL}",
-    )
 
 
 def _write(path: Path, text: str) -> None:
