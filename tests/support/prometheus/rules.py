@@ -43,7 +43,7 @@ def rule_files() -> list[Path]:
     return [
         path
         for path in sorted(FOLDER.glob("*.yml"))
-        if not path.stem.endswith("_test") and path.stem != "prometheus"
+        if not path.stem.endswith("_test") and path.stem not in {"prometheus", "alertmanager"}
     ]
 
 
