@@ -36,6 +36,8 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     retention_seconds: float = 7 * 86_400.0
     """How long the log is to keep a record; a log that says less is believed."""
     margin_seconds: float = 86_400.0
+    unanswered: str = "kafka_unavailable"
+    """As which error no answer at all counts: of the brokers, or embedded of the database."""
 
 
 class LogWatch:
@@ -83,7 +85,9 @@ class LogWatch:
         try:
             async with asyncio.timeout(self._limits.away_seconds):
                 await self._log.end_offsets()
-        except (HubError, TimeoutError):
+        except (HubError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, HubError) else self._limits.unanswered
+            METRICS.errors.labels("log_watch", reason).inc()
             silent = self._monotonic() - self._heard_at
             self._is_away = silent >= self._limits.away_seconds
         else:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ops.bootstrap import Hub, open_hub
 from ops.runtime.logs import get_logger
+from ops.runtime.metrics import METRICS
 from ops.runtime.settings import Settings
 from schemas.errors import TransientError
 
@@ -32,6 +33,7 @@ async def opened(
         except TransientError as error:
             if loop.time() > until:
                 raise
+            METRICS.errors.labels(role, error.reason).inc()
             _log.warning("station_waits", reason=error.reason)
         if await _slept(stopping, 0.5):
             yield None

@@ -18,6 +18,7 @@ from ops.runtime.lifecycle import bounded
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
+from ops.runtime.settings import Engine
 from ops.runtime.tls import TlsMaterial
 from ops.tls_doors import keep_tls_fresh
 from schemas.errors import HubError, UnknownResult
@@ -63,6 +64,9 @@ def upkeep(hub: Hub, door: Door, material: TlsMaterial | None) -> list[Coroutine
             away_seconds=settings.log_away_seconds,
             retention_seconds=settings.log_retention_seconds,
             margin_seconds=settings.log_margin_seconds,
+            unanswered=(
+                "database_away" if settings.engine is Engine.EMBEDDED else "kafka_unavailable"
+            ),
         ),
     )
     works = [

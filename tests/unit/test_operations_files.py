@@ -249,7 +249,7 @@ def compose() -> dict[str, Any]:
 
 def test_compose_has_every_service(compose: dict[str, Any]) -> None:
     kafka = {f"kafka-{n}" for n in (1, 2, 3)}
-    others = {"postgres", "postgres-standby", "prometheus", "grafana"}
+    others = {"postgres", "postgres-standby", "prometheus", "alertmanager", "grafana"}
     assert set(compose["services"]) == {*OURS, *kafka, *others}
 
 

@@ -37,7 +37,8 @@ def given() -> dict[str, set[str]]:
     none = Asked(hours=24, since=_THEN, at=_THEN, laboratories=[])
     of_each = re.findall(r"(?m)^# TYPE (\w+) gauge", as_open_metrics(none))
     found |= {name: scraped | {"laboratory"} for name in [*TOLD, *of_each]}
-    return {**found, "up": scraped, **dict.fromkeys(of_the_client(is_shared=False), scraped)}
+    own = {"up": scraped, "ALERTS": {*scraped, "alertname", "alertstate", "severity", "cause"}}
+    return {**found, **own, **dict.fromkeys(of_the_client(is_shared=False), scraped)}
 
 
 @functools.cache

@@ -27,6 +27,8 @@ INSTALL: Final = (
 )
 _WANTED: Final = HERE / "wanted.json"
 _SECONDS: Final = 60
+_TEMPLATES: Final = Path("usr/share/prometheus/alertmanager")
+"""Where Debian's Alertmanager looks for the texts of its notifications, below the root."""
 
 
 class Wanted(NamedTuple):
@@ -99,16 +101,31 @@ def _on_path(wanted: Wanted, name: str) -> str | None:
 def _unpack(wanted: Wanted, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="whole.") as scratch:
         unpack(Package(wanted.package, wanted.needed, INSTALL), Path(scratch))
+        for each in Path(scratch, _TEMPLATES).glob("*.tmpl"):
+            shutil.move(each, target / each.name)
         for name, names in wanted.programs.items():
             found = [path for each in names if (path := Path(scratch, "usr/bin", each)).is_file()]
             if not found:
                 raise KitMissing(f"The package {wanted.package} holds no {name}. {INSTALL}")
             shutil.move(found[0], target / name)
+            _read_texts_from_here(target / name)
             if not _new_enough(target / name, wanted):
                 raise KitMissing(
                     f"{name} of this distribution is older than {wanted.at_least} or does not run."
                     f" {INSTALL}"
                 )
+
+
+def _read_texts_from_here(program: Path) -> None:
+    """Let a program look for its texts in the folder it is started in: nothing is installed.
+
+    The path stands in the program, and in Go a text may change and not its length.
+    """
+    place = f"/{_TEMPLATES}".encode()
+    here = b"/proc/self/cwd".ljust(len(place), b"/")
+    content = program.read_bytes()
+    if place in content:
+        program.write_bytes(content.replace(place, here))
 
 
 def _new_enough(program: Path, wanted: Wanted) -> bool:

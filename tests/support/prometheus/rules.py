@@ -76,7 +76,7 @@ def cases() -> list[Mapping[str, Any]]:
 def figures_of(expression: str, records: Mapping[str, str]) -> set[str]:
     """Return the scraped figures an expression goes back to, through what is recorded."""
     bare = re.sub(r'"[^"]*"', "", expression)
-    found = set(re.findall(r"\blabdispatch_\w+|\bup\b|\bprocess_\w+", bare))
+    found = set(re.findall(r"\blabdispatch_\w+|\bup\b|\bprocess_\w+|\bALERTS\b", bare))
     for record in re.findall(r"\blabdispatch:[\w:]+", bare):
         found |= figures_of(records[record], records)
     return found
