@@ -8,10 +8,8 @@ DEV_STAMP := $(VENV)/.stamp-dev
 LINKAGE_STAMP := $(VENV)/.stamp-linkage
 
 .DEFAULT_GOAL := help
-.PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
-        compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay proof-rolling bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
-        proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
+# Every target is a command, none is a file it makes.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -151,6 +149,9 @@ proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
 	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)
 	$(BIN)/python -m tests.support.rolling_proof
+
+proof-gameday: setup-dev kafka prometheus ## ten faults into a running cluster under load: who is told, when, of nothing else; ARGS="--only disk-nearly-full --scale 10" (Linux, root)
+	$(BIN)/python -m tests.gameday $(ARGS)
 
 proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
 	$(BIN)/pytest tests/crash/test_relay.py tests/properties/test_allow_list.py -m "proof or not proof" $(ARGS)
