@@ -46,5 +46,11 @@ def _child(data_dir: Path, name: str) -> Child:
     for child in children:
         if child.role == name:
             return child
-    names = ", ".join(sorted(child.role for child in children)) or "none"
+    if not children:
+        raise PermanentError(
+            "no_such_process",
+            "no run has this data folder; what systemd or an orchestrator has started is theirs to"
+            " drain: systemctl restart labdispatch-ROLE, docker compose restart SERVICE",
+        )
+    names = ", ".join(sorted(child.role for child in children))
     raise PermanentError("no_such_process", f"of this data folder there run: {names}")

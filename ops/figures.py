@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -13,7 +14,7 @@ from urllib.request import Request, urlopen
 import msgspec
 
 from ops.lone_thread import in_thread
-from ops.runtime.settings import Settings
+from ops.runtime.settings import Engine, Settings
 
 Labels = Mapping[str, str]
 
@@ -108,6 +109,28 @@ async def read_figures(address: str, settings: Settings) -> Figures | None:
             return None
 
     return await in_thread(work)
+
+
+async def figures_of(address: str, settings: Settings) -> Figures | None:
+    """Return the figures of all processes there are; None where nobody answers.
+
+    Under `run` the API adds all processes up. On the cluster each has its own, at
+    `figures_addresses`; where none of them answers, those of the API alone.
+    """
+    if settings.engine is Engine.EMBEDDED:
+        return await read_figures(address, settings)
+    places = [f"http://{each}" for each in settings.figures_places]
+    found = await asyncio.gather(*(read_figures(each, settings) for each in places))
+    answered = [each for each in found if each is not None]
+    return _together(answered) if answered else await read_figures(address, settings)
+
+
+def _together(found: Sequence[Figures]) -> Figures:
+    samples: dict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
+    for figures in found:
+        for name, held in figures.samples.items():
+            samples[name] += held
+    return Figures(dict(samples))
 
 
 def tls_of(address: str, settings: Settings) -> ssl.SSLContext | None:

@@ -53,7 +53,7 @@ def run_backup(data_dir: Path, to: Path | None, *, at_once: bool, as_json: bool)
 
 def print_backups(data_dir: Path, to: Path | None, *, as_json: bool) -> None:
     """List the backups of all hubs in the folder."""
-    folder = _folder(load_settings(data_dir=data_dir), to)
+    folder = _folder(_settings(data_dir), to)
     found = [each for hub in layout.hubs_in(folder) for each in layout.backups_in(hub)]
     if as_json:
         print_json(found)
@@ -67,7 +67,7 @@ def print_backups(data_dir: Path, to: Path | None, *, as_json: bool) -> None:
 
 def verify_backups(data_dir: Path, to: Path | None, *, as_json: bool) -> None:
     """Verify the newest backup of each hub, and its log."""
-    settings = load_settings(data_dir=data_dir)
+    settings = _settings(data_dir)
     folder = _folder(settings, to)
     hubs = [folder] if layout.backups_in(folder) else layout.hubs_in(folder)
     if not hubs:
@@ -158,7 +158,9 @@ def _settings(data_dir: Path) -> Settings:
     settings = load_settings(data_dir=data_dir.absolute())
     if settings.engine is not Engine.EMBEDDED:
         raise PermanentError(
-            "not_embedded", "on the cluster the database is backed up as docs/backup.md says"
+            "not_embedded",
+            "on the cluster the database is backed up by PostgreSQL's own pg_basebackup"
+            " and archive of the log, and restored from them: docs/backup.md#cluster",
         )
     return settings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.bootstrap import kafka_settings
-from ops.figures import read_figures
+from ops.figures import Figures, figures_of, read_figures
 from ops.lone_thread import in_thread
 from ops.runtime.certificates import read_certificate
 from ops.runtime.data_folder import DataFolder, ProcessLedger
@@ -87,6 +87,14 @@ async def look_at_processes(settings: Settings) -> list[Check]:
     """Look which processes of a run there are, of which release, and whether ports are free."""
     area = "processes"
     owner = DataFolder(settings.data_dir).owner()
+    if owner is None and settings.engine is Engine.CLUSTER:
+        figures = await figures_of(f"http://{settings.http_host}:{settings.http_port}", settings)
+        if figures is not None:
+            count = figures.total("labdispatch_processes")
+            return [
+                good(area, "figures", f"{count:.0f} processes give them here"),
+                _releases(figures),
+            ]
     if owner is None:
         ports = (
             ("mllp", settings.mllp_host, settings.mllp_port),
@@ -108,20 +116,24 @@ async def look_at_processes(settings: Settings) -> list[Check]:
             *found,
             wrong(area, "HTTP", f"{address} does not answer", "docs/runbooks/process-down.md"),
         ]
+    return [*found, _releases(figures)]
+
+
+def _releases(figures: Figures) -> Check:
+    area = "processes"
     builds = {
         labels.get("version", "?") for labels, n in figures.of("labdispatch_build_processes") if n
     }
     here = version("labdispatch")
     if builds - {here}:
         others = ", ".join(sorted(builds))
-        return [
-            *found,
-            advice(area, "releases", f"{others}; this command is {here}",
-                   "an upgrade is under way, or was left half done: restart what is old"),
-        ]  # fmt: skip
+        return advice(
+            area, "releases", f"{others}; this command is {here}",
+            "an upgrade is under way, or was left half done: restart what is old",
+        )  # fmt: skip
     youngest = figures.largest("labdispatch_youngest_start_timestamp_seconds")
     up = f", the youngest up {time.time() - youngest:,.0f} s" if youngest else ""
-    return [*found, good(area, "releases", f"all {here}{up}")]
+    return good(area, "releases", f"all {here}{up}")
 
 
 def _port(name: str, host: str, port: int) -> Check:

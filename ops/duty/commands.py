@@ -6,12 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 
 from ops.bootstrap import Hub
 from ops.doctor.checks import State, as_text
-from ops.figures import Figures, read_figures
+from ops.figures import Figures, figures_of
 from ops.looking import instance_at
 from ops.printing import print_json
 from schemas.errors import HubError
@@ -19,7 +20,7 @@ from schemas.errors import HubError
 from .keys import pressed
 from .looking import address_of, look
 from .screen import Frame, frame_of, render
-from .situation import situation
+from .situation import in_flight, situation
 
 _WANTED: frozenset[State] = frozenset({State.WRONG, State.ADVICE})
 
@@ -40,7 +41,7 @@ async def show_top(data_dir: Path, console: Console | None = None) -> int:
     screen = console or Console()
     async with instance_at(data_dir) as hub:
         address, seconds = address_of(hub.settings), hub.settings.top_seconds
-        before = await read_figures(address, hub.settings)
+        before = await figures_of(address, hub.settings)
         await asyncio.sleep(seconds if screen.is_terminal else min(seconds, 1.0))
         frame, before = await _frame(hub, address, before, seconds)
         if not screen.is_terminal:
@@ -57,9 +58,13 @@ async def show_top(data_dir: Path, console: Console | None = None) -> int:
 async def _frame(
     hub: Hub, address: str, before: Figures | None, seconds: float
 ) -> tuple[Frame, Figures | None]:
-    now = await read_figures(address, hub.settings)
+    now = await figures_of(address, hub.settings)
     try:
-        hints = [each for each in situation(await look(hub)) if each.state in _WANTED]
+        seen = await look(hub)
     except HubError as error:
         return frame_of(now, before, seconds, [], fault=error.reason), now
-    return frame_of(now, before, seconds, hints), now
+    hints = [each for each in situation(seen) if each.state in _WANTED]
+    # Counted, not taken from figures: a dispatch that is away gives none.
+    lag, waits = in_flight(seen)
+    frame = frame_of(now, before, seconds, hints)
+    return msgspec.structs.replace(frame, lag=lag, oldest_seconds=waits.total_seconds()), now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
@@ -12,16 +13,16 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from ops.bootstrap import Hub
-from ops.figures import read_figures, tls_of
+from ops.figures import figures_of, tls_of
 from ops.lone_thread import in_thread
 from ops.pausing.queries import LIST as PAUSES
 from ops.runtime.data_folder import Child, DataFolder, ProcessLedger
-from ops.runtime.postgres import lent
+from ops.runtime.postgres import Connection, lent
 from ops.runtime.settings import Settings
 from ops.supervise import ready_file
 
 from . import queries
-from .situation import Running, Seen
+from .situation import Row, Running, Seen
 
 _SOON: Final = timedelta(days=7)
 _MOST_BYTES: Final = 10_000
@@ -36,10 +37,11 @@ async def look(hub: Hub) -> Seen:
     settings = hub.settings
     now = hub.clock.now()
     address = address_of(settings)
-    figures = await read_figures(address, settings)
+    figures = await figures_of(address, settings)
     async with lent(hub.pool) as connection:
         schema = await connection.fetchval(queries.SCHEMA)
-        head = await connection.fetch(queries.HEAD)
+        head = await _head(hub, connection)
+        sessions = await connection.fetch(queries.SESSIONS) if hub.is_cluster else []
         streams = await connection.fetch(queries.STREAMS)
         parked = await connection.fetchrow(queries.PARKED)
         holds = await connection.fetch(queries.HOLDS)
@@ -57,6 +59,7 @@ async def look(hub: Hub) -> Seen:
         schema=schema,
         is_cluster=hub.is_cluster,
         running=_running(settings),
+        sessions=sessions,
         figures=figures,
         ready=await _ready(address, settings),
         head=head,
@@ -72,6 +75,20 @@ async def look(hub: Hub) -> Seen:
         least_bytes=min(settings.min_free_disk_bytes, usage.total // 10),
         pause_forgotten=timedelta(seconds=settings.pause_forgotten_seconds),
     )
+
+
+async def _head(hub: Hub, connection: Connection) -> Sequence[Row]:
+    """Return how far each partition is handled, and where the log ends: Kafka's on the cluster."""
+    if not hub.is_cluster:
+        rows: Sequence[Row] = await connection.fetch(queries.HEAD)
+        return rows
+    # The log is asked after the snapshot, so that its end is never behind the progress.
+    handled = await connection.fetch(queries.PROGRESS)
+    ends = await hub.log.end_offsets()
+    return [
+        {"handled": row["next_offset"], "head": ends.get(row["partition"], 0), "oldest": None}
+        for row in handled
+    ]
 
 
 def address_of(settings: Settings) -> str:

@@ -43,4 +43,15 @@ FROM lab_certificate c JOIN lab l ON l.lab_id = c.lab_id
 WHERE c.revoked_at IS NULL AND c.not_after IS NOT NULL AND l.state <> 'suspended'
 """
 PURGED: Final = "SELECT found_at FROM purge_state"
-SCHEMA: Final = "SELECT max(version) AS version FROM schema_migration"
+SCHEMA: Final = """
+SELECT greatest((SELECT max(version) FROM schema_migration),
+                (SELECT max(version) FROM schema_expansion)) AS version
+"""
+# Who is connected, as each process names itself (ops/runtime/schema_version.py): on the cluster no
+# book of this machine tells of the others.
+SESSIONS: Final = r"""
+SELECT m[1] AS role, m[2]::integer AS schema, count(*) AS sessions
+FROM pg_stat_activity, regexp_match(application_name, '^labdispatch ([a-z]+) (\d{4})$') AS m
+WHERE datname = current_database() AND m IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
+"""
+PROGRESS: Final = "SELECT partition, next_offset FROM intake_progress"

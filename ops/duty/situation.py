@@ -45,6 +45,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     schema: int
     is_cluster: bool
     running: Sequence[Running]
+    sessions: Sequence[Row]
+    """On the cluster: role, schema and number of those that are connected to the database."""
     figures: Figures | None
     ready: str
     """What /readyz says; empty where it does not answer."""
@@ -90,6 +92,8 @@ def age(since: datetime | None, now: datetime) -> str:
 
 
 def _processes(seen: Seen) -> list[Check]:
+    if seen.is_cluster and not seen.running:
+        return _connected(seen)
     if not seen.running:
         if seen.figures is None:
             return [
@@ -115,6 +119,26 @@ def _processes(seen: Seen) -> list[Check]:
     return found
 
 
+def _connected(seen: Seen) -> list[Check]:
+    """Say which roles are connected to the database, on whichever machine."""
+    found = []
+    for role in (*_ROLES, *({row["role"] for row in seen.sessions} & {"inbound"})):
+        schemas = [row["schema"] for row in seen.sessions if row["role"] == role]
+        if not schemas:
+            found.append(
+                wrong("processes", role, "none is connected to the database, on no machine",
+                      "docs/runbooks/process-down.md")
+            )  # fmt: skip
+        elif min(schemas) < seen.schema:
+            found.append(
+                advice("processes", role, f"one of schema {min(schemas):04d} is connected",
+                       "an upgrade is under way, or was left half done: restart what is old")
+            )  # fmt: skip
+        else:
+            found.append(good("processes", role, "connected to the database"))
+    return found
+
+
 def _place(role: str) -> int:
     return _ROLES.index(role) if role in _ROLES else len(_ROLES)
 
@@ -131,14 +155,20 @@ def _door(seen: Seen) -> Check:
     return good("doors", "open", said)
 
 
+def in_flight(seen: Seen) -> tuple[int, timedelta]:
+    """Return how many records wait for dispatch, and how long the oldest has."""
+    lag = sum(max(0, row["head"] - row["handled"]) for row in seen.head)
+    if seen.is_cluster:
+        # Doors look how old the oldest is (ops/log_watch.py); it lies in Kafka.
+        figure = "labdispatch_oldest_unread_seconds"
+        seconds = seen.figures.largest(figure) if lag and seen.figures is not None else 0.0
+        return lag, timedelta(seconds=seconds)
+    since = min((row["oldest"] for row in seen.head if row["oldest"]), default=seen.now)
+    return lag, seen.now - since
+
+
 def _log(seen: Seen) -> Check:
-    if seen.is_cluster and seen.figures is not None:
-        lag = int(seen.figures.largest("labdispatch_lag_records"))
-        waits = timedelta(seconds=seen.figures.largest("labdispatch_oldest_unread_seconds"))
-    else:
-        lag = sum(row["head"] - row["handled"] for row in seen.head)
-        since = min((row["oldest"] for row in seen.head if row["oldest"]), default=seen.now)
-        waits = seen.now - since
+    lag, waits = in_flight(seen)
     said = f"{lag:,} in flight, the oldest {max(waits.total_seconds(), 0):.0f} s"
     if waits > _LAG_OLD:
         return wrong("road", "intake log", said, "docs/runbooks/lag.md")
@@ -239,10 +269,12 @@ def _upkeep(seen: Seen) -> list[Check]:
 
 
 def _backup(seen: Seen) -> Check:
-    name = "labdispatch_backup_age_seconds"
-    if seen.figures is None or not list(seen.figures.of(name)):
-        return not_used("upkeep", "backup", "no figure tells of one")
-    made = timedelta(seconds=seen.figures.largest(name))
+    if seen.is_cluster:
+        return not_used("upkeep", "backup", "the database's own: docs/backup.md#cluster")
+    # Whoever takes none has an age of 0.
+    if seen.figures is None or not seen.figures.largest("labdispatch_backup_every_seconds"):
+        return not_used("upkeep", "backup", "none is taken: backup_dir is not set")
+    made = timedelta(seconds=seen.figures.largest("labdispatch_backup_age_seconds"))
     said = f"the last {age(seen.now - made, seen.now)} ago"
     if made > timedelta(days=2):
         return wrong("upkeep", "backup", said, "make one: `labdispatch backup`")

@@ -1072,6 +1072,14 @@ class Settings(BaseSettings):
         5.0, description="The longest `status` and `top` wait for figures of the hub."
     )
     top_seconds: Seconds = Field(2.0, description="How often `labdispatch top` looks again.")
+    figures_addresses: str = Field(
+        ",".join(f"127.0.0.1:{port}" for port in (*range(9581, 9587), 9601, 9602, 9603, 9604)),
+        max_length=4_000,
+        pattern=r"^([^\s,:/]+:\d{1,5}(,[^\s,:/]+:\d{1,5})*)?$",
+        description="Cluster: where `status`, `top` and `doctor` read the figures of the processes"
+        " (each one's `metrics_port`), HOST:PORT with commas between; the default is where our"
+        " units have them. Those that do not answer are left out.",
+    )
 
     # -- spans for OpenTelemetry
     traces_endpoint: str = Field(
@@ -1149,6 +1157,11 @@ class Settings(BaseSettings):
     def inbound_topic_names(self) -> tuple[str, ...]:
         """The inbound topics, each once."""
         return tuple(dict.fromkeys(name for name in self.inbound_topics.split(",") if name))
+
+    @property
+    def figures_places(self) -> tuple[str, ...]:
+        """Where the processes' figures are, each once."""
+        return tuple(dict.fromkeys(each for each in self.figures_addresses.split(",") if each))
 
     @property
     def database_address(self) -> str:

@@ -13,10 +13,14 @@ from rich.console import Console
 from ops.doctor.checks import State, advice, as_text
 from ops.duty.keys import Quitting, pressed
 from ops.duty.screen import frame_of, render
-from ops.duty.situation import Running, Seen, age, situation
+from ops.duty.situation import Running, Seen, age, in_flight, situation
 from ops.figures import NOTHING, parse
 
 NOW = datetime(2026, 3, 6, 3, tzinfo=UTC)
+SESSIONS = [
+    {"role": role, "schema": 24, "sessions": 3}
+    for role in ("api", "dispatch", "inbound", "indicators", "ingest", "push", "relay")
+]
 ROLES = ("ingest", "dispatch", "relay", "push", "indicators", "api")
 
 
@@ -33,6 +37,7 @@ def seen(**changes: Any) -> Seen:
             Running(role=role, pid=100 + n, up_seconds=12, is_ready=True)
             for n, role in enumerate(ROLES)
         ],
+        sessions=[],
         figures=NOTHING,
         ready="ready\n",
         head=[{"head": 9, "handled": 7, "oldest": NOW - timedelta(seconds=1)}],
@@ -89,13 +94,36 @@ def test_a_hub_that_is_well_wants_nobody() -> None:
         ({"certificates": {"over": 0, "soon": 1}}, "certificates", State.ADVICE),
         ({"free_bytes": 1 << 20}, "disk", State.WRONG),
         ({"purged_at": NOW - timedelta(days=3)}, "purge", State.WRONG),
-        ({"figures": parse("labdispatch_backup_age_seconds 400000\n")}, "backup", State.WRONG),
+        ({"figures": parse("labdispatch_backup_every_seconds 86400\n"
+                           "labdispatch_backup_age_seconds 400000\n")}, "backup", State.WRONG),
+        ({"is_cluster": True, "running": [], "sessions": SESSIONS}, "dispatch", State.GOOD),
+        ({"is_cluster": True, "running": [], "sessions": SESSIONS[1:]}, "api", State.WRONG),
+        ({"is_cluster": True, "running": [],
+          "sessions": [{"role": "relay", "schema": 19, "sessions": 2}]}, "relay", State.ADVICE),
+        ({"is_cluster": True, "figures": parse("labdispatch_oldest_unread_seconds 90\n")},
+         "intake log", State.WRONG),
     ],
 )  # fmt: skip
 def test_what_wants_a_person_says_so(changes: dict[str, Any], name: str, state: State) -> None:
     (line,) = [each for each in situation(seen(**changes)) if each.name == name]
     assert line.state is state
     assert bool(line.to_do) == (state is not State.GOOD)
+
+
+def test_a_backup_that_nobody_takes_is_not_the_last_of_a_moment_ago() -> None:
+    none = parse("labdispatch_backup_every_seconds 0\nlabdispatch_backup_age_seconds 0\n")
+    for changes in ({"figures": none}, {"figures": none, "is_cluster": True}):
+        (line,) = [each for each in situation(seen(**changes)) if each.name == "backup"]
+        assert line.state is State.NOT_USED
+
+
+def test_what_no_dispatch_counts_is_in_flight_all_the_same() -> None:
+    found = seen(is_cluster=True, figures=parse("labdispatch_oldest_unread_seconds 30\n"))
+    assert in_flight(found) == (2, timedelta(seconds=30))
+    assert in_flight(seen(is_cluster=True, head=[{"head": 7, "handled": 7, "oldest": None}])) == (
+        0,
+        timedelta(),
+    )
 
 
 def test_ages_are_said_as_people_do() -> None:
