@@ -111,19 +111,34 @@ def lines_of(layout: Layout, tables: Iterable[Iterable[Figure]]) -> Iterator[str
             table those that belong are taken, and put in order of area and age class. No more than
             one table is held.
     """
-    yield _line("jour" if column == "jour_7j" else column for column in layout.columns)
+    yield line_of(header_of(layout.columns))
     for table in tables:
-        lines: dict[tuple[str, str, int], dict[str, Figure]] = {}
-        for figure in table:
-            if layout.holds(figure):
-                key = (figure.label, code_of(figure.area), _AGES[figure.age_class])
-                lines.setdefault(key, {})[figure.sex] = figure
-        for _, by_sex in sorted(lines.items()):
-            if "" in by_sex:
-                yield _line(_VALUES[column](by_sex) for column in layout.columns)
+        for by_sex in rows_of(layout, table):
+            yield line_of(value_of(column, by_sex) for column in layout.columns)
 
 
-def _line(values: Iterable[str]) -> str:
+def rows_of(layout: Layout, table: Iterable[Figure]) -> Iterator[BySex]:
+    """Give the figures of each line of a file, in its order, of the figures of one time."""
+    rows: dict[tuple[str, str, int], dict[str, Figure]] = {}
+    for figure in table:
+        if layout.holds(figure):
+            key = (figure.label, code_of(figure.area), _AGES[figure.age_class])
+            rows.setdefault(key, {})[figure.sex] = figure
+    return (by_sex for _, by_sex in sorted(rows.items()) if "" in by_sex)
+
+
+def value_of(column: str, by_sex: BySex) -> str:
+    """Return what stands in a column of a line."""
+    return _VALUES[column](by_sex)
+
+
+def header_of(columns: Iterable[str]) -> Iterator[str]:
+    """Give the names of columns as files have them."""
+    return ("jour" if column == "jour_7j" else column for column in columns)
+
+
+def line_of(values: Iterable[str]) -> str:
+    """Return values as a line."""
     quoted = (f'"{value}"' if ";" in value else value for value in values)  # RFC 4180
     return ";".join(quoted) + "\n"
 

@@ -112,7 +112,11 @@ def _looking(group: click.Group, data_dir: Option, as_json: Option, run: Run) ->
     def files(
         condition: str, layouts: tuple[str, ...], out: Path, as_of: str, data_dir: Path
     ) -> None:
-        """Write files of CONDITION in the layouts of SI-DEP's open data."""
+        """Write files of CONDITION in the layouts of SI-DEP's open data.
+
+        Beside each is `notes-` with its name: of which lines the numbers are of an earlier telling,
+        or withheld.
+        """
         from ops.indicators import commands
 
         run(commands.write_files(data_dir, condition, layouts, out, as_of))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -16,9 +17,10 @@ from ops.runtime.postgres import lent
 
 from . import operating, queries
 from .answering import Answer, Published
-from .as_csv import revisions_as_csv
+from .as_csv import rows_as_csv
 from .asking import Asked, known_condition, read_asked
-from .sidep import names, sidep_file
+from .columns import revision_rows
+from .sidep import names, notes_of, sidep_file
 from .writing import form_of, whole
 
 
@@ -81,7 +83,7 @@ async def changes(data_dir: Path, condition: str, where: Sequence[str], *, as_js
                     sys.stdout.write(between + msgspec.json.encode(each).decode())
                     between = ",\n"
             else:
-                sys.stdout.write(revisions_as_csv(answer.revisions, head=is_first))
+                sys.stdout.write(rows_as_csv(revision_rows(answer.revisions), head=is_first))
             is_first = False
             if answer.next is None:
                 break
@@ -97,18 +99,27 @@ async def changes(data_dir: Path, condition: str, where: Sequence[str], *, as_js
 async def write_files(
     data_dir: Path, condition: str, layouts: Sequence[str], out: Path, as_of: str
 ) -> int:
-    """Write files in SI-DEP's layouts; each is there whole or not at all."""
+    """Write files in SI-DEP's layouts, and the notes beside each: whole, or not at all.
+
+    Raises:
+        PermanentError: `no_such_file`: the layouts there are.
+    """
     known_condition(condition)
     asked = read_asked([("as_of", as_of)])
     async with instance_at(data_dir) as hub:
         published = published_of(hub)
         extraction = await published.extraction(asked.as_of)
-        for layout in layouts or names():
-            file = sidep_file(layout, condition, extraction)
-            with whole(out / file.name) as written:
-                async for lines in file.lines(published):
-                    written.write(lines.encode())
-            sys.stdout.write(f"{out / file.name}\n")
+        files = [sidep_file(layout, condition, extraction) for layout in layouts or names()]
+        for file in files:
+            both = dict.fromkeys((file, notes_of(file)))
+            with ExitStack() as stack:
+                written = {each: stack.enter_context(whole(out / each.name)) for each in both}
+                for each, to in written.items():
+                    to.write(each.head.encode())
+                async for table in file.tables(published):
+                    for each, to in written.items():
+                        to.write((await each.part(table)).encode())
+            sys.stdout.writelines(f"{out / each.name}\n" for each in both)
     return 0
 
 

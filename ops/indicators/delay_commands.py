@@ -13,11 +13,12 @@ from ops.printing import table_of
 from schemas.errors import PermanentError
 
 from .answering import Published
-from .as_csv import delays_as_csv
+from .as_csv import rows_as_csv
 from .asking import Asked, known_condition
+from .columns import DELAY_COLUMNS, delay_rows
 from .commands import pairs_of, published_of
 from .delayed import Delayed, read_delays_asked
-from .writing import MOST_PRINTED, whole
+from .writing import MOST_PRINTED, table_row, whole
 
 _COLUMNS: Final = (
     "label", "area", "tests", "within_1", "within_2", "within_3", "median_days", "p90_days",
@@ -61,10 +62,8 @@ async def _as_table(pages: AsyncIterator[Delayed], file: BinaryIO) -> int:
                 "too_many_to_print",
                 f"a table shows {MOST_PRINTED:,} lines: give from and to, or --format csv",
             )
-        for each in answer.delays:
-            values = (getattr(each, name) for name in _COLUMNS)
-            rows.append(tuple("-" if value is None else value for value in values))
-    text = table_of(_COLUMNS, rows) if rows else "no delays are told of this\n"
+        rows += [table_row(each, _COLUMNS) for each in answer.delays]
+    text = table_of((*_COLUMNS, "flags"), rows) if rows else "no delays are told of this\n"
     file.write((about + text).encode())
     return 0 if rows else 1
 
@@ -72,7 +71,7 @@ async def _as_table(pages: AsyncIterator[Delayed], file: BinaryIO) -> int:
 async def _as_csv(pages: AsyncIterator[Delayed], file: BinaryIO) -> int:
     found, is_first = 0, True
     async for answer in pages:
-        text = delays_as_csv(answer.delays, answer.extraction, head=is_first)
+        text = rows_as_csv(delay_rows(answer.delays, answer.extraction), head=is_first)
         file.write(text.encode())
         found, is_first = found + len(answer.delays), False
     return 0 if found else 1
@@ -96,11 +95,11 @@ async def _as_json(pages: AsyncIterator[Delayed], file: BinaryIO) -> int:
 
 
 async def _as_parquet(pages: AsyncIterator[Delayed], file: BinaryIO) -> int:
-    from .as_parquet import DelaysFile  # noqa: PLC0415 - slow to load
+    from .as_parquet import RowsFile  # noqa: PLC0415 - slow to load
 
-    found, written = 0, DelaysFile(file)
+    found, written = 0, RowsFile(file, DELAY_COLUMNS)
     async for answer in pages:
-        written.page(answer.delays, answer.extraction)
+        written.page(delay_rows(answer.delays, answer.extraction))
         found += len(answer.delays)
     written.close()
     return 0 if found else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +13,10 @@ from ops.runtime.metrics import METRICS
 from schemas.figures import DelayFigure, Extraction
 
 from .answering import Published
-from .as_csv import delays_as_csv
 from .asking import known_condition
+from .columns import delay_rows
 from .delayed import read_delays_asked
-from .forms import MEDIA, Admit, HttpRequest, format_of, further
+from .forms import MEDIA, Admit, HttpRequest, format_of, further, rendered
 
 _OF_DELAYS: Final = (
     "Needs a bearer token that reads public-health. Of tests that were sampled in a week: how many"
@@ -54,20 +53,13 @@ def delay_route(published: Published, admit: Admit) -> ControllerRouterHandler:
             following, headers = further(
                 request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
             )
-            content: Any = Delays(
+            whole = Delays(
                 extraction=answer.extraction,
                 condition=condition,
                 delays=answer.delays,
                 next=following,
             )
-            if form == "csv":
-                content = await asyncio.to_thread(delays_as_csv, answer.delays, answer.extraction)
-            elif form == "parquet":
-                from .as_parquet import delays_as_parquet  # noqa: PLC0415 - slow to load
-
-                content = await asyncio.to_thread(
-                    delays_as_parquet, answer.delays, answer.extraction
-                )
+            content = await rendered(form, delay_rows(answer.delays, answer.extraction), whole)
         METRICS.api_requests.labels("indicators", "200").inc()
         return Response(content, media_type=MEDIA[form], headers=headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,7 +14,9 @@ from ops.stream_tokens.port import Admission
 from schemas.errors import PermanentError
 from schemas.figures import Extraction
 
+from .as_csv import rows_as_csv
 from .asking import Asked
+from .columns import Rows
 
 HttpRequest = Request[Any, Any, Any]
 Admit = Callable[[HttpRequest, str, Asked], Awaitable["Admitted"]]
@@ -82,3 +85,20 @@ def format_of(request: HttpRequest) -> tuple[list[tuple[str, str]], str]:
     if form not in MEDIA:
         raise PermanentError("bad_question", f"format: one of {', '.join(MEDIA)}")
     return [pair for pair in pairs if pair[0] != "format"], form
+
+
+async def rendered(form: str, rows: Rows, whole: object) -> object:
+    """Return what an answer holds; CSV and Parquet are written beside the loop.
+
+    Args:
+        form: Of `MEDIA`.
+        rows: What CSV and Parquet hold.
+        whole: What JSON holds.
+    """
+    if form == "csv":
+        return await asyncio.to_thread(rows_as_csv, rows)
+    if form == "parquet":
+        from .as_parquet import rows_as_parquet  # noqa: PLC0415 - slow to load
+
+        return await asyncio.to_thread(rows_as_parquet, rows)
+    return whole

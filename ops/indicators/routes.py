@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, get
@@ -14,15 +14,16 @@ from litestar.response import Stream as StreamingResponse
 from litestar.types import ControllerRouterHandler
 
 from ops.runtime.metrics import METRICS
+from routing.sidep_notes import PREFIX
 from schemas.errors import PermanentError
 from schemas.figures import Extraction, Figure, Revision
 
 from .answering import Content, Published
-from .as_csv import figures_as_csv, revisions_as_csv
 from .asking import Asked, known_condition, read_asked
+from .columns import figure_rows, revision_rows
 from .delay_route import delay_route
 from .extractions import Made
-from .forms import CSV, MEDIA, Admit, Admitted, HttpRequest, format_of, further
+from .forms import CSV, MEDIA, Admit, Admitted, HttpRequest, format_of, further, rendered
 from .sidep import SidepFile, sidep_file
 
 _MOST: Final = 1_000
@@ -128,20 +129,14 @@ def _figures(published: Published, admit: Admit) -> ControllerRouterHandler:
             following, headers = further(
                 request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
             )
-            content: Any = Figures(
+            whole = Figures(
                 extraction=answer.extraction,
                 condition=condition,
                 figures=answer.figures,
                 next=following,
             )
-            if form == "csv":
-                content = await asyncio.to_thread(figures_as_csv, answer.figures, answer.extraction)
-            elif form == "parquet":
-                from .as_parquet import figures_as_parquet  # noqa: PLC0415 - slow to load
-
-                content = await asyncio.to_thread(
-                    figures_as_parquet, answer.figures, answer.extraction
-                )
+            rows = figure_rows(answer.figures, answer.extraction)
+            content = await rendered(form, rows, whole)
         METRICS.api_requests.labels("indicators", "200").inc()
         return Response(content, media_type=MEDIA[form], headers=headers)
 
@@ -165,14 +160,13 @@ def _changes(published: Published, admit: Admit) -> ControllerRouterHandler:
             following, headers = further(
                 request.url.path, [*pairs, ("format", form)], answer.extraction, answer.next
             )
-            content: Any = Revisions(
+            whole = Revisions(
                 extraction=answer.extraction,
                 condition=condition,
                 revisions=answer.revisions,
                 next=following,
             )
-            if form == "csv":
-                content = await asyncio.to_thread(revisions_as_csv, answer.revisions)
+            content = await rendered(form, revision_rows(answer.revisions), whole)
         METRICS.api_requests.labels("indicators", "200").inc()
         return Response(content, media_type=MEDIA[form], headers=headers)
 
@@ -192,7 +186,9 @@ def _file(published: Published, admit: Admit) -> ControllerRouterHandler:
     ) -> StreamingResponse:
         """Return `sp-pos-quot-dep` and the others whole, `;` between values, as SI-DEP wrote them.
 
-        `as_of` asks of the past. An unknown name is answered with those there are.
+        `notes-sp-pos-quot-dep`, to which the header Link leads, says of which lines the numbers are
+        of an earlier telling, or withheld. `as_of` asks of the past. An unknown name is answered
+        with those there are.
         """
         known_condition(condition)
         asked = read_asked(request.query_params.multi_items())
@@ -203,12 +199,24 @@ def _file(published: Published, admit: Admit) -> ControllerRouterHandler:
             admitted.close()
             raise
         METRICS.api_requests.labels("indicators", "200").inc()
-        headers = {"Content-Disposition": f'attachment; filename="{found.name}"'}
+        headers = _file_headers(request.url.path, found)
         return StreamingResponse(
             _given(found, published, admitted), media_type=CSV, headers=headers
         )
 
     return get_file
+
+
+def _file_headers(path: str, file: SidepFile) -> dict[str, str]:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "X-Extraction": str(file.extraction.number),
+    }
+    if not file.is_notes:
+        as_of = urlencode({"as_of": file.extraction.at.isoformat()})  # of the same extraction
+        notes = f"{path.rpartition('/')[0]}/{PREFIX}{file.layout.name}?{as_of}"
+        headers["Link"] = f'<{notes}>; rel="describedby"'
+    return headers
 
 
 async def _asked_file(published: Published, condition: str, name: str, asked: Asked) -> SidepFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -13,10 +13,11 @@ import msgspec
 
 from ops.printing import table_of
 from schemas.errors import PermanentError
-from schemas.figures import Figure
+from schemas.figures import DelayFigure, Figure
 
 from .answering import Answer
-from .as_csv import figures_as_csv
+from .as_csv import rows_as_csv
+from .columns import FIGURE_COLUMNS, figure_rows, flags_text
 
 MOST_PRINTED: Final = 5_000
 """Figures of a table for eyes; it is laid out whole."""
@@ -60,6 +61,12 @@ def whole(path: Path | None) -> Iterator[BinaryIO]:
         scratch.unlink(missing_ok=True)
 
 
+def table_row(figure: Figure | DelayFigure, columns: Sequence[str]) -> tuple[object, ...]:
+    """Return a row of a table for eyes, its flags last; `-` where a value is withheld."""
+    values = (getattr(figure, name) for name in columns)
+    return (*("-" if value is None else value for value in values), flags_text(figure))
+
+
 class _AsTable:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -77,12 +84,8 @@ class _AsTable:
         self._figures += answer.figures
 
     def end(self) -> None:
-        rows = [
-            tuple("-" if value is None else value for value in
-                  (getattr(figure, name) for name in _COLUMNS))
-            for figure in self._figures
-        ]  # fmt: skip
-        text = table_of(_COLUMNS, rows) if rows else "nothing is published of this\n"
+        rows = [table_row(figure, _COLUMNS) for figure in self._figures]
+        text = table_of((*_COLUMNS, "flags"), rows) if rows else "nothing is published of this\n"
         self._file.write((self._about + text).encode())
 
 
@@ -92,7 +95,8 @@ class _AsCsv:
         self._has_head = False
 
     def page(self, answer: Answer) -> None:
-        text = figures_as_csv(answer.figures, answer.extraction, head=not self._has_head)
+        rows = figure_rows(answer.figures, answer.extraction)
+        text = rows_as_csv(rows, head=not self._has_head)
         self._file.write(text.encode())
         self._has_head = True
 
@@ -125,12 +129,12 @@ class _AsJson:
 
 class _AsParquet:
     def __init__(self, file: BinaryIO) -> None:
-        from .as_parquet import FiguresFile  # noqa: PLC0415 - slow to load
+        from .as_parquet import RowsFile  # noqa: PLC0415 - slow to load
 
-        self._written = FiguresFile(file)
+        self._written = RowsFile(file, FIGURE_COLUMNS)
 
     def page(self, answer: Answer) -> None:
-        self._written.page(answer.figures, answer.extraction)
+        self._written.page(figure_rows(answer.figures, answer.extraction))
 
     def end(self) -> None:
         self._written.close()

@@ -1,4 +1,4 @@
-"""SI-DEP's own files, one golden file a layout: `tests/golden/sidep`.
+"""SI-DEP's own files, and the notes beside them, one golden file a layout: `tests/golden/sidep`.
 
 `python -m tests.golden.test_sidep_files` writes them anew: read what it changes.
 """
@@ -10,15 +10,22 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from routing.sidep_files import LAYOUTS, Layout, file_name, layout_of, lines_of
+from routing.sidep_notes import PREFIX, note_lines, notes_name
 from schemas.errors import PermanentError
 from schemas.figures import AGE_CLASSES, ALL_AGES, SEXES, Figure, Flag, Period
 
 FOLDER = Path(__file__).parent / "sidep"
 AREAS = {"france": 9_000, "region:94": 700, "department:2A": 300, "department:2B": 400}
 WITHHELD = ("department:2A", "90")
+HELD = {
+    ("department:2B", "19", ""): (Flag.TESTS_HELD,),
+    ("region:94", "29", "F"): (Flag.POSITIVES_HELD, Flag.INCOMPLETE),
+    ("france", "0", ""): (Flag.TESTS_HELD, Flag.VARIANTS_HELD),
+}
 TIMES = {
     Period.DAY: ("2026-03-05", "2026-03-06"),
     Period.SEVEN_DAYS: ("2026-03-05", "2026-03-06"),
@@ -58,6 +65,7 @@ def figure(area: str, period: Period, label: str, age: str, sex: str) -> Figure:
         incidence_class="[500;1000[",
         positivity_class="[10;20[",
         screening_class="[8000;Max]",
+        flags=HELD.get((area, age, sex), ()),
     )
 
 
@@ -76,13 +84,72 @@ def written(layout: Layout) -> str:
     return "".join(lines_of(layout, tables()))
 
 
+def notes(layout: Layout, *given: list[Figure]) -> str:
+    return "".join(note_lines(layout, given or tables()))
+
+
+def noted(name: str, *given: Figure) -> list[dict[str, str]]:
+    return list(csv.DictReader(notes(LAYOUTS[name], list(given)).splitlines(), delimiter=";"))
+
+
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
 def test_a_file_is_what_it_was(name: str) -> None:
     assert written(LAYOUTS[name]) == (FOLDER / f"{name}.csv").read_text("utf-8")
+    assert notes(LAYOUTS[name]) == (FOLDER / f"{PREFIX}{name}.csv").read_text("utf-8")
 
 
 def test_no_golden_file_is_of_no_layout() -> None:
-    assert {path.stem for path in FOLDER.glob("*.csv")} == set(LAYOUTS)
+    known = {f"{prefix}{name}" for name in LAYOUTS for prefix in ("", PREFIX)}
+    assert {path.stem for path in FOLDER.glob("*.csv")} == known
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_each_note_is_of_one_line_and_of_columns_of_its_file(name: str) -> None:
+    rows = list(csv.DictReader(written(LAYOUTS[name]).splitlines(), delimiter=";"))
+    area, time, *_ = rows[0]
+    keys = (area, time, "cl_age90")
+    lines = {tuple(row[key] for key in keys): row for row in rows}
+    found = csv.DictReader(notes(LAYOUTS[name]).splitlines(), delimiter=";")
+    assert found.fieldnames == [*keys, "held", "withheld", "flags"]
+    for note in found:
+        row = lines.pop(tuple(note[key] for key in keys))
+        assert all(row[column] for column in note["held"].split())
+        assert not any(row[column] for column in note["withheld"].split())
+        assert "suppressed" not in note["flags"]
+        assert "held" not in note["flags"]
+    # Of a line without a note nothing is withheld.
+    counts = {"P", "T", "P_f", "P_h", "T_f", "T_h", "nb_pos", "nb_crib"}
+    assert all(row[column] for row in lines.values() for column in counts.intersection(row))
+
+
+def test_what_is_held_is_said_of_its_column_alone() -> None:
+    held = figure("region:94", Period.DAY, "2026-03-06", "29", "F")
+    whole = figure("region:94", Period.DAY, "2026-03-06", "29", "")
+    (note,) = noted("sp-pos-quot-reg", held, whole)
+    assert (note["held"], note["withheld"], note["flags"]) == ("P_f", "", "incomplete")
+    # Where women have no column, nothing of theirs is said.
+    assert noted("sp-pos-quot-dep", held, whole) == []
+
+
+def test_what_is_not_known_is_not_called_withheld() -> None:
+    nobody = Figure(
+        condition="covid-19", area="france", period="week", label="2026-S10",
+        positive_tests=0, screened=0, variants=(0,) * 6, flags=(Flag.NO_POPULATION,),
+    )  # fmt: skip
+    assert noted("sp-variants-hebdo-fra", nobody) == []
+    (note,) = noted("sp-pe-tb-hebdo-fra", nobody)
+    assert (note["held"], note["withheld"], note["flags"]) == ("", "", "no_population")
+
+
+def test_a_class_that_is_withheld_is_told_from_an_area_without_classes() -> None:
+    small = Figure(
+        condition="covid-19", area="department:2A", period="week", label="2026-S10",
+        flags=(Flag.CLASSED, Flag.SUPPRESSED), incidence_class="[0;20[",
+    )  # fmt: skip
+    (note,) = noted("sp-classes-hebdo-dep", small)
+    assert (note["withheld"], note["flags"]) == ("tp_classe td_classe", "classed")
+    large = msgspec.structs.replace(small, flags=(Flag.SUPPRESSED,))
+    assert noted("sp-classes-hebdo-dep", large) == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +211,10 @@ def test_a_file_without_figures_is_its_header() -> None:
 
 def test_a_file_is_named_by_its_extraction() -> None:
     at = datetime(2026, 3, 9, 19, 15, 59, tzinfo=UTC)
-    assert file_name(layout_of("sp-pos-quot-dep"), at) == "sp-pos-quot-dep-2026-03-09-19h15.csv"
+    name = "sp-pos-quot-dep-2026-03-09-19h15.csv"
+    assert file_name(layout_of("sp-pos-quot-dep"), at) == name
+    # Whoever reads `sp-pos-quot-dep-*.csv` must not find the notes.
+    assert notes_name(layout_of("sp-pos-quot-dep"), at) == f"notes-{name}"
 
 
 def test_an_unknown_layout_is_refused_with_those_there_are() -> None:
@@ -159,6 +229,7 @@ def _write() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, layout in LAYOUTS.items():
         (FOLDER / f"{name}.csv").write_text(written(layout), "utf-8")
+        (FOLDER / f"{PREFIX}{name}.csv").write_text(notes(layout), "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ops.indicators import publishing
 from ops.indicators.answering import Published
 from ops.indicators.asking import read_asked
 from ops.indicators.keeper import Keeper
+from ops.indicators.sidep import notes_of, sidep_file
 from routing.disclosure import Policy
 from schemas.figures import Figure
 from tests.support.indicating import World, world_of
@@ -97,6 +98,15 @@ async def test_what_came_is_told_at_a_revision_and_not_before(world: World) -> N
     assert (await told(world, area="france"))["france", MONDAY.isoformat()].tests == 152
     nobody = figures["department:75", SUNDAY.isoformat()]
     assert (nobody.tests, "tests_held" in nobody.flags) == (60, False)
+    # A file of SI-DEP has the same number and no place for the flag: its notes have.
+    published = Published(world.pool, 100_000)
+    file = sidep_file("sp-pos-quot-dep", CONDITION, await published.extraction(None))
+    lines = [line async for each in file.lines(published) for line in each.splitlines()]
+    notes = [line async for each in notes_of(file).lines(published) for line in each.splitlines()]
+    assert any(line.startswith(f"69;{MONDAY};") and line.endswith(";60;0") for line in lines)
+    said = {tuple(line.split(";")[:3]): line.split(";")[3:] for line in notes}
+    assert "T" in said["69", MONDAY.isoformat(), "0"][0].split()
+    assert "T" not in said.get(("75", SUNDAY.isoformat(), "0"), ["", "", ""])[0].split()
 
 
 async def test_where_enough_came_everywhere_all_of_it_is_told(world: World) -> None:

@@ -178,9 +178,14 @@ async def test_a_file_of_sidep_says_what_the_figures_say(world: World) -> None:
             "figures"
         ]
         answer = await client.get(f"{PATH}/files/sp-pos-quot-fra")
+        notes = await client.get(answer.links["describedby"]["url"])
         unknown = await client.get(f"{PATH}/files/sp-pos-quot-moon")
     name = "sp-pos-quot-fra-2026-03-20-13h00.csv"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert notes.headers["content-disposition"] == f'attachment; filename="notes-{name}"'
+    assert notes.headers["x-extraction"] == answer.headers["x-extraction"] == "1"
+    assert "link" not in notes.headers
+    assert notes.text == "fra;jour;cl_age90;held;withheld;flags\n"
     lines = answer.text.splitlines()
     assert lines[0] == "fra;jour;P_f;P_h;P;T_f;T_h;T;cl_age90;pop"
     by_day = {line[1]: line for line in (each.split(";") for each in lines[1:]) if line[8] == "0"}

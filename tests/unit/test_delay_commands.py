@@ -52,6 +52,8 @@ async def test_a_table_for_eyes() -> None:
     assert lines[0] == "extraction 3 of 2026-03-30T12:00:00+00:00"
     assert "department:01" in lines[-1]
     assert "-" in lines[-1]
+    assert lines[1].endswith("flags")
+    assert lines[-1].endswith("suppressed")
 
 
 async def test_csv_has_one_head_and_a_line_a_class() -> None:
