@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay proof-rolling proof-restore bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-crash proof-relay proof-rolling proof-restore bench-export bench-relay bench-restart bench-soak bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -167,6 +167,9 @@ bench-relay: setup-dev kafka ## events a second from the outbox into one broker,
 bench-restart: setup-dev kafka ## each process killed, until it is ready again; on both engines
 	$(BIN)/python -m benchmarks.restart --engine embedded $(ARGS)
 	$(BIN)/python -m benchmarks.restart --engine cluster $(ARGS)
+
+bench-soak: setup-dev ## an hour at 170/s with everything on (SECONDS, RATE): slopes of memory, handles, bloat, latency
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),170) $(ARGS)
 
 bench-retention: setup-dev ## the purge of a day of a million messages beside a door: seconds, the longest append
 	$(BIN)/python -m benchmarks.retention $(ARGS)
