@@ -166,6 +166,9 @@ bench-restart: setup-dev kafka ## each process killed, until it is ready again; 
 	$(BIN)/python -m benchmarks.restart --engine embedded $(ARGS)
 	$(BIN)/python -m benchmarks.restart --engine cluster $(ARGS)
 
+bench-soak: setup-dev ## an hour at 170/s with everything on (SECONDS, RATE): slopes of memory, handles, bloat, latency
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),170) $(ARGS)
+
 bench-retention: setup-dev ## the purge of a day of a million messages beside a door: seconds, the longest append
 	$(BIN)/python -m benchmarks.retention $(ARGS)
 

@@ -75,13 +75,16 @@ class _Source(Protocol):
         ...
 
 
-class _Outbox:
+class Outbox:
+    """The dossier in the outbox, asked again and again."""
+
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._cursor: str | None = None
         self._decoder = msgspec.json.Decoder(_Bundle)
 
     async def next(self) -> Sequence[_Bundle | None]:
+        """Return the next events' bodies; none at the present end."""
         page = await self._reader.read_page(Stream.DOSSIER, self._cursor, _PAGE)
         self._cursor = page.cursor
         return [
@@ -122,7 +125,7 @@ def keys_of(bundle: _Bundle) -> list[str]:
 async def _opened(settings: Settings) -> AsyncIterator[_Source]:
     if settings.engine is Engine.EMBEDDED:
         async with open_hub(settings, "looking", connections=2) as hub:
-            yield _Outbox(reader_of(hub))
+            yield Outbox(reader_of(hub))
         return
     topic = topic_of(Stream.DOSSIER, settings.kafka_topic_prefix)
     reader = PartitionReader(kafka_settings(settings, "reader"), topic, read_committed=True)

@@ -14,7 +14,7 @@ from schemas.outcome import ENDINGS
 from schemas.topics import STREAMS
 from tests.support.product import Instance
 
-_AFTER = {
+AFTER = {
     "": {"published"},
     "published": {"revised", "withdrawn"},
     "revised": {"revised", "withdrawn"},
@@ -63,7 +63,7 @@ def check_conservation(
         if code in {"AA", "CA", "AE", "CE"}:
             assert by_control[control_id], f"acknowledged and lost: {control_id}"
     for control_id, records in by_control.items():
-        _check_endings(control_id, records)
+        check_endings(control_id, records)
     assert account["received"] == len(traces) + account["replays"], "records nobody sent"
     known = {report for held in traces for report in _reports_of(held)}
     # What is told apart bears an id of its own; its message's trace names it.
@@ -106,7 +106,8 @@ def _replaced(events: Iterable[Mapping[str, Any]]) -> set[str]:
     return {number for number, body in bodies if body.get("record") == "pseudonym_replaced"}
 
 
-def _check_endings(control_id: str, held: Sequence[Mapping[str, Any]]) -> None:
+def check_endings(control_id: str, held: Sequence[Mapping[str, Any]]) -> None:
+    """Check that each record of a message ended once, and one of equal ones was handled."""
     firsts = 0
     for record in held:
         outcomes = [s for s in record["stations"] if s["station"] == "outcome"]
@@ -144,9 +145,7 @@ def check_stream(name: str, events: Sequence[Mapping[str, Any]]) -> None:
         seqs[partition] = event["seq"]
         assert event["event_version"] == versions.get(report, 0) + 1, f"{name}: version of {report}"
         versions[report] = event["event_version"]
-        assert event["kind"] in _AFTER[kinds.get(report, "")], (
-            f"{name}: {event['kind']} of {report}"
-        )
+        assert event["kind"] in AFTER[kinds.get(report, "")], f"{name}: {event['kind']} of {report}"
         kinds[report] = event["kind"]
         assert (event["body"] is None) == (event["kind"] == "withdrawn")
         assert event["event_id"] not in ids, f"{name}: {event['event_id']} twice"
