@@ -12,6 +12,7 @@ from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
+from ops.asking import Asker
 from ops.bootstrap import Hub
 from ops.register.access import Gate, HttpRequest
 from ops.register.lab_routes import OPERATOR_ONLY
@@ -62,6 +63,10 @@ class WentOn(msgspec.Struct, frozen=True, kw_only=True):
 def pause_routes(hub: Hub, gate: Gate) -> list[ControllerRouterHandler]:
     """Return the routes of pauses."""
 
+    def who(request: HttpRequest) -> Asker:
+        asker = gate.operator(request)
+        return Asker(actor=asker.actor, reason=asker.reason)
+
     @get(_PATH, summary="What is paused", description=OPERATOR_ONLY)
     async def get_pauses(request: HttpRequest) -> Pauses:
         gate.operator(request)
@@ -72,7 +77,7 @@ def pause_routes(hub: Hub, gate: Gate) -> list[ControllerRouterHandler]:
 
     @post(_PATH, summary="Let something wait", description=_WAITS)
     async def post_pause(request: HttpRequest, data: JSONBody[NewPause]) -> Paused:
-        asker = gate.operator(request)
+        asker = who(request)
         now = hub.clock.now()
         async with lent(hub.pool) as connection:
             await changes.pause(connection, data.what, data.name, asker, now)
@@ -94,7 +99,7 @@ def pause_routes(hub: Hub, gate: Gate) -> list[ControllerRouterHandler]:
     async def delete_pause(
         request: HttpRequest, what: FromPath[str], name: FromPath[str]
     ) -> WentOn:
-        asker = gate.operator(request)
+        asker = who(request)
         async with lent(hub.pool) as connection:
             lab_id = await changes.resume(connection, what, name, asker)
         done = changes.Replayed(messages=0, waiting=0)
