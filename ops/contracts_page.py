@@ -22,6 +22,7 @@ from ops.holding.routes import hold_routes
 from ops.indicators.routes import indicator_routes
 from ops.measuring.routes import figure_routes
 from ops.parking.routes import parked_routes
+from ops.pausing.routes import pause_routes
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
 from ops.register.lab_routes import Desk
@@ -64,6 +65,7 @@ def application() -> Litestar:
                 *indicator_routes(nothing, nothing),
                 *account_routes(nothing, gate, nothing),
                 *parked_routes(nothing, gate),
+                *pause_routes(nothing, gate),
                 *trace_routes(nothing, gate),
                 *figure_routes(nothing, gate),
                 *silence_routes(nothing, desk),

@@ -24,6 +24,7 @@ from ops.message_route import PATH, MessageDoor
 from ops.opened import opened
 from ops.origins import Origins, networks_of
 from ops.parking.routes import parked_routes
+from ops.pausing.routes import pause_routes
 from ops.proofs import Proofs
 from ops.receivers.routes import receiver_routes
 from ops.register.access import Gate
@@ -98,6 +99,7 @@ async def api(settings: Settings, stopping: asyncio.Event) -> None:
                 *indicator_routes(published_of(hub), admit_by(access, origins)),
                 *account_routes(hub, gate, proofs),
                 *parked_routes(hub, gate),
+                *pause_routes(hub, gate),
                 *trace_routes(hub, gate),
                 *figure_routes(laboratories, gate),
                 *silence_routes(silence, desk),

@@ -46,6 +46,7 @@ _ACCESS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("/v1/laboratories/closures", ("operator",)),
     ("/v1/laboratories/", ("operator", "laboratory")),
     ("/v1/parked", ("operator",)),
+    ("/v1/pauses", ("operator",)),
     ("/v1/trace/", ("operator",)),
     ("/v1/routing/", ("operator",)),
     ("/v1/review/stewards", ("operator",)),

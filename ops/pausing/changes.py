@@ -8,6 +8,7 @@ parked (`laboratory_paused`) until the pause ends, and then done again in its pl
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -43,6 +44,13 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
     """None: by a release that did not note it."""
     actor: str
     reason: str
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a laboratory's parked messages is in the log again, and how many wait still."""
+
+    messages: int
+    waiting: int
 
 
 async def pause(connection: Connection, what: str, name: str, asker: Asker, now: datetime) -> None:
@@ -104,18 +112,32 @@ async def replay_paused(
     asked for again (`parked replay --for laboratory_paused`) it goes on with what is left; what is
     done twice changes nothing.
     """
+    return (await replay_some(hub, lab_id, asker, sys.maxsize, progress)).messages
+
+
+async def replay_some(
+    hub: Hub,
+    lab_id: int,
+    asker: Asker,
+    most: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Replayed:
+    """Do so many of them again at most, in their order."""
     page = max(1, int(hub.settings.replay_per_second))
     total, after = 0, -1
-    while True:
+    while total < most:
         async with lent(hub.pool) as connection:
-            rows = await connection.fetch(queries.TO_REPLAY, lab_id, after, page)
+            rows = await connection.fetch(queries.TO_REPLAY, lab_id, after, min(page, most - total))
         if not rows:
-            return total
+            return Replayed(messages=total, waiting=0)
         originals = [Replayable(**dict(row)) for row in rows]
         await append_replays(hub, originals, reason=asker.reason, actor=asker.actor)
         total, after = total + len(rows), rows[-1]["offset"]
         progress(total)
         await asyncio.sleep(1.0)
+    async with lent(hub.pool) as connection:
+        waiting: int = await connection.fetchval(queries.LEFT, lab_id, after)
+    return Replayed(messages=total, waiting=waiting)
 
 
 async def list_paused(connection: Connection) -> list[Paused]:

@@ -29,3 +29,8 @@ WHERE k.resolved_at IS NULL AND k.reason = 'laboratory_paused' AND k.lab_id = $1
   AND k."offset" > $2
 ORDER BY k."offset" LIMIT $3
 """
+LEFT: Final = """
+SELECT count(*) FROM parked k
+WHERE k.resolved_at IS NULL AND k.reason = 'laboratory_paused' AND k.lab_id = $1
+  AND k."offset" > $2
+"""

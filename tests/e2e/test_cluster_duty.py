@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +133,7 @@ def duty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duty]:
         kafka.start()
         made.start()
         for port in (made.mllp_port, made.http_port):
-            made.until("a door is closed", lambda port=port: opens(port))
+            made.until("a door is closed", partial(opens, port))
         yield made
     finally:
         made.remove()

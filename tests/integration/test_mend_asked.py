@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,16 +20,20 @@ from ops.accounting import commands
 from ops.accounting.counting import day_of
 from ops.accounting.keeping import count_now
 from ops.accounting.routes import account_routes
+from ops.asking import Asker
 from ops.parking.routes import parked_routes
+from ops.pausing import changes
+from ops.pausing.routes import pause_routes
 from ops.problems import http_problem, hub_problem
 from ops.proofs import Proofs
 from ops.register.access import Gate
+from ops.runtime.postgres import lent
 from ops.tokens import OPERATOR
-from schemas.errors import HubError
+from schemas.errors import HubError, TransientError
 from schemas.finding import Finding, Level
 from schemas.place import Place
 from tests.support.hub import Road, scratch_hub
-from tests.support.people import dominique, message
+from tests.support.people import dominique, message, report
 from tests.support.postgres import Database
 
 CANARY = "ZZCANARY"
@@ -63,6 +68,7 @@ async def asked(road: Road) -> AsyncIterator[httpx.AsyncClient]:
     handlers = [
         *account_routes(road.hub, gate, Proofs(register, None)),
         *parked_routes(road.hub, gate),
+        *pause_routes(road.hub, gate),
     ]
     application = Litestar(
         route_handlers=handlers,
@@ -154,3 +160,49 @@ async def test_the_commands_of_days_print_and_say_whether_it_closes(
     assert await commands.print_day(tmp_path, today, "LAB1", as_json=False) == 1
     assert "DOES NOT CLOSE" in capsys.readouterr().out
     assert await commands.print_gaps(tmp_path, as_json=False) == 1
+
+
+async def test_pauses_over_http_are_the_operators_and_stand_in_the_audit(
+    road: Road, asked: httpx.AsyncClient
+) -> None:
+    wanted = {"what": "laboratory", "name": "LAB1"}
+    for headers, status in ((bearer("of-lab1", **WHO), 403), (bearer("operators-own"), 400)):
+        answer = await asked.post("/v1/pauses", json=wanted, headers=headers)
+        assert answer.status_code == status, answer.text
+    operator = bearer("operators-own", **WHO)
+    made = await asked.post("/v1/pauses", json=wanted, headers=operator)
+    assert (made.status_code, made.json()["reason"]) == (201, WHO["X-Reason"])
+    again = await asked.post("/v1/pauses", json=wanted, headers=operator)
+    assert (again.status_code, again.json()["title"]) == (409, "paused_already")
+    (listed,) = (await asked.get("/v1/pauses", headers=operator)).json()["pauses"]
+    assert (listed["name"], listed["actor"]) == ("LAB1", WHO["X-Actor"])
+
+    for number in range(3):
+        await road.put(message(dominique(), report(filler_order_number=f"P-{number}")))
+    for _ in range(2):  # the fence sends the first batch of a pause back
+        with contextlib.suppress(TransientError):
+            await road.dispatch()
+    gone_on = await asked.delete("/v1/pauses/laboratory/LAB1", headers=operator)
+    assert (gone_on.status_code, gone_on.json()) == (
+        200,
+        {"what": "laboratory", "name": "LAB1", "replayed": 3, "waiting": 0},
+    )
+    missing = await asked.delete("/v1/pauses/laboratory/LAB1", headers=operator)
+    assert missing.status_code == 404
+    unknown = {"what": "stream", "name": "no stream"}
+    assert (await asked.post("/v1/pauses", json=unknown, headers=operator)).status_code == 400
+    said = await road.rows("SELECT action, actor FROM audit WHERE subject = 'laboratory LAB1'")
+    assert [tuple(row) for row in said] == [("paused", "on call"), ("resumed", "on call")]
+
+
+async def test_no_more_is_done_again_at_once_than_a_request_may_take(road: Road) -> None:
+    async with lent(road.hub.pool) as connection:
+        asker = Asker(actor="on call", reason="its numbers were wrong")
+        await changes.pause(connection, "laboratory", "LAB1", asker, road.hub.clock.now())
+    for number in range(3):
+        await road.put(message(dominique(), report(filler_order_number=f"P-{number}")))
+    for _ in range(2):
+        with contextlib.suppress(TransientError):
+            await road.dispatch()
+    done = await changes.replay_some(road.hub, 1, asker, 2)
+    assert (done.messages, done.waiting) == (2, 1)
