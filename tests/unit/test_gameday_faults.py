@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from tests.gameday import page
 from tests.gameday.days import FAULTS
 from tests.gameday.fault import AFTERMATH, Fault
 from tests.gameday.playing import differs, query_of
@@ -68,3 +69,7 @@ def test_every_alert_that_pages_takes_a_route_to_somebody() -> None:
         if rule["labels"]["severity"] in {"page", "ticket"}:
             found = route_of(config["route"], {**rule["labels"], "alertname": name})
             assert found["receiver"] != "nobody", name
+
+
+def test_the_page_says_what_the_faults_and_their_results_say() -> None:
+    assert page.PAGE.read_text("utf-8") == page.page(page.read()).rstrip() + "\n"
