@@ -10,6 +10,7 @@ import msgspec
 from tests.support.prometheus.rules import alerts
 
 from . import scaling
+from .routes import route_of
 from .stage import Stage
 
 Act = Callable[[Stage], None]
@@ -87,7 +88,7 @@ def derived_seconds(fault: Fault, stage: Stage) -> float:
         lasts = scaling.seconds(rule.get("for", "0s")) / stage.scale
         # What is recorded first is worked out once more.
         turns = 1 + ("labdispatch:" in rule["expr"])
-        route = stage.alertmanager.route_of({**rule["labels"], "alertname": name})
+        route = route_of(stage.alerting["route"], {**rule["labels"], "alertname": name})
         waits = scaling.seconds(route["group_wait"])
         longest = max(longest, lasts + turns * working + waits)
     return fault.notices_seconds + fault.builds_seconds / stage.scale + scrape + longest

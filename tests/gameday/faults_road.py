@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -26,10 +28,14 @@ def _kill_brokers(stage: Stage) -> None:
         stage.kafka.kill(broker)
 
 
-def _door_says_log_away(stage: Stage) -> None:
+def _no_broker_runs(stage: Stage) -> None:
+    """All processes are without an answer, and the door says that its log is away."""
     status, said = stage.readyz()
     assert status == 503 and "intake log" in said, (status, said)
     assert '"log_away"' in stage.log("ingest"), "the log of ingest names no reason"
+    with contextlib.closing(socket.socket()) as wire:
+        host, port = stage.kafka.bootstrap.split(":")
+        assert wire.connect_ex((host, int(port))) != 0, "somebody listens at the broker's address"
 
 
 def _start_brokers(stage: Stage) -> None:
@@ -44,10 +50,8 @@ BROKER_GONE: Final = Fault(
     panels=(Panel(board="doors", title="Door closed"),),
     inject=_kill_brokers,
     steps=(
-        Step(
-            runbook="door-closed", says="its `reason` is a row of the table", do=_door_says_log_away
-        ),
-        Step(runbook="door-closed", says="bring the brokers", do=_start_brokers),
+        Step(runbook="brokers-away", says="do the brokers run", do=_no_broker_runs),
+        Step(runbook="brokers-away", says="Start the brokers that are gone", do=_start_brokers),
     ),
     notices_seconds=5.0,
 )

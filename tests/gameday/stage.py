@@ -26,11 +26,11 @@ from uuid import uuid4
 from schemas.topics import STREAMS
 from tests.support.cluster import MIGRATE, Cluster, read_unit
 from tests.support.kafka import KafkaCluster, free_ports
+from tests.support.prometheus.alertmanager import AlertmanagerServer, Sink
 
 from .laboratories import Laboratories, Mad
-from .sink import Sink
 from .slow_road import PORT, SlowRoad
-from .watching import Alertmanager, Watching
+from .watching import Watching, alerting
 
 PROCESSES: Final = {
     "ingest": "ingest",
@@ -83,7 +83,8 @@ class Stage(Cluster):
         watching = self.folder / "watching"
         for name in ("prometheus", "alertmanager"):
             (watching / name).mkdir(parents=True)
-        self.alertmanager = Alertmanager(watching / "alertmanager", scale, self.sink.url)
+        self.alerting = alerting(scale, self.sink.url)
+        self.alertmanager = AlertmanagerServer(watching / "alertmanager", self.alerting)
         targets: dict[str, list[str]] = {}
         for name, role in PROCESSES.items():
             port = self.http_port if role == "api" else self.ports[name]
@@ -239,7 +240,13 @@ class Stage(Cluster):
             f"?host={self.road.folder}&port={PORT}"
         )
         scaled = {name: f"{each / self.scale:g}" for name, each in _SCALED.items()}
-        return {**found, **scaled, "LABDISPATCH_MIN_FREE_DISK_BYTES": str(LEAST_BYTES)}
+        return {
+            **found,
+            **scaled,
+            "LABDISPATCH_MIN_FREE_DISK_BYTES": str(LEAST_BYTES),
+            # In a tenth of the time there is a tenth of the patience: nobody gives way here.
+            "LABDISPATCH_BEHIND_THE_DOOR_NICE": "0",
+        }
 
     def _limit_rates(self) -> None:
         """Give every laboratory a rate, as a hub has it that somebody runs with care."""
