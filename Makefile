@@ -10,7 +10,7 @@ LINKAGE_STAMP := $(VENV)/.stamp-linkage
 .DEFAULT_GOAL := help
 .PHONY: hapi fhir prometheus r help setup setup-dev run demo test check lint types imports kafka lock \
         compile test-compiled bench bench-parse bench-identity bench-ack bench-check bench-batch bench-e2e bench-fairness \
-        proof-crash proof-relay proof-rolling proof-restore bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
+        proof-crash proof-relay proof-rolling proof-restore proof-gameday bench-export bench-relay bench-restart bench-retention bench-trace bench-streams bench-projection bench-nowcast proof-fhir proof-identity proof-streams proof-kills proof-fuzz proof-oracle bench-indicators bench-keeping proof-indicators proof-disclosure \
         proof-hostile bench-resolver bench-scrape bench-dashboards proof-splits bench-connections bench-linkage node clean
 
 help: ## list the targets
@@ -154,6 +154,9 @@ proof-restore: setup-dev ## a machine is lost under way and restored from its ar
 proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
 	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)
 	$(BIN)/python -m tests.support.rolling_proof
+
+proof-gameday: setup-dev kafka prometheus ## ten faults into a running cluster under load: who is told, when, of nothing else; ARGS="--only disk-nearly-full --scale 10" (Linux, root)
+	$(BIN)/python -m tests.gameday $(ARGS)
 
 proof-relay: setup-dev kafka ## the relay under SIGKILL, brokers that go, emptied topics, restored databases; a row each
 	$(BIN)/pytest tests/crash/test_relay.py tests/properties/test_allow_list.py -m "proof or not proof" $(ARGS)

@@ -47,6 +47,7 @@ class PrometheusServer:
         self.data.mkdir(exist_ok=True)
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
+        self.flags: list[str] = []
         (folder / "operator.token").write_text(token or "none")
         (folder / "prometheus.yml").write_text(_configured(targets, bool(token), quick=quick))
         for path in rule_files():
@@ -81,6 +82,7 @@ class PrometheusServer:
                     "--storage.tsdb.retention.time=60d",
                     f"--web.listen-address=127.0.0.1:{port}",
                     "--log.level=warn",
+                    *self.flags,
                 ],
                 stdout=log,
                 stderr=log,

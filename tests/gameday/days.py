@@ -1,0 +1,10 @@
+"""The ten faults of a game day, in the order in which they are played."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import faults_road
+from .fault import Fault
+
+FAULTS: Final[dict[str, Fault]] = {each.name: each for each in (*faults_road.FAULTS,)}
