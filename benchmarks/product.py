@@ -140,7 +140,7 @@ def _cluster(stack: ExitStack) -> Product:
     )
     environment = settings.as_environment()
     subprocess.run([*LABDISPATCH, "migrate"], env=environment, check=True, capture_output=True)
-    pids = {role: _station(stack, role, settings, environment) for role in ROLES}
+    pids = {role: start_station(stack, role, settings) for role in ROLES}
     _until_ready(settings)
     assert server.pid is not None
     kafka = children_whose_command_has("kafka.Kafka")
@@ -158,11 +158,12 @@ def _dsn(server: EmbeddedPostgres) -> str:
     return f"postgresql://{kwargs['user']}:{quote(kwargs['password'])}@/{kwargs['database']}?{rest}"
 
 
-def _station(stack: ExitStack, role: str, settings: Settings, environment: dict[str, str]) -> int:
+def start_station(stack: ExitStack, role: str, settings: Settings) -> int:
+    """Start a station of the cluster by its own command; return its pid."""
     with (settings.data_dir / "logs" / f"{role}.log").open("ab") as log:
         process = subprocess.Popen(
             [*LABDISPATCH, role],
-            env=environment,
+            env=settings.as_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

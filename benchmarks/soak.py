@@ -65,6 +65,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 )
 @click.option("--folder", type=click.Path(path_type=Path), help="Of samples; default: a new one.")
 @click.option("--report", type=click.Path(exists=True, path_type=Path), help="Only draw slopes.")
+@click.option("--settled", type=float, help="Second from which on it counts; default: a sixth.")
 def main(  # noqa: PLR0917 - click gives options by name
     seconds: float,
     rate: float,
@@ -74,10 +75,11 @@ def main(  # noqa: PLR0917 - click gives options by name
     ahead: int,
     folder: Path | None,
     report: Path | None,
+    settled: float | None,
 ) -> None:
     """Run, check, print slopes, and append to results/soak.csv."""
     if report is not None:
-        soak_report.tell(report / "samples.ndjson")
+        soak_report.tell(report / "samples.ndjson", settled)
         return
     order = Order(
         rate=rate, seconds=seconds, laboratories=laboratories, traces=traces, seed=seed, ahead=ahead
@@ -94,7 +96,7 @@ def main(  # noqa: PLR0917 - click gives options by name
         sys.exit(1)
     finally:
         hub.remove()
-    soak_report.tell(folder / "samples.ndjson")
+    soak_report.tell(folder / "samples.ndjson", settled)
 
 
 def _everything(folder: Path, seconds: float) -> dict[str, str]:

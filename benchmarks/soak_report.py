@@ -20,12 +20,9 @@ Sample = Mapping[str, Any]
 Course = list[tuple[float, float]]
 
 _PICTURE: Final = Path(__file__).parents[1] / "docs" / "pictures" / "soak.svg"
-_BLOCKS: Final = 10
+_BLOCKS: Final = 12
 _LARGEST: Final = 14
 _SMALL_ROWS: Final = 20_000
-_MINUTE: Final = 60.0
-GOAL_TABLES_KB: Final = 6.0
-GOAL_WAL_KB: Final = 8.0
 # What by the hour nobody need mind: a share of the mean, and what the measure itself is coarse by.
 _SHARE: Final = 0.05
 _LEAST: Final = {"MB": 2.0, "": 1.0, "ms": 5.0, "%": 2.0, "messages": 170.0, "kB": 64.0, "B": 20.0}
@@ -45,16 +42,21 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return self.slope.verdict(max(_LEAST[self.unit], _SHARE * abs(self.slope.mean)))
 
 
-def tell(path: Path) -> None:
+def tell(path: Path, settled_second: float | None = None) -> None:
     """Print slopes and growth, draw the picture, append rows.
+
+    Args:
+        path: The samples.
+        settled_second: From when on they count; None: a sixth of the run.
 
     Raises:
         BenchmarkFailed: The run did not come to its end, or conservation was not shown.
     """
     about, samples, conserved = _read(path)
     order = about["about"]
-    settled = [s for s in samples if order["seconds"] / 6 <= s["second"] <= order["seconds"]]
-    lines = list(_lines(settled, order["seconds"] / 12))
+    begin = order["seconds"] / 6 if settled_second is None else settled_second
+    settled = [s for s in samples if begin <= s["second"] <= order["seconds"]]
+    lines = list(_lines(settled, order["seconds"] / _BLOCKS))
     _show(lines)
     growth = _growth(settled)
     show(
@@ -65,7 +67,7 @@ def tell(path: Path) -> None:
     if conserved is None:
         raise BenchmarkFailed("conservation was not shown: no row is written")
     draw(_PICTURE, _panels(samples))
-    parameters = {**order, "python": about["python"], "load": round(_mean(settled, "load"), 1)}
+    parameters = {**order, "from_second": begin, "load": round(_mean(settled, "load"), 1)}
     rows = [
         Row(
             engine="embedded",

@@ -33,6 +33,11 @@ def processes(roots: Mapping[str, int]) -> dict[str, dict[str, float]]:
     `anonymous_mb` is memory of its own; `resident_mb` has shared pages in it too (PostgreSQL's
     shared buffers, in each of its processes once it has touched them).
     """
+    return {role: figures for role, tree in trees(roots).items() if (figures := _added(tree))}
+
+
+def trees(roots: Mapping[str, int]) -> dict[str, list[int]]:
+    """Return role -> pids of its process and of all below it that are no role of their own."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -47,17 +52,17 @@ def processes(roots: Mapping[str, int]) -> dict[str, dict[str, float]]:
             pid = open_.pop()
             tree.append(pid)
             open_ += [child for child in children.get(pid, ()) if child not in others]
-        found[role] = _added(tree)
-    return {role: figures for role, figures in found.items() if figures["processes"]}
+        found[role] = tree
+    return found
 
 
 def put_ahead(roots: Mapping[str, int], by: int) -> None:
     """Let these sessions go before those of others, each as far as `by` beside its own niceness.
 
     A session shares processors as one (sched(7), autogroups): the niceness of a process says
-    nothing against another session's.
+    nothing against another session's. Each backend of PostgreSQL is a session of its own.
     """
-    for pid in roots.values() if by else ():
+    for pid in (pid for tree in trees(roots).values() for pid in tree) if by else ():
         group, own = Path(f"/proc/{pid}/autogroup"), Path(f"/proc/{pid}/stat")
         try:
             nice = int(own.read_text().rpartition(")")[2].split()[16]) - by
@@ -86,7 +91,7 @@ def _added(tree: list[int]) -> dict[str, float]:
         figures["threads"] += int(values["Threads"])
         figures["fds"] += handles
         figures["cpu_seconds"] += sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK")
-    return figures
+    return figures if figures["processes"] else {}
 
 
 def _parent(entry: Path) -> int:

@@ -87,6 +87,14 @@ class Chunk:
             self._grown(len(held))
         return held
 
+    def let_go(self) -> None:
+        """Tell nobody any more: it goes with whoever still has it.
+
+        Its batch holds it, and whom it tells is the batch: a ring, that would lie there until the
+        collector's longest round, which comes after days (ops/runtime/lifecycle.py).
+        """
+        self._grown = _uncounted
+
     def first(self, count: int) -> Chunk:
         """Return the first so many of them."""
         return self if count >= len(self.events) else Chunk(self.events[:count])
@@ -149,8 +157,15 @@ class _Batch:
             )
             if asked not in self._chunks and len(self._chunks) > _KEPT_FILTERS:
                 return Chunk(found)
-            held = self._chunks.setdefault(asked, Chunk(found, self._grown))
+            grown = self._grown if self.is_kept else _uncounted
+            held = self._chunks.setdefault(asked, Chunk(found, grown))
         return held
+
+    def let_go(self) -> None:
+        """Be kept no more: what is encoded of it from now on is not the tail's."""
+        self.is_kept = False
+        for chunk in self._chunks.values():
+            chunk.let_go()
 
     def _grown(self, count: int) -> None:
         if self.is_kept:
@@ -297,7 +312,7 @@ class Tail:
         self._bytes += count
         while self._bytes > self._limits.kept_bytes and len(self._batches) > 1:
             gone = self._batches.popleft()
-            gone.is_kept = False
+            gone.let_go()
             self._bytes -= gone.bytes
         METRICS.stream_tail_bytes.labels(self.stream.value).set(self._bytes)
 
@@ -307,7 +322,7 @@ class Tail:
 
     def _forget(self) -> None:
         for batch in self._batches:
-            batch.is_kept = False
+            batch.let_go()
         self._batches.clear()
         self._bytes = 0
         METRICS.stream_tail_bytes.labels(self.stream.value).set(0)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import cast
 
 import pytest
 
 from ops.runtime.postgres import Pool
 from routing.filters import EVERYTHING, StreamFilter
-from routing.following import Follower, Tail, TailLimits
+from routing.following import Chunk, Follower, Tail, TailLimits
 from routing.streams import StreamReader
 from schemas.errors import PermanentError, TransientError
 from schemas.events import StreamEvent
@@ -173,3 +175,44 @@ async def test_a_batch_keeps_what_a_few_filters_leave_and_makes_the_rest_for_eac
         for follower in followers:
             assert len(await take(follower, 1)) == 1
         assert [len(batch._chunks) for batch in tail._batches] == [17]
+
+
+async def test_what_the_tail_keeps_no_more_is_free_without_the_collector() -> None:
+    """Its rounds come after days: what waits for them is all that was ever followed."""
+    outbox = FakeOutbox(1)
+    limits = TailLimits(poll_seconds=0.001, kept_bytes=4_000)
+    tail = Tail(reader_of(outbox), STREAM, limits)
+    lyon = StreamFilter(departments=frozenset({"69"}))
+    chunks: list[weakref.ref[Chunk]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        async with tail:
+            followers = [
+                Follower(reader_of(outbox), tail, asked, None) for asked in (EVERYTHING, lyon)
+            ]
+            for follower in followers:
+                await take(follower, 0)
+            for _ in range(12):
+                outbox.add(0, 2, payload=b'{"residence_department":"69"}')
+                for follower in followers:
+                    chunks += [weakref.ref(each) for each in await encoded(follower, 2)]
+            most = limits.kept_bytes // (2 * 400)
+            del follower
+            assert len(chunks) == 24
+            assert sum(chunk() is not None for chunk in chunks) <= 2 * most
+        assert not [chunk for chunk in chunks if chunk() is not None], "nobody follows any more"
+    finally:
+        gc.enable()
+
+
+async def encoded(follower: Follower, count: int) -> list[Chunk]:
+    """Take so many events, each chunk encoded as for a reader."""
+    found: list[Chunk] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while sum(len(chunk.events) for chunk in found) < count:
+            chunk = await follower.next(0.05)
+            if chunk is not None and chunk.events:
+                chunk.deflated("ndjson")
+                found.append(chunk)
+    return found
