@@ -111,14 +111,17 @@ async def fill(connect: Any, messages: int) -> None:
         )
         await connection.execute("SET synchronous_commit = off")
         await connection.execute("SET maintenance_work_mem = '1GB'")
-        made = await _without_indexes(connection)
-        for begin in range(0, messages, _STEP):
-            end = min(begin + _STEP, messages)
-            for statement in FILL:
-                await connection.execute(statement, begin, end)
-            await connection.execute(PERSONS, begin // 3, end // 3)
-        for statement in made:
-            await connection.execute(statement)
+        # Tables that are made anew in a transaction are written without WAL (wal_level minimal).
+        async with connection.transaction():
+            await connection.execute(f"TRUNCATE {', '.join(TABLES)}")
+            made = await _without_indexes(connection)
+            for begin in range(0, messages, _STEP):
+                end = min(begin + _STEP, messages)
+                for statement in FILL:
+                    await connection.execute(statement, begin, end)
+                await connection.execute(PERSONS, begin // 3, end // 3)
+            for statement in made:
+                await connection.execute(statement)
         for statement in HEADS:
             await connection.execute(statement, messages // PARTITIONS)
         await connection.execute("VACUUM ANALYZE")

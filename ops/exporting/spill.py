@@ -22,12 +22,15 @@ from ops.runtime.data_folder import fsync_folder
 from .columns import DAY, inside_schema_of
 from .tables import Table
 
+PIECE_ROWS: Final = 8_192
+"""Of a piece: one of which a row is still to be written is held whole. Were pieces as large as
+segments, memory would depend on how days lie in them, and grow with the number of tries."""
 _NOTES: Final = "segments.ndjson"
 _WRITING: Final = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one day in a segment's file of a table."""
+    """Rows of one day in a segment's file of a table."""
 
     table: str
     file: str
@@ -107,17 +110,17 @@ class Spill:
         with path.open("wb") as file:
             with pa.ipc.new_file(file, rows.schema, options=_WRITING) as writer:
                 for day, some in _by_day(rows):
-                    (batch,) = some.combine_chunks().to_batches()
-                    writer.write_batch(batch)
-                    pieces.append(
-                        Piece(
-                            table=table.name,
-                            file=name,
-                            day=day,
-                            number=len(pieces),
-                            rows=batch.num_rows,
+                    for batch in some.combine_chunks().to_batches(max_chunksize=PIECE_ROWS):
+                        writer.write_batch(batch)
+                        pieces.append(
+                            Piece(
+                                table=table.name,
+                                file=name,
+                                day=day,
+                                number=len(pieces),
+                                rows=batch.num_rows,
+                            )
                         )
-                    )
             file.flush()
             os.fsync(file.fileno())
         return pieces
