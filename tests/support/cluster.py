@@ -113,7 +113,7 @@ class Cluster(Instance):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,  # a machine may be very busy
         )
         assert done.returncode == 0, done.stderr
         for role in STATIONS:
