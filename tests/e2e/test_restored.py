@@ -171,7 +171,7 @@ async def test_nothing_acknowledged_is_lost_with_the_machine_and_any_moment_come
     early, late = Reader(instance), Reader(instance)
     early.read()
     moment = datetime.now(UTC)
-    await send_all(instance, messages[120:], 0.0)
+    later = await send_all(instance, messages[120:], 0.0)
     instance.drained()
     late.read()
     held = late.state()
@@ -193,3 +193,10 @@ async def test_nothing_acknowledged_is_lost_with_the_machine_and_any_moment_come
         reader.read("state=latest")
     assert early.state() == late.state()
     assert early.state().keys() < held.keys()
+    # Laboratories send again what came since that moment, and who reads gets it.
+    assert await send_all(instance, messages[120:], 0.0) == later
+    assert instance.drained(SECONDS)["parked"] == 0
+    for reader in (early, late):
+        reader.read()
+    assert early.state() == late.state()
+    assert len(early.state()) == len(held)
