@@ -10,6 +10,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import ANY
 
 import pytest
 
@@ -18,7 +20,7 @@ from ops.backup.archive import WalArchive, server_settings
 from ops.backup.keeping import source_of
 from ops.backup.restoring import Restored, Wanted, restore
 from ops.backup.taking import Pace, hub_folder, take, verify
-from ops.runtime.embedded import EmbeddedPostgres
+from ops.runtime.embedded import EmbeddedPostgres, leftovers, recovery
 from ops.runtime.settings import Settings, load_settings
 from schemas.errors import FatalError, PermanentError
 from tests.support.postgres import connected, open_folder
@@ -229,8 +231,8 @@ def test_so_many_backups_stay_and_the_log_since_the_oldest_of_them(tmp_path: Pat
         layout.found(tmp_path, datetime(2026, 3, 1, tzinfo=UTC))
 
 
-async def test_a_file_that_was_altered_is_found_and_never_restored(
-    server: EmbeddedPostgres, settings: Settings
+async def test_what_was_cut_short_or_altered_is_found_and_never_counts(
+    server: EmbeddedPostgres, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert settings.backup_dir is not None
     async with archiving(settings) as hub:
@@ -238,6 +240,19 @@ async def test_a_file_that_was_altered_is_found_and_never_restored(
         backup = await asyncio.to_thread(
             take, settings.backup_dir, source_of(settings), PACE, silent
         )
+    cut = elsewhere(settings, "cut")
+    with monkeypatch.context() as patch:
+        # The server is told to stop before its recovery has ended.
+        ready = [ANY, *[""] * 6, "ready"]
+        patch.setattr(
+            recovery,
+            "leftovers",
+            SimpleNamespace(end=leftovers.end, clear=leftovers.clear, read_lines=lambda _: ready),
+        )
+        with pytest.raises(FatalError, match="restore_failed"):
+            await asyncio.to_thread(back, settings, cut)
+    with pytest.raises(FatalError, match="restore_unfinished"):
+        server_of(cut).start()
     control = hub / backup.name / "data" / "global" / "pg_control"
     content = bytearray(control.read_bytes())
     content[100] ^= 1

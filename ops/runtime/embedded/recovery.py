@@ -34,6 +34,7 @@ _POLL_SECONDS: Final = 0.05
 _TOLD_SECONDS: Final = 1.0
 _LAST: Final = re.compile(r"last completed transaction was at log time (\S+ \S+)")
 _REPLAYED: Final = re.compile(r"restored log file")
+_ENDED: Final = re.compile(rb"^Database cluster state: +shut down$", re.MULTILINE)
 _TOO_LATE: Final = re.compile(r"recovery ended before configured recovery target")
 
 
@@ -196,6 +197,9 @@ def _recover(
         # %f and %p are PostgreSQL's; the folder is ours, and its name is a number.
         "restore_command": f'cp "{_wal_of(place)}/%f" "%p"',
         "recovery_target_action": "promote",
+        # Else the server says "ready" as soon as it can be read, and is stopped before its recovery
+        # has ended: the next start would replay the rest of the log, beyond the moment asked for.
+        "hot_standby": "off",
         "logging_collector": "off",
     }
     if target.to_time is not None:
@@ -213,8 +217,8 @@ def _recover(
                     )
                 raise cluster.died(place)
             ours = len(lines) >= 8 and lines[0] == str(server.pid)
-            if ours and lines[7].strip() == "ready" and not _in_recovery(place):
-                return
+            if ours and lines[7].strip() == "ready":
+                break
             if time.monotonic() - told >= _TOLD_SECONDS:
                 told = time.monotonic()
                 done = len(_REPLAYED.findall(_said(place)))
@@ -229,11 +233,28 @@ def _recover(
             server.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 server.wait(_STOP_SECONDS)
+    _check_ended(place, account, programs)
 
 
-def _in_recovery(place: Home) -> bool:
-    """Say whether the log is still replayed: PostgreSQL takes its mark away when it is not."""
-    return (place.cluster / "recovery.signal").exists()
+def _check_ended(place: Home, account: Account, programs: Path) -> None:
+    """Check that recovery has ended and the server was stopped in order.
+
+    Raises:
+        FatalError: It was not: the next start would replay more than was asked for.
+    """
+    done = subprocess.run(  # noqa: S603 - our own binary, no shell
+        [programs / "pg_controldata", place.cluster],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        cwd="/",
+        env=cluster.environment(),
+        **account.as_user(),
+    )
+    if _ENDED.search(done.stdout) is None or (place.cluster / "recovery.signal").exists():
+        raise FatalError(
+            "restore_failed", "the server was stopped before its recovery ended: restore again"
+        )
 
 
 def _launch(
