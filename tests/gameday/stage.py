@@ -277,7 +277,11 @@ class Stage(Cluster):
             with self._starting, (self.folder / f"{role}.log").open("ab") as log:
                 if self._stopping.is_set():
                     return
-                process = subprocess.Popen(command, env=wanted, stdout=log, stderr=log)
+                process = subprocess.Popen(
+                    command, env=wanted, stdout=log, stderr=log,
+                    # Each by itself, as units are: none has its processor from another's share.
+                    start_new_session=True,
+                )  # fmt: skip
                 self._running[role] = process
             began = time.monotonic()
             started.set()
