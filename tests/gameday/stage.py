@@ -28,6 +28,7 @@ from tests.support.cluster import MIGRATE, Cluster, read_unit
 from tests.support.kafka import KafkaCluster, free_ports
 from tests.support.prometheus.alertmanager import AlertmanagerServer, Sink
 
+from .clock import clock_of_its_own
 from .laboratories import Laboratories, Mad
 from .slow_road import PORT, SlowRoad
 from .watching import Watching, alerting
@@ -48,8 +49,13 @@ LEAST_BYTES: Final = 24 * 1024 * 1024
 """LABDISPATCH_MIN_FREE_DISK_BYTES: on a disk this small less than a tenth of it."""
 _RESTART_SECONDS: Final = (2.0, 30.0)
 """RestartSec and RestartMaxDelaySec of the units; divided by the scale."""
-_SCALED: Final = {"LABDISPATCH_ACCOUNT_SECONDS": 60.0, "LABDISPATCH_FIGURES_WRITE_SECONDS": 30.0}
-"""Settings that say how often the hub looks at what alerts look at."""
+_SCALED: Final = {
+    "LABDISPATCH_ACCOUNT_SECONDS": 60.0,
+    "LABDISPATCH_FIGURES_WRITE_SECONDS": 30.0,
+    "LABDISPATCH_SILENCE_LEAST_SECONDS": 1_800.0,
+    "LABDISPATCH_PUSH_REST_CAP_SECONDS": 300.0,
+}
+"""Settings that say how often the hub looks at what alerts look at, and how long it waits."""
 LAB_RATE: Final = 20
 """Messages a second that a laboratory may send: far more than each of the twelve sends."""
 WAIT_SECONDS: Final = 240.0
@@ -65,6 +71,7 @@ class Stage(Cluster):
 
     def __init__(self, *, scale: float, rate: float, seed: int = 9) -> None:
         self.scale = scale
+        self.rate = rate
         self._kafka_folder = Path(tempfile.mkdtemp(prefix="ld-kafka-"))
         super().__init__(KafkaCluster(self._kafka_folder), f"g{uuid4().hex[:12]}.")
         subprocess.run(
@@ -72,6 +79,7 @@ class Stage(Cluster):
             check=True,
         )
         self.look_seconds = 900
+        self.extra["api"] = clock_of_its_own(self.folder)
         self.ports = dict(zip(PROCESSES, free_ports(len(PROCESSES)), strict=True))
         self.sink = Sink()
         self.road: SlowRoad | None = None
