@@ -30,6 +30,8 @@ EMPTY: Final[dict[str, str]] = {
     "labdispatch_relay_lag_events": _NO_KAFKA,
     "labdispatch_relay_events_total": _NO_KAFKA,
     "labdispatch_relay_again_events_total": _NO_KAFKA,
+    "labdispatch_process_ending": "needs a process that ends for good",
+    "labdispatch_trace_spans_total": "off by default: needs a collector",
     "labdispatch_review_items_withheld_total": "needs 10,000 records of which many are in doubt",
     "labdispatch_stream_fell_behind_total": "needs a reader slower than 16 MiB of events",
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import faults_road
+from . import faults_road, faults_who
 from .fault import Fault
 
-FAULTS: Final[dict[str, Fault]] = {each.name: each for each in (*faults_road.FAULTS,)}
+FAULTS: Final[dict[str, Fault]] = {
+    each.name: each for each in (*faults_road.FAULTS, *faults_who.FAULTS)
+}

@@ -41,7 +41,10 @@ person on call.
 **Time.** Rules wait for minutes and look back for hours. Every duration in rules and routes
 (`for`, windows, offsets, how often, ages that are compared) is divided by a scale, 10 by default
 (`ARGS="--scale 1"`: real time). What a machine needs for its work, and how many of a thing there
-are, stay as they are. Three quiet days are put into Prometheus before, as a hub has them.
+are, stay as they are. So do the seconds between two tries of the hub: no window becomes shorter
+than 15 s, and no group waits for less than 10 s. Three quiet days are put into Prometheus before,
+as a hub has them. The machine should have two processors free: where it has not, answers and
+transactions are slow in earnest, and their alerts come beside the fault's.
 
 **What is asked of each fault.**
 

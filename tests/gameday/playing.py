@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -126,7 +127,12 @@ def play(stage: Stage, fault: Fault, patience: float, say: Callable[[str], None]
     wrong = {name for name in tickets if told[name] not in SAYS_NOTHING} - AFTERMATH - fault.also
     wrong |= {name for name in tickets & (AFTERMATH | fault.also) if told[name] == "page"}
     if wrong:
-        raise FaultFailed(f"{fault.name}: a person was also told of {sorted(wrong)}")
+        # On a machine that gives us no processor other things are slow too: say how loaded it was.
+        raise FaultFailed(
+            f"{fault.name}: told after {max(paged.values()):.0f} s (by the rules {derived:.0f} s),"
+            f" over {over:.0f} s after its last step; but a person was also told of"
+            f" {sorted(wrong)} (load of the machine {os.getloadavg()[0]:.0f})"
+        )
     return Played(
         name=fault.name,
         paged=paged,

@@ -31,6 +31,11 @@ _AHEAD: Final = re.compile(r"(predict_linear\([^,]*, )(\d+)")
 _OF_AN_HOUR: Final = re.compile(r"(\[[^]]*\]\) \* )(3600)\b")
 _LEAST_MS: Final = 1_000
 """Nothing is scraped, worked out or waited for more often: processes would do nothing else."""
+_LEAST_WINDOW_MS: Final = 15_000
+"""What the hub tries again it tries in its own time, seconds apart: a rate has to see two tries."""
+_LEAST_WAIT_MS: Final = 10_000
+"""Of a group, if it waits at all: causes are seen by Prometheus a turn or two after what follows
+from them, and turns of a second are as long in any scale."""
 
 RULE_KEYS: Final = ("for", "keep_firing_for")
 CONFIG_KEYS: Final = ("scrape_interval", "scrape_timeout", "evaluation_interval")
@@ -55,7 +60,7 @@ def seconds(text: str) -> float:
 
 def duration(text: str, scale: float, *, least_ms: int = 1) -> str:
     """Return a duration divided by the scale, in the unit that needs no fraction."""
-    divided = max(least_ms, round(milliseconds(text) / scale))
+    divided = max(least_ms, round(milliseconds(text) / scale)) if milliseconds(text) else 0
     return f"{divided // 1_000}s" if divided % 1_000 == 0 else f"{divided}ms"
 
 
@@ -63,9 +68,10 @@ def expression(text: str, scale: float) -> str:
     """Return an expression whose windows, offsets and waits are divided."""
 
     def window(found: re.Match[str]) -> str:
+        least = min(milliseconds(found[1]), _LEAST_WINDOW_MS)
         step = "" if found[2] is None else duration(found[2], scale, least_ms=_LEAST_MS)
         colon = ":" if ":" in found[0] else ""
-        return f"[{duration(found[1], scale)}{colon}{step}]"
+        return f"[{duration(found[1], scale, least_ms=least)}{colon}{step}]"
 
     def age(found: re.Match[str]) -> str:
         if found["figure"] in NO_WAITS:
@@ -105,7 +111,16 @@ def config(loaded: dict[str, Any], scale: float) -> dict[str, Any]:
 def alertmanager(loaded: dict[str, Any], scale: float) -> dict[str, Any]:
     """Return Alertmanager's configuration with what it waits for divided."""
     found: dict[str, Any] = _walked(loaded, ALERTMANAGER_KEYS, scale, 1)
+    _wait(found.get("route", {}), loaded.get("route", {}))
     return found
+
+
+def _wait(route: dict[str, Any], real: dict[str, Any]) -> None:
+    if "group_wait" in route:
+        least = min(milliseconds(real["group_wait"]), _LEAST_WAIT_MS)
+        route["group_wait"] = duration(f"{max(least, milliseconds(route['group_wait']))}ms", 1)
+    for each, its in zip(route.get("routes", []), real.get("routes", []), strict=True):
+        _wait(each, its)
 
 
 def _number(text: str, scale: float) -> str:

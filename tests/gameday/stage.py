@@ -18,7 +18,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -28,7 +27,9 @@ from tests.support.cluster import MIGRATE, Cluster, read_unit
 from tests.support.kafka import KafkaCluster, free_ports
 from tests.support.prometheus.alertmanager import AlertmanagerServer, Sink
 
+from .clock import clock_of_its_own
 from .laboratories import Laboratories, Mad
+from .receiver import Receiver
 from .slow_road import PORT, SlowRoad
 from .watching import Watching, alerting
 
@@ -48,8 +49,13 @@ LEAST_BYTES: Final = 24 * 1024 * 1024
 """LABDISPATCH_MIN_FREE_DISK_BYTES: on a disk this small less than a tenth of it."""
 _RESTART_SECONDS: Final = (2.0, 30.0)
 """RestartSec and RestartMaxDelaySec of the units; divided by the scale."""
-_SCALED: Final = {"LABDISPATCH_ACCOUNT_SECONDS": 60.0, "LABDISPATCH_FIGURES_WRITE_SECONDS": 30.0}
-"""Settings that say how often the hub looks at what alerts look at."""
+_SCALED: Final = {
+    "LABDISPATCH_ACCOUNT_SECONDS": 60.0,
+    "LABDISPATCH_FIGURES_WRITE_SECONDS": 30.0,
+    "LABDISPATCH_SILENCE_LEAST_SECONDS": 1_800.0,
+    "LABDISPATCH_PUSH_REST_CAP_SECONDS": 300.0,
+}
+"""Settings that say how often the hub looks at what alerts look at, and how long it waits."""
 LAB_RATE: Final = 20
 """Messages a second that a laboratory may send: far more than each of the twelve sends."""
 WAIT_SECONDS: Final = 240.0
@@ -65,6 +71,7 @@ class Stage(Cluster):
 
     def __init__(self, *, scale: float, rate: float, seed: int = 9) -> None:
         self.scale = scale
+        self.rate = rate
         self._kafka_folder = Path(tempfile.mkdtemp(prefix="ld-kafka-"))
         super().__init__(KafkaCluster(self._kafka_folder), f"g{uuid4().hex[:12]}.")
         subprocess.run(
@@ -72,6 +79,7 @@ class Stage(Cluster):
             check=True,
         )
         self.look_seconds = 900
+        self.extra["api"] = clock_of_its_own(self.folder)
         self.ports = dict(zip(PROCESSES, free_ports(len(PROCESSES)), strict=True))
         self.sink = Sink()
         self.road: SlowRoad | None = None
@@ -277,7 +285,11 @@ class Stage(Cluster):
             with self._starting, (self.folder / f"{role}.log").open("ab") as log:
                 if self._stopping.is_set():
                     return
-                process = subprocess.Popen(command, env=wanted, stdout=log, stderr=log)
+                process = subprocess.Popen(
+                    command, env=wanted, stdout=log, stderr=log,
+                    # Each by itself, as units are: none has its processor from another's share.
+                    start_new_session=True,
+                )  # fmt: skip
                 self._running[role] = process
             began = time.monotonic()
             started.set()
@@ -288,47 +300,3 @@ class Stage(Cluster):
                 self.held[role].wait()
             self._stopping.wait(pause)
             pause = min(_RESTART_SECONDS[1] / self.scale, pause * 1.7)
-
-
-class Receiver:
-    """A receiver of a stream that takes whatever comes, unless it is told otherwise."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.taken = 0
-        receiver = self
-
-        class Taking(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                receiver.taken += receiver.status < 300
-                self.send_response(receiver.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its base says so
-                pass
-
-        self._handler = Taking
-        self._server: ThreadingHTTPServer | None = None
-        self._port = 0
-        self.start()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._port}/in"
-
-    def start(self) -> None:
-        """Listen; again on the same port after `stop`."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler)
-        self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Be away: nobody listens any more."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None

@@ -34,7 +34,9 @@ def test_what_is_no_duration_is_refused() -> None:
         ("sum(rate(a_total[5m])) > 0.1", "sum(rate(a_total[30s])) > 0.1"),
         ("avg_over_time(sum(a)[10m:30s]) < 0.8", "avg_over_time(sum(a)[60s:3s]) < 0.8"),
         ("max_over_time(a[1d:1m])", "max_over_time(a[8640s:6s])"),
-        ("max_over_time(a[2m:])", "max_over_time(a[12s:])"),
+        ("max_over_time(a[2m:])", "max_over_time(a[15s:])"),
+        ("rate(a_total[30s])", "rate(a_total[15s])"),
+        ("rate(a_total[10s])", "rate(a_total[10s])"),
         ("(a unless a offset 10m) > 0", "(a unless a offset 60s) > 0"),
         ("max(a_age_seconds) > 86400", "max(a_age_seconds) > 8640"),
         ("max(a_oldest_seconds) > 7 * 86400", "max(a_oldest_seconds) > 60480"),
@@ -93,5 +95,8 @@ def test_nothing_is_scraped_more_often_than_once_a_second() -> None:
 def test_what_alertmanager_waits_for_is_divided_at_every_depth() -> None:
     route = {"group_wait": "30s", "routes": [{"repeat_interval": "4h", "matchers": ['a="b"']}]}
     scaled = scaling.alertmanager({"route": route}, 10)
-    assert scaled["route"]["group_wait"] == "3s"
+    # No shorter than causes need to be seen; what waits for nothing goes on doing so.
+    assert scaled["route"]["group_wait"] == "10s"
+    assert scaling.alertmanager({"route": {"group_wait": "0s"}}, 10)["route"]["group_wait"] == "0s"
+    assert scaling.alertmanager({"route": {"group_wait": "5m"}}, 10)["route"]["group_wait"] == "30s"
     assert scaled["route"]["routes"] == [{"repeat_interval": "1440s", "matchers": ['a="b"']}]

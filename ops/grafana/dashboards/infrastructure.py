@@ -6,10 +6,17 @@ from typing import Final
 
 from ops.grafana.drawing import Board, Drawn, quantiles, rate
 
+from .keeping import KEEPING
+
 PROCESSES: Final = (
     Drawn(
         title="Processes",
-        queries=(('up{job=~"ingest|inbound|dispatch|relay|api"}', "{{job}} {{instance}}"),),
+        queries=(
+            (
+                'up{job=~"ingest|inbound|dispatch|relay|push|indicators|api"}',
+                "{{job}} {{instance}}",
+            ),
+        ),
         unit="bool",
         runbook="process-down",
         advice="Down: read the last line of its log, event station_ended, with reason and remedy.",
@@ -195,5 +202,6 @@ BOARD: Final = Board(
         ("Processes", PROCESSES),
         ("Machine", MACHINE),
         ("Database", DATABASE),
+        ("What keeps it whole", KEEPING),
     ),
 )
