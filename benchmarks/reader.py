@@ -36,6 +36,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: dict[str, Any]
     seen: str
+    poll_seconds: float = _POLL_SECONDS
+    """How long it rests after a look at the outbox that did not fill a page."""
 
 
 class _Coding(msgspec.Struct):
@@ -141,7 +143,10 @@ async def _read(reading: Reading) -> dict[str, float]:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     seen: dict[str, float] = {}
-    async with _opened(load_settings(**reading.settings)) as source:
+    settings = load_settings(**reading.settings)
+    # A topic waits for records itself.
+    enough = _PAGE if settings.engine is Engine.EMBEDDED else 1
+    async with _opened(settings) as source:
         # What earlier runs left is not ours to time.
         while await source.next():
             pass
@@ -155,10 +160,10 @@ async def _read(reading: Reading) -> dict[str, float]:
                 if body is not None:
                     for key in keys_of(body):
                         seen.setdefault(key, now)
-            if not bodies:
-                if is_last:
-                    break
-                await asyncio.sleep(_POLL_SECONDS)
+            if is_last and not bodies:
+                break
+            if len(bodies) < enough and not is_last:
+                await asyncio.sleep(reading.poll_seconds)
     return seen
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from .places import day_of
 
 OLDEST: Final = 130
+_WHOLE_DATE: Final = len("1979-03-28")
 
 
 def age_at(birth_date: str, day: date) -> int | None:
@@ -16,6 +17,12 @@ def age_at(birth_date: str, day: date) -> int | None:
 
     A shortened birth date (`1979`, `1979-03`) gives an age only where it leaves no doubt.
     """
+    if len(birth_date) == _WHOLE_DATE:
+        whole = day_of(birth_date)
+        if whole is None or whole > day:
+            return None
+        years = _completed_years(whole, day)
+        return years if years <= OLDEST else None
     born = _born_between(birth_date)
     if born is None or born[0] > day:
         return None

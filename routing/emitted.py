@@ -178,6 +178,8 @@ def diff(
         there.setdefault((report_id, stream), set()).add(part)
     for wish in wanted:
         place = (wish.report_id, wish.stream)
+        if place not in there and not wish.decision.due:
+            continue  # nothing is there to be taken back: half of the wishes of new reports
         parts = there.setdefault(place, set())
         for each in (wish, *_left(wish, parts)):
             key = (*place, each.part)
