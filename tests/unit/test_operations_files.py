@@ -375,6 +375,74 @@ def test_healthy_tells_an_answer_from_none() -> None:
     assert not healthy(f"{there}/readyz")
 
 
+# ---------------------------------------------------------------------------- docs/operate.md
+
+OPERATE = (Path(__file__).parents[2] / "docs" / "operate.md").read_text("utf-8")
+
+
+def table(title: str) -> dict[str, list[str]]:
+    """First cell -> the others, of the table below a title."""
+    _, _, section = OPERATE.partition(f"\n## {title}\n")
+    rows = [line.strip("| ").split(" | ") for line in section.partition("\n## ")[0].splitlines()
+            if line.startswith("|")][2:]  # fmt: skip
+    return {first: rest for first, *rest in rows}
+
+
+def test_the_page_names_each_role_that_units_and_compose_start(compose: dict[str, Any]) -> None:
+    told = {name.strip("`") for name in table("What runs")}
+    assert told == set(ROLES)
+    assert told == {compose["services"][name]["command"][0] for name in OURS} - {"migrate"}
+    # What one is told to be alone is started once.
+    alone = {
+        name.strip("`")
+        for name, cells in table("What runs").items()
+        if cells[1].startswith("**one")
+    }
+    assert alone == {"relay"}
+    assert [compose["services"][name]["command"][0] for name in OURS].count("relay") == 1
+
+
+def test_the_page_names_each_port_that_units_and_compose_open(compose: dict[str, Any]) -> None:
+    told: set[int] = set()
+    for cell in table("Ports"):
+        numbers = [int(each) for each in re.findall(r"\d{4}", cell)]
+        for first, last in re.findall(r"(\d{4}) to (\d{4})", cell):
+            told.update(range(int(first), int(last) + 1))
+        told.update(numbers)
+    opened = {
+        int(port.split(":")[1])
+        for service in compose["services"].values()
+        for port in service.get("ports", [])
+    }
+    for environment in (
+        *(compose["services"][name]["environment"] for name in OURS),
+        *(Unit(path).environment() for path in UNITS),
+    ):
+        opened |= {int(v) for k, v in environment.items() if k.endswith("_PORT")}
+    web = compose["services"]["prometheus"]["command"][-1].rpartition(":")[2]
+    opened |= {int(web), int(compose["services"]["grafana"]["environment"]["GF_SERVER_HTTP_PORT"])}
+    assert opened <= told
+    assert told - opened <= set(range(9601, 9610)), "of more dispatch processes"
+
+
+def test_status_looks_where_units_and_compose_have_figures(compose: dict[str, Any]) -> None:
+    key = PREFIX + "METRICS_PORT"
+    given = {compose["services"][name]["environment"].get(key) for name in OURS} - {None}
+    given |= {Unit(path).environment().get(key) for path in UNITS} - {None}
+    looked = Settings.model_fields["figures_addresses"].default.split(",")
+    assert {f"127.0.0.1:{port}" for port in given} <= set(looked)
+
+
+def test_settings_that_the_page_names_exist() -> None:
+    _, _, told = OPERATE.partition("\n## What runs\n")
+    names = {
+        name.removeprefix(PREFIX)
+        for name in re.findall(r"`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)(?:=\w+)?`", told)
+    }
+    assert len(names) >= 12
+    assert {PREFIX + name for name in names} <= SETTINGS
+
+
 # ---------------------------------------------------------------------------- figures
 
 
