@@ -91,7 +91,7 @@ class Chunk:
         """Tell nobody any more: it goes with whoever still has it.
 
         Its batch holds it, and whom it tells is the batch: a ring, that would lie there until the
-        collector's longest round, which comes after days (ops/runtime/lifecycle.py).
+        collector's longest round, which comes rarely (ops/runtime/lifecycle.py).
         """
         self._grown = _uncounted
 

@@ -24,15 +24,51 @@ SELECT c.relname AS part FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
   AND c.relname ~ '_(gone|kept)_\d+$' AND NOT c.relispartition
 """
+# The first row of a moment or later between `low` and `high` of `ends`; `high` if none is. Numbers
+# are in the order of commits and times nearly so: some twenty looks at the primary key. Of events
+# that key begins with the stream: only where the stream is said does it give an order by numbers,
+# and each look is one row and not all of a partition, sorted.
+_SEARCH: Final = """
+search AS (
+    SELECT e.partition, e.low, e.high FROM ends e
+    UNION ALL
+    SELECT s.partition, CASE WHEN p.at < $2 THEN m.middle + 1 ELSE s.low END,
+           CASE WHEN p.at < $2 THEN s.high ELSE m.middle END
+    FROM search s
+    CROSS JOIN LATERAL (SELECT (s.low + s.high) / 2 AS middle) AS m
+    LEFT JOIN LATERAL (SELECT c."{moment}" AS at FROM {part} c
+                       WHERE {of}c.partition = s.partition AND c."{number}" >= m.middle
+                       ORDER BY c."{number}" LIMIT 1) AS p ON true
+    WHERE s.low < s.high
+)
+"""
 # A partition's rows by partition of the log or stream: first, last, and the first that is kept.
 _SPANS: Final = """
-SELECT a.partition, f.at AS first, l.at AS last,
-       first_since('{part}', '{number}', '{moment}', a.partition, f.at, l.at + 1, $2) AS kept
-FROM generate_series(0, $1::integer - 1) AS a (partition)
-CROSS JOIN LATERAL (SELECT c."{number}" AS at FROM {part} c
-                    WHERE c.partition = a.partition ORDER BY 1 LIMIT 1) AS f
-CROSS JOIN LATERAL (SELECT c."{number}" AS at FROM {part} c
-                    WHERE c.partition = a.partition ORDER BY 1 DESC LIMIT 1) AS l
+WITH RECURSIVE ends AS (
+    SELECT a.partition, f.at AS low, l.at + 1 AS high
+    FROM generate_series(0, $1::integer - 1) AS a (partition)
+    CROSS JOIN LATERAL (SELECT c."{number}" AS at FROM {part} c
+                        WHERE {of}c.partition = a.partition
+                        ORDER BY c."{number}" LIMIT 1) AS f
+    CROSS JOIN LATERAL (SELECT c."{number}" AS at FROM {part} c
+                        WHERE {of}c.partition = a.partition
+                        ORDER BY c."{number}" DESC LIMIT 1) AS l
+), {search}
+SELECT e.partition, e.low AS first, e.high - 1 AS last, s.low AS kept
+FROM ends e JOIN search s ON s.partition = e.partition AND s.low >= s.high
+"""
+# Readers begin behind what goes, before it goes.
+_RAISE_FLOORS: Final = """
+WITH RECURSIVE ends AS (
+    SELECT h.partition, coalesce(f.seq, 1) AS low, h.last_seq + 1 AS high
+    FROM stream_head h
+    LEFT JOIN stream_floor f ON f.stream = h.stream AND f.partition = h.partition
+    WHERE h.stream = $1
+), {search}
+INSERT INTO stream_floor (stream, partition, seq)
+SELECT $1, s.partition, s.low FROM search s WHERE s.low >= s.high
+ON CONFLICT (stream, partition) DO UPDATE SET seq = EXCLUDED.seq
+WHERE stream_floor.seq < EXCLUDED.seq
 """
 # The constraint says what is known of its rows, so that nobody has to look at them under the lock.
 _MAKE_KEPT: Final = """
@@ -44,9 +80,9 @@ WITH (toast_tuple_target = 8160)
 _COPY: Final = """
 INSERT INTO {kept} SELECT r.* FROM unnest($1::integer[], $2::bigint[]) AS a (partition, at)
 CROSS JOIN LATERAL (
-    SELECT greatest(a.at, coalesce((SELECT k."{number}" + 1 FROM {kept} k
-                                    WHERE k.partition = a.partition
-                                    ORDER BY k."{number}" DESC LIMIT 1), 0)) AS at) AS begins
+    SELECT greatest(a.at, coalesce((SELECT c."{number}" + 1 FROM {kept} c
+                                    WHERE {of}c.partition = a.partition
+                                    ORDER BY c."{number}" DESC LIMIT 1), 0)) AS at) AS begins
 JOIN {part} r ON r.partition = a.partition AND r."{number}" >= begins.at
 """
 
@@ -153,7 +189,19 @@ def weeks_due(rows: Sequence[Any], cuts: Cuts) -> list[str]:
 
 def spans_statement(family: Family, child: Child) -> str:
     """Return the statement for its spans: number of partitions, first moment kept."""
-    return _SPANS.format(part=child.part, number=family.number, moment=family.moment)
+    parts = _places(family, child.part)
+    return _SPANS.format(search=_SEARCH.format(**parts), **parts)
+
+
+def floors_statement(stream: str) -> str:
+    """Return the statement that raises a stream's floors: the stream, first moment kept."""
+    family = next(each for each in FAMILIES if each.stream == stream)
+    return _RAISE_FLOORS.format(search=_SEARCH.format(**_places(family, family.name)))
+
+
+def _places(family: Family, part: str) -> dict[str, str]:
+    of = f"c.stream = '{family.stream}' AND " if family.stream else ""
+    return {"part": part, "number": family.number, "moment": family.moment, "of": of}
 
 
 def make_statement(family: Family, child: Child, kept: str) -> str:
@@ -171,4 +219,4 @@ def make_statement(family: Family, child: Child, kept: str) -> str:
 
 def copy_statement(family: Family, child: Child, kept: str) -> str:
     """Return the statement that copies what is kept: partitions, first number kept of each."""
-    return _COPY.format(part=child.part, kept=kept, number=family.number)
+    return _COPY.format(kept=kept, **_places(family, child.part))

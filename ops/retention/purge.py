@@ -26,6 +26,7 @@ from schemas.topics import Stream
 from . import queries
 from .ages import OF_SEAL, Ages, Kind, check_days, keys_due
 from .certificate import ACTION, Certificate, Part, reason_of, subject_of, written
+from .families import floors_statement
 from .parts import Due, PartLimits, PartTaker
 from .walking import empty_traits, renew_codes
 
@@ -230,7 +231,9 @@ class Purger:
                 first = max(first, min(opened.cuts[Kind.NAMES], self._scope.sealed_apart_from))
             with translated():
                 await self._connection.execute(
-                    queries.RAISE_FLOORS, stream.value, datetime.combine(first, time(), UTC)
+                    floors_statement(stream.value),
+                    stream.value,
+                    datetime.combine(first, time(), UTC),
                 )
 
     def _destroy(self, names: Sequence[str]) -> None:

@@ -79,21 +79,6 @@ SELECT p.certificate, p.digest, a.action, a.subject, a.reason
 FROM purge p LEFT JOIN audit a ON a.audit_id = p.audit_id WHERE p.purge_id = $1
 """
 
-# ---------------------------------------------------------------- floors of streams
-
-# Readers begin behind what goes, before it goes.
-RAISE_FLOORS: Final = """
-INSERT INTO stream_floor (stream, partition, seq)
-SELECT h.stream, h.partition,
-       first_since(('stream_event_' || replace(h.stream, '-', '_'))::regclass, 'seq', 'emitted_at',
-                   h.partition, coalesce(f.seq, 1), h.last_seq + 1, $2)
-FROM stream_head h
-LEFT JOIN stream_floor f ON f.stream = h.stream AND f.partition = h.partition
-WHERE h.stream = $1
-ON CONFLICT (stream, partition) DO UPDATE SET seq = EXCLUDED.seq
-WHERE stream_floor.seq < EXCLUDED.seq
-"""
-
 # ---------------------------------------------------------------- local codes
 
 FORGET_CODES: Final = """

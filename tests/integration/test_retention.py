@@ -15,6 +15,13 @@ from ops.accounting.keeping import count_now
 from ops.auditing.reading import Search, prove, search
 from ops.bootstrap import reader_of
 from ops.retention.ages import Kind
+from ops.retention.families import (
+    CHILDREN,
+    FAMILIES,
+    children_of,
+    floors_statement,
+    spans_statement,
+)
 from ops.retention.keeping import take_figures
 from ops.runtime.key_folder import FolderKeyStore
 from ops.runtime.metrics import METRICS
@@ -86,6 +93,24 @@ async def test_a_reader_of_before_is_sent_to_what_is_kept(road: Road, database: 
         await reader.read_page(Stream.DOSSIER, page.cursor, 10)
     # What it is told to go on from can be gone on from.
     assert (await reader.read_page(Stream.DOSSIER, expired.value.oldest, 10)).events == []
+
+
+async def test_no_look_sorts_a_partition(road: Road) -> None:
+    """Each is one row of the primary key: sorted, a day of a country would take hours."""
+    async with road.hub.pool.acquire() as connection, connection.transaction():
+        for slow in ("seqscan", "bitmapscan", "incremental_sort"):
+            await connection.execute(f"SET LOCAL enable_{slow} = off")
+        for family in FAMILIES:
+            (child, *_) = children_of(await connection.fetch(CHILDREN, family.name))
+            statements = [spans_statement(family, child).replace("$1", "16")]
+            if family.stream:
+                stream = f"'{family.stream}'"
+                statements.append(floors_statement(family.stream).replace("$1", stream))
+            for statement in statements:
+                plan = await connection.fetch("EXPLAIN " + statement.replace("$2", "now()"))
+                shown = "\n".join(row[0] for row in plan)
+                assert "Index" in shown
+                assert "Sort" not in shown, f"{family.name}: {shown}"
 
 
 async def test_a_person_outlives_the_traits(road: Road, database: Database) -> None:

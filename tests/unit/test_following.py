@@ -178,7 +178,7 @@ async def test_a_batch_keeps_what_a_few_filters_leave_and_makes_the_rest_for_eac
 
 
 async def test_what_the_tail_keeps_no_more_is_free_without_the_collector() -> None:
-    """Its rounds come after days: what waits for them is all that was ever followed."""
+    """Its longest round comes after half an hour: all that was followed would wait for it."""
     outbox = FakeOutbox(1)
     limits = TailLimits(poll_seconds=0.001, kept_bytes=4_000)
     tail = Tail(reader_of(outbox), STREAM, limits)
