@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Final
 from uuid import UUID
 
@@ -116,20 +117,25 @@ async def _by_order(hub: Hub, connection: Connection, lab_id: int, wanted: Wante
     """Return the reports of orders of a laboratory.
 
     A report's key is a digest of laboratory, number and code: all codes that the hub knows are
-    tried, which costs no index of its own.
+    tried, which costs no index of its own. Each key is a random page of it: so the first group of
+    each name is looked for, and further ones only of names that are there; of all where none is,
+    for retention may have taken a first one before a second.
     """
     own = await connection.fetch(queries.OWN_CODES, lab_id, _OWN_CODES)
     codes = {*TRACKED_CODES, *wanted.codes, *(row["local"] for row in own)}
     secret = hub.vault.secret("report")
-    keys = [
-        key_of_order(secret, lab_id, kind, number, code, occurrence)
-        for number in wanted.ids
-        for kind in ("filler", "placer")
-        for code in codes
-        for occurrence in range(_OCCURRENCES)
-    ]
-    rows = await connection.fetch(queries.BY_KEY, keys, _MATCHES)
-    return [row["report_id"] for row in rows]
+    names = list(product(("filler", "placer"), wanted.ids, codes))
+    found: list[UUID] = []
+    for occurrences in (range(1), range(1, _OCCURRENCES)):
+        keys = {
+            key_of_order(secret, lab_id, *name, occurrence): name
+            for name in names
+            for occurrence in occurrences
+        }
+        rows = await connection.fetch(queries.BY_KEY, list(keys), _MATCHES)
+        found += [row["report_id"] for row in rows]
+        names = [keys[row["report_key"]] for row in rows] or names
+    return found
 
 
 async def _laboratory(connection: Connection, registry_id: str) -> int | None:

@@ -230,6 +230,22 @@ async def test_the_command_writes_all_pages_as_one(
             assert [each["label"] for each in lines] == [each.after.label for each in wanted]
 
 
+async def test_files_are_written_with_the_notes_beside_them(
+    small_pages: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "files"
+    assert await commands.write_files(tmp_path, CONDITION, ["sp-pos-quot-fra"], out, "") == 0
+    notes, file = sorted(out.iterdir())
+    assert (notes.name, file.name[:15]) == (f"notes-{file.name}", "sp-pos-quot-fra")
+    assert capsys.readouterr().out.splitlines() == [str(file), str(notes)]
+    assert len(file.read_text("utf-8").splitlines()) > 10
+    assert notes.read_text("utf-8").splitlines()[0] == "fra;jour;cl_age90;held;withheld;flags"
+    layouts = ["sp-pos-quot-dep", "sp-pos-quot-moon"]
+    with pytest.raises(PermanentError, match="no_such_file"):
+        await commands.write_files(tmp_path, CONDITION, layouts, out, "")
+    assert sorted(out.iterdir()) == [notes, file]
+
+
 async def test_a_table_for_eyes_has_a_bound_and_leaves_no_file(
     small_pages: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

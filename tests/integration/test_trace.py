@@ -107,6 +107,17 @@ async def test_a_control_id_is_of_a_laboratory(road: Road) -> None:
     assert (one.laboratory, one.partition) == ("LAB2", 1)
 
 
+async def test_a_second_group_of_an_order_is_found_where_the_first_says_nothing_new(
+    road: Road,
+) -> None:
+    first = report(filler_order_number="F-8")
+    for status in (ResultStatus.FINAL, ResultStatus.CORRECTED):
+        second = report(filler_order_number="F-8", status=status)
+        await road.put(message(dominique(), first, second))
+        await road.dispatch()
+    assert len(await found(road, "F-8", laboratory="LAB1")) == 2
+
+
 async def test_an_order_of_a_code_that_no_table_knows_is_found_by_its_code(road: Road) -> None:
     await road.put(message(dominique(), report(code=LOCAL, filler_order_number="F-77")))
     await road.dispatch()
