@@ -22,7 +22,8 @@ KEEPING: Final = (
         unit="s",
         limit=3_600,
         runbook="account",
-        advice="While it is old, a gap shows late: is dispatch behind?",
+        advice="While it is old, a gap between what came and what ended shows"
+        " late: is dispatch behind?",
     ),
     Drawn(
         title="Processes that end for good, and why",
