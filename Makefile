@@ -184,8 +184,8 @@ proof-indicators: setup-dev ## events in any order and cut, at length: the cells
 proof-streams: setup-dev ## corrections, identities, oppositions and replays in any order, EXAMPLES times (300 by default): each stream equals a computation from scratch
 	$(BIN)/python -m tests.properties.streams_proof --examples $(or $(EXAMPLES),300) $(ARGS)
 
-proof-disclosure: setup-dev ## 1,200 attacks by linear programming on published figures: no protected cell is recovered
-	$(BIN)/pytest tests/properties/test_disclosure.py tests/properties/test_disclosure_delays.py tests/properties/test_disclosure_revised.py -m proof $(ARGS)
+proof-disclosure: setup-dev ## 2,100 attacks by linear programming on published figures: no protected cell is recovered
+	$(BIN)/pytest tests/properties/test_disclosure.py tests/properties/test_disclosure_delays.py tests/properties/test_disclosure_revised.py tests/properties/test_disclosure_tight.py -m proof $(ARGS)
 
 proof-kills: setup-dev kafka ## SIGKILL of any station under load, KILLS times (1,000 by default) on each engine
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),1000) --engine embedded $(ARGS)

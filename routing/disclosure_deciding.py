@@ -10,6 +10,7 @@ suppression), until none can. Why this holds for all tables at once: ADR 0045.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from schemas.figures import AGE_CLASSES, FRANCE, SEXES
 
@@ -18,6 +19,8 @@ from .disclosure_cells import (
     ELSEWHERE,
     LIMITS,
     MONTH,
+    POSITIVES,
+    TESTS,
     WEEK,
     Cells,
     Counts,
@@ -29,6 +32,11 @@ from .disclosure_cells import (
 from .disclosure_flow import FREE, UNLIMITED, Limits, Parts, Row, shown_small
 from .disclosure_layout import Layout
 from .disclosure_policy import Policy
+
+_Known = tuple[Parts, Limits, Limits, frozenset[int] | None, Parts | None]
+_INNER: Final = {TESTS: POSITIVES}
+"""Group -> the group that is a part of it, count by count, and is told by itself: a test of a
+positive is at least one, so what is told of positives says how few tests can be elsewhere."""
 
 
 class Deciding:
@@ -237,16 +245,26 @@ class Deciding:
         while asking:
             layout.lay()
             small: list[tuple[int, Row, int, Parts]] = []
-            solved: list[tuple[Parts, Limits, frozenset[int] | None, list[tuple[Row, int]]]] = []
+            solved: list[tuple[_Known, list[tuple[Row, int]]]] = []
             for measure, columns in asking.items():
                 parts = layout.parts(self._cells, group, measure)
-                limits = self._limits(group, measure, layout)
-                found = next(
-                    (each[3] for each in solved if each[:3] == (parts, limits, columns)), None
+                limits = self._limits(group, measure, layout, is_own=False)
+                own = self._limits(group, measure, layout, is_own=True)
+                inner = (
+                    layout.parts(self._cells, _INNER[group], measure) if group in _INNER else None
                 )
+                known = (parts, limits, own, columns, inner)
+                found = next((each for other, each in solved if other == known), None)
                 if found is None:
-                    found = shown_small(parts, self._policy.threshold, limits, columns)
-                    solved.append((parts, limits, columns, found))
+                    found = shown_small(
+                        parts,
+                        self._policy.threshold,
+                        limits,
+                        asked=columns,
+                        own=own,
+                        inner=inner,
+                    )
+                    solved.append((known, found))
                 small += [
                     (measure, row, column, parts)
                     for row, column in found
@@ -309,10 +327,12 @@ class Deciding:
             found.append(([*nodes, *others, *short], frozenset(range(len(nodes)))))
         return found
 
-    def _limits(self, group: str, measure: int, layout: Layout) -> Limits:
-        """Return what counts cannot exceed: positives no more than the tests that are told.
+    def _limits(self, group: str, measure: int, layout: Layout, *, is_own: bool) -> Limits:
+        """Return what counts cannot exceed: positives no more than the tests.
 
-        Of those that tell nothing, no more than their tests together: these follow by subtraction.
+        Tests that are not told are known together: of those that withhold them, and of what each
+        tells coarser. So they limit what can be moved as if they were told; but not what is asked
+        of its own (`is_own`), unless they are, or follow by subtraction.
         """
         found: Limits = {}
         if group in LIMITS:
@@ -324,11 +344,13 @@ class Deciding:
                     node = layout.columns[column]
                     of_row[column] = sum(
                         self._cells.of(larger, child, node)[fields[measure]]
-                        if row == FREE or told[child].tells(node)
+                        if not is_own or row == FREE or told[child].tells(node)
                         else UNLIMITED
                         for child in children
                     )
-        return found if self._most is None else self._most.limits(group, measure, layout, found)
+        if self._most is None:
+            return found
+        return self._most.limits(group, measure, layout, found, is_own=is_own)
 
 
 class Most:
@@ -344,7 +366,9 @@ class Most:
         self._shown = shown
         self._told: dict[tuple[str, str], Told] = {}
 
-    def limits(self, group: str, measure: int, layout: Layout, found: Limits) -> Limits:
+    def limits(
+        self, group: str, measure: int, layout: Layout, found: Limits, *, is_own: bool
+    ) -> Limits:
         """Add its own to other limits; the lower holds."""
         for row, members in layout.members.items():
             of_row = found.setdefault(row, {})
@@ -352,7 +376,7 @@ class Most:
                 node = layout.columns[column]
                 most = sum(
                     self._cells.of(group, child, node)[measure]
-                    if self._tells(group, child, node)
+                    if not is_own or self._tells(group, child, node)
                     else UNLIMITED
                     for child in children
                 )

@@ -32,7 +32,10 @@ def shown_small(
     parts: Parts,
     threshold: int,
     limits: Mapping[Row, Mapping[int, int]],
+    *,
     asked: frozenset[int] | None = None,
+    own: Mapping[Row, Mapping[int, int]] | None = None,
+    inner: Parts | None = None,
 ) -> list[tuple[Row, int]]:
     """Return the parts that can be shown to hold somebody and fewer than `threshold`.
 
@@ -41,20 +44,46 @@ def shown_small(
         threshold: What a part must be able to be, for all that anybody knows.
         limits: What a part cannot exceed for another reason; a row that is not in it has none.
         asked: The columns that are asked of; None: all.
+        own: What a part is known not to exceed when it is asked of itself; None: its limit.
+        inner: How many of each part are known by a table of their own (of tests, the positives):
+            they are moved among themselves, and so are the others, that both tables stay true.
     """
-    solving = _Solving(parts, limits)
+    kinds = [parts] if not inner else [_less(parts, inner), _less(parts, _less(parts, inner))]
+    solving = [_Solving(each, limits, limits if own is None else own) for each in kinds]
+
+    def reaches(row: Row, column: int, more: int) -> bool:
+        for each in solving:
+            more -= each.rise(row, column, more)
+            if more <= 0:
+                return True
+        return False
+
     return [
         (row, column)
         for row, held in parts.items()
         for column, part in held.items()
         if 0 < part < threshold
         and (asked is None or column in asked)
-        and not solving.reaches(row, column, threshold - part)
+        and not reaches(row, column, threshold - part)
     ]
 
 
+def _less(parts: Parts, others: Parts) -> Parts:
+    """Return parts without others of theirs; none is below zero."""
+    return {
+        row: {column: max(0, part - others[row][column]) for column, part in held.items()}
+        for row, held in parts.items()
+    }
+
+
 class _Solving:
-    def __init__(self, parts: Parts, limits: Mapping[Row, Mapping[int, int]]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        limits: Mapping[Row, Mapping[int, int]],
+        own: Mapping[Row, Mapping[int, int]],
+    ) -> None:
+        self._own = own
         self._parts = {row: dict(held) for row, held in parts.items()}
         self._limits = limits
         self._columns: Columns = {}
@@ -62,8 +91,9 @@ class _Solving:
             for column in held:
                 self._columns.setdefault(column, []).append(row)
 
-    def reaches(self, row: Row, column: int, more: int) -> bool:
-        """Say whether a part could be `more` than it is, all known sums staying what they are."""
+    def rise(self, row: Row, column: int, most: int) -> int:
+        """Return by how much a part could be more, up to `most`, while all known sums stay."""
+        more = most
         done: list[tuple[list[tuple[Row, int]], int]] = []
         while more > 0:
             path = self._short(row, column) or self._path(row, column)
@@ -71,7 +101,7 @@ class _Solving:
                 break
             step = min(
                 more,
-                self._room(row, column),
+                self._own.get(row, {}).get(column, UNLIMITED) - self._parts[row][column],
                 *(self._parts[each][at] for each, at in path[::2]),
                 *(self._room(each, at) for each, at in path[1::2]),
             )
@@ -82,7 +112,7 @@ class _Solving:
             more -= step
         for path, step in done:
             self._move(row, column, path, -step)
-        return more <= 0
+        return most - more
 
     def _move(self, row: Row, column: int, path: list[tuple[Row, int]], step: int) -> None:
         self._parts[row][column] += step

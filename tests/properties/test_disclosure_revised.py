@@ -1,7 +1,8 @@
 """An attack on all extractions together: nobody can show of what came that it is somebody, and few.
 
 Three extractions of one to three weeks, told when they settle and at two revisions, between which
-results come, or are withdrawn. Attack and attacked share no code (tests/support/revised.py).
+results come, or are withdrawn, or both (who attacks then knows all of the one). Attack and attacked
+share no code (tests/support/revised.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import pytest
 
 from tests.support import mutants
 from tests.support.attack import Recovered
-from tests.support.revised import what_came, what_went
+from tests.support.revised import (
+    what_came,
+    what_came_while_others_went,
+    what_went,
+    what_went_while_others_came,
+)
 
 Attacking = Callable[[int], list[Recovered]]
 
@@ -27,6 +33,14 @@ def test_nothing_is_recovered_of_what_came_between_extractions(attack: Attacking
 @pytest.mark.parametrize("attack", [what_came, what_went])
 @pytest.mark.parametrize("seed", range(100, 250))
 def test_nothing_is_recovered_of_many(attack: Attacking, seed: int) -> None:
+    assert list(map(str, attack(seed))) == []
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("attack", [what_came_while_others_went, what_went_while_others_came])
+@pytest.mark.parametrize("seed", range(100, 200))
+def test_nothing_is_recovered_where_some_came_and_others_went(attack: Attacking, seed: int) -> None:
     assert list(map(str, attack(seed))) == []
 
 

@@ -46,18 +46,20 @@ class World(NamedTuple):
     """Of windows."""
     is_small: bool
     """So small that what is known place by place is no burden."""
+    inhabitants: int = 60_000
+    """Of each area, few enough for classes."""
 
     def counted(
         self, results: Results | None = None, persons: Results | None = None
     ) -> list[Figure]:
-        """Return the figures of some results, with inhabitants few enough for classes."""
+        """Return the figures of some results, with their rates."""
         found = figures_of(
             self.results if results is None else results,
             self.days[0],
             self.days[-1],
             self.persons if persons is None else persons,
         )
-        return [replace(figure, population=60_000) for figure in found]
+        return [with_rates(figure, self.inhabitants) for figure in found]
 
 
 def world_of(random: Random) -> World:
@@ -97,6 +99,18 @@ def world_of(random: Random) -> World:
     return World(tuple(departments), days, results, policy, persons, is_small)
 
 
+def with_rates(figure: Figure, inhabitants: int) -> Figure:
+    """Return a figure with its rates, as exact as they are told."""
+    cases, eligible = figure.cases or 0, figure.eligible_persons or 0
+    return replace(
+        figure,
+        population=inhabitants,
+        incidence=round(100_000 * cases / inhabitants, 2),
+        screening=round(100_000 * eligible / inhabitants, 2),
+        positivity=round(100 * cases / eligible, 2) if eligible else None,
+    )
+
+
 def published(
     world: World, figures: Sequence[Figure], on: date, before: Mapping[Block, Shown]
 ) -> tuple[list[Figure], dict[Block, Shown]]:
@@ -117,8 +131,13 @@ def one_extraction(seed: int, *, is_whole: bool = False) -> list[Recovered]:
     """Attack margins and windows of one extraction, early or late."""
     random = Random(seed)
     world = world_of(random)
-    counted = world.counted()
     on = world.days[-1] + timedelta(random.randint(-3, 8))
+    return attack_of(world, on, is_whole=is_whole)
+
+
+def attack_of(world: World, on: date, *, is_whole: bool = False) -> list[Recovered]:
+    """Attack what one extraction tells of a world."""
+    counted = world.counted()
     shown, _ = published(world, counted, on, {})
     knowing = Knowing(world.departments, world.days)
     equations = knowing.equations(shown, base=world.policy.rounding)

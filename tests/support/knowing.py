@@ -21,6 +21,7 @@ from tests.support.published import FIELDS, Cell, cell_of
 
 ALL_SEXES: Final = (*SEXES, "U")
 _KINDS: Final = 6
+"""As many as there are fields, too."""
 _OF_FIELD: Final = {
     "tests": (0, 1, 2, 3, 4, 5),
     "persons": (0, 1, 2, 3),
@@ -76,6 +77,8 @@ class Knowing:
         epochs: How many extractions: what came before the first, and between each two.
         persons_apart: Of windows each extraction has persons of its own, not more than before:
             persons are parted and merged, and move. Else they only come.
+        is_corrected: What came after the first extraction is six counts that nothing ties: where a
+            test is corrected to positive, no test came.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class Knowing:
         *,
         epochs: int = 1,
         persons_apart: bool = True,
+        is_corrected: bool = False,
     ) -> None:
+        self._is_corrected = is_corrected
         self._days = list(days)
         self._grid = Grid(departments, len(self._days))
         self._epochs = epochs
@@ -119,13 +124,13 @@ class Knowing:
         kinds = np.array(_OF_FIELD[field], dtype=np.int64)
         shift = self._of_kinds if of_window else 0
         found = [np.array([], dtype=np.int64)]
+        apart = np.array([FIELDS.index(field)]) if self._is_corrected else kinds
         for time in times[-1:] if of_window else times:
             places = self._grid.of(area, [time], age, sex)
-            one = (places[:, None] * _KINDS + kinds[None, :]).ravel() + shift
-            found += [
-                one + 2 * self._of_kinds * epoch
-                for epoch in range(after[time] + 1, states[time] + 1)
-            ]
+            for epoch in range(after[time] + 1, states[time] + 1):
+                these = apart if epoch else kinds
+                one = (places[:, None] * _KINDS + these[None, :]).ravel() + shift
+                found.append(one + 2 * self._of_kinds * epoch)
         return np.concatenate(found)
 
     def equations_as_told(
@@ -143,9 +148,9 @@ class Knowing:
                     columns = self.columns_between(cell, field, nothing, states)
                     least, most = count - base // 2, count + (base - 1) // 2
                     found.append(Equation(columns, max(0, least), most))
-            if figure.cases is None and figure.incidence_class:
-                columns = self.columns_between(cell, "cases", nothing, states)
-                found.append(_of_class(figure, columns))
+            for field, least, most in _of_rates(figure):
+                columns = self.columns_between(cell, field, nothing, states)
+                found.append(Equation(columns, least, most))
         return found
 
     def equations(self, shown: Iterable[Figure], epoch: int = 0, base: int = 1) -> list[Equation]:
@@ -166,8 +171,8 @@ class Knowing:
                     continue
                 least, most = count - base // 2, count + (base - 1) // 2
                 found.append(Equation(columns, max(0, least), most))
-            if figure.cases is None and figure.incidence_class:
-                found.append(_of_class(figure, self.columns(cell, "cases", epochs)))
+            for field, least, most in _of_rates(figure):
+                found.append(Equation(self.columns(cell, field, epochs), least, most))
         return found
 
     def _follows(self, told: Mapping[Cell, Figure], cell: Cell, field: str) -> bool:
@@ -270,9 +275,24 @@ class Knowing:
         return range(end, end + 1) if period == Period.DAY else range(max(0, end - 6), end + 1)
 
 
-def _of_class(figure: Figure, columns: Columns) -> Equation:
-    """Return what a class of incidence tells of the cases."""
-    low, _, high = figure.incidence_class.strip("[]").partition(";")
+def _of_rates(figure: Figure) -> list[tuple[str, float, float]]:
+    """Return between what the rates, and classes of them, leave counts that are not told."""
+    found: list[tuple[str, float, float]] = []
     inhabitants = figure.population or 0
-    most = np.inf if high == "Max" else (int(high) * inhabitants - 1) // 100_000
-    return Equation(columns, -(-int(low) * inhabitants // 100_000), most)
+    if figure.cases is None:
+        if figure.incidence_class:
+            low, _, high = figure.incidence_class.strip("[]").partition(";")
+            most = np.inf if high == "Max" else (int(high) * inhabitants - 1) // 100_000
+            found.append(("cases", -(-int(low) * inhabitants // 100_000), most))
+        if figure.incidence is not None:
+            found.append(("cases", *_near(figure.incidence, inhabitants / 100_000)))
+        if figure.positivity is not None and figure.eligible_persons is not None:
+            found.append(("cases", *_near(figure.positivity, figure.eligible_persons / 100)))
+    if figure.eligible_persons is None and figure.screening is not None:
+        found.append(("eligible_persons", *_near(figure.screening, inhabitants / 100_000)))
+    return found
+
+
+def _near(rate: float, of: float) -> tuple[float, float]:
+    """Return between what a count lies whose rate is told to two places."""
+    return float(np.ceil((rate - 0.006) * of)), float(np.floor((rate + 0.006) * of))

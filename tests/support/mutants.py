@@ -1,8 +1,8 @@
 """Disclosure control with a known defect in it: what an attack that is one must find.
 
 Each of these was either a defect of ours once, or is what a simpler rule would do. They replace one
-function of the rules while they last. tests/properties/test_disclosure.py names those that are
-found, each with a seed; the others wait for one.
+function of the rules while they last. tests/properties/test_disclosure.py and
+test_disclosure_tight.py name those that are found, each with a seed; the others wait for one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
-from routing import disclosure, disclosure_blocks, disclosure_revising, disclosure_times
+from routing import (
+    disclosure,
+    disclosure_blocks,
+    disclosure_deciding,
+    disclosure_revising,
+    disclosure_times,
+)
 from routing.disclosure_cells import ELSEWHERE, WEEK, Node, Shown, Told, counts_of
 from routing.disclosure_deciding import Deciding
 from schemas.figures import ALL_AGES, FRANCE, SEXES, Figure, Period
@@ -93,6 +99,22 @@ def unlimited_positives() -> Any:
     return mock.patch.object(Deciding, "_limits", return_value={})
 
 
+def limits_that_are_told() -> Any:
+    """Positives are limited by the tests that are told alone, not by what others of them are."""
+    real = Deciding._limits
+
+    def limits(self: Deciding, group: str, measure: int, layout: Any, *, is_own: bool) -> Any:
+        assert isinstance(is_own, bool)
+        return real(self, group, measure, layout, is_own=True)
+
+    return mock.patch.object(Deciding, "_limits", limits)
+
+
+def tests_without_positives() -> Any:
+    """Tests are moved as if nothing were told of the positives among them."""
+    return mock.patch.object(disclosure_deciding, "_INNER", {})
+
+
 def rounded_instead() -> Any:
     """Counts are rounded to multiples of 5 in place of being withheld."""
 
@@ -146,10 +168,16 @@ def forgotten_extractions() -> Any:
     """What an earlier extraction withheld may be told by a later one."""
     real = disclosure_blocks.decide
 
-    def decide(
-        figures: Any, policy: Any, on: Any, before: Any = None, last_week: Any = ()
+    def decide(  # noqa: PLR0917
+        figures: Any,
+        policy: Any,
+        on: Any,
+        before: Any = None,
+        last_week: Any = (),
+        most: Any = None,
     ) -> Shown:
-        return real(figures, policy, on, None, last_week)
+        assert before is None or isinstance(before, Shown)
+        return real(figures, policy, on, None, last_week, most)
 
     return mock.patch.object(disclosure, "decide", decide)
 

@@ -116,12 +116,12 @@ def figures_of(
     """
     days: dict[Cell, list[int]] = {}
     for leaf, count in results.items():
-        sums = _sums(leaf, count)
+        sums = sums_of(leaf, count)
         for cell in _cells(leaf):
             _add(days, cell, sums)
     windows: dict[Cell, list[int]] = {}
     for leaf, count in (persons or {}).items():
-        sums = _sums(leaf, count)
+        sums = sums_of(leaf, count)
         for cell in window_cells(leaf):
             _add(windows, cell, sums)
     places = {area for area, *_ in days} | {area for area, *_ in windows} | {FRANCE}
@@ -149,7 +149,8 @@ def grid(places: Iterable[str], first: date, last: date) -> list[Cell]:
 _NOTHING: Final = [0] * len(FIELDS)
 
 
-def _sums(leaf: Leaf, count: int) -> Sums:
+def sums_of(leaf: Leaf, count: int) -> Sums:
+    """Return what so many of a leaf add to the counts of a figure."""
     person = count * (leaf.kind != AGAIN)
     eligible = count * (not leaf.kind)
     positive = leaf.positive

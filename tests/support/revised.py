@@ -2,6 +2,7 @@
 
 Weeks are told first when they have settled, and told anew at ages of their own, as an extraction
 does it; the attacker has all of it, and knows that nothing was taken away (or that nothing came).
+Where both happen at one revision he knows all of the one, cell by cell, and asks for the other.
 Asked is each count of what came to a time between two tellings, and each count that stands.
 """
 
@@ -20,8 +21,9 @@ from routing.disclosure_revising import Change, Place
 from schemas.figures import Figure, Period
 from tests.support.attack import Attack, Equation, Recovered, Target
 from tests.support.attacks import World, same_cells, world_of
+from tests.support.changes import changes_of_one_sign, mixed_changes, of_sign, sum_of
 from tests.support.knowing import Knowing
-from tests.support.published import CONDITION, FIELDS, Leaf, Results, cell_of
+from tests.support.published import CONDITION, FIELDS, Cell, Leaf, Results, cell_of
 
 GROUPS: Final = {
     "tests": ("tests", "persons", "eligible_persons"),
@@ -41,6 +43,16 @@ def what_went(seed: int) -> list[Recovered]:
     return _attack(seed, is_loss=True)
 
 
+def what_came_while_others_went(seed: int) -> list[Recovered]:
+    """Attack what came, beside results that were withdrawn or corrected; these are known."""
+    return _attack(seed, is_loss=False, is_mixed=True)
+
+
+def what_went_while_others_came(seed: int) -> list[Recovered]:
+    """Attack what was withdrawn or corrected, beside results that came; these are known."""
+    return _attack(seed, is_loss=True, is_mixed=True)
+
+
 class Teller:
     """Tells as an extraction does: block after block, each as of the epoch it was told last."""
 
@@ -48,16 +60,19 @@ class Teller:
         self._world = world
         self._epochs = epochs
         self.policy = replace(world.policy, revision_days=(8, 22))
-        self.like = world.counted(*_sum_of(epochs))
+        self.like = world.counted(*sum_of(epochs))
         self.mondays = world.days[::7]
         self.states = dict.fromkeys(self.mondays, -1)
         self._shown: dict[Block, Shown] = {}
         self._last: dict[Place, Figure] = {}
+        self._changed: dict[int, tuple[Results, Results]] = {
+            sign: (Results(), Results()) for sign in (1, -1)
+        }
 
-    def tell(self, epoch: int, on: date) -> tuple[list[Figure], list[Figure]]:
-        """Publish an extraction: return what is told in it, and what had come to what is told."""
+    def tell(self, epoch: int, on: date) -> tuple[list[Figure], dict[int, list[Figure]]]:
+        """Publish an extraction: return what is told in it, and what had come (1) and gone (-1)."""
         told: list[Figure] = []
-        came: list[Figure] = []
+        came: dict[int, list[Figure]] = {1: [], -1: []}
         for monday in self.mondays:
             age = (on - monday).days - 6
             if age < max(1, self.policy.settle_days):
@@ -72,7 +87,7 @@ class Teller:
         return told, came
 
     def _tell(
-        self, monday: date, on: date, was: int, passed: int, came: list[Figure]
+        self, monday: date, on: date, was: int, passed: int, came: dict[int, list[Figure]]
     ) -> list[Figure]:
         block, earlier = _block(monday), _block(monday - timedelta(days=7))
         now = self._of(monday, self.counted())
@@ -88,7 +103,8 @@ class Teller:
             more = self._of(monday, self._change(monday, was, self.states[monday], 1))
             less = self._of(monday, self._change(monday, was, self.states[monday], -1))
             gains, losses = more, less
-            came += [*more, *less]
+            came[1] += more
+            came[-1] += less
             if disclosure_revising.counts_anything(more):
                 gained = disclosure.decide(more, self.policy, on, before.gained)
                 shown = replace(shown, gained=gained)
@@ -126,14 +142,22 @@ class Teller:
                         whole[leaf] += count
         return same_cells(self._world.counted(*both), self.like)
 
+    def changed(self, sign: int) -> dict[Cell, Figure]:
+        """Return all that has come (1) or gone (-1) of what is told, since it was told first."""
+        figures = same_cells(self._world.counted(*self._changed[sign]), self.like)
+        return {cell_of(figure): figure for figure in figures}
+
     def _change(self, monday: date, was: int, is_now: int, sign: int) -> list[Figure]:
-        both: tuple[Results, Results] = (Results(), Results())
-        for parts in self._epochs[was + 1 : is_now + 1]:
-            for whole, part in zip(both, parts, strict=True):
-                for leaf, count in part.items():
+        some: list[Results] = []
+        for at in (0, 1):
+            net: Results = Results()
+            for parts in self._epochs[was + 1 : is_now + 1]:
+                for leaf, count in parts[at].items():
                     if _monday(leaf) == monday:
-                        whole[leaf] += sign * count
-        some = [Results({at: n for at, n in each.items() if n > 0}) for each in both]
+                        net[leaf] += count
+            some.append(of_sign(net, sign))
+            for leaf, count in some[-1].items():
+                self._changed[sign][at][leaf] += count
         return same_cells(self._world.counted(*some), self.like)
 
     def _of(self, monday: date, figures: Iterable[Figure]) -> list[Figure]:
@@ -142,13 +166,17 @@ class Teller:
         return [figure for figure in figures if figure.label in labels]
 
 
-def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
+def _attack(seed: int, *, is_loss: bool, is_mixed: bool = False) -> list[Recovered]:
     random = Random(seed)
     world = world_of(random)
-    epochs = _epochs(random, world, is_loss=is_loss)
+    epochs = (
+        mixed_changes(random, world)
+        if is_mixed
+        else changes_of_one_sign(random, world, is_loss=is_loss)
+    )
     teller = Teller(world, epochs)
     days, few = world.days, teller.policy.threshold - 1
-    knowing = Knowing(world.departments, days, epochs=3, persons_apart=False)
+    knowing = Knowing(world.departments, days, epochs=3, persons_apart=False, is_corrected=is_mixed)
     equations: list[Equation] = []
     targets: list[Target] = []
     ages = (random.randint(2, 7), random.randint(8, 21), random.randint(22, 25))
@@ -160,12 +188,13 @@ def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
         if is_loss:  # backwards in time what was taken away is what came
             after, states = _backwards(states), _backwards(after)
         standing = after if is_loss else states
-        equations += knowing.equations_as_told(
-            [_news(figure, is_first=epoch == 0) for figure in told], standing, world.policy.rounding
-        )
+        known = teller.changed(1 if is_loss else -1)
+        told = [_news(figure, is_first=epoch == 0) for figure in told]
+        told = [_beside(figure, known[cell_of(figure)], is_loss=is_loss) for figure in told]
+        equations += knowing.equations_as_told(told, standing, world.policy.rounding)
         targets += [
             Target((*cell_of(figure), field, f"came {epoch}"), columns, count)
-            for figure in came
+            for figure in came[-1 if is_loss else 1]
             for field in FIELDS
             if 0 < (count := getattr(figure, field)) <= few
             and len(columns := knowing.columns_between(cell_of(figure), field, after, states))
@@ -175,9 +204,21 @@ def _attack(seed: int, *, is_loss: bool) -> list[Recovered]:
             for figure in teller.counted()
             for field in FIELDS
             if 0 < (count := getattr(figure, field)) <= few
+            and not getattr(known[cell_of(figure)], field)
             and len(columns := knowing.columns_between(cell_of(figure), field, nothing, standing))
         ]
     return Attack(knowing.width, equations).recovered(targets, teller.policy.threshold)
+
+
+def _beside(figure: Figure, known: Figure, *, is_loss: bool) -> Figure:
+    """Return what a figure would tell had only come (or gone) what is asked for."""
+    sign = -1 if is_loss else 1
+    changes: dict[str, object] = {
+        field: told + sign * getattr(known, field)
+        for field in FIELDS
+        if (told := getattr(figure, field)) is not None
+    }
+    return replace(figure, **changes)
 
 
 def _backwards(states: Sequence[int]) -> list[int]:
@@ -189,35 +230,10 @@ def _news(figure: Figure, *, is_first: bool) -> Figure:
     """Return what a figure tells that no earlier one did: what is held is the number of before."""
     held = {group for group in GROUPS if f"{group}_held" in figure.flags}
     nothing: dict[str, object] = {field: None for field in FIELDS if _GROUP_OF[field] in held}
+    nothing |= dict.fromkeys(("incidence", "positivity", "screening"))
     if not is_first:
         nothing["incidence_class"] = ""
     return replace(figure, **nothing)
-
-
-def _epochs(random: Random, world: World, *, is_loss: bool) -> list[tuple[Results, Results]]:
-    """Return what came by each extraction; what went, if it is that, below zero."""
-    late = random.choice((0.02, 0.05, 0.15, 0.4))
-    found: list[tuple[Results, Results]] = [(Results(), Results()) for _ in range(3)]
-    for at, every in enumerate((world.results, world.persons)):
-        for leaf, count in sorted(every.items()):
-            for _ in range(count):
-                epoch = random.choice((1, 2)) if random.random() < late else 0
-                if not is_loss:
-                    found[epoch][at][leaf] += 1
-                    continue
-                found[0][at][leaf] += 1
-                if epoch:
-                    found[epoch][at][leaf] -= 1
-    return found
-
-
-def _sum_of(epochs: Sequence[tuple[Results, Results]]) -> tuple[Results, Results]:
-    both: tuple[Results, Results] = (Results(), Results())
-    for parts in epochs:
-        for whole, part in zip(both, parts, strict=True):
-            for leaf, count in part.items():
-                whole[leaf] += max(0, count)
-    return both
 
 
 def _monday(leaf: Leaf) -> date:

@@ -360,3 +360,20 @@ def test_a_limit_holds_what_could_be_moved() -> None:
     parts: Parts = {ROW: {0: 2, 1: 9}, FREE: {0: 9, 1: 0}}
     assert shown_small(parts, 5, {FREE: {0: 99, 1: 2}}) == [(ROW, 0)]
     assert shown_small(parts, 5, {FREE: {0: 99, 1: 3}}) == []
+
+
+def test_a_limit_that_nobody_knows_holds_for_others_but_not_for_what_is_asked() -> None:
+    parts: Parts = {ROW: {0: 3, 1: 20}, FREE: {0: 30, 1: 1}}
+    limits = {ROW: {0: 3, 1: 20}, FREE: {0: 99, 1: 99}}
+    assert shown_small(parts, 5, limits, asked=frozenset({0})) == [(ROW, 0)]
+    own = {ROW: {1: 20}, FREE: {0: 99, 1: 99}}
+    assert shown_small(parts, 5, limits, asked=frozenset({0}), own=own) == []
+
+
+def test_positives_and_negatives_among_tests_are_moved_apart() -> None:
+    parts: Parts = {ROW: {0: 3, 1: 10}, FREE: {0: 14, 1: 6}}
+    assert shown_small(parts, 5, {}) == []
+    positives: Parts = {ROW: {0: 0, 1: 10}, FREE: {0: 0, 1: 0}}
+    assert shown_small(parts, 5, {}, inner=positives) == [(ROW, 0)]
+    some: Parts = {ROW: {0: 0, 1: 8}, FREE: {0: 0, 1: 0}}
+    assert shown_small(parts, 5, {}, inner=some) == []
