@@ -148,8 +148,8 @@ proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers:
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
 
-proof-restore: setup-dev ## a machine is lost under way and restored from its archive: nothing acknowledged is lost
-	$(BIN)/pytest tests/e2e/test_restored.py -m proof $(ARGS)
+proof-restore: setup-dev kafka ## a machine is lost and restored from its archive; a cluster's database is brought back to a moment, and all agree again
+	$(BIN)/pytest tests/e2e/test_restored.py tests/e2e/test_cluster_restored.py -m proof $(ARGS)
 
 proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
 	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)
