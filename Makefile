@@ -146,6 +146,9 @@ proof-splits: setup-dev ## 2,000 pairs of back-to-back first results, 8 workers:
 proof-crash: setup-dev kafka ## every crash test, also those that CI leaves out
 	$(BIN)/pytest tests/crash -m "proof or not proof" $(ARGS)
 
+proof-restore: setup-dev kafka ## a cluster's database is brought back to a moment, and all agree again
+	$(BIN)/pytest tests/e2e/test_cluster_restored.py -m proof $(ARGS)
+
 proof-rolling: setup-dev kafka ## an upgrade from the release before, both running, at 170/s: nothing refused, nothing lost; p99 of ACKs, a row
 	$(BIN)/pytest tests/e2e/test_rolling.py -m "proof or not proof" $(ARGS)
 	$(BIN)/python -m tests.support.rolling_proof
