@@ -87,7 +87,17 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/runtime/metrics/folder.py",  # as text
         "ops/runtime/metrics/telling.py",  # of what one process alone tells
     }),
-    "pydantic": frozenset({"ops/runtime/settings.py"}),
+    "pydantic": frozenset({
+        "ops/runtime/settings.py",
+        "ops/runtime/settings_dispatch.py",
+        "ops/runtime/settings_doors.py",
+        "ops/runtime/settings_indicators.py",
+        "ops/runtime/settings_instance.py",
+        "ops/runtime/settings_intake.py",
+        "ops/runtime/settings_keeping.py",
+        "ops/runtime/settings_kinds.py",
+        "ops/runtime/settings_streams.py",
+    }),
     "pydantic_settings": frozenset({"ops/runtime/settings.py"}),
     # Streams as files: by the commands that write them alone, and never at anybody's start.
     "pyarrow": frozenset({
