@@ -191,6 +191,7 @@ class Dispatcher:
             "message_parked",
             reason=error.reason,
             remedy=error.remedy,
+            message_id=item.record.message_id,
             partition=item.record.partition,
             offset=item.record.offset,
         )

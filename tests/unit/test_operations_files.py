@@ -420,7 +420,15 @@ def test_the_page_names_each_port_that_units_and_compose_open(compose: dict[str,
     ):
         opened |= {int(v) for k, v in environment.items() if k.endswith("_PORT")}
     web = compose["services"]["prometheus"]["command"][-1].rpartition(":")[2]
-    opened |= {int(web), int(compose["services"]["grafana"]["environment"]["GF_SERVER_HTTP_PORT"])}
+    (pager,) = re.findall(
+        r"--web.listen-address=127.0.0.1:(\d+)",
+        " ".join(compose["services"]["alertmanager"]["command"]),
+    )
+    opened |= {
+        int(web),
+        int(pager),
+        int(compose["services"]["grafana"]["environment"]["GF_SERVER_HTTP_PORT"]),
+    }
     assert opened <= told
     assert told - opened <= set(range(9601, 9610)), "of more dispatch processes"
 

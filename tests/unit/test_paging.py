@@ -123,6 +123,21 @@ def _config() -> Any:
     return yaml.safe_load(CONFIG.read_text())
 
 
+def test_the_page_says_who_is_called_for_what() -> None:
+    """docs/operate.md, "What pages whom": each cell has the alerts of its receiver alone."""
+    page = (CONFIG.parent.parent.parent / "docs" / "operate.md").read_text()
+    _, _, section = page.partition("\n## What pages whom\n")
+    told = {}
+    for row in re.findall(r"(?m)^\| [^|]+ \(`(\w+)`\) \| ([^|]+) \| ([^|]+) \|$", section):
+        told[row[0]] = [
+            [f"Labdispatch{name}" for name in re.findall(r"`(\w+)`", cell)] for cell in row[1:]
+        ]
+    assert told == {
+        who: [[name for name in names if _severity(name) == each] for each in ("page", "ticket")]
+        for who, names in whom().items()
+    }
+
+
 # ---------------------------------------------------------------------------- causes
 
 
