@@ -263,6 +263,11 @@ def test_every_image_has_a_tag_every_service_a_restart_and_a_health(
         assert name == "migrate" or service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
+def test_what_a_container_says_is_kept_within_a_bound(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+
+
 def test_named_volumes_are_declared_and_mounted_files_exist(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for volume in service.get("volumes", []):
