@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from ops.runtime.ids import new_message_id
 from ops.runtime.logs import configure, get_logger, place_of
 from ops.runtime.settings import load_settings
 
@@ -32,6 +33,14 @@ def test_a_key_that_is_not_allowed_is_dropped(capsys: pytest.CaptureFixture[str]
     assert line["station"] == "test"
     assert line["dropped_keys"] == 1
     assert "CANARY" not in str(line)
+
+
+def test_a_message_id_is_written_as_trace_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(load_settings(), "test")
+    message_id = new_message_id()
+    get_logger("x").error("message_parked", message_id=message_id)
+    (line,) = lines(capsys)
+    assert line["message_id"] == str(message_id)
 
 
 def test_libraries_pass_only_their_templates(capsys: pytest.CaptureFixture[str]) -> None:
