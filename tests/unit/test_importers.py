@@ -62,6 +62,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "ops/holding/routes.py",
         "ops/accounting/routes.py",
         "ops/parking/routes.py",
+        "ops/pausing/routes.py",
         "ops/tracing/routes.py",
         "ops/indicators/admitting.py",
         "ops/indicators/delay_route.py",
