@@ -39,8 +39,8 @@ EMPTY: Final[dict[str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def asked() -> Iterator[PrometheusServer]:
-    hub = Embedded(ENV)
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServer]:
+    hub = Embedded({**ENV, "LABDISPATCH_BACKUP_DIR": str(tmp_path_factory.mktemp("backups"))})
     server = day = None
     try:
         hub.start()
