@@ -219,13 +219,15 @@ def _who_it_is(stage: Stage) -> None:
 
 def _call_it(stage: Stage) -> None:
     assert stage.mad is not None
-    stage.mad.stop()
-    stage.journal += stage.mad.journal
+    _tidy_mad(stage)
 
 
 def _tidy_mad(stage: Stage) -> None:
+    """Stop it; what it was answered counts in the end, also where a step failed."""
     if stage.mad is not None:
         stage.mad.stop()
+        stage.journal += stage.mad.journal
+        stage.mad = None
 
 
 MAD_LABORATORY: Final = Fault(
