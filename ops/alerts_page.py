@@ -63,7 +63,7 @@ class Cause(NamedTuple):
         cause: The alert that a person gets.
         why: The reason, for whoever reads the file.
         silences: Silent while it fires.
-        also_after: The same, and for half an hour afterwards: they look back over a window, or go
+        also_after: The same, and for forty minutes afterwards: they look back over a window, or go
             on until what was late is caught up.
         where: Labels that the cause must have.
         equal: Labels that both must have alike.

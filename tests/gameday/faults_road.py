@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ from .stage import LEAST_BYTES, Stage
 
 _FILLER: Final = "core.4711"
 _LATE_SECONDS: Final = 0.25
+_FLOODS: Final = Path(__file__).parents[2] / "docs" / "runbooks" / "laboratory-floods.md"
 
 
 # ------------------------------------------------------------------ the broker
@@ -204,19 +206,28 @@ def _go_mad(stage: Stage) -> None:
 
 
 def _who_it_is(stage: Stage) -> None:
-    said = stage.look("account", "--json").stdout
-    assert Mad.FACILITY in said, said[:2_000]
+    """The query of the runbook itself, run as it stands there."""
+    (query,) = re.findall(r"```sql\n(.*?)```", _FLOODS.read_text("utf-8"), re.DOTALL)
+
+    async def first() -> str:
+        async with connected(stage.server.superuser_kwargs("labdispatch")) as session:
+            rows = await session.fetch(query)
+            return str(rows[0]["registry_id"]) if rows else ""
+
+    stage.until("the account names it", lambda: asyncio.run(first()) == Mad.FACILITY, 60)
 
 
 def _call_it(stage: Stage) -> None:
     assert stage.mad is not None
-    stage.mad.stop()
-    stage.journal += stage.mad.journal
+    _tidy_mad(stage)
 
 
 def _tidy_mad(stage: Stage) -> None:
+    """Stop it; what it was answered counts in the end, also where a step failed."""
     if stage.mad is not None:
         stage.mad.stop()
+        stage.journal += stage.mad.journal
+        stage.mad = None
 
 
 MAD_LABORATORY: Final = Fault(
@@ -230,7 +241,7 @@ MAD_LABORATORY: Final = Fault(
     steps=(
         Step(
             runbook="laboratory-floods",
-            says="`labdispatch account` shows duplicates by laboratory",
+            says="The account names it",
             do=_who_it_is,
         ),
         Step(runbook="laboratory-floods", says="call the laboratory", do=_call_it),
