@@ -339,7 +339,6 @@ CLOCK_OFF: Final = Fault(
         Panel(
             board="infrastructure",
             title="Clock of the database against ours",
-            is_more=False,
             by=2.0,
         ),
     ),
