@@ -185,7 +185,8 @@ DATABASE: Final = (
     ),
     Drawn(
         title="Clock of the database against ours",
-        queries=(("max(labdispatch_database_clock_offset_seconds)", "offset"),),
+        # As the alert counts it: a database that is behind is as wrong as one that is ahead.
+        queries=(("max(abs(labdispatch_database_clock_offset_seconds))", "off by"),),
         unit="s",
         limit=2,
         runbook="clock",
