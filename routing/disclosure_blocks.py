@@ -172,27 +172,34 @@ def _lowest(
 ) -> tuple[str, ...]:
     """Return the areas that get the lowest class of incidence in place of a number.
 
-    All that a parent's children withhold of the week must be in it, else its absence would
-    tell of one that it is not; and it must be wide enough to tell nothing of a small count.
+    Only where that says nothing new: all that is withheld, which follows by subtraction, would be
+    in the lowest class if it were one area's alone. Else the class is one more limit: two areas of
+    at most 11 cases, 22 together, have 11 each (ADR 0068).
     """
-    limit, least = policy.incidence_classes[1], 2 * policy.threshold - 2
-    window = shown.window(DAYS[-1])
-    low, withheld = set(), set()
-    for figure in figures:
-        if figure.period != Period.WEEK or figure.age_class != ALL_AGES or figure.sex:
-            continue
-        if shown.told(POSITIVES, figure.area).tells(Node(WEEK)) and window.told(
-            POSITIVES, figure.area
-        ).tells(Node(MONTH)):
-            continue
-        withheld.add(figure.area)
-        inhabitants = figure.population or 0
-        widest = (limit * inhabitants - 1) // 100_000
-        if widest >= least and (figure.cases or 0) * 100_000 < limit * inhabitants:
-            low.add(figure.area)
+    limit, window = policy.incidence_classes[1], shown.window(DAYS[-1])
+    weeks = {
+        figure.area: figure
+        for figure in figures
+        if figure.period == Period.WEEK and figure.age_class == ALL_AGES and not figure.sex
+    }
+    told = {
+        area
+        for area in weeks
+        if shown.told(POSITIVES, area).tells(Node(WEEK))
+        and window.told(POSITIVES, area).tells(Node(MONTH))
+    }
+    if FRANCE not in told:
+        return ()
+    cases = {area: figure.cases or 0 for area, figure in weeks.items()}
     found: list[str] = []
-    for children in every.values():
-        closed = withheld.intersection(children)
-        if closed <= low:
+    withheld: dict[str, int] = {}
+    for parent, children in every.items():
+        if parent in told:
+            rest = cases[parent] - sum(cases[child] for child in children if child in told)
+        else:  # its own number is one of those that its parent's rest is the sum of
+            rest = withheld.get(parent, 0)
+        closed = [child for child in children if child in weeks and child not in told]
+        withheld.update(dict.fromkeys(children, rest))
+        if all(rest * 100_000 < limit * (weeks[child].population or 0) for child in closed):
             found.extend(closed)
     return tuple(sorted(found))

@@ -12,7 +12,7 @@ from tests.support import mutants
 from tests.support.tight import tight_positives
 
 
-@pytest.mark.parametrize("seed", [16, 30])
+@pytest.mark.parametrize("seed", [16, 30, 88])
 def test_nothing_is_recovered_where_positives_leave_no_room(seed: int) -> None:
     assert list(map(str, tight_positives(seed))) == []
 
@@ -26,7 +26,11 @@ def test_nothing_is_recovered_of_many(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("defect", "seed"),
-    [(mutants.limits_that_are_told, 29), (mutants.tests_without_positives, 30)],
+    [
+        (mutants.limits_that_are_told, 29),
+        (mutants.tests_without_positives, 30),
+        (mutants.class_of_each, 88),
+    ],
 )
 def test_the_attack_finds_a_known_defect(defect: mutants.Mutant, seed: int) -> None:
     with defect():

@@ -316,6 +316,8 @@ def test_what_a_week_withholds_gets_the_lowest_class_where_all_are_in_it() -> No
 
     assert classes({"2A": 2, "2B": 7}) == ["[0;20[", "[0;20["]
     assert classes({"2A": 2, "2B": 70}) == ["", ""]
+    # Each alone is in it (below 30); but that none of the 33 is beside 29 others would be told.
+    assert classes({"2A": 4, "2B": 29}) == ["", ""]
 
 
 @pytest.mark.parametrize(
