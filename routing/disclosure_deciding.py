@@ -32,6 +32,7 @@ from .disclosure_cells import (
 )
 from .disclosure_flow import FREE, UNLIMITED, Limits, Parts, Row, shown_small
 from .disclosure_layout import Layout
+from .disclosure_levels import Levels
 from .disclosure_policy import Policy
 from .disclosure_sexes import Known, Sexes
 
@@ -88,6 +89,22 @@ class Deciding:
                 told[child] = self._candidate(group, child, daily, told[parent])
             self._tell_less(group, parent, children)
             sexes.tell_less(parent, children, self._policy)
+        if group in LIMITS:
+            self._leave_room(group, every)
+
+    def _leave_room(self, group: str, every: Mapping[str, Sequence[str]]) -> None:
+        """Let departments tell less where by what they tell a region's cell is small."""
+        told = self._told[group]
+        levels = Levels(
+            self._cells, group, told, partial(self._own, group), self._policy.threshold
+        )
+        measures = range(len(self._cells.of(group, FRANCE, Node(WEEK))))
+        finest = [node for node, nobody in told[FRANCE].nodes.items() if not nobody]
+        for time in dict.fromkeys(node.time for node in finest):
+            columns = [node for node in finest if node.time == time]
+            layout = Layout(columns, every[FRANCE], told)
+            layout.lay()
+            levels.tell_less(layout, every, measures)
 
     def told(self, group: str, area: str) -> Told:
         """Return what an area tells of a group that was decided."""

@@ -157,6 +157,11 @@ def sexes_of_unknown_age() -> Any:
     return mock.patch.object(Sexes, "tell_less", return_value=None)
 
 
+def regions_without_departments() -> Any:
+    """What departments tell may say how few another region has, where tests limit positives."""
+    return mock.patch.object(Deciding, "_leave_room", return_value=None)
+
+
 def totals_of_a_sex() -> Any:
     """A total of a sex is told where its ages are, whoever is of unknown age."""
 
