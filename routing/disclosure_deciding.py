@@ -95,9 +95,7 @@ class Deciding:
     def _leave_room(self, group: str, every: Mapping[str, Sequence[str]]) -> None:
         """Let departments tell less where by what they tell a region's cell is small."""
         told = self._told[group]
-        levels = Levels(
-            self._cells, group, told, partial(self._own, group), self._policy.threshold
-        )
+        levels = Levels(self._cells, group, told, partial(self._own, group), self._policy.threshold)
         measures = range(len(self._cells.of(group, FRANCE, Node(WEEK))))
         finest = [node for node, nobody in told[FRANCE].nodes.items() if not nobody]
         for time in dict.fromkeys(node.time for node in finest):
