@@ -173,7 +173,7 @@ def _lowest(
     """Return the areas that get the lowest class of incidence in place of a number.
 
     Only where that says nothing new: all that is withheld, which follows by subtraction, would be
-    in the lowest class if it were one area's alone. Else the class is one more limit: two areas of
+    in the lowest class if it were this area's alone. Else the class is one more limit: two areas of
     at most 11 cases, 22 together, have 11 each (ADR 0068).
     """
     limit, window = policy.incidence_classes[1], shown.window(DAYS[-1])
@@ -198,8 +198,12 @@ def _lowest(
             rest = cases[parent] - sum(cases[child] for child in children if child in told)
         else:  # its own number is one of those that its parent's rest is the sum of
             rest = withheld.get(parent, 0)
-        closed = [child for child in children if child in weeks and child not in told]
         withheld.update(dict.fromkeys(children, rest))
-        if all(rest * 100_000 < limit * (weeks[child].population or 0) for child in closed):
-            found.extend(closed)
+        found.extend(
+            child
+            for child in children
+            if child in weeks
+            and child not in told
+            and rest * 100_000 < limit * (weeks[child].population or 0)
+        )
     return tuple(sorted(found))

@@ -10,6 +10,7 @@ suppression), until none can. Why this holds for all tables at once: ADR 0045.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from schemas.figures import AGE_CLASSES, FRANCE, SEXES
@@ -31,9 +32,10 @@ from .disclosure_cells import (
 )
 from .disclosure_flow import FREE, UNLIMITED, Limits, Parts, Row, shown_small
 from .disclosure_layout import Layout
+from .disclosure_levels import Levels
 from .disclosure_policy import Policy
+from .disclosure_sexes import Known, Sexes
 
-_Known = tuple[Parts, Limits, Limits, frozenset[int] | None, Parts | None]
 _INNER: Final = {TESTS: POSITIVES}
 """Group -> the group that is a part of it, count by count, and is told by itself: a test of a
 positive is at least one, so what is told of positives says how few tests can be elsewhere."""
@@ -78,10 +80,29 @@ class Deciding:
         """Decide what all areas tell of a group of counts, parents before children."""
         self._told[group] = told = {}
         told[FRANCE] = self._candidate(group, FRANCE, daily, None)
+        sexes = Sexes(
+            self._cells, group, told, partial(self._own, group), partial(self._known, group)
+        )
+        sexes.tell_less(FRANCE, [FRANCE], self._policy)
         for parent, children in every.items():
             for child in children:
                 told[child] = self._candidate(group, child, daily, told[parent])
             self._tell_less(group, parent, children)
+            sexes.tell_less(parent, children, self._policy)
+        if group in LIMITS:
+            self._leave_room(group, every)
+
+    def _leave_room(self, group: str, every: Mapping[str, Sequence[str]]) -> None:
+        """Let departments tell less where by what they tell a region's cell is small."""
+        told = self._told[group]
+        levels = Levels(self._cells, group, told, partial(self._own, group), self._policy.threshold)
+        measures = range(len(self._cells.of(group, FRANCE, Node(WEEK))))
+        finest = [node for node, nobody in told[FRANCE].nodes.items() if not nobody]
+        for time in dict.fromkeys(node.time for node in finest):
+            columns = [node for node in finest if node.time == time]
+            layout = Layout(columns, every[FRANCE], told)
+            layout.lay()
+            levels.tell_less(layout, every, measures)
 
     def told(self, group: str, area: str) -> Told:
         """Return what an area tells of a group that was decided."""
@@ -245,15 +266,10 @@ class Deciding:
         while asking:
             layout.lay()
             small: list[tuple[int, Row, int, Parts]] = []
-            solved: list[tuple[_Known, list[tuple[Row, int]]]] = []
+            solved: list[tuple[tuple[Known, frozenset[int] | None], list[tuple[Row, int]]]] = []
             for measure, columns in asking.items():
-                parts = layout.parts(self._cells, group, measure)
-                limits = self._limits(group, measure, layout, is_own=False)
-                own = self._limits(group, measure, layout, is_own=True)
-                inner = (
-                    layout.parts(self._cells, _INNER[group], measure) if group in _INNER else None
-                )
-                known = (parts, limits, own, columns, inner)
+                known = (self._known(group, measure, layout), columns)
+                parts, limits, own, inner = known[0]
                 found = next((each for other, each in solved if other == known), None)
                 if found is None:
                     found = shown_small(
@@ -283,6 +299,25 @@ class Deciding:
                 measure: frozenset(each[2] for each in small if each[0] == measure)
                 for measure in {each[0] for each in small}
             }
+
+    def _known(self, group: str, measure: int, layout: Layout) -> Known:
+        """Return what is known of one count of a group."""
+        inner = layout.parts(self._cells, _INNER[group], measure) if group in _INNER else None
+        return (
+            layout.parts(self._cells, group, measure),
+            self._limits(group, measure, layout, is_own=False),
+            self._limits(group, measure, layout, is_own=True),
+            inner,
+        )
+
+    def _own(self, group: str, area: str, node: Node, measure: int) -> int:
+        """Return what a count cannot exceed as far as is told of the larger group."""
+        if group not in LIMITS:
+            return UNLIMITED
+        larger, fields = LIMITS[group]
+        if not self._told[larger].get(area, Told()).tells(node):
+            return UNLIMITED
+        return self._cells.of(larger, area, node)[fields[measure]]
 
     def _sisters(
         self, group: str, measure: int, layout: Layout, column: int

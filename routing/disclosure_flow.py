@@ -10,7 +10,7 @@ Fulkerson 1956) from the truth, which always is one solution.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 FREE: Final = ("", "")
@@ -48,6 +48,24 @@ def shown_small(
         inner: How many of each part are known by a table of their own (of tests, the positives):
             they are moved among themselves, and so are the others, that both tables stay true.
     """
+    reaches = reaching(parts, limits, own, inner)
+    return [
+        (row, column)
+        for row, held in parts.items()
+        for column, part in held.items()
+        if 0 < part < threshold
+        and (asked is None or column in asked)
+        and not reaches(row, column, threshold - part)
+    ]
+
+
+def reaching(
+    parts: Parts,
+    limits: Mapping[Row, Mapping[int, int]],
+    own: Mapping[Row, Mapping[int, int]] | None,
+    inner: Parts | None,
+) -> Callable[[Row, int, int], bool]:
+    """Return what says whether a part can be so much more; arguments as of `shown_small`."""
     kinds = [parts] if not inner else [_less(parts, inner), _less(parts, _less(parts, inner))]
     solving = [_Solving(each, limits, limits if own is None else own) for each in kinds]
 
@@ -58,14 +76,7 @@ def shown_small(
                 return True
         return False
 
-    return [
-        (row, column)
-        for row, held in parts.items()
-        for column, part in held.items()
-        if 0 < part < threshold
-        and (asked is None or column in asked)
-        and not reaches(row, column, threshold - part)
-    ]
+    return reaches
 
 
 def _less(parts: Parts, others: Parts) -> Parts:

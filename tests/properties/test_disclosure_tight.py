@@ -12,7 +12,7 @@ from tests.support import mutants
 from tests.support.tight import tight_positives
 
 
-@pytest.mark.parametrize("seed", [16, 30, 88])
+@pytest.mark.parametrize("seed", [16, 30, 88, 95, 131, 156])
 def test_nothing_is_recovered_where_positives_leave_no_room(seed: int) -> None:
     assert list(map(str, tight_positives(seed))) == []
 
@@ -30,6 +30,8 @@ def test_nothing_is_recovered_of_many(seed: int) -> None:
         (mutants.limits_that_are_told, 29),
         (mutants.tests_without_positives, 30),
         (mutants.class_of_each, 88),
+        (mutants.sexes_of_unknown_age, 156),
+        (mutants.regions_without_departments, 131),
     ],
 )
 def test_the_attack_finds_a_known_defect(defect: mutants.Mutant, seed: int) -> None:

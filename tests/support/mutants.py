@@ -20,6 +20,7 @@ from routing import (
 )
 from routing.disclosure_cells import ELSEWHERE, WEEK, Node, Shown, Told, counts_of
 from routing.disclosure_deciding import Deciding
+from routing.disclosure_sexes import Sexes
 from schemas.figures import ALL_AGES, FRANCE, SEXES, Figure, Period
 
 Mutant = Callable[[], Any]
@@ -149,6 +150,16 @@ def class_of_each() -> Any:
 def unknown_ages() -> Any:
     """Those of unknown age or sex, who are in no class, are not solved."""
     return mock.patch.object(Deciding, "_of_unknown", return_value=[])
+
+
+def sexes_of_unknown_age() -> Any:
+    """Those of a sex who are few, and all of unknown age, are forgotten."""
+    return mock.patch.object(Sexes, "tell_less", return_value=None)
+
+
+def regions_without_departments() -> Any:
+    """What departments tell may say how few another region has, where tests limit positives."""
+    return mock.patch.object(Deciding, "_leave_room", return_value=None)
 
 
 def totals_of_a_sex() -> Any:

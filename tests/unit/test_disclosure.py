@@ -194,6 +194,35 @@ def test_a_few_of_unknown_age_are_not_told_by_sex() -> None:
     assert shown[day_of("department:2A", "0", "F")].tests is None
 
 
+def test_who_is_few_of_a_sex_and_of_unknown_age_does_not_follow_from_the_other_sex() -> None:
+    day, other = date(2026, 3, 4), Leaf("2B", date(2026, 3, 4), "29", "F", False)
+    men, women = Leaf("2A", day, "29", "M", False), Leaf("2A", day, "", "F", False)
+    others = Results({other: 6, other._replace(sex="M"): 9})
+    few = told(Results({men: 8, women: 3}) + others, Policy(daily_from=0))
+    assert few[day_of("department:2A")].tests == 11
+    # At most 3 of the 11 would be women, if 8 men of an age were known.
+    assert few[day_of("department:2A", "29", "M")].tests is None
+    assert None in {few[day_of(area, "29", "M")].tests for area in ("department:2B", "region:94")}
+    enough = told(Results({men: 8, women: 5}) + others, Policy(daily_from=0))
+    assert enough[day_of("department:2A", "29", "M")].tests == 8
+
+
+def test_a_department_does_not_tell_what_says_how_few_men_another_region_has() -> None:
+    day = date(2026, 3, 4)
+    tested = {"22": ((5, 2), (14, 14)), "29": ((14, 9), (10, 0)), "2A": ((9, 6), (6, 1))}
+    results = Results()
+    for department, by_sex in tested.items():
+        for sex, (tests, positives) in zip("FM", by_sex, strict=True):
+            leaf = Leaf(department, day, "29", sex, True)
+            results[leaf], results[leaf._replace(positive=False)] = positives, tests - positives
+    shown = told(results, Policy(daily_from=0))
+    assert shown[day_of("france", "29", "M")].cases == 15
+    # Of 16 who are positive, 5 of 19 tests a woman's, at least 11 are men: so elsewhere at most 4.
+    assert shown[day_of("department:22", "29", "F")].tests == 5
+    assert shown[day_of("department:22")].cases is None
+    assert shown[day_of("department:22", "29")].cases is None
+
+
 def test_few_persons_of_a_week_are_withheld_with_a_sister_though_each_day_is_told() -> None:
     results = Results()
     for department in ("2A", "2B"):
