@@ -36,7 +36,7 @@ from tests.support.cluster import Cluster
 from tests.support.files import answer_to, open_lab_folder, put
 from tests.support.in_kafka import in_kafka_once
 from tests.support.kafka import KafkaCluster, free_ports
-from tests.support.purging import ASKER, Ahead, purger_on
+from tests.support.purging import ASKER, Ahead, nothing_is_held_back, purger_on
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -299,7 +299,9 @@ async def purged(duty: Duty) -> None:
         open_hub(settings, "looking", connections=2) as hub,
         connected(connection_of(settings), "retention") as connection,
     ):
-        (certificate,) = await purger_on(connection, hub, Ahead(900)).purge(ASKER)
+        purger = purger_on(connection, hub, Ahead(900))
+        await nothing_is_held_back(purger)
+        (certificate,) = await purger.purge(ASKER)
     assert len(certificate.keys_destroyed) >= 4
 
 

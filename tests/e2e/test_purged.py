@@ -17,8 +17,6 @@ import pytest
 
 from ops.bootstrap import connection_of, open_hub
 from ops.client import MllpClient
-from ops.retention.ages import Kind
-from ops.retention.purge import Purger
 from ops.runtime.clock import SystemClock
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.postgres import connected
@@ -28,7 +26,7 @@ from schemas.errors import PermanentError
 from tests.e2e.test_bad_days import CANARY, _canary
 from tests.e2e.test_road import ask
 from tests.support.product import Embedded
-from tests.support.purging import ASKER, Ahead, purger_on
+from tests.support.purging import ASKER, Ahead, nothing_is_held_back, purger_on
 
 SEALED = """
 SELECT c.relname AS part, a.attname AS name FROM pg_class c
@@ -127,17 +125,6 @@ def first_that_opens(vault: Vault, payload: bytes, bound: list[bytes]) -> bytes 
         except PermanentError:
             continue
     return None
-
-
-async def nothing_is_held_back(purger: Purger) -> None:
-    """Wait until the account has counted: what it has not counted keeps its key, and rightly so.
-
-    A hub that was just started counts soon, and not before it says that it is ready.
-    """
-    async with asyncio.timeout(120):
-        while held := (await purger.plan()).held_back:
-            assert held.keys() <= {Kind.INTAKE}, held
-            await asyncio.sleep(0.1)
 
 
 def fresh_vault(instance: Embedded) -> Vault:

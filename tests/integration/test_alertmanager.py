@@ -53,6 +53,9 @@ def _labels(name: str, **more: str) -> dict[str, str]:
     return {"alertname": name, "severity": alerts()[name]["labels"]["severity"], **more}
 
 
+QUIET_SECONDS: Final = 3.0
+
+
 def _together(pager: Pager, *groups: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Let alerts fire, first the causes, and return who was told of what; then let all be over.
 
@@ -64,9 +67,12 @@ def _together(pager: Pager, *groups: Sequence[Mapping[str, str]]) -> dict[str, s
     for alert in (*alerts_of_turn, mark):
         pager.server.post([alert])
     pager.until(lambda: "LabdispatchMark" in pager.firing(turn), "the mark")
-    # What fired before the mark has waited as long; three times that for a slow machine.
-    time.sleep(1.0)
-    found = pager.firing(turn)
+    # What fired before the mark has waited as long, but each group calls by itself: until none does.
+    found, since = pager.firing(turn), time.monotonic()
+    while time.monotonic() - since < QUIET_SECONDS:
+        time.sleep(0.1)
+        if (now := pager.firing(turn)) != found:
+            found, since = now, time.monotonic()
     del found["LabdispatchMark"]
     for alert in (*alerts_of_turn, mark):
         pager.server.post([alert], is_firing=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +12,7 @@ import msgspec
 
 from ops.asking import Asker
 from ops.bootstrap import Hub
+from ops.retention.ages import Kind
 from ops.retention.keeping import scope_of
 from ops.retention.purge import Purger
 from ops.runtime.postgres import Connection, connected
@@ -58,3 +60,14 @@ def purger_on(
 def today() -> date:
     """Today's day in UTC, by which keys are named."""
     return datetime.now(UTC).date()
+
+
+async def nothing_is_held_back(purger: Purger) -> None:
+    """Wait until the account has counted: what it has not counted keeps its key, and rightly so.
+
+    A hub that was just started counts soon, and not before it says that it is ready.
+    """
+    async with asyncio.timeout(120):
+        while held := (await purger.plan()).held_back:
+            assert held.keys() <= {Kind.INTAKE}, held
+            await asyncio.sleep(0.1)
