@@ -67,7 +67,7 @@ def _together(pager: Pager, *groups: Sequence[Mapping[str, str]]) -> dict[str, s
     for alert in (*alerts_of_turn, mark):
         pager.server.post([alert])
     pager.until(lambda: "LabdispatchMark" in pager.firing(turn), "the mark")
-    # What fired before the mark has waited as long, but each group calls by itself: until none does.
+    # What fired before the mark waited as long, but each group calls by itself: until none does.
     found, since = pager.firing(turn), time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS:
         time.sleep(0.1)
