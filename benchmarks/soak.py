@@ -46,6 +46,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     laboratories: int
     traces: int
+    verified: int
     seed: int
     ahead: int
 
@@ -55,6 +56,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--rate", type=float, default=170.0, show_default=True)
 @click.option("--laboratories", type=int, default=50, show_default=True)
 @click.option("--traces", type=int, default=20_000, show_default=True, help="Traced at the end.")
+@click.option(
+    "--verified",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Reports drawn by lot whose streams are computed from scratch; 0: all.",
+)
 @click.option("--seed", type=int, default=10, show_default=True)
 @click.option(
     "--ahead",
@@ -71,6 +79,7 @@ def main(  # noqa: PLR0917 - click gives options by name
     rate: float,
     laboratories: int,
     traces: int,
+    verified: int,
     seed: int,
     ahead: int,
     folder: Path | None,
@@ -82,7 +91,13 @@ def main(  # noqa: PLR0917 - click gives options by name
         soak_report.tell(report / "samples.ndjson", settled)
         return
     order = Order(
-        rate=rate, seconds=seconds, laboratories=laboratories, traces=traces, seed=seed, ahead=ahead
+        rate=rate,
+        seconds=seconds,
+        laboratories=laboratories,
+        traces=traces,
+        verified=verified,
+        seed=seed,
+        ahead=ahead,
     )
     folder = folder or Path(tempfile.mkdtemp(prefix="ld-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +167,8 @@ async def _measure(order: Order, hub: Embedded, folder: Path) -> None:
                 journal.flush()
                 found = await asyncio.to_thread(
                     soak_conservation.check,
-                    hub, laboratories.counted, journal_path, order.traces, order.seed,
+                    hub, laboratories.counted, journal_path,
+                    order.traces, order.verified, order.seed,
                 )  # fmt: skip
         _write(samples, {"conserved": msgspec.to_builtins(found)})
         print(f"conservation holds: {msgspec.json.encode(found).decode()}", flush=True)

@@ -52,8 +52,18 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def check(hub: Embedded, counted: Counted, journal: Path, traces: int, seed: int) -> Found:
+def check(  # noqa: PLR0917
+    hub: Embedded, counted: Counted, journal: Path, traces: int, verified: int, seed: int
+) -> Found:
     """Check an instance that comes to rest.
+
+    Args:
+        hub: It.
+        counted: What came of the sending.
+        journal: Each answer.
+        traces: So many messages are traced.
+        verified: Of so many reports the streams are computed from scratch; 0: of all.
+        seed: Of the lots.
 
     Raises:
         BenchmarkFailed: Something is lost, twice, or not what it must be.
@@ -70,7 +80,8 @@ def check(hub: Embedded, counted: Counted, journal: Path, traces: int, seed: int
     for name, n in events.items():
         _must(account["events"].get(name, 0) == n, f"{name}: the account counts otherwise")
     traced = _trace(hub, journal, traces, seed)
-    done = hub.look("streams", "verify", "--json")
+    sample = ("--sample", str(verified)) if verified else ()
+    done = hub.look("streams", "verify", "--json", *sample)
     verified = json.loads(done.stdout or "{}")
     _must(bool(verified.get("agrees")), f"streams do not agree: {done.stdout} {done.stderr}")
     return Found(

@@ -54,6 +54,7 @@ def keeper_of(hub: Hub) -> Keeper:
         clock=hub.clock,
         pace=Pace(
             poll_seconds=settings.indicators_poll_seconds,
+            count_seconds=settings.indicators_count_seconds,
             extraction_seconds=settings.indicators_extraction_seconds,
             lag_events=settings.indicators_lag_events,
             behind_times=settings.indicators_behind_times,

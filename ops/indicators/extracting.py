@@ -171,7 +171,7 @@ class TableExtractor:
         """
         begun = time.monotonic()
         waits = [place for place in due if place not in self._looked and place[1].last < old]
-        publishers: dict[str, BlockPublisher] = {}
+        publishers: dict[str, BlockPublisher] = {}  # of one condition at a time
         for done, place in enumerate(waits, start=1):
             await self._publish(connection, publishers, place, batch, today)
             if done < len(waits) and time.monotonic() - begun >= self._portion_seconds:
@@ -192,6 +192,8 @@ class TableExtractor:
         condition, block = place
         publisher = publishers.get(condition)
         if publisher is None:
+            # Places come condition by condition, and each keeps the sums of some days: 1 MB a day.
+            publishers.clear()
             publisher = publishers[condition] = BlockPublisher(
                 connection, condition, self._number, today, self._protection, self._name
             )

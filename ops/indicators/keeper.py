@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ops.runtime.clock import Clock
+from ops.runtime.lifecycle import give_memory_back
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Pool, translated
@@ -36,6 +37,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How often."""
 
     poll_seconds: float = 1.0
+    count_seconds: float = 0.0
+    """At least so long from one count to the next, once all is counted. A row of cells is written
+    whole however little of it changed: events that wait for each other share it."""
     extraction_seconds: float = 21_600.0
     lag_events: int = 10_000
     behind_times: int = 4
@@ -83,6 +87,7 @@ class Keeper:
         self._pace = pace
         self._positions: Mapping[int, int] | None = None
         self._ahead: Batch | None = None
+        self._counts_again = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Count until told to stop; what is under way is ended, or given up after some seconds.
@@ -115,6 +120,8 @@ class Keeper:
             await self._counter.load()
             self._positions = (await self._reader.positions()).counted
             _log.info("indicators_stand_at", seq=sum(self._positions.values()))
+        if time.monotonic() < self._counts_again and not await self._is_asked():
+            return False
         await self._closer.close(self._clock.now().date())
         batch = self._ahead or await self._reader.read(self._positions)
         self._ahead = None
@@ -125,6 +132,7 @@ class Keeper:
                 return True
             return await self._publish(0)
         await self._count(batch)
+        self._counts_again = time.monotonic() + self._pace.count_seconds if not batch.left else 0.0
         is_unfinished = await self._publish(batch.left)
         return batch.left > 0 or is_unfinished
 
@@ -157,22 +165,33 @@ class Keeper:
 
     async def _overtaken(self) -> bool:
         """Say whether somebody else has counted, or begun at zero, meanwhile."""
+        progress = await self._progress()
+        return bool(progress["batch"] != self._counter.batch)
+
+    async def _is_asked(self) -> bool:
+        """Say whether not to wait: it is time to publish all there is, or to begin again."""
+        progress = await self._progress()
+        is_overtaken = progress["batch"] != self._counter.batch
+        return bool(is_overtaken or self._is_time(self._clock.now(), progress, 0))
+
+    async def _progress(self) -> Mapping[str, Any]:
         with translated():
             async with self._pool.acquire() as connection:
-                progress = await connection.fetchrow(queries.PROGRESS)
-        return bool(progress["batch"] != self._counter.batch)
+                progress: Mapping[str, Any] = await connection.fetchrow(queries.PROGRESS)
+        return progress
 
     async def _publish(self, lag: int) -> bool:
         """Publish if it is time; say whether it goes on with the next turn."""
         now = self._clock.now()
-        with translated():
-            async with self._pool.acquire() as connection:
-                progress = await connection.fetchrow(queries.PROGRESS)
+        progress = await self._progress()
         if not self._counter.batch or not self._is_time(now, progress, lag):
             return False
         begun = time.monotonic()
         extraction = await self._extractor.extract(now, self._counter.batch, lag)
         METRICS.indicator_extraction_seconds.observe(time.monotonic() - begun)
+        # What it was made of is gone, but lies between blocks that are held.
+        gc.collect()
+        give_memory_back()
         if extraction is None:
             return True
         METRICS.indicator_extraction.set(extraction.number)
@@ -198,6 +217,7 @@ class Keeper:
 
     def _forget(self) -> None:
         self._positions = self._ahead = None
+        self._counts_again = 0.0
 
 
 async def _unless_stopped(turn: Coroutine[Any, Any, bool], stopping: asyncio.Event) -> bool:

@@ -28,6 +28,7 @@ from routing.pushing import Answer, Outcome, Protocol, PushLimits, Tried, next_o
 from routing.streams import StreamReader
 from schemas.errors import PermanentError, TransientError
 from schemas.events import StreamEvent
+from schemas.topics import Stream
 
 from .earlier import NOTHING, Before, earlier_of
 from .receiver import Receiver
@@ -104,6 +105,11 @@ class Courier:
         self._failure: Exception | None = None
         self.wake = asyncio.Event()
         """Set by whoever sees news: of the stream, of an answer."""
+
+    @property
+    def stream(self) -> Stream:
+        """Whose events it carries."""
+        return self._receiver.stream
 
     async def run(self, stopping: asyncio.Event, settle: Callable[[], Awaitable[None]]) -> None:
         """Serve until told to stop; what is under way then is waited for and noted.

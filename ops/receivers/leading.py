@@ -290,7 +290,7 @@ class Couriers:
                 if lanes != self._lanes[stream]:
                     self._lanes[stream] = lanes
                     for served in self._served.values():
-                        if served.courier is not None:
+                        if served.courier is not None and served.courier.stream is stream:
                             served.courier.wake.set()
             await asyncio.sleep(self._poll_seconds)
 

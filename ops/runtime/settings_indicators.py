@@ -58,6 +58,11 @@ class IndicatorsSettings(BaseModel):
     indicators_poll_seconds: Seconds = Field(
         1.0, description="How long indicators wait for more events when all are counted."
     )
+    indicators_count_seconds: Seconds = Field(
+        10.0,
+        description="How long from one count to the next once all is counted: events of one day and"
+        " department share what is written. Before an extraction all is counted at once.",
+    )
     indicators_extraction_seconds: int = Field(
         21_600,
         ge=60,

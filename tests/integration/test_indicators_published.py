@@ -184,6 +184,22 @@ def behind(world: World) -> Keeper:
     return keeper
 
 
+async def test_events_wait_for_each_other_until_somebody_asks_for_figures(world: World) -> None:
+    keeper = world.keeper()
+    keeper._pace = Pace(extraction_seconds=3600, count_seconds=86_400)
+    await world.telling.tell(some_rows(1, 10, TODAY))
+    await world.count(keeper)
+    counted = await world.cells()
+    await world.telling.tell(some_rows(2, 20, TODAY))
+    assert not await keeper.turn()
+    assert await world.cells() == counted, "what is counted is written again before its time"
+    async with world.pool.acquire() as connection:
+        await operating.want_extraction(connection, ASKER)
+    await world.count(keeper)
+    assert await numbers(world) == [1, 2]
+    assert await world.cells() == await world.from_zero() != counted
+
+
 async def test_whoever_never_catches_up_publishes_all_the_same(world: World) -> None:
     await world.telling.tell(some_rows(1, 50, TODAY))
     keeper = behind(world)
