@@ -27,6 +27,8 @@ from .reading import Batch, EventReader
 _log = get_logger(__name__)
 
 _LONGEST_REST_SECONDS: Final = 5.0
+_FEW_EVENTS: Final = 250
+_MOST_RESTS: Final = 4.0
 _LAST_SECONDS: Final = 2.0
 """For what is under way when it is told to stop: most batches take less."""
 STATION: Final = "indicators"
@@ -83,6 +85,8 @@ class Keeper:
         self._pace = pace
         self._positions: Mapping[int, int] | None = None
         self._ahead: Batch | None = None
+        self._events = 0
+        """How many the last turn counted."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Count until told to stop; what is under way is ended, or given up after some seconds.
@@ -94,7 +98,7 @@ class Keeper:
         while not stopping.is_set():
             try:
                 more = await _unless_stopped(self.turn(), stopping)
-                rest = self._pace.poll_seconds
+                rest = rest_of(self._events, self._pace.poll_seconds)
             except (TransientError, Fenced) as error:
                 METRICS.errors.labels(STATION, error.reason).inc()
                 _log.warning("indicators_again", reason=error.reason)
@@ -118,6 +122,7 @@ class Keeper:
         await self._closer.close(self._clock.now().date())
         batch = self._ahead or await self._reader.read(self._positions)
         self._ahead = None
+        self._events = len(batch.heard)
         if not batch.heard:
             METRICS.indicator_lag.set(0)
             if await self._overtaken():
@@ -198,6 +203,15 @@ class Keeper:
 
     def _forget(self) -> None:
         self._positions = self._ahead = None
+
+
+def rest_of(events: int, seconds: float) -> float:
+    """Return how long to wait after a turn that counted so many events.
+
+    A cell costs the same whether one event changes it or ten, and so does a transaction. What is
+    counted is published every few hours: where many come, up to four times as many are waited for.
+    """
+    return seconds * min(_MOST_RESTS, max(1.0, events / _FEW_EVENTS))
 
 
 async def _unless_stopped(turn: Coroutine[Any, Any, bool], stopping: asyncio.Event) -> bool:
