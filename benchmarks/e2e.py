@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ import click
 import msgspec
 import uvloop
 
+from benchmarks.beside import beside
 from benchmarks.driving import cpu_parameters, drive, echo_server
 from benchmarks.load import Order
 from benchmarks.probe import Course, Probe, Prober
@@ -42,6 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     search: bool
     start: float
     seed: int
+    everything: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     highest: Probe | None
     echo_rate: float
     load: float
+    beside: Mapping[str, object] = {}
+    """What a row says of those who used the hub beside its laboratories."""
 
 
 @click.command()
@@ -62,6 +67,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--start", type=float, default=250.0, show_default=True, help="Rate to begin at.")
 @click.option("--search/--no-search", default=True, show_default=True, help="Find the top rate.")
 @click.option("--seed", type=int, default=1_000, show_default=True)
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="A receiver, a follower, scrapes, and extractions while it runs.",
+)
 def main(  # noqa: PLR0917 - click gives options by name
     engine: str,
     rate: float,
@@ -71,6 +81,7 @@ def main(  # noqa: PLR0917 - click gives options by name
     start: float,
     search: bool,  # noqa: FBT001 - click gives flags by position
     seed: int,
+    everything: bool,  # noqa: FBT001 - click gives flags by position
 ) -> None:
     """Measure, print, and append to results/e2e.csv."""
     options = Options(
@@ -82,9 +93,14 @@ def main(  # noqa: PLR0917 - click gives options by name
         search=search,
         start=start,
         seed=seed,
+        everything=everything,
     )
+    more = {"indicators_extraction_seconds": max(60, int(seconds / 6))} if everything else {}
     try:
-        with running(engine) as product, tempfile.TemporaryDirectory(prefix="ld-e2e-") as folder:
+        with (
+            running(engine, more) as product,
+            tempfile.TemporaryDirectory(prefix="ld-e2e-") as folder,
+        ):
             outcome = uvloop.run(_measure(options, product, Path(folder)))
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)
@@ -96,9 +112,18 @@ async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
     async with product.opened() as hub:
         prober = Prober(product, hub, folder, options.seed)
         load = load_average()
-        steady = await prober.probe(options.rate, options.seconds)
-        highest = await _highest(prober, options) if options.search else None
-    return Outcome(steady=steady, highest=highest, echo_rate=await _echo(), load=load)
+        async with AsyncExitStack() as stack:
+            peers = None
+            if options.everything:
+                peers = await stack.enter_async_context(beside(product))
+            steady = await prober.probe(options.rate, options.seconds)
+            highest = await _highest(prober, options) if options.search else None
+        told: dict[str, object] = {}
+        if peers is not None:
+            peers.check()
+            told = peers.about()
+            print(" ".join(f"{name}={value}" for name, value in told.items()), file=sys.stderr)
+    return Outcome(steady=steady, highest=highest, echo_rate=await _echo(), load=load, beside=told)
 
 
 async def _highest(prober: Prober, options: Options) -> Probe | None:
@@ -166,7 +191,6 @@ def _report(options: Options, outcome: Outcome) -> None:
                 | {
                     "p50_ms": round(highest.readable.p50 * 1_000, 1),
                     "p99_ms": round(highest.readable.p99 * 1_000, 1),
-                    "lag_end": highest.lag_end,
                 },
                 figure=reached,
                 unit="messages/s held end to end",
@@ -205,6 +229,12 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
         "sent": probe.sent,
         "matched": probe.matched,
         "load": outcome.load,
+        "held": probe.held,
+        "reached": round(probe.reached),
+        "lag_end": probe.lag_end,
+        "lag_most": probe.lag_most,
+        "lag_slope": probe.lag_slope,
+        **outcome.beside,
     }
     return about | cpu_parameters(probe.cpu) | cpu_parameters(probe.cost, "us_")
 
