@@ -22,7 +22,7 @@ import uvloop
 from benchmarks.beside import beside
 from benchmarks.driving import cpu_parameters, drive, echo_server
 from benchmarks.load import Order
-from benchmarks.probe import Course, Probe, Prober
+from benchmarks.probe import CONNECTIONS, Course, Probe, Prober
 from benchmarks.product import ENGINES, Product, running
 from benchmarks.results import BenchmarkFailed, Row, append, load_average, say_floor, show
 
@@ -47,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     everything: bool = False
     buffers: int | None = None
     """Megabytes that PostgreSQL keeps in memory; None: as it comes."""
+    connections: int = CONNECTIONS
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     echo_rate: float
     load: float
     buffers: int | None = None
+    connections: int = CONNECTIONS
     beside: Mapping[str, object] = {}
     """What a row says of those who used the hub beside its laboratories."""
 
@@ -75,6 +77,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     is_flag=True,
     help="A receiver, a follower, scrapes, and extractions while it runs.",
 )
+@click.option("--connections", type=int, default=CONNECTIONS, show_default=True)
 @click.option(
     "--buffers",
     type=click.IntRange(64),
@@ -90,6 +93,7 @@ def main(  # noqa: PLR0917 - click gives options by name
     search: bool,  # noqa: FBT001 - click gives flags by position
     seed: int,
     everything: bool,  # noqa: FBT001 - click gives flags by position
+    connections: int,
     buffers: int | None,
 ) -> None:
     """Measure, print, and append to results/e2e.csv."""
@@ -104,6 +108,7 @@ def main(  # noqa: PLR0917 - click gives options by name
         seed=seed,
         everything=everything,
         buffers=buffers,
+        connections=connections,
     )
     more: dict[str, object] = {}
     if everything:
@@ -124,7 +129,7 @@ def main(  # noqa: PLR0917 - click gives options by name
 
 async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
     async with product.opened() as hub:
-        prober = Prober(product, hub, folder, options.seed)
+        prober = Prober(product, hub, folder, options.seed, options.connections)
         load = load_average()
         async with AsyncExitStack() as stack:
             peers = None
@@ -143,6 +148,7 @@ async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
         echo_rate=await _echo(),
         load=load,
         buffers=options.buffers,
+        connections=options.connections,
         beside=told,
     )
 
@@ -246,7 +252,7 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
     about: dict[str, object] = {
         "rate": round(probe.rate),
         "seconds": probe.seconds,
-        "connections": 100,
+        "connections": outcome.connections,
         "sent": probe.sent,
         "matched": probe.matched,
         "load": outcome.load,
