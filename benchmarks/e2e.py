@@ -22,7 +22,7 @@ import uvloop
 from benchmarks.beside import beside
 from benchmarks.driving import cpu_parameters, drive, echo_server
 from benchmarks.load import Order
-from benchmarks.probe import Course, Probe, Prober
+from benchmarks.probe import CONNECTIONS, Course, Probe, Prober
 from benchmarks.product import ENGINES, Product, running
 from benchmarks.results import BenchmarkFailed, Row, append, load_average, say_floor, show
 
@@ -45,6 +45,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     seed: int
     everything: bool = False
+    buffers: int | None = None
+    """Megabytes that PostgreSQL keeps in memory; None: as it comes."""
+    connections: int = CONNECTIONS
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     highest: Probe | None
     echo_rate: float
     load: float
+    buffers: int | None = None
+    connections: int = CONNECTIONS
     beside: Mapping[str, object] = {}
     """What a row says of those who used the hub beside its laboratories."""
 
@@ -72,6 +77,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     is_flag=True,
     help="A receiver, a follower, scrapes, and extractions while it runs.",
 )
+@click.option("--connections", type=int, default=CONNECTIONS, show_default=True)
+@click.option(
+    "--buffers",
+    type=click.IntRange(64),
+    help="Megabytes of tables that PostgreSQL keeps in memory; default: as it comes.",
+)
 def main(  # noqa: PLR0917 - click gives options by name
     engine: str,
     rate: float,
@@ -82,6 +93,8 @@ def main(  # noqa: PLR0917 - click gives options by name
     search: bool,  # noqa: FBT001 - click gives flags by position
     seed: int,
     everything: bool,  # noqa: FBT001 - click gives flags by position
+    connections: int,
+    buffers: int | None,
 ) -> None:
     """Measure, print, and append to results/e2e.csv."""
     options = Options(
@@ -94,8 +107,14 @@ def main(  # noqa: PLR0917 - click gives options by name
         start=start,
         seed=seed,
         everything=everything,
+        buffers=buffers,
+        connections=connections,
     )
-    more = {"indicators_extraction_seconds": max(60, int(seconds / 6))} if everything else {}
+    more: dict[str, object] = {}
+    if everything:
+        more["indicators_extraction_seconds"] = max(60, int(seconds / 6))
+    if buffers is not None:
+        more["embedded_buffers_megabytes"] = buffers
     try:
         with (
             running(engine, more) as product,
@@ -110,7 +129,7 @@ def main(  # noqa: PLR0917 - click gives options by name
 
 async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
     async with product.opened() as hub:
-        prober = Prober(product, hub, folder, options.seed)
+        prober = Prober(product, hub, folder, options.seed, options.connections)
         load = load_average()
         async with AsyncExitStack() as stack:
             peers = None
@@ -123,7 +142,15 @@ async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
             peers.check()
             told = peers.about()
             print(" ".join(f"{name}={value}" for name, value in told.items()), file=sys.stderr)
-    return Outcome(steady=steady, highest=highest, echo_rate=await _echo(), load=load, beside=told)
+    return Outcome(
+        steady=steady,
+        highest=highest,
+        echo_rate=await _echo(),
+        load=load,
+        buffers=options.buffers,
+        connections=options.connections,
+        beside=told,
+    )
 
 
 async def _highest(prober: Prober, options: Options) -> Probe | None:
@@ -225,7 +252,7 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
     about: dict[str, object] = {
         "rate": round(probe.rate),
         "seconds": probe.seconds,
-        "connections": 100,
+        "connections": outcome.connections,
         "sent": probe.sent,
         "matched": probe.matched,
         "load": outcome.load,
@@ -234,6 +261,7 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
         "lag_end": probe.lag_end,
         "lag_most": probe.lag_most,
         "lag_slope": probe.lag_slope,
+        **({} if outcome.buffers is None else {"buffers_mb": outcome.buffers}),
         **outcome.beside,
     }
     return about | cpu_parameters(probe.cpu) | cpu_parameters(probe.cost, "us_")

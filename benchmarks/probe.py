@@ -79,13 +79,23 @@ class Prober:
         hub: For looking at it.
         folder: For journals.
         seed: Of the first probe.
+        connections: Of laboratories, each with one message without an answer: a rate needs as many
+            as an answer takes seconds, times the rate.
     """
 
-    def __init__(self, product: Product, hub: Hub, folder: Path, seed: int) -> None:
+    def __init__(
+        self,
+        product: Product,
+        hub: Hub,
+        folder: Path,
+        seed: int,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self._product = product
         self._hub = hub
         self._folder = folder
         self._seed = seed
+        self._connections = connections
         self._acknowledged = 0
 
     async def probe(self, rate: float, seconds: float) -> Probe:
@@ -100,10 +110,10 @@ class Prober:
         seen = self._folder / f"seen-{self._seed}"
         order = Order(
             port=self._product.settings.mllp_port,
-            connections=CONNECTIONS,
+            connections=self._connections,
             seconds=seconds,
             warmup_seconds=WARMUP_SECONDS,
-            messages=int(rate * (seconds + WARMUP_SECONDS)) + CONNECTIONS,
+            messages=int(rate * (seconds + WARMUP_SECONDS)) + self._connections,
             seed=self._seed,
             rate=rate,
             journal=str(journal),

@@ -126,7 +126,10 @@ def _cluster(stack: ExitStack, more: Mapping[str, object]) -> Product:
     folder = Path(tempfile.mkdtemp(prefix="ld-bench-"))
     folder.chmod(0o711)  # the database's user must reach what is below
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    server = scratch_server(folder, shared_buffers_mb=256)
+    # On this engine the database is the operator's: the setting is for the server made here.
+    buffers = more.get("embedded_buffers_megabytes", 256)
+    assert isinstance(buffers, int)
+    server = scratch_server(folder, shared_buffers_mb=buffers)
     stack.callback(server.stop)
     server.start()
     broker = stack.enter_context(KafkaCluster(folder / "kafka"))
