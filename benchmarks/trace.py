@@ -54,12 +54,22 @@ SELECT 'dossier', 0, n, gen_random_uuid(), gen_random_uuid(), 1, 'published', 'n
     '1', 1, gen_random_uuid(), now(), decode(repeat(md5(n::text), 64), 'hex'), ''
 FROM generate_series($1::bigint, $2::bigint - 1) AS n
 """
+_SUMMARY: Final = (
+    "CREATE INDEX ON {table} USING brin (uuid_hash_extended(event_id, 0) int8_bloom_ops"
+    " (n_distinct_per_range = 1490, false_positive_rate = 0.001))"
+    " WITH (pages_per_range = 64, autosummarize = on);"
+)
+_SUMMARY_BEFORE: Final = (
+    "CREATE INDEX ON {table} USING brin (event_id uuid_bloom_ops"
+    " (n_distinct_per_range = 1000, false_positive_rate = 0.001))"
+    " WITH (pages_per_range = 64, autosummarize = on);"
+)
 INDEXES: Final = {
     "none": "SELECT 1",
-    "summary": "CREATE INDEX ON cost_summary USING brin (event_id uuid_bloom_ops"
-    " (n_distinct_per_range = 1000, false_positive_rate = 0.001))"
-    " WITH (pages_per_range = 64, autosummarize = on)",
-    "tree": "CREATE INDEX ON cost_tree USING btree (event_id)",
+    "summary": _SUMMARY,
+    # As long as the release before may run (0024, 0028).
+    "both summaries": _SUMMARY + _SUMMARY_BEFORE,
+    "tree": "CREATE INDEX ON {table} USING btree (event_id)",
 }
 _COST_ROWS: Final = 400_000
 _BATCH: Final = 250
@@ -187,15 +197,15 @@ async def _costs(connect: Any) -> dict[str, tuple[float, float]]:
     found = {}
     async with connected(connect, "migrate") as connection:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
-        for name, index in INDEXES.items():
-            table = f"cost_{name}"
+        for number, (name, index) in enumerate(INDEXES.items()):
+            table = f"cost_{number}"
             await connection.execute(
                 f"DROP TABLE IF EXISTS {table};"
                 f"CREATE TABLE {table} (LIKE stream_event_dossier INCLUDING DEFAULTS);"
                 f"ALTER TABLE {table} ADD PRIMARY KEY (stream, partition, seq);"
                 f"CREATE INDEX ON {table} (report_id)"
             )
-            await connection.execute(index)
+            await connection.execute(index.format(table=table))
             await connection.execute("CHECKPOINT")
             insert = EVENTS.format(table=table)
             wal = await connection.fetchval("SELECT pg_current_wal_insert_lsn()::text")

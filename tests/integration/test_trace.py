@@ -38,6 +38,7 @@ from tests.support.postgres import Database
 
 CANARY = "ZZCANARY"
 UNMAPPABLE = Finding(code="service_code_missing", level=Level.ERROR, place=Place(segment="OBR"))
+_NOBODYS = "ARRAY['00000000-0000-4000-8000-000000000000']"
 LOCAL = Coded(code="PCRMAISON", text="une PCR", system="L")
 
 
@@ -95,6 +96,20 @@ async def test_every_way_to_ask_leads_to_the_same_messages(road: Road) -> None:
     assert await found(road, "F-1") == []
     with pytest.raises(PermanentError, match="no_such_laboratory"):
         await found(road, "F-1", laboratory="NOBODY")
+
+
+async def test_an_event_is_asked_for_by_the_narrow_summary_alone(road: Road) -> None:
+    """The one of before reads more ranges for nothing, and the planner would rather take it."""
+    await corrected(road)
+    async with road.hub.pool.acquire() as connection, connection.transaction():
+        await connection.execute(queries.SUMMARIES_ONLY)
+        lines = await connection.fetch(f"EXPLAIN {queries.BY_EVENT.replace('$1', _NOBODYS)}")
+    plan = [line["QUERY PLAN"] for line in lines]
+    scans = [line for line in plan if "Scan on" in line or "Scan using" in line]
+    summaries = [line for line in scans if "Bitmap Index Scan" in line]
+    assert summaries
+    assert all("uuid_hash_extended" in line for line in summaries)
+    assert not [line for line in scans if "Seq Scan" in line or "Index Scan using" in line]
 
 
 async def test_a_control_id_is_of_a_laboratory(road: Road) -> None:
