@@ -30,7 +30,7 @@ from benchmarks.reader import Outbox
 from benchmarks.results import BenchmarkFailed, quantile
 from benchmarks.soak_load import Laboratories, mixed
 from benchmarks.soak_peers import Follower, Reader, Receiver, scraped
-from benchmarks.soak_samples import database, folder_bytes, processes, put_ahead
+from benchmarks.soak_samples import backs_up, database, folder_bytes, processes, put_ahead
 from ops.bootstrap import Hub, open_hub, reader_of
 from ops.runtime.settings import load_settings
 from tests.support.product import Embedded
@@ -256,13 +256,15 @@ class _Watch:
         readable, self._reader.readable = self._reader.readable, []
         home = json.loads((self._hub.data_dir / "postgres.json").read_text())["home"]
         wal = Path(home) / "cluster" / "pg_wal"
+        backups = Path(self._hub.env["LABDISPATCH_BACKUP_DIR"])
         return {
             "processes": await asyncio.to_thread(processes, roots),
             "pids": roots,
             **await database(self._looking.pool),
             "wal_folder_bytes": folder_bytes(wal),
             "data_folder_bytes": folder_bytes(self._hub.data_dir),
-            "backup_bytes": folder_bytes(Path(self._hub.env["LABDISPATCH_BACKUP_DIR"])),
+            "backup_bytes": folder_bytes(backups),
+            "backs_up": backs_up(backups),
             "lag": await lag_of(self._looking),
             "counted": msgspec.to_builtins(self._laboratories.counted),
             "unread": len(self._laboratories.unread),

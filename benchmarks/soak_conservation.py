@@ -82,15 +82,15 @@ def check(  # noqa: PLR0917
     traced = _trace(hub, journal, traces, seed)
     sample = ("--sample", str(verified)) if verified else ()
     done = hub.look("streams", "verify", "--json", *sample)
-    verified = json.loads(done.stdout or "{}")
-    _must(bool(verified.get("agrees")), f"streams do not agree: {done.stdout} {done.stderr}")
+    fold = json.loads(done.stdout or "{}")
+    _must(bool(fold.get("agrees")), f"streams do not agree: {done.stdout} {done.stderr}")
     return Found(
         received=account["received"],
         endings={e: account[e] for e in ("dispatched", "duplicate", "refused", "parked")},
         answered_again=account["answered_again"],
         events=events,
         traced=traced,
-        reports=verified["reports"],
+        reports=fold["reports"],
         seconds=round(time.monotonic() - began, 1),
     )
 

