@@ -98,7 +98,7 @@ class Applying:
         """
         check_asker(asker)
         if not asker.reason.strip():
-            raise PermanentError("bad_reason", "say why (--why): it stands in the audit trail")
+            raise PermanentError("bad_reason", "say why (--reason): it stands in the audit trail")
         row = await connection.fetchrow(IN_EFFECT, now)
         if row is not None and not dry_run and row["effective_at"] > now - SETTLED:
             raise PermanentError(

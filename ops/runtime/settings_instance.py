@@ -42,7 +42,8 @@ class InstanceSettings(BaseModel):
     keys_copy_dir: Path | None = Field(
         None,
         description="Folder, best on another disk, that gets a copy of every wrapped key but"
-        " `master.key`; a purge destroys the copies too. Unset: none is made.",
+        " `master.key`; a purge destroys the copies too. It is marked at its first use: a disk that"
+        " is not mounted is no folder of the disk below. Unset: no copy is made.",
     )
 
     # -- PostgreSQL and Apache Kafka
