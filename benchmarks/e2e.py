@@ -121,10 +121,10 @@ def main(  # noqa: PLR0917 - click gives options by name
             tempfile.TemporaryDirectory(prefix="ld-e2e-") as folder,
         ):
             outcome = uvloop.run(_measure(options, product, Path(folder)))
+            _report(options, outcome)
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)
         sys.exit(1)
-    _report(options, outcome)
 
 
 async def _measure(options: Options, product: Product, folder: Path) -> Outcome:

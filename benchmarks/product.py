@@ -34,6 +34,7 @@ from tests.support.product import LABDISPATCH, Embedded
 
 ENGINES: Final = ("embedded", "cluster")
 _START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 300.0
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +107,8 @@ def _embedded(stack: ExitStack, more: Mapping[str, object]) -> Product:
     hub = Embedded({PREFIX + name.upper(): str(value) for name, value in more.items()})
     stack.callback(hub.remove)
     hub.start()
-    stack.callback(hub.stop)
+    # Its last checkpoint writes what a long run left in memory.
+    stack.callback(hub.stop, _STOP_SECONDS)
     children = {child.role: child.process.pid for child in ProcessLedger(hub.data_dir).children()}
     home = Path(json.loads((hub.data_dir / "postgres.json").read_text())["home"])
     postmaster = int((home / "cluster" / "postmaster.pid").read_text().split()[0])
