@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,10 @@ import click
 import msgspec
 import uvloop
 
+from benchmarks.beside import beside
 from benchmarks.driving import cpu_parameters, drive, echo_server
 from benchmarks.load import Order
-from benchmarks.probe import Course, Probe, Prober
+from benchmarks.probe import CONNECTIONS, Course, Probe, Prober
 from benchmarks.product import ENGINES, Product, running
 from benchmarks.results import BenchmarkFailed, Row, append, load_average, say_floor, show
 
@@ -42,6 +44,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     search: bool
     start: float
     seed: int
+    everything: bool = False
+    buffers: int | None = None
+    """Megabytes that PostgreSQL keeps in memory; None: as it comes."""
+    connections: int = CONNECTIONS
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +57,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     highest: Probe | None
     echo_rate: float
     load: float
+    buffers: int | None = None
+    connections: int = CONNECTIONS
+    beside: Mapping[str, object] = {}
+    """What a row says of those who used the hub beside its laboratories."""
 
 
 @click.command()
@@ -62,6 +72,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--start", type=float, default=250.0, show_default=True, help="Rate to begin at.")
 @click.option("--search/--no-search", default=True, show_default=True, help="Find the top rate.")
 @click.option("--seed", type=int, default=1_000, show_default=True)
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="A receiver, a follower, scrapes, and extractions while it runs.",
+)
+@click.option("--connections", type=int, default=CONNECTIONS, show_default=True)
+@click.option(
+    "--buffers",
+    type=click.IntRange(64),
+    help="Megabytes of tables that PostgreSQL keeps in memory; default: as it comes.",
+)
 def main(  # noqa: PLR0917 - click gives options by name
     engine: str,
     rate: float,
@@ -71,6 +92,9 @@ def main(  # noqa: PLR0917 - click gives options by name
     start: float,
     search: bool,  # noqa: FBT001 - click gives flags by position
     seed: int,
+    everything: bool,  # noqa: FBT001 - click gives flags by position
+    connections: int,
+    buffers: int | None,
 ) -> None:
     """Measure, print, and append to results/e2e.csv."""
     options = Options(
@@ -82,9 +106,20 @@ def main(  # noqa: PLR0917 - click gives options by name
         search=search,
         start=start,
         seed=seed,
+        everything=everything,
+        buffers=buffers,
+        connections=connections,
     )
+    more: dict[str, object] = {}
+    if everything:
+        more["indicators_extraction_seconds"] = max(60, int(seconds / 6))
+    if buffers is not None:
+        more["embedded_buffers_megabytes"] = buffers
     try:
-        with running(engine) as product, tempfile.TemporaryDirectory(prefix="ld-e2e-") as folder:
+        with (
+            running(engine, more) as product,
+            tempfile.TemporaryDirectory(prefix="ld-e2e-") as folder,
+        ):
             outcome = uvloop.run(_measure(options, product, Path(folder)))
     except BenchmarkFailed as failed:
         print(f"FAILED, nothing written: {failed}", file=sys.stderr)
@@ -94,11 +129,28 @@ def main(  # noqa: PLR0917 - click gives options by name
 
 async def _measure(options: Options, product: Product, folder: Path) -> Outcome:
     async with product.opened() as hub:
-        prober = Prober(product, hub, folder, options.seed)
+        prober = Prober(product, hub, folder, options.seed, options.connections)
         load = load_average()
-        steady = await prober.probe(options.rate, options.seconds)
-        highest = await _highest(prober, options) if options.search else None
-    return Outcome(steady=steady, highest=highest, echo_rate=await _echo(), load=load)
+        async with AsyncExitStack() as stack:
+            peers = None
+            if options.everything:
+                peers = await stack.enter_async_context(beside(product))
+            steady = await prober.probe(options.rate, options.seconds)
+            highest = await _highest(prober, options) if options.search else None
+        told: dict[str, object] = {}
+        if peers is not None:
+            peers.check()
+            told = peers.about()
+            print(" ".join(f"{name}={value}" for name, value in told.items()), file=sys.stderr)
+    return Outcome(
+        steady=steady,
+        highest=highest,
+        echo_rate=await _echo(),
+        load=load,
+        buffers=options.buffers,
+        connections=options.connections,
+        beside=told,
+    )
 
 
 async def _highest(prober: Prober, options: Options) -> Probe | None:
@@ -166,7 +218,6 @@ def _report(options: Options, outcome: Outcome) -> None:
                 | {
                     "p50_ms": round(highest.readable.p50 * 1_000, 1),
                     "p99_ms": round(highest.readable.p99 * 1_000, 1),
-                    "lag_end": highest.lag_end,
                 },
                 figure=reached,
                 unit="messages/s held end to end",
@@ -201,10 +252,17 @@ def _about(probe: Probe, outcome: Outcome) -> dict[str, object]:
     about: dict[str, object] = {
         "rate": round(probe.rate),
         "seconds": probe.seconds,
-        "connections": 100,
+        "connections": outcome.connections,
         "sent": probe.sent,
         "matched": probe.matched,
         "load": outcome.load,
+        "held": probe.held,
+        "reached": round(probe.reached),
+        "lag_end": probe.lag_end,
+        "lag_most": probe.lag_most,
+        "lag_slope": probe.lag_slope,
+        **({} if outcome.buffers is None else {"buffers_mb": outcome.buffers}),
+        **outcome.beside,
     }
     return about | cpu_parameters(probe.cpu) | cpu_parameters(probe.cost, "us_")
 

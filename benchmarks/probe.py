@@ -24,6 +24,7 @@ from ops.bootstrap import Hub
 CONNECTIONS: Final = 100
 WARMUP_SECONDS: Final = 3.0
 _LAG_SECONDS: Final = 0.25
+_SAY_SECONDS: Final = 10.0
 # The reader stands for a consumer. Where times of tens of milliseconds are measured it looks every
 # 10 ms; where a rate is tried, whose times may be 500 ms, so many looks would be a tenth of a core.
 _FINE_RATE: Final = 250.0
@@ -59,6 +60,9 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     after_ack: Course
     acknowledged: Course
     lag_end: int
+    lag_most: int
+    lag_slope: float
+    """By how many messages a second the lag grew (least squares, without the first third)."""
     held: bool
     cpu: dict[str, float]
     """Role -> cores used on average while it was measured."""
@@ -75,13 +79,23 @@ class Prober:
         hub: For looking at it.
         folder: For journals.
         seed: Of the first probe.
+        connections: Of laboratories, each with one message without an answer: a rate needs as many
+            as an answer takes seconds, times the rate.
     """
 
-    def __init__(self, product: Product, hub: Hub, folder: Path, seed: int) -> None:
+    def __init__(
+        self,
+        product: Product,
+        hub: Hub,
+        folder: Path,
+        seed: int,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self._product = product
         self._hub = hub
         self._folder = folder
         self._seed = seed
+        self._connections = connections
         self._acknowledged = 0
 
     async def probe(self, rate: float, seconds: float) -> Probe:
@@ -96,10 +110,10 @@ class Prober:
         seen = self._folder / f"seen-{self._seed}"
         order = Order(
             port=self._product.settings.mllp_port,
-            connections=CONNECTIONS,
+            connections=self._connections,
             seconds=seconds,
             warmup_seconds=WARMUP_SECONDS,
-            messages=int(rate * (seconds + WARMUP_SECONDS)) + CONNECTIONS,
+            messages=int(rate * (seconds + WARMUP_SECONDS)) + self._connections,
             seed=self._seed,
             rate=rate,
             journal=str(journal),
@@ -128,15 +142,26 @@ class Prober:
         state = "held" if found.held else "not held"
         print(
             f"{rate:,.0f}/s for {seconds:.0f} s: {state}; reached {found.reached:,.0f}/s, lag at"
-            f" the end {found.lag_end:,}, readable p99 {found.readable.p99 * 1_000:,.0f} ms",
+            f" the end {found.lag_end:,} (most {found.lag_most:,}, slope {found.lag_slope:+.2f} a"
+            f" second), readable p99 {found.readable.p99 * 1_000:,.0f} ms",
             file=sys.stderr,
         )
         return found
 
     async def _watch_lag(self, lags: list[tuple[float, int]]) -> None:
         loop = asyncio.get_running_loop()
+        began = loop.time()
+        said = 0.0
         while True:
-            lags.append((loop.time(), await lag_of(self._hub)))
+            passed, lag = loop.time() - began, await lag_of(self._hub)
+            lags.append((began + passed, lag))
+            if passed >= said + _SAY_SECONDS:
+                said += _SAY_SECONDS
+                print(
+                    f"  {passed:5.0f} s: lag {lag:,}, growing by {_growth(lags):+.2f} a second",
+                    file=sys.stderr,
+                    flush=True,
+                )
             await asyncio.sleep(_LAG_SECONDS)
 
     @asynccontextmanager
@@ -190,9 +215,10 @@ def _compared(
     reached = report.counted / report.seconds
     lag_end = lags[-1][1] if lags else 0
     late = readable[-max(1, len(readable) // 5) :]
+    slope = _growth(lags)
     held = (
         reached >= _REACHED * rate
-        and _growth(lags) <= _GROWTH * rate
+        and slope <= _GROWTH * rate
         and lag_end <= _BEHIND_SECONDS * rate
         and quantile(late, 0.5) <= _BEHIND_SECONDS
     )
@@ -206,6 +232,8 @@ def _compared(
         after_ack=_course(after_ack),
         acknowledged=Course(p50=report.p50_seconds, p99=report.p99_seconds),
         lag_end=lag_end,
+        lag_most=max((lag for _, lag in lags), default=0),
+        lag_slope=round(slope, 3),
         held=held,
         cpu=driven.cpu,
     )

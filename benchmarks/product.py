@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from ops.bootstrap import Hub, open_hub
 from ops.runtime.data_folder import ProcessLedger
 from ops.runtime.embedded import EmbeddedPostgres
 from ops.runtime.settings import Settings, load_settings
+from ops.runtime.settings_kinds import PREFIX
 from ops.stations import ROLES
 from ops.supervise import choose_port, ready_file
 from tests.support.kafka import KafkaCluster
@@ -51,11 +52,16 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def running(engine: str) -> Iterator[Product]:
-    """Start the whole product in a scratch folder; end it and remove the folder."""
+def running(engine: str, more: Mapping[str, object] | None = None) -> Iterator[Product]:
+    """Start the whole product in a scratch folder; end it and remove the folder.
+
+    Args:
+        engine: One of ENGINES.
+        more: Settings by their names, beyond the defaults.
+    """
     with ExitStack() as stack:
         starting = _embedded if engine == "embedded" else _cluster
-        yield starting(stack)
+        yield starting(stack, more or {})
 
 
 async def until_drained(hub: Hub, acknowledged: int, seconds: float) -> tuple[Account, float]:
@@ -96,8 +102,8 @@ async def lag_of(hub: Hub) -> int:
 # -------------------------------------------------------------------------------- embedded
 
 
-def _embedded(stack: ExitStack) -> Product:
-    hub = Embedded()
+def _embedded(stack: ExitStack, more: Mapping[str, object]) -> Product:
+    hub = Embedded({PREFIX + name.upper(): str(value) for name, value in more.items()})
     stack.callback(hub.remove)
     hub.start()
     stack.callback(hub.stop)
@@ -116,11 +122,14 @@ def _embedded(stack: ExitStack) -> Product:
 # -------------------------------------------------------------------------------- cluster
 
 
-def _cluster(stack: ExitStack) -> Product:
+def _cluster(stack: ExitStack, more: Mapping[str, object]) -> Product:
     folder = Path(tempfile.mkdtemp(prefix="ld-bench-"))
     folder.chmod(0o711)  # the database's user must reach what is below
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    server = scratch_server(folder, shared_buffers_mb=256)
+    # On this engine the database is the operator's: the setting is for the server made here.
+    buffers = more.get("embedded_buffers_megabytes", 256)
+    assert isinstance(buffers, int)
+    server = scratch_server(folder, shared_buffers_mb=buffers)
     stack.callback(server.stop)
     server.start()
     broker = stack.enter_context(KafkaCluster(folder / "kafka"))
@@ -137,6 +146,7 @@ def _cluster(stack: ExitStack) -> Product:
         min_insync_replicas=1,
         mllp_port=choose_port("127.0.0.1", 0, "mllp_port"),
         http_port=choose_port("127.0.0.1", 0, "http_port"),
+        **more,
     )
     environment = settings.as_environment()
     subprocess.run([*LABDISPATCH, "migrate"], env=environment, check=True, capture_output=True)

@@ -5,7 +5,6 @@ Apart from ops/bootstrap.py, because a door loads nothing of this: there is one 
 
 from __future__ import annotations
 
-from collections.abc import Container
 from functools import partial
 
 from dedup.case_store import CaseStore
@@ -17,7 +16,7 @@ from dedup.queue import ReviewBudget
 from dedup.resolver import Resolver
 from dedup.store import DedupStore
 from ingest.labs import PostgresLabStore
-from ops.bootstrap import Hub, kafka_settings, reader_of
+from ops.bootstrap import Hub
 from ops.casework import Casework
 from ops.dispatch import Dispatcher, DispatchSecrets
 from ops.prepare import Preparer
@@ -25,7 +24,6 @@ from ops.publishing import Publisher
 from ops.register.tally import Tally
 from ops.ruling.in_effect import RulesInEffect
 from ops.ruling.past import Past
-from ops.runtime.kafka import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources
@@ -37,13 +35,10 @@ from ops.verifying.page import Parts
 from ops.verifying.scratch import Scratch
 from ops.verifying.verifier import Verifier
 from ops.weighing import Weighing
-from routing.positions import Positions
 from routing.pseudonym import Pseudonyms, addressee_of
-from routing.relay import Relay
 from routing.router import Router
 from routing.rules import Rules
 from schemas.days import Reading
-from schemas.topics import STREAMS, Stream, topic_of
 
 
 def bounds_of(settings: Settings) -> Bounds:
@@ -208,39 +203,4 @@ def worker_of(hub: Hub, dispatcher: Dispatcher | None = None) -> Worker:
             linger_seconds=settings.dispatch_linger_seconds,
             batch_messages=settings.dispatch_batch_messages,
         ),
-    )
-
-
-def relays_of(hub: Hub, paused: Container[Stream] = ()) -> list[Relay]:
-    """Return one relay a stream; none on the embedded engine.
-
-    Args:
-        hub: The instance.
-        paused: Which streams wait, at any moment.
-    """
-    if not hub.is_cluster:
-        return []
-    return [_relay(hub, stream, paused) for stream in STREAMS]
-
-
-def _relay(hub: Hub, stream: Stream, paused: Container[Stream]) -> Relay:
-    settings = hub.settings
-    prefix = settings.kafka_topic_prefix
-    publisher = TransactionalPublisher(
-        kafka_settings(settings, f"relay-{stream.value}"),
-        f"{prefix}relay-{stream.value}",
-        compression=settings.relay_compression,
-    )
-    return Relay(
-        reader_of(hub),
-        Positions(hub.pool),
-        publisher,
-        stream=stream,
-        topic=topic_of(stream, prefix),
-        partitions=hub.instance.partitions,
-        max_events=settings.relay_batch_events,
-        max_bytes=settings.relay_batch_bytes,
-        poll_seconds=settings.relay_poll_seconds,
-        note_seconds=settings.relay_note_seconds,
-        is_paused=lambda: stream in paused,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,16 +18,13 @@ from ingest.fairness_store import share_counts
 from ingest.lab_share import Places
 from ingest.lab_snapshot import FILE_NAME, SECRET, Snapshot, SnapshotKeeper
 from ingest.labs import LabRegister, PostgresLabStore
-from ingest.listener import ListenerLimits, MllpListener
 from ops.foreign import ForeignFacilities
 from ops.opening import Opened, open_instance
 from ops.runtime.clock import SystemClock
 from ops.runtime.embedded import read_connection
 from ops.runtime.group_append import GroupAppender
-from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
-from ops.runtime.kafka import KafkaSettings
 from ops.runtime.key_folder import key_store_of
 from ops.runtime.migrate import Instance, init_instance, migrate
 from ops.runtime.postgres import Pool, check_durability, connected, translated
@@ -36,6 +33,10 @@ from ops.runtime.vault import Vault
 from routing.streams import StreamReader
 from schemas.decision import Realm
 from schemas.topics import intake_topic
+
+if TYPE_CHECKING:
+    from ingest.listener import MllpListener
+    from ops.runtime.kafka import KafkaSettings
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +223,8 @@ async def open_door(hub: Hub, places: Places | None = None) -> Door:
 
 def listener_of(settings: Settings, acceptor: Acceptor) -> MllpListener:
     """Return the MLLP listener with its bounds."""
+    from ingest.listener import ListenerLimits, MllpListener
+
     limits = ListenerLimits(
         max_frame_bytes=settings.max_frame_bytes,
         partial_frame_seconds=settings.partial_frame_seconds,
@@ -250,6 +253,8 @@ def reader_of(hub: Hub) -> StreamReader:
 
 def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
     """Return where the brokers are."""
+    from ops.runtime.kafka import KafkaSettings
+
     return KafkaSettings(
         bootstrap=settings.kafka_bootstrap,
         client_id=f"labdispatch-{client_id}",
@@ -275,6 +280,8 @@ async def _open_log(settings: Settings, opened: Opened, *, appends: bool) -> Int
     instance = opened.instance
     if instance.engine == Engine.EMBEDDED.value:
         return PostgresIntakeLog(opened.pool, deadline_seconds=settings.append_deadline_seconds)
+    from ops.runtime.intake_kafka import open_kafka_log  # a hub without brokers needs no client
+
     return await open_kafka_log(
         kafka_settings(settings, "intake"),
         topic=intake_topic(settings.kafka_topic_prefix),

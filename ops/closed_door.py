@@ -33,6 +33,7 @@ from schemas.finding import Finding
 
 _log = get_logger(__name__)
 REASON: Final = "not_now"
+REMEDY: Final = "bring back what the process waits for: /readyz of the api names it"
 _STOP_SECONDS: Final = 1.0
 
 
@@ -135,7 +136,7 @@ class Meanwhile:
         except OSError:
             return  # whoever has the port answers, or the real door will say that it is taken
         METRICS.door_closed.set(1)
-        _log.error("door_closed", reason=REASON, remedy="bring back what the process waits for")
+        _log.error("door_closed", reason=REASON, remedy=REMEDY)
 
     def _known_peers(self, material: TlsMaterial) -> CertificateDoor | None:
         """Return who is let in, by the copy of the register on disk.

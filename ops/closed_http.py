@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ops.closed_door import REASON, REMEDY
 from ops.problems import PROBLEM, Problem
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS, render
@@ -25,7 +26,6 @@ from schemas.errors import HubError
 
 _log = get_logger(__name__)
 
-REASON: Final = "not_now"
 _RETRY_SECONDS: Final = 5
 _STOP_SECONDS: Final = 2.0
 _DRAIN_BYTES: Final = 16 * 1024 * 1024
@@ -92,7 +92,7 @@ class Refusing:
                 await self._ended.wait()
                 return
         METRICS.door_closed.set(1)
-        _log.error("door_closed", reason=REASON, remedy="bring back what the process waits for")
+        _log.error("door_closed", reason=REASON, remedy=REMEDY)
         await serve_http(
             closed_application,
             self._listening.dup(),

@@ -115,14 +115,17 @@ async def figures_of(address: str, settings: Settings) -> Figures | None:
     """Return the figures of all processes there are; None where nobody answers.
 
     Under `run` the API adds all processes up. On the cluster each has its own, at
-    `figures_addresses`; where none of them answers, those of the API alone.
+    `figures_addresses`; where none of them answers, those of the API alone, which is not asked
+    again where it is one of them.
     """
     if settings.engine is Engine.EMBEDDED:
         return await read_figures(address, settings)
     places = [f"http://{each}" for each in settings.figures_places]
     found = await asyncio.gather(*(read_figures(each, settings) for each in places))
     answered = [each for each in found if each is not None]
-    return _together(answered) if answered else await read_figures(address, settings)
+    if answered:
+        return _together(answered)
+    return None if address in places else await read_figures(address, settings)
 
 
 def _together(found: Sequence[Figures]) -> Figures:

@@ -70,6 +70,9 @@ class Placed(Phi, frozen=True, kw_only=True):
     held_person: int | None = None
     """About whom it was before this version; None where it is new."""
     finding: Finding | None = None
+    is_unheard: bool = False
+    """No stream can hold anything of it: its id is made of a message that is done for the first
+    time."""
 
 
 def key_reports(
@@ -169,6 +172,7 @@ class Shelf:
             content_digest=keyed.digest,
             held_person=None if found.held is None else found.held.person_id,
             finding=_finding(found, keyed.report),
+            is_unheard=found.held is None and not is_replay,
         )
 
     def _settle(self, found: Placement, incoming: Incoming) -> Placement:

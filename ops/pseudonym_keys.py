@@ -7,12 +7,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.looking import instance_at
 from ops.printing import print_json
 from ops.runtime.postgres import translated
 from ops.runtime.vault import PseudonymKey
-from ops.stewards.script import check_asker
 from routing.pseudonym import NEXT_DAYS, period_of
 from schemas.errors import PermanentError
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,6 +23,7 @@ from ops.simulate.simulation import SimulatedMessage, Simulation
 from ops.splitting import split_file
 from schemas.errors import FatalError, TransientError
 
+_LEAD: Final = timedelta(days=7)
 _RETRY_SECONDS: Final = 0.5
 _RETRIES: Final = 240
 
@@ -162,9 +163,10 @@ async def send_simulation(options: SimulateOptions, address: tuple[str, int]) ->
         TransientError: The hub cannot be reached for two minutes.
     """
     seed = secrets.randbits(31) if options.seed is None else options.seed
-    simulation = Simulation(
-        seed=seed, labs=options.labs, start_at=datetime.now(UTC).replace(microsecond=0)
-    )
+    # Simulated time passes faster than ours: what began now would soon be of days to come, and
+    # counted on the day of its reception (`collected_in_the_future`).
+    began = datetime.now(UTC).replace(microsecond=0) - _LEAD
+    simulation = Simulation(seed=seed, labs=options.labs, start_at=began)
     if options.truth is not None:
         simulation.record_truth(options.truth)
     stopping = asyncio.Event()

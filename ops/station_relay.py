@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ops.behind_the_door import relays_of
 from ops.bootstrap import Hub, kafka_settings
 from ops.opened import OPEN_TRIES_SECONDS, opened
 from ops.pausing.standing import PausedStreams
-from ops.runtime.kafka_topics import ensure_topics
+from ops.relays import relays_of
 from ops.runtime.lifecycle import until_first
 from ops.runtime.logs import get_logger
 from ops.runtime.settings import Settings
@@ -48,6 +47,8 @@ async def _all_of(relays: Sequence[Relay], stopping: asyncio.Event) -> None:
 
 
 async def _make_topics(hub: Hub) -> None:
+    from ops.runtime.kafka_topics import ensure_topics  # noqa: PLC0415
+
     topics = stream_topics(hub.settings, hub.instance.partitions)
     await ensure_topics(kafka_settings(hub.settings, "relay"), topics, OPEN_TRIES_SECONDS)
 

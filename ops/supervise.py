@@ -289,7 +289,10 @@ async def open_folder(
             (folder.path / stale).mkdir(mode=0o700)
         check_keys(folder.path, settings.keys_folder)
         database = EmbeddedPostgres(
-            folder.path, state_dir=settings.state_dir, extra_settings=server_settings(settings)
+            folder.path,
+            state_dir=settings.state_dir,
+            shared_buffers_mb=settings.embedded_buffers_megabytes,
+            extra_settings=server_settings(settings),
         )
         await asyncio.to_thread(database.start, progress)
     except BaseException:

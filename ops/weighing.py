@@ -40,18 +40,19 @@ class Weighing:
             due: The reports, whatever is known of their cases.
             at: By the rules in effect then; None: now.
         """
-        alone = [msgspec.structs.replace(one, standings={}) for one in due]
-        cases = await self._publisher.cases_of(connection, alone, laboratories=False)
-        odd = {case.report_id for case in cases if case.doubts or not case.ins_realm_ok}
+        with pure_step():
+            odd = {one.placed.report_id for one in due if self._publisher.is_odd(one)}
         if not odd:
             return {}
+        # All versions of these: of two in a batch the last one counts, odd or not.
+        alone = [
+            msgspec.structs.replace(one, standings={}) for one in due if one.placed.report_id in odd
+        ]
         router = await self._rules.at(connection, at)
-        if router.sight.laboratories:
-            cases = await self._publisher.cases_of(connection, alone, laboratories=True)
+        named = bool(router.sight.laboratories)
+        cases = await self._publisher.cases_of(connection, alone, laboratories=named)
         with pure_step():
-            return {
-                case.report_id: router.withheld(case) for case in cases if case.report_id in odd
-            }
+            return {case.report_id: router.withheld(case) for case in cases}
 
     async def standing_back(
         self,

@@ -25,6 +25,11 @@ HIDDEN: Final = "-"
 beside the person's others, and its header says neither moment nor person."""
 
 
+def is_of_realm(traits: Traits, realm: Realm) -> bool:
+    """Say that a message is no test in production."""
+    return realm is not Realm.PRODUCTION or not any(ins.oid in INS_TEST_OIDS for ins in traits.ins)
+
+
 class PersonView(Phi, frozen=True, kw_only=True):
     """The resolved person as routing needs it."""
 
@@ -66,9 +71,7 @@ class Case(Phi, frozen=True, kw_only=True, dict=True):
     @property
     def ins_realm_ok(self) -> bool:
         """Say that the message is no test in production: there a test INS reaches no stream."""
-        return self.realm is not Realm.PRODUCTION or not any(
-            ins.oid in INS_TEST_OIDS for ins in self.traits.ins
-        )
+        return is_of_realm(self.traits, self.realm)
 
     @property
     def dossier_ins(self) -> Ins | None:

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.runtime.postgres import Connection
-from ops.stewards.script import check_asker
 from schemas.errors import PermanentError
 
 from . import queries

@@ -16,6 +16,7 @@ from schemas.errors import PermanentError
 
 from . import folder as layout
 from .keeping import source_of
+from .lacking import told
 from .restoring import Restored, Wanted, restore
 from .taking import Pace, take, verify
 
@@ -147,10 +148,11 @@ def _next_steps(wanted: Wanted, done: Restored) -> str:
         " receivers hold events that this database does not know"
     )
     steps.append("labdispatch account; labdispatch streams verify; then docs/runbooks/restore.md")
-    told = "".join(f"  {n}. {step}\n" for n, step in enumerate(steps, start=1))
+    next_steps = "".join(f"  {n}. {step}\n" for n, step in enumerate(steps, start=1))
     return (
         f"restored {done.backup.name} and {done.segments:,} segments of its log"
-        f" into {wanted.data_dir}\nlast transaction: {last}\nnext:\n{told}"
+        f" into {wanted.data_dir}\nlast transaction: {last}\n"
+        f"{told(done.lacking, none_given=not done.keys)}next:\n{next_steps}"
     )
 
 

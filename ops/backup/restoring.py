@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 
 from ops.runtime.data_folder import make_folder
-from ops.runtime.embedded import Target, recover
+from ops.runtime.embedded import Target, recover, texts_of
 from ops.runtime.key_folder import FolderKeyStore
 from schemas.errors import FatalError, PermanentError
 
 from . import folder as layout
 from .folder import Backup
+from .lacking import DAYS, KEPT_FROM, Lacking, lacking
 from .taking import verify
 
 
@@ -43,6 +44,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     last_commit_at: datetime | None
     keys: int
     """How many keys were put in place; 0: none were named."""
+    lacking: list[Lacking]
+    """Keys of days that are not among them, as far as the database tells."""
 
 
 def restore(wanted: Wanted, progress: Callable[[str], None]) -> Restored:
@@ -66,9 +69,20 @@ def restore(wanted: Wanted, progress: Callable[[str], None]) -> Restored:
         progress=progress,
     )
     keys = 0
+    names: set[str] = set()
     if wanted.keys is not None and wanted.master_key is not None:
         keys = _put_keys(wanted.data_dir / "keys", wanted.keys, wanted.master_key)
-    return Restored(backup=backup, segments=len(segments), last_commit_at=last, keys=keys)
+        names = FolderKeyStore(wanted.data_dir / "keys").names()
+    days, kept_from = (
+        texts_of(wanted.data_dir, wanted.state_dir, statement) for statement in (DAYS, KEPT_FROM)
+    )
+    return Restored(
+        backup=backup,
+        segments=len(segments),
+        last_commit_at=last,
+        keys=keys,
+        lacking=lacking(names, days, kept_from, last),
+    )
 
 
 def _segments(hub: Path, backup: Backup, wanted: Wanted) -> dict[str, Path]:

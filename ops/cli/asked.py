@@ -36,11 +36,6 @@ def reasoned(command: Command) -> Command:
     return _ACTOR(click.option("--reason", required=True, help=_HELP)(command))
 
 
-def explained(command: Command) -> Command:
-    """Take who asks and why, as `--why`: where `--reason` chooses among reasons of the hub."""
-    return _ACTOR(click.option("--why", default="", help=_HELP)(command))
-
-
 def asker_of(actor: str | None, reason: str) -> Any:
     """Return who asks: the user of this process unless another is named."""
     from ops.asking import Asker

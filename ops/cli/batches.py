@@ -7,16 +7,17 @@ from uuid import UUID
 
 import click
 
-from .asked import Option
+from .asked import Option, Run
 
 
-def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
+def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> None:
     """Add the command to the whole.
 
     Args:
         main: The group of all commands.
         data_dir: The option that names the instance.
         as_json: The option that asks for JSON.
+        run: Runs work, and exits with the code it gives.
     """
 
     @main.group()
@@ -32,11 +33,9 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @as_json
     def list_(lab: str, limit: int, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
         """List the latest files, with what became of each of them."""
-        import asyncio
-
         from ops.batches.command import print_batches
 
-        asyncio.run(print_batches(data_dir, lab=lab, limit=limit, as_json=as_json))
+        run(print_batches(data_dir, lab=lab, limit=limit, as_json=as_json))
 
     @batches.command()
     @click.argument("batch_id", metavar="BATCH_ID", type=click.UUID)
@@ -45,8 +44,6 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option) -> None:
     @as_json
     def show(batch_id: UUID, ack: bool, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
         """Show one file with its findings, or the answer to it."""
-        import asyncio
-
         from ops.batches.command import print_batch
 
-        asyncio.run(print_batch(data_dir, batch_id, ack=ack, as_json=as_json))
+        run(print_batch(data_dir, batch_id, ack=ack, as_json=as_json))

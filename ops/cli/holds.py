@@ -9,11 +9,13 @@ from uuid import UUID
 
 import click
 
-from .asked import Option, Run, asker_of, explained
+from .asked import Option, Run, asker_of, audited
 
 _AGES = {"m": "minutes", "h": "hours", "d": "days"}
 _STREAM = click.option("--stream", default="", help="Only of this stream.")
-_REASON = click.option("--reason", default="", help="Only for this reason: docs/holds.md.")
+_REASON = click.option(
+    "--for", "hold_reason", default="", help="Only held for this reason: docs/holds.md."
+)
 _LABORATORY = click.option("--laboratory", default="", help="Only of this registry id.")
 _OLDER = click.option("--older-than", default="", metavar="AGE", help="30m, 24h or 7d.")
 
@@ -49,13 +51,13 @@ def _looking(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
                   help="At most so many.")  # fmt: skip
     @common
     def list_(
-        stream: str, reason: str, laboratory: str, older_than: str, limit: int, data_dir: Path,
+        stream: str, hold_reason: str, laboratory: str, older_than: str, limit: int, data_dir: Path,
         as_json: bool,  # noqa: FBT001 - click gives flags by position
     ) -> None:  # fmt: skip
         """List what waits, the longest first; nothing of what a report says is shown."""
         from ops.holding.commands import print_holds
 
-        wish = _wish(stream, reason, laboratory, older_than, limit)
+        wish = _wish(stream, hold_reason, laboratory, older_than, limit)
         run(print_holds(data_dir, wish, as_json=as_json))
 
     @group.command()
@@ -78,40 +80,44 @@ def _acting(group: click.Group, common: Callable[[Any], Any], run: Run) -> None:
     @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True,
                   help="Without REPORT: let go at most so many.")  # fmt: skip
     @click.option("--dry-run", is_flag=True, help="Without REPORT: list them, do nothing.")
-    @explained
+    @audited
     @common
     def release(
-        report: UUID | None, stream: str, reason: str, laboratory: str, older_than: str, limit: int,
-        dry_run: bool, actor: str | None, why: str, data_dir: Path, as_json: bool,  # noqa: FBT001
+        report: UUID | None, stream: str, hold_reason: str, laboratory: str, older_than: str,
+        limit: int, dry_run: bool, actor: str | None, reason: str, data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
-        """Let a --stream go for REPORT, or for all that --reason and the filters find.
+        """Let a --stream go for REPORT, or for all that --for and the filters find.
 
         The rules then decide as if that doubt were not there; it counts until the report says
         something else. Some reasons nobody can release: the answer says what to do instead. What
         cannot be let go is counted and passed by. Exit code 1: some wait on.
         """
         from ops.holding.commands import release_many, release_one
+        from ops.holding.reasons import REASONS
 
-        asker = asker_of(actor, why)
+        if report is None and reason in REASONS:
+            # As it was written once; now it would let go more than was meant.
+            raise click.UsageError(f"--reason says why; --for {reason} chooses")
+        asker = asker_of(actor, reason)
         if report is not None:
-            if reason or laboratory or older_than or dry_run:
+            if hold_reason or laboratory or older_than or dry_run:
                 raise click.UsageError("give REPORT, or filters, not both")
             run(release_one(data_dir, report, stream, asker, as_json=as_json))
             return
-        wish = _wish(stream, reason, laboratory, older_than, limit)
+        wish = _wish(stream, hold_reason, laboratory, older_than, limit)
         run(release_many(data_dir, wish, asker, dry_run=dry_run, as_json=as_json))
 
     @group.command()
     @click.argument("report", type=click.UUID)
-    @explained
+    @audited
     @common
     def retry(
-        report: UUID, actor: str | None, why: str, data_dir: Path, as_json: bool  # noqa: FBT001
+        report: UUID, actor: str | None, reason: str, data_dir: Path, as_json: bool  # noqa: FBT001
     ) -> None:  # fmt: skip
         """Replay the message of REPORT, with today's mapping; a doubt that is gone lets it go."""
         from ops.holding.commands import ask_again
 
-        run(ask_again(data_dir, report, asker_of(actor, why), as_json=as_json))
+        run(ask_again(data_dir, report, asker_of(actor, reason), as_json=as_json))
 
 
 def _wish(stream: str, reason: str, laboratory: str, older_than: str, limit: int) -> Any:

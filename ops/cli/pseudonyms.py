@@ -40,9 +40,9 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @click.argument("purpose")
     @click.argument("period")
     @click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
-    @click.option("--why", required=True, help="Kept in the audit trail. No personal data.")
+    @click.option("--reason", required=True, help="Why; kept in the audit trail. No personal data.")
     @data_dir
-    def retire(purpose: str, period: str, actor: str, why: str, data_dir: Path) -> None:
+    def retire(purpose: str, period: str, actor: str, reason: str, data_dir: Path) -> None:
         """Destroy the key of a PURPOSE and a PERIOD that is over, for ever.
 
         From then on nobody can tell whom a pseudonym of it stood for, us included. Back-ups of the
@@ -50,4 +50,4 @@ def add_to(main: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
         """
         from ops.pseudonym_keys import retire as work
 
-        run(work(data_dir, purpose, period, actor=actor, reason=why))
+        run(work(data_dir, purpose, period, actor=actor, reason=reason))

@@ -62,10 +62,10 @@ def _purging(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
         help="Take so many days of a class; default: LABDISPATCH_RETENTION_DAYS_AT_ONCE.",
     )  # fmt: skip
     @click.option("--actor", default=None, help="Who asks; in the certificate. Default: this user.")
-    @click.option("--why", default="", help="Why; in the certificate. No personal data.")
+    @click.option("--reason", default="", help="Why; in the certificate. No personal data.")
     @common
     def purge(
-        dry_run: bool, days_at_once: int | None, actor: str | None, why: str,  # noqa: FBT001
+        dry_run: bool, days_at_once: int | None, actor: str | None, reason: str,  # noqa: FBT001
         data_dir: Path, as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
         """Destroy what is of age now, and print the certificates. It cannot be taken back.
@@ -77,7 +77,7 @@ def _purging(group: click.Group, common: Callable[[Any], Any], run: Run) -> None
         if dry_run:
             run(print_plan(data_dir, as_json=as_json))
             return
-        asker = asker_of(actor, why)
+        asker = asker_of(actor, reason)
         run(run_purge(data_dir, asker, days_at_once=days_at_once, as_json=as_json))
 
 

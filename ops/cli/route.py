@@ -64,10 +64,10 @@ def _sets(route: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
     @click.option("--from", "at", required=True, metavar="TIME",
                   help="now, +30m, +2h, +1d, or 2026-12-01T06:00+01:00.")  # fmt: skip
     @click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
-    @click.option("--why", required=True, help="Kept in the audit trail. No personal data.")
+    @click.option("--reason", required=True, help="Why; kept in the audit trail. No personal data.")
     @data_dir
     @as_json
-    def load(file: str, at: str, actor: str, why: str, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
+    def load(file: str, at: str, actor: str, reason: str, data_dir: Path, as_json: bool) -> None:  # noqa: FBT001
         """Put the rules of FILE into effect from a time on; those before stay until then.
 
         A file with a fault is not loaded, and nothing changes. What was judged before stays as it
@@ -75,7 +75,7 @@ def _sets(route: click.Group, data_dir: Option, as_json: Option, run: Run) -> No
         """
         from ops.ruling.commands import load_file
 
-        run(load_file(data_dir, file, at=at, actor=actor, why=why, as_json=as_json))
+        run(load_file(data_dir, file, at=at, actor=actor, why=reason, as_json=as_json))
 
     @route.command("list")
     @data_dir
@@ -161,12 +161,12 @@ def _reports(route: click.Group, data_dir: Option, as_json: Option, run: Run) ->
     @click.option("--since", required=True, help="30m, 24h, 7d, or a date or time (UTC).")
     @click.option("--until", default=None, help="The same. Default: now.")
     @click.option("--actor", required=True, help="Who asks; kept in the audit trail.")
-    @click.option("--why", required=True, help="Kept in the audit trail. No personal data.")
+    @click.option("--reason", required=True, help="Why; kept in the audit trail. No personal data.")
     @click.option("--dry-run", is_flag=True, help="Say what would change, and do nothing.")
     @data_dir
     @as_json
     def apply_(
-        since: str, until: str | None, actor: str, why: str, dry_run: bool, data_dir: Path,  # noqa: FBT001
+        since: str, until: str | None, actor: str, reason: str, dry_run: bool, data_dir: Path,  # noqa: FBT001
         as_json: bool,  # noqa: FBT001
     ) -> None:  # fmt: skip
         """Let the rules in effect count for reports that came before them.
@@ -178,6 +178,6 @@ def _reports(route: click.Group, data_dir: Option, as_json: Option, run: Run) ->
         from ops.asking import Asker
         from ops.ruling.commands import apply_rules
 
-        asker = Asker(actor=actor, reason=why)
+        asker = Asker(actor=actor, reason=reason)
         run(apply_rules(data_dir, asker, since=since, until=until, dry_run=dry_run,
                         as_json=as_json))  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.lone_thread import in_thread
+from ops.runtime.key_copies import KeyCopies
 from ops.runtime.settings import Settings
 
 from .checks import Check, advice, good, not_used, wrong
@@ -38,14 +39,38 @@ def _folders(settings: Settings) -> list[Check]:
         found += [_closed("keys", keys), _files_closed(keys)]
     if settings.keys_copy_dir is None:
         found.append(not_used("disks", "copy of the keys", "keys_copy_dir is not set"))
-    elif not settings.keys_copy_dir.is_dir():
-        found.append(
+    else:
+        found += _copies(settings.keys_copy_dir, keys)
+    return found
+
+
+def _copies(folder: Path, keys: Path) -> list[Check]:
+    """Say whether it is the folder that keys were copied to, and which disk that is."""
+    copies = KeyCopies(folder, keys)
+    try:
+        standing = copies.look()
+    except OSError as error:
+        return [
+            wrong("disks", "copy of the keys", error.strerror or "cannot be read",
+                  "mend permissions or the disk: without a copy a lost disk is lost data")
+        ]  # fmt: skip
+    if not standing.is_here and standing.is_marked:
+        said = "its disk is not mounted, or is another one"
+        return [wrong("disks", "copy of the keys", said, copies.remedy())]
+    if not standing.is_here:
+        return [
             wrong("disks", "copy of the keys", "its folder is not there",
                   "mount it, or make it: without a copy a lost disk is lost data")
+        ]  # fmt: skip
+    said = f"the disk mounted at {standing.disk}"
+    if standing.is_disk_of_keys:
+        which = advice(
+            "disks", "copy of the keys: disk", f"{said}, which is the disk of the keys too",
+            "set keys_copy_dir to a folder of another: that disk takes both along",
         )  # fmt: skip
     else:
-        found.append(_closed("copy of the keys", settings.keys_copy_dir))
-    return found
+        which = good("disks", "copy of the keys: disk", said)
+    return [_closed("copy of the keys", folder), which]
 
 
 def _room(name: str, folder: Path, settings: Settings) -> Check:

@@ -79,7 +79,7 @@ class Releasing:
                 or no word why.
         """
         if not asker.reason.strip():
-            raise PermanentError("bad_reason", "say why (--why): it stands in the audit trail")
+            raise PermanentError("bad_reason", "say why (--reason): it stands in the audit trail")
         if stream not in {each.value for each in STREAMS}:
             raise PermanentError("no_such_stream", f"the streams are {', '.join(STREAMS)}")
         for left in range(_TRIES - 1, -1, -1):

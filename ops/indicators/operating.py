@@ -10,9 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.runtime.postgres import Connection
-from ops.stewards.script import check_asker
 from routing.indicator_aliases import Aliases
 from routing.indicator_cells import DAY, MONTH_PERIOD
 from routing.indicator_rows import Heard, RowKey, decode_row

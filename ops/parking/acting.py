@@ -14,12 +14,11 @@ from uuid import UUID
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.bootstrap import Hub
 from ops.replay import Replayable, append_replays
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, lent
-from ops.stewards.script import check_asker
 from schemas.errors import PermanentError
 
 from . import queries

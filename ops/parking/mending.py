@@ -19,14 +19,13 @@ from ingest.judgement import Judgement
 from ingest.lab import may_speak
 from ingest.labs import PostgresLabStore, profile_of
 from ingest.software import software_of
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.bootstrap import Hub
 from ops.outcomes import read_raw, with_mended
 from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, lent
-from ops.stewards.script import check_asker
 from schemas.envelope import MAPPING_VERSION, AcceptedMessage, StoredRecord, control_key_of
 from schemas.errors import PermanentError
 

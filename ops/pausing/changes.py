@@ -15,13 +15,12 @@ from typing import Final
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.bootstrap import Hub
 from ops.receivers import changes as receivers
 from ops.releases import refuse_beside_older
 from ops.replay import Replayable, append_replays
 from ops.runtime.postgres import Connection, lent
-from ops.stewards.script import check_asker
 from schemas.errors import PermanentError
 from schemas.topics import STREAMS
 

@@ -16,12 +16,11 @@ from typing import Final
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.bootstrap import Hub
 from ops.replay import append_replays
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, lent
-from ops.stewards.script import check_asker
 from schemas.errors import PermanentError
 
 from . import queries

@@ -98,7 +98,7 @@ async def run_purge(
     """Purge what is of age, and print the certificates."""
     check_audit(actor=asker.actor, reason=asker.reason)
     if not asker.reason:
-        raise PermanentError("why_missing", "say why with --why: it stands in the certificate")
+        raise PermanentError("why_missing", "say why with --reason: it stands in the certificate")
     async with instance_at(data_dir) as hub, purger_of(hub) as purger:
         done = await purger.purge(asker, days_at_once=days_at_once)
     if as_json:

@@ -16,12 +16,11 @@ from uuid import UUID
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.publishing import Due, Publisher
 from ops.runtime.postgres import Connection
 from ops.stewards import queries
 from ops.stewards.reemitting import NOTHING_YET
-from ops.stewards.script import check_asker
 from routing import emitted
 from routing.holds import Hold
 from schemas.errors import PermanentError, pure_step
@@ -99,7 +98,7 @@ class Applying:
         """
         check_asker(asker)
         if not asker.reason.strip():
-            raise PermanentError("bad_reason", "say why (--why): it stands in the audit trail")
+            raise PermanentError("bad_reason", "say why (--reason): it stands in the audit trail")
         row = await connection.fetchrow(IN_EFFECT, now)
         if row is not None and not dry_run and row["effective_at"] > now - SETTLED:
             raise PermanentError(

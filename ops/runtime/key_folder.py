@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from schemas.errors import FatalError, TransientError
+from schemas.errors import FatalError
 
-from .data_folder import fsync_folder, make_folder
+from . import key_files
+from .data_folder import make_folder
+from .key_copies import KeyCopies, present
 
 if TYPE_CHECKING:
     from .settings import Settings
 
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
-_BRING_BACK: Final = "bring keys_copy_dir back, or unset it"
-_SCRATCH_SECONDS: Final = 60.0
-"""Nobody takes longer to put a key in place."""
 
 
 class KeyStore(Protocol):
@@ -83,14 +81,14 @@ class FolderKeyStore:
         self, folder: Path, copies: Path | None = None, *, copied_first: bool = False
     ) -> None:
         make_folder(folder)
-        _refuse_open(folder)
+        key_files.refuse_open(folder)
         self._folder = folder
-        self._copies = copies
+        self._copies = None if copies is None else KeyCopies(copies, folder)
         self._copied_first = copied_first
-        _clear_scratch(folder)
+        key_files.clear_scratch(folder)
         master = self._read("master.key")
         if master is None:
-            master = self._create("master.key", os.urandom(_KEY_BYTES))
+            master = key_files.create(folder / "master.key", os.urandom(_KEY_BYTES))
         if len(master) != _KEY_BYTES:
             raise FatalError("keys_damaged", "master.key does not hold 32 bytes: restore it")
         self._master = AESGCM(master)
@@ -134,10 +132,7 @@ class FolderKeyStore:
         copies = self._open_copies()
         try:
             for folder in filter(None, (copies, self._folder)):
-                # Whoever was killed while he made the key left it under a name of his own.
-                for left in folder.glob(f".{name}.key.*"):
-                    _shred(left)
-                _shred(folder / f"{name}.key")
+                key_files.shred_key(folder, name)
         except OSError as error:
             raise FatalError(
                 "keys_unreadable",
@@ -160,7 +155,7 @@ class FolderKeyStore:
             FatalError: The folder cannot be read (`keys_unreadable`).
         """
         try:
-            return _names(self._folder)
+            return key_files.names(self._folder)
         except OSError as error:
             raise FatalError(
                 "keys_unreadable", f"errno {error.errno}: make the keys' folder readable again"
@@ -173,10 +168,8 @@ class FolderKeyStore:
             TransientError: They are away (`key_copies_away`).
         """
         copies = self._open_copies()
-        try:
-            return set() if copies is None else _names(copies)
-        except OSError as error:
-            raise _copies_away(error) from None
+        with present():
+            return set() if copies is None else key_files.names(copies)
 
     def copy_out(self) -> int:
         """Copy what is missing among the copies, durably, and never `master.key`; return how many.
@@ -190,10 +183,9 @@ class FolderKeyStore:
             return 0
         made = 0
         try:
-            _clear_scratch(copies)
-            for path in sorted(self._folder.glob("*")):
-                is_ours = path.suffix in {".key", ".gone"} and not path.name.startswith(".")
-                if is_ours and path.name != "master.key":
+            key_files.clear_scratch(copies)
+            for path in key_files.files(self._folder):
+                if path.name != "master.key":
                     made += self._copy_one(path, copies / path.name)
         except OSError as error:
             raise FatalError(
@@ -203,19 +195,7 @@ class FolderKeyStore:
         return made
 
     def _open_copies(self) -> Path | None:
-        if self._copies is None:
-            return None
-        try:
-            make_folder(self._copies)
-            _refuse_open(self._copies)
-        except OSError as error:
-            raise _copies_away(error) from None
-        except FatalError as error:
-            if error.reason == "keys_exposed":
-                raise
-            # That the folder cannot be made says `make_folder` of a data folder, and for good.
-            raise TransientError("key_copies_away", _BRING_BACK) from None
-        return self._copies
+        return None if self._copies is None else self._copies.open()
 
     def _copy_one(self, path: Path, target: Path) -> int:
         if target.exists():
@@ -224,9 +204,9 @@ class FolderKeyStore:
             content = path.read_bytes()
         except FileNotFoundError:
             return 0  # destroyed meanwhile
-        self._create(target.name, content, target.parent)
+        key_files.create(target, content)
         if not path.exists():
-            _shred(target)  # destroyed while it was copied
+            key_files.shred(target)  # destroyed while it was copied
             return 0
         return 1
 
@@ -245,52 +225,27 @@ class FolderKeyStore:
             ) from None
 
     def _read(self, file_name: str) -> bytes | None:
-        try:
-            return (self._folder / file_name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return key_files.read(self._folder / file_name)
 
     def _put(self, file_name: str, content: bytes) -> bytes:
         """Put a file in place, among the copies first where it has to be; return what is there.
 
         Whoever dies between the two leaves a copy that nobody has used, and the next one takes it.
         """
+        place = self._folder / file_name
         if not self._copied_first or (copies := self._open_copies()) is None:
-            return self._create(file_name, content)
-        copied = self._copy(file_name, content, copies)
+            return key_files.create(place, content)
+        copy = copies / file_name
+        with present():
+            copied = key_files.create(copy, content)
         if copied != content:
-            self._unwrap(Path(file_name).stem, copied)  # of another hub it would stay damaged here
-        made = self._create(file_name, copied)
+            self._unwrap(place.stem, copied)  # of another hub it would stay damaged here
+        made = key_files.create(place, copied)
         if made != copied:  # a process that does not copy first was first
-            _shred(copies / file_name)
-            self._copy(file_name, made, copies)
+            key_files.shred(copy)
+            with present():
+                key_files.create(copy, made)
         return made
-
-    def _copy(self, file_name: str, content: bytes, copies: Path) -> bytes:
-        try:
-            return self._create(file_name, content, copies)
-        except OSError as error:
-            raise _copies_away(error) from None
-
-    def _create(self, file_name: str, content: bytes, folder: Path | None = None) -> bytes:
-        """Put a file in place whole; where another process was first, return what it wrote."""
-        folder = folder or self._folder
-        path = folder / file_name
-        scratch = folder / f".{file_name}.{os.getpid()}.{os.urandom(4).hex()}"
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(scratch, path)
-            except FileExistsError:
-                return path.read_bytes()
-        finally:
-            scratch.unlink(missing_ok=True)
-        fsync_folder(folder)
-        return content
 
 
 def key_store_of(settings: Settings) -> FolderKeyStore:
@@ -301,44 +256,3 @@ def key_store_of(settings: Settings) -> FolderKeyStore:
     return FolderKeyStore(
         settings.keys_folder, settings.keys_copy_dir, copied_first=settings.backup_synchronous
     )
-
-
-def _refuse_open(folder: Path) -> None:
-    if folder.stat().st_mode & 0o077:
-        raise FatalError("keys_exposed", f"others can enter the keys' folder: chmod 700 {folder}")
-
-
-def _names(folder: Path) -> set[str]:
-    return {
-        each.stem
-        for each in folder.iterdir()
-        if each.suffix in {".key", ".gone"} and not each.name.startswith(".")
-    }
-
-
-def _clear_scratch(folder: Path) -> None:
-    """Shred what processes that were killed while they made a key have left."""
-    before = time.time() - _SCRATCH_SECONDS
-    for each in folder.glob(".*.key.*"):
-        try:
-            if each.stat().st_mtime < before:
-                _shred(each)
-        except FileNotFoundError:
-            continue  # whoever made it was not killed
-
-
-def _copies_away(error: OSError) -> TransientError:
-    return TransientError("key_copies_away", f"errno {error.errno}: {_BRING_BACK}")
-
-
-def _shred(path: Path) -> None:
-    """Overwrite and remove a file, and make that durable; one that is not there is gone already."""
-    try:
-        with path.open("r+b") as file:
-            file.write(os.urandom(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-    except FileNotFoundError:
-        return
-    fsync_folder(path.parent)

@@ -16,10 +16,10 @@ class DispatchSettings(BaseModel):
     # -- dispatch, relay
     dispatch_linger_seconds: Seconds = Field(
         0.02,
-        description="How long a worker waits for more when a batch was small; up to four times as"
+        description="How long a worker waits for more when a batch was small; up to six times as"
         " long where it held more than 8 messages and was not half full.",
     )
-    dispatch_batch_messages: Count = Field(100, description="The most messages of one batch.")
+    dispatch_batch_messages: Count = Field(200, description="The most messages of one batch.")
     dispatch_workers: int = Field(
         2,
         ge=1,
@@ -28,7 +28,7 @@ class DispatchSettings(BaseModel):
         " of its own: while one waits for the database, another is computed. On the embedded"
         " engine; on the cluster a process has one, and more processes are started.",
     )
-    dispatch_batch_keys: Count = Field(1_500, description="The most blocking keys of one batch.")
+    dispatch_batch_keys: Count = Field(2_000, description="The most blocking keys of one batch.")
     dispatch_case_reports: Count = Field(
         500,
         description="The newest reports of one person among which cases are looked for; of the"

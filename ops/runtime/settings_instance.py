@@ -42,7 +42,8 @@ class InstanceSettings(BaseModel):
     keys_copy_dir: Path | None = Field(
         None,
         description="Folder, best on another disk, that gets a copy of every wrapped key but"
-        " `master.key`; a purge destroys the copies too. Unset: none is made.",
+        " `master.key`; a purge destroys the copies too. It is marked at its first use: a disk that"
+        " is not mounted is no folder of the disk below. Unset: no copy is made.",
     )
 
     # -- PostgreSQL and Apache Kafka
@@ -56,6 +57,13 @@ class InstanceSettings(BaseModel):
         None,
         description="Cluster: file with that address instead, one line, closed to others; so it"
         " stands in no environment.",
+    )
+    embedded_buffers_megabytes: int = Field(
+        512,
+        ge=64,
+        le=65_536,
+        description="Embedded: what PostgreSQL keeps of its tables in memory (`shared_buffers`)."
+        " Above some hundred messages a second an eighth to a quarter of the machine.",
     )
     require_standby: bool = Field(
         True, description="Cluster: refuse to start while `synchronous_standby_names` is empty."

@@ -47,7 +47,9 @@ SELECT partition, next_offset FROM intake_progress WHERE partition = ANY ($1::in
 ENSURE_PARTITIONS: Final = "SELECT ensure_partitions()"
 
 _FEW_RECORDS: Final = 8
-_MOST_LINGERS: Final = 4.0
+_MOST_LINGERS: Final = 6.0
+_TRIES_AS_A_WHOLE: Final = 3
+"""So often a batch is tried as it is; then by halves, for it may be too much for this machine."""
 
 
 class FenceLost(Exception):
@@ -81,7 +83,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the loop reads: see docs/settings.md, dispatch_*."""
 
     linger_seconds: float = 0.02
-    batch_messages: int = 100
+    batch_messages: int = 200
     member_seconds: float = 5.0
     beat_seconds: float = 1.0
     maintenance_seconds: float = 60.0
@@ -168,7 +170,7 @@ class Worker:
     async def _back_off(self, error: TransientError, stopping: asyncio.Event) -> None:
         self._failures += 1
         METRICS.errors.labels("dispatch", error.reason).inc()
-        if error.reason == "lock_memory_short":
+        if error.reason == "lock_memory_short" or self._failures > _TRIES_AS_A_WHOLE:
             self._limit = max(1, self._limit // 2)
         if self._failures in {1, 10, 100}:
             _log.warning("dispatch_retry", reason=error.reason, failures=self._failures)
@@ -235,8 +237,8 @@ def linger_of(records: int, limit: int, seconds: float) -> float:
     """Return how long to wait for more after a batch of so many records.
 
     A batch of four costs a message three times what one of a hundred does. So where many come, up
-    to four times as many are waited for; where few come, nobody's result waits for others; where a
-    batch was half full, more wait already.
+    to six times as long is waited; where few come, nobody's result waits for others; where a batch
+    was half full, more wait already.
     """
     if records >= limit // 2:
         return 0.0

@@ -12,12 +12,11 @@ from typing import Final
 
 import msgspec
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.runtime.postgres import Connection
 from schemas.errors import PermanentError
 
 from . import queries
-from .script import check_asker
 
 _TOKEN_BYTES: Final = 24
 _MAX_BYTES: Final = 200

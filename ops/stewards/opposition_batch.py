@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, translated
@@ -23,7 +23,6 @@ from . import queries
 from .acts import Stewards
 from .local_numbers import LocalNumbers, Wanted
 from .opposition_file import Answered, Said
-from .script import check_asker
 
 _log = get_logger(__name__)
 

@@ -18,13 +18,13 @@ from uuid import UUID
 import msgspec
 
 from dedup.store import DedupStore
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.publishing import Published, Publisher
 from ops.runtime.clock import Clock
 from ops.runtime.failpoints import hit
 from ops.runtime.metrics import METRICS
 from ops.runtime.postgres import Connection, Pool, translated
-from schemas.errors import PermanentError, TransientError
+from schemas.errors import TransientError
 
 from . import queries
 from .persons import Held, hold
@@ -32,7 +32,6 @@ from .reemitting import NOTHING_YET, Reemitted, Reemitter
 
 T = TypeVar("T")
 _TRIES: Final = 8
-_MAX_TEXT: Final = 200
 # What another try mends: somebody else was first, and nothing was committed.
 _AGAIN: Final = frozenset(
     {"persons_moved", "persons_busy", "deadlock", "lock_timeout", "serialization"}
@@ -220,15 +219,3 @@ class Script:
         )
         act.events.append(done)
         return done
-
-
-def check_asker(asker: Asker) -> None:
-    """Refuse what cannot stand in the audit chain.
-
-    Raises:
-        PermanentError: An empty actor, or a text that is too long.
-    """
-    if not asker.actor.strip() or len(asker.actor) > _MAX_TEXT:
-        raise PermanentError("bad_actor", f"give 1 to {_MAX_TEXT} characters")
-    if len(asker.reason) > _MAX_TEXT:
-        raise PermanentError("bad_reason", f"give at most {_MAX_TEXT} characters")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from ops.asking import Asker
+from ops.asking import Asker, check_asker
 from ops.runtime.postgres import Connection
 
 from . import desk, queries
@@ -12,7 +12,6 @@ from .acts import Stewards
 from .desk import Event, Item, Shown
 from .explaining import Explained, explain
 from .persons import look
-from .script import check_asker
 
 
 async def see_list(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,7 @@ _WAITING_A_PARTITION: Final = 20_000
 _WAITING_OF_BROKERS: Final = 20_000
 _EVENTS: Final = 100
 """So many events are looked for by their ids at a time."""
+_EVENTS_IN_ALL: Final = 2_000
 _OWN_CODES: Final = 10_000
 _OCCURRENCES: Final = 4
 """So many groups with the same number and code are looked for in one message."""
@@ -60,7 +61,7 @@ async def find(hub: Hub, connection: Connection, wanted: Wanted) -> Found:
     """Return where all of it is.
 
     Raises:
-        PermanentError: No such laboratory.
+        PermanentError: No such laboratory, or more than can be looked for in one go.
         TransientError: The database or the log is away.
     """
     uuids = list(filter(None, map(_as_uuid, wanted.ids)))
@@ -69,25 +70,39 @@ async def find(hub: Hub, connection: Connection, wanted: Wanted) -> Found:
     # Progress first: what is handled meanwhile is found twice rather than not at all.
     progress = {r["partition"]: r["next_offset"] for r in await connection.fetch(queries.PROGRESS)}
     waiting = await _waiting(hub, connection, progress, uuids, list(asked))
-    rows = await connection.fetch(queries.BY_CONTROL, list(asked), lab_id, _MATCHES)
+    rows = await _all_of(connection, queries.BY_CONTROL, list(asked), lab_id)
     if uuids:
-        rows += await connection.fetch(queries.BY_MESSAGE, uuids, _MATCHES)
-        rows += await connection.fetch(queries.BY_REPORT, uuids, _MATCHES)
+        rows += await _all_of(connection, queries.BY_MESSAGE, uuids)
+        rows += await _all_of(connection, queries.BY_REPORT, uuids)
     known = {row["known"] for row in rows} | {each.message_id for each in waiting}
     # Events go by summaries: asked for what is nothing else, one of a hundred ids as a rule.
-    rest = [each for each in uuids if each not in known][:_EVENTS]
+    rest = [each for each in uuids if each not in known]
     reports, messages = await _by_events(connection, rest, wanted.ids)
     if lab_id is not None:
         reports += await _by_order(hub, connection, lab_id, wanted)
     if messages:
-        rows += await connection.fetch(queries.BY_MESSAGE, messages, _MATCHES)
+        rows += await _all_of(connection, queries.BY_MESSAGE, messages)
     if reports:
-        rows += await connection.fetch(queries.BY_REPORT, reports, _MATCHES)
+        rows += await _all_of(connection, queries.BY_REPORT, reports)
     places = {(row["partition"], row["offset"]) for row in rows}
     held = [each for each in waiting if each.offset_place not in places]
     if lab_id is not None:
         held = [each for each in held if each.lab_id == lab_id or each.message_id in set(uuids)]
     return Found(places=sorted(places), waiting=held, asked=asked)
+
+
+async def _all_of(connection: Connection, query: str, *wanted: object) -> list[Any]:
+    """Return the rows of a query whose last argument bounds them.
+
+    Raises:
+        PermanentError: There are more: what is left out would read as lost.
+    """
+    rows = await connection.fetch(query, *wanted, _MATCHES + 1)
+    if len(rows) > _MATCHES:
+        raise PermanentError(
+            "too_many", f"more than {_MATCHES} records fit: name fewer ids, or the laboratory"
+        )
+    return list(rows)
 
 
 async def _by_events(
@@ -99,13 +114,17 @@ async def _by_events(
         for match in filter(None, map(_SEQ.fullmatch, ids))
         if match[1] in set(STREAMS)
     ]
-    rows = []
+    rows: list[Any] = []
     if seqs:
         rows += await connection.fetch(queries.BY_SEQ, *map(list, zip(*seqs, strict=True)))
-    if uuids:
+    if len(uuids) > _EVENTS_IN_ALL:
+        raise PermanentError(
+            "too_many", f"more than {_EVENTS_IN_ALL} ids may be of events: name fewer at a time"
+        )
+    for begin in range(0, len(uuids), _EVENTS):
         async with connection.transaction():
             await connection.execute(queries.SUMMARIES_ONLY)
-            rows += await connection.fetch(queries.BY_EVENT, list(uuids))
+            rows += await connection.fetch(queries.BY_EVENT, list(uuids[begin : begin + _EVENTS]))
     reports = [row["report_id"] for row in rows]
     called = [*uuids, *reports]
     if called:

@@ -49,7 +49,7 @@ async def test_killed_while_a_report_is_let_go() -> None:
         instance.remove()
 
 
-ASKED = ("--actor", "Camille Martin", "--why", "the laboratory was called")
+ASKED = ("--actor", "Camille Martin", "--reason", "the laboratory was called")
 
 
 async def put_one_in_doubt(instance: Embedded) -> str:
@@ -64,7 +64,7 @@ async def put_one_in_doubt(instance: Embedded) -> str:
 async def the_one_on_hold(instance: Embedded) -> str:
     for _ in range(60):
         listed = await run(
-            instance, "holds", "list", "--stream", STREAM, "--reason", "birth_date_after_sampling",
+            instance, "holds", "list", "--stream", STREAM, "--for", "birth_date_after_sampling",
             "--json",
         )  # fmt: skip
         assert listed.returncode == 0, listed.stderr

@@ -175,7 +175,7 @@ async def test_rules_are_tried_and_loaded_beside_a_running_hub(
     found = route("diff", "--rules", str(mine), "--since", "1h", code=1)
     some = {i for each in found["changes"] for i in each["some"] if each["after"][0] == "no"}
     assert told["report_id"] in some
-    asked = ("load", str(mine), "--from", "+1d", "--actor", "a.martin", "--why", "a test")
+    asked = ("load", str(mine), "--from", "+1d", "--actor", "a.martin", "--reason", "a test")
     assert route(*asked)["before"] == shipped["version"]
 
 
@@ -192,7 +192,7 @@ async def test_what_waits_for_a_word_goes_by_itself_once_it_is_mapped(product: E
     account = product.drained()
     reason = "result_not_understood"
     assert {account["holds"][name][reason] for name in ("contact-tracing", "public-health")} == {1}
-    listed = json.loads(product.look("holds", "list", "--reason", reason, "--json").stdout)
+    listed = json.loads(product.look("holds", "list", "--for", reason, "--json").stdout)
     assert len(listed) == 2
     which, laboratory = listed[0]["report_id"], listed[0]["laboratory"]
     shown = product.look("holds", "show", which).stdout
@@ -201,7 +201,7 @@ async def test_what_waits_for_a_word_goes_by_itself_once_it_is_mapped(product: E
     added = product.look("labs", "codes", laboratory, "add", "result", "Vu net", "positive")
     assert added.returncode == 0, added.stderr
     until = time.monotonic() + 90
-    while json.loads(product.look("holds", "list", "--reason", reason, "--json").stdout):
+    while json.loads(product.look("holds", "list", "--for", reason, "--json").stdout):
         assert time.monotonic() < until, "the new mapping did not ask it again"
         time.sleep(0.5)
     assert reason not in product.drained()["holds"].get("public-health", {})

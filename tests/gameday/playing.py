@@ -66,13 +66,20 @@ def firing(stage: Stage) -> set[str]:
     }
 
 
-def calm(stage: Stage) -> float:
-    """Wait until all is ready and nothing fires; return how long that took."""
+def calm(stage: Stage, fired: set[str] | None = None) -> float:
+    """Wait until all is ready and nothing fires; return how long that took.
+
+    Args:
+        stage: Running.
+        fired: Gets what fires meanwhile.
+    """
     began = time.monotonic()
     limit = max(_LEAST_SECONDS, 2 * _CALM_REAL_SECONDS / stage.scale)
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < _QUIET_REAL_SECONDS / stage.scale:
         fires = firing(stage)
+        if fired is not None:
+            fired |= fires
         if fires or not stage.is_ready() or not _sees_all(stage):
             quiet_since = time.monotonic()
         if time.monotonic() - began > limit:
@@ -118,7 +125,7 @@ def play(stage: Stage, fault: Fault, patience: float, say: Callable[[str], None]
         _until_over(stage, fault, fired)
         over = time.monotonic() - mended
         say(f"{fault.name}: over after {over:.0f} s")
-        quiet = calm(stage)
+        quiet = calm(stage, fired)
     finally:
         if fault.tidy is not None:
             fault.tidy(stage)

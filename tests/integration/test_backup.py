@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import ANY
@@ -97,6 +97,22 @@ async def write(server: EmbeddedPostgres, numbers: range) -> datetime:
         return moment
 
 
+async def know_of_days(server: EmbeddedPostgres) -> None:
+    """Make what is asked of a restored database: days of the account, and what purges have kept."""
+    async with connected(server.connect_kwargs()) as connection:
+        await connection.execute(
+            """
+            CREATE TABLE account_day (day date, name text);
+            CREATE TABLE account_in_flight (day date);
+            CREATE TABLE purge (cuts jsonb);
+            INSERT INTO account_day VALUES ('2026-03-01', 'received'), ('2026-03-02', 'received'),
+                ('2026-03-02', 'received'), ('2026-03-03', 'replay_asked');
+            INSERT INTO account_in_flight VALUES ('2026-03-04');
+            INSERT INTO purge VALUES ('{"intake": "2026-03-02"}'), ('{"intake": "2026-03-01"}');
+            """
+        )
+
+
 async def rows_of(settings: Settings) -> list[int]:
     server = server_of(settings)
     server.start()
@@ -151,14 +167,21 @@ async def test_what_was_confirmed_is_back_after_the_machine_is_lost_and_so_is_an
         )
         middle = await write(server, range(10, 20))
         await write(server, range(20, 400))
+        await know_of_days(server)
         kill(server, settings)
     assert backup.wal
     assert verify(hub, backup, settings.state_dir) >= 1
     end, then = elsewhere(settings, "end"), elsewhere(settings, "then")
     done = await asyncio.to_thread(back, settings, end)
     assert done.last_commit_at is not None
+    # Intake is kept from the second on; the others have no age here. No key is there at all.
+    today = done.last_commit_at.date()
+    told = {each.sealed: each.days for each in done.lacking}
+    assert told["intake"] == [date(2026, 3, 2), date(2026, 3, 4), today]
+    assert told["codes"] == [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4), today]
     assert await rows_of(end) == list(range(400))
-    await asyncio.to_thread(back, settings, then, middle)
+    done = await asyncio.to_thread(back, settings, then, middle)
+    assert {day for each in done.lacking for day in each.days} == {today}, "nothing was counted yet"
     assert await rows_of(then) == list(range(20))
     beyond = datetime(2099, 1, 1, tzinfo=UTC)
     with pytest.raises(PermanentError, match="wal_too_short"):

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -22,7 +23,7 @@ from ops.register.access import Gate
 from ops.runtime.settings import load_settings
 from ops.runtime.traces import Traces
 from ops.tokens import OPERATOR
-from ops.tracing import queries
+from ops.tracing import finding, queries
 from ops.tracing.asking import identities, trace
 from ops.tracing.finding import Wanted
 from ops.tracing.routes import trace_routes
@@ -120,6 +121,28 @@ async def test_a_control_id_is_of_a_laboratory(road: Road) -> None:
     assert len(await found(road, told.control_id)) == 2
     (one,) = await found(road, told.control_id, laboratory="LAB2")
     assert (one.laboratory, one.partition) == ("LAB2", 1)
+
+
+async def test_what_is_left_out_is_told(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than is looked for in one go is an error: left out in silence it would read as lost."""
+    first, second = await corrected(road)
+    monkeypatch.setattr(finding, "_MATCHES", 1)
+    for asked in ((first.message_id, second.message_id), (first.reports[0].report_id,)):
+        with pytest.raises(PermanentError, match="more than 1 records fit"):
+            await found(road, *asked)
+
+
+async def test_events_are_looked_for_in_portions(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = await corrected(road)
+    strangers = [str(UUID(int=number)) for number in range(3)]
+    event = named(second, "event")[0]["event_id"]
+    monkeypatch.setattr(finding, "_EVENTS", 1)
+    assert len(await found(road, *strangers, event)) == 2
+    monkeypatch.setattr(finding, "_EVENTS_IN_ALL", 3)
+    with pytest.raises(PermanentError, match="more than 3 ids"):
+        await found(road, *strangers, event)
 
 
 async def test_a_second_group_of_an_order_is_found_where_the_first_says_nothing_new(

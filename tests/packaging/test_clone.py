@@ -126,6 +126,7 @@ def test_every_command_teaches(names: tuple[str, ...]) -> None:
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, f"{names} {option.name}"
+            assert "--why" not in option.opts, "--reason is the one word for it"
 
 
 def _targets() -> set[str]:

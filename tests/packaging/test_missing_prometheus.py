@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Final
@@ -70,10 +71,44 @@ def test_an_apt_without_lists_reads_them_into_a_folder_of_its_own(kit: Kit) -> N
     assert done.returncode == 2
     assert "network" in done.stderr and "sources.list" in done.stderr
     said = calls.read_text().splitlines()
-    assert [line.split()[-1] for line in said] == ["prometheus"] * TRIES + ["update"] * TRIES
-    (room,) = {found[1] for line in said[TRIES:] if (found := re.search(r"lists=(\S+)", line))}
+    assert [line.split()[-1] for line in said] == ["prometheus"] + ["update"] * TRIES
+    (room,) = {found[1] for line in said[1:] if (found := re.search(r"lists=(\S+)", line))}
     assert not Path(room).exists(), "thrown away"
     assert list(kit.folder.glob("programs*")) == []
+    for line in said:
+        assert "AllowInsecureRepositories=false" in line, "no list without a signature"
+
+
+@pytest.mark.parametrize("told", ["another digest", "MD5 alone", "nothing of it"])
+def test_what_is_not_what_the_signed_list_says_is_refused_by_name(kit: Kit, told: str) -> None:
+    name = "prometheus_2.42_amd64.deb"
+    ours, other = (hashlib.sha256(each).hexdigest() for each in (b"ours", b"other"))
+    lines = {
+        "another digest": f"'http://m/{name}' {name} 5 SHA256:{ours}",
+        "MD5 alone": f"'http://m/{name}' {name} 5 MD5Sum:{hashlib.md5(b'other').hexdigest()}",
+        "nothing of it": f"'http://m/x.deb' x.deb 5 SHA256:{other}",
+    }
+    unpacked = kit.tree / "unpacked"
+    done = kit.resolved(
+        apt_get=f'case "$*" in *--print-uris*) echo "{lines[told]}";;'
+        f" *) printf other > {name};; esac",
+        dpkg_deb=f"echo >> {unpacked}",
+    )
+    assert done.returncode == 2
+    assert f"{name} is not what the distribution's signed list says" in done.stderr
+    assert "apt-get install prometheus" in done.stderr
+    assert not unpacked.exists()
+    assert list(kit.folder.glob("programs*")) == []
+
+
+def test_what_the_signed_list_says_is_unpacked(kit: Kit) -> None:
+    name = "prometheus_2.42_amd64.deb"
+    line = f"'http://m/{name}' {name} 5 SHA256:{hashlib.sha256(b'ours').hexdigest()}"
+    done = kit.resolved(
+        apt_get=f'case "$*" in *--print-uris*) echo "{line}";; *) printf ours > {name};; esac',
+        dpkg_deb='echo > "$3/something"',
+    )
+    assert "The package prometheus holds no prometheus" in done.stderr, "it was looked into"
 
 
 def test_the_tests_stand_behind_it() -> None:

@@ -20,6 +20,7 @@ from ops.runtime.data_folder import ProcessLedger
 from schemas.errors import TransientError
 
 LABDISPATCH = [sys.executable, "-m", "ops.cli"]
+_TRACED = 4_000
 
 
 def command_line(
@@ -74,10 +75,14 @@ class Instance:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def trace(self, ids: Iterable[str]) -> list[dict[str, Any]]:
-        """The way of every message with one of these ids."""
-        done = self.look("trace", "-", "--json", text="\n".join(ids))
-        assert done.returncode in {0, 1}, done.stderr
-        found: list[dict[str, Any]] = json.loads(done.stdout)
+        """The way of every message with one of these ids, asked for in portions."""
+        found: list[dict[str, Any]] = []
+        asked = list(ids)
+        for begin in range(0, len(asked), _TRACED):
+            portion = asked[begin : begin + _TRACED]
+            done = self.look("trace", "-", "--json", text="\n".join(portion))
+            assert done.returncode in {0, 1}, done.stderr
+            found += json.loads(done.stdout)
         return found
 
     def verified(self, seconds: float = 60) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from ops.doctor.checks import Check, State, as_text, bounded, good, wrong
 from ops.doctor.commands import examine, print_examination
 from ops.doctor.disks import look_at_folders
 from ops.lone_thread import in_thread
+from ops.runtime.key_copies import disk_of
+from ops.runtime.key_folder import key_store_of
 from ops.runtime.settings import load_settings
 from schemas.errors import TransientError
 
@@ -67,6 +69,28 @@ async def test_keys_that_others_may_read_are_a_fault(tmp_path: Path) -> None:
     assert found["keys: closed"].state is State.WRONG
     assert found["data folder: written"].state in {State.GOOD, State.ADVICE}
     assert not list(tmp_path.glob(".doctor*")), "its own file is taken away"
+
+
+async def test_it_names_the_disk_of_the_copies_and_one_that_is_not_mounted(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    settings = load_settings(data_dir=tmp_path, keys_copy_dir=disk / "copies")
+
+    async def said() -> dict[str, Check]:
+        found = await look_at_folders(settings)
+        return {each.name: each for each in found if each.name.startswith("copy of the keys")}
+
+    assert (await said())["copy of the keys"].said == "its folder is not there"
+    key_store_of(settings).copy_out()
+    found = await said()
+    assert found["copy of the keys: closed"].state is State.GOOD
+    assert found["copy of the keys: disk"].state is State.ADVICE, "the disk of the keys too"
+    assert disk_of(tmp_path) in found["copy of the keys: disk"].said
+    disk.rename(tmp_path / "elsewhere")
+    disk.mkdir()
+    (disk / "copies").mkdir(mode=0o700)
+    (only,) = (await said()).values()
+    assert (only.state, only.said) == (State.WRONG, "its disk is not mounted, or is another one")
+    assert f"mounted at {disk_of(tmp_path)}" in only.to_do
 
 
 async def test_what_hangs_or_fails_is_a_finding() -> None:

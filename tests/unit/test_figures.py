@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from ops.figures import NOTHING, parse, quantile
+from ops import figures
+from ops.figures import NOTHING, Figures, figures_of, parse, quantile
+from ops.runtime.settings import Settings, load_settings
 
 EARLIER = """
 # HELP labdispatch_ack_seconds x
@@ -25,13 +27,41 @@ labdispatch_disk_free_bytes 1.5e+10
 """
 
 
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ({"http://a:1"}, ["http://a:1", "http://api:2"]),
+        ({"http://elsewhere:3"}, ["http://a:1", "http://api:2", "http://elsewhere:3"]),
+        (set(), ["http://a:1", "http://api:2"]),
+    ],
+)
+async def test_on_the_cluster_nobody_is_asked_twice(
+    monkeypatch: pytest.MonkeyPatch, answers: set[str], asked: list[str]
+) -> None:
+    seen: list[str] = []
+
+    async def read(address: str, _: Settings) -> Figures | None:
+        seen.append(address)
+        return parse(LATER) if address in answers else None
+
+    monkeypatch.setattr(figures, "read_figures", read)
+    settings = load_settings(
+        engine="cluster", postgres_dsn="postgresql://nobody@127.0.0.1/none",
+        figures_addresses="a:1,api:2",
+    )  # fmt: skip
+    last = "http://elsewhere:3" if "http://elsewhere:3" in asked else "http://api:2"
+    found = await figures_of(last, settings)
+    assert (found is None) == (not answers)
+    assert sorted(seen) == asked
+
+
 def test_sums_are_by_labels() -> None:
-    figures = parse(LATER)
-    assert figures.total("labdispatch_answers_total") == 10
-    assert figures.total("labdispatch_answers_total", code="AA") == 9
-    assert figures.by("labdispatch_answers_total", "code") == {"AA": 9, "AE": 1}
-    assert figures.largest("labdispatch_disk_free_bytes") == 1.5e10
-    assert figures.largest("no_such_figure") == 0
+    found = parse(LATER)
+    assert found.total("labdispatch_answers_total") == 10
+    assert found.total("labdispatch_answers_total", code="AA") == 9
+    assert found.by("labdispatch_answers_total", "code") == {"AA": 9, "AE": 1}
+    assert found.largest("labdispatch_disk_free_bytes") == 1.5e10
+    assert found.largest("no_such_figure") == 0
 
 
 def test_a_quantile_is_of_the_time_between_two_looks() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import yaml
 
 from tests.gameday import page
 from tests.gameday.days import FAULTS
 from tests.gameday.fault import AFTERMATH, Fault
-from tests.gameday.playing import differs, query_of
+from tests.gameday.playing import calm, differs, query_of
 from tests.gameday.routes import matches, route_of
+from tests.gameday.stage import PROCESSES, Stage
 from tests.support.prometheus.rules import FOLDER, RUNBOOKS, alerts
 
 EACH = pytest.mark.parametrize("fault", list(FAULTS.values()), ids=list(FAULTS))
@@ -73,3 +76,28 @@ def test_every_alert_that_pages_takes_a_route_to_somebody() -> None:
 
 def test_the_page_says_what_the_faults_and_their_results_say() -> None:
     assert page.PAGE.read_text("utf-8") == page.page(page.read()).rstrip() + "\n"
+
+
+class Quietening:
+    """A stage on which one alert fires once more before it is calm."""
+
+    scale = 1_000_000.0
+
+    def __init__(self) -> None:
+        self._fires = [{"LabdispatchLagGrowing"}]
+        self.prometheus = self
+
+    def firing(self) -> set[str]:
+        return self._fires.pop() if self._fires else set()
+
+    def is_ready(self) -> bool:
+        return True
+
+    def now(self, _: str) -> list[dict[str, list[str]]]:
+        return [{"value": ["0", f"{len(PROCESSES)}"]}]
+
+
+def test_what_fires_in_the_last_calm_is_remembered() -> None:
+    fired = {"LabdispatchDiskFull"}
+    assert calm(cast("Stage", Quietening()), fired) > 0
+    assert fired == {"LabdispatchDiskFull", "LabdispatchLagGrowing"}

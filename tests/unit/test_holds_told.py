@@ -42,7 +42,8 @@ def test_an_age_is_said_as_elsewhere(text: str, age: timedelta) -> None:
         ["list", "--older-than", "7"],
         ["list", "--limit", "0"],
         ["show", "not-a-report"],
-        ["release", "00000000-0000-0000-0000-000000000001", "--reason", "x", "--stream", "dossier"],
+        ["release", "00000000-0000-0000-0000-000000000001", "--for", "x", "--stream", "dossier"],
+        ["release", "--stream", "dossier", "--reason", "status_contradicts"],
         ["release", "00000000-0000-0000-0000-000000000001", "--dry-run"],
     ],
 )

@@ -45,6 +45,7 @@ def test_what_is_logged_is_on_the_allow_list_and_explained() -> None:
     assert used <= ALLOWED_KEYS, "it would be dropped"
     assert used & OF_EVERY_LINE == set(), "it would overwrite what every line has"
     assert used == set(sentences().fields)
+    assert ALLOWED_KEYS - used == OF_EVERY_LINE, "nobody uses it: the list lets by what it must"
 
 
 def test_no_warning_or_worse_of_ours_leaves_the_reader_without_a_sign() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ops.runtime.key_copies import KeyCopies, disk_of
 from ops.runtime.vault import FolderKeyStore, SealClass, Vault
 from schemas.errors import FatalError, PermanentError, TransientError
 
@@ -16,6 +18,11 @@ class HandClock:
 
     def now(self) -> datetime:
         return self.moment
+
+
+def keys_in(folder: Path) -> list[Path]:
+    """What lies there but the mark, which is no key."""
+    return [path for path in folder.iterdir() if path.suffix != ".mark"]
 
 
 @pytest.fixture
@@ -132,12 +139,12 @@ def test_copies_hold_every_key_but_the_master(tmp_path: Path, clock: HandClock) 
     sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
     vault.secret("person")
     assert vault.copy_keys_out() == 2
-    assert {path.name for path in copies.iterdir()} == {"intake-20261124.key", "secret-person.key"}
-    for path in copies.iterdir():
+    assert {path.name for path in keys_in(copies)} == {"intake-20261124.key", "secret-person.key"}
+    for path in keys_in(copies):
         assert path.stat().st_mode & 0o077 == 0
         assert path.read_bytes() == (tmp_path / "keys" / path.name).read_bytes()
     vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
-    assert {path.name for path in copies.iterdir()} == {"secret-person.key"}
+    assert {path.name for path in keys_in(copies)} == {"secret-person.key"}
     with pytest.raises(PermanentError, match="key_destroyed"):
         vault.open(sealed, b"row")
 
@@ -167,6 +174,81 @@ def test_copies_that_are_away_hinder_no_door_and_keep_the_key(
     assert vault.pseudonym_keys() == []
 
 
+@pytest.mark.parametrize("below", ["nothing", "an empty folder", "the folder of another hub"])
+def test_a_disk_of_copies_that_is_not_mounted_is_no_folder_of_the_disk_below(
+    tmp_path: Path, clock: HandClock, below: str
+) -> None:
+    disk, keys = tmp_path / "disk", tmp_path / "keys"
+    copies = disk / "copies"
+    vault = Vault(FolderKeyStore(keys, copies), clock)
+    sealed = vault.seal(SealClass.INTAKE, b"content", b"row")
+    vault.copy_keys_out()
+    disk.rename(tmp_path / "not mounted")
+    disk.mkdir()
+    if below != "nothing":
+        copies.mkdir(mode=0o700)
+    if below == "the folder of another hub":
+        FolderKeyStore(tmp_path / "other", copies).copy_out()
+    before = sorted(disk.rglob("*"))
+    vault = Vault(FolderKeyStore(keys, copies), clock)  # started anew, meanwhile
+    for asked in (
+        vault.copy_keys_out,
+        vault.day_keys,
+        lambda: vault.destroy(SealClass.INTAKE, date(2026, 11, 24)),
+    ):
+        with pytest.raises(TransientError, match="key_copies_away"):
+            asked()
+    assert sorted(disk.rglob("*")) == before, "nothing was written to the disk below"
+    assert vault.open(sealed, b"row") == b"content", "a purge had destroyed it here alone"
+    # Whoever waits for a copy makes no key; what there is seals as ever.
+    waits = Vault(FolderKeyStore(keys, copies, copied_first=True), clock)
+    waits.seal(SealClass.INTAKE, b"content", b"row")
+    with pytest.raises(TransientError, match="key_copies_away"):
+        waits.seal(SealClass.STREAM, b"content", b"row")
+    standing = KeyCopies(copies, keys).look()
+    assert (standing.is_marked, standing.is_here) == (True, False)
+    assert standing.disk == disk_of(tmp_path)
+    # Mounted again, it goes on; and the purge finds its copies.
+    disk.rename(tmp_path / "below")
+    (tmp_path / "not mounted").rename(disk)
+    assert waits.seal(SealClass.STREAM, b"content", b"row")
+    vault.destroy(SealClass.INTAKE, date(2026, 11, 24))
+    assert {path.name for path in keys_in(copies)} == {"stream-20261124.key"}
+
+
+def test_another_disk_takes_the_copies_once_a_person_says_so(tmp_path: Path) -> None:
+    keys, copies = tmp_path / "keys", tmp_path / "copies"
+    store = FolderKeyStore(keys, copies)
+    store.load_or_make("a")
+    assert store.copy_out() == 1
+    shutil.rmtree(copies)  # the disk is broken, and here is its successor
+    copies.mkdir(mode=0o700)
+    with pytest.raises(TransientError, match="key_copies_away") as away:
+        store.copy_out()
+    # As the error says.
+    source, target = away.value.remedy.partition("cp ")[2].split(" (")[0].split()
+    shutil.copyfile(source, target)
+    assert store.copy_out() == 1
+    # Another folder, set in the settings, needs no word of anybody; and the old one stays known.
+    assert FolderKeyStore(keys, tmp_path / "elsewhere").copy_out() == 1
+    assert store.copy_out() == 0
+
+
+def test_restored_keys_know_the_folder_that_they_came_from(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    first = FolderKeyStore(tmp_path / "keys", copies)
+    first.load_or_make("a")
+    first.copy_out()
+    restored = tmp_path / "restored"
+    restored.mkdir(mode=0o700)
+    shutil.copyfile(tmp_path / "keys" / "master.key", restored / "master.key")
+    shutil.copyfile(copies / "a.key", restored / "a.key")
+    assert FolderKeyStore(restored, copies).copy_out() == 0
+    shutil.rmtree(copies)
+    with pytest.raises(TransientError, match="key_copies_away"):
+        FolderKeyStore(restored, copies).copy_out()
+
+
 def test_a_key_is_among_the_copies_before_anything_is_sealed_with_it(
     tmp_path: Path, clock: HandClock
 ) -> None:
@@ -184,9 +266,9 @@ def test_a_key_is_among_the_copies_before_anything_is_sealed_with_it(
     store.keep("given-x", b"from outside")
     vault.retire_pseudonym_key("dossier", "2026-H1")
     vault.make_ahead()
-    ours = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
+    ours = {path.name: path.read_bytes() for path in keys_in(tmp_path / "keys")}
     ours.pop("master.key")
-    assert {path.name: path.read_bytes() for path in copies.iterdir()} == ours
+    assert {path.name: path.read_bytes() for path in keys_in(copies)} == ours
     assert {f"{kind.name.lower()}-20261125.key" for kind in SealClass} <= ours.keys()
     # Midnight with the copies away: the day's keys were made, and copied, the day before.
     disk.rename(tmp_path / "away")

@@ -14,8 +14,11 @@ from ops.runtime.worker import linger_of
         (8, 100, 1.0),
         (16, 100, 2.0),
         (32, 100, 4.0),
-        (49, 100, 4.0),
+        (49, 100, 6.0),
         (50, 100, 0.0),
+        (80, 200, 6.0),
+        (99, 200, 6.0),
+        (100, 200, 0.0),
         (100, 100, 0.0),
         (1, 1, 0.0),  # one alone, after the database was short of room for locks
         (1, 4, 1.0),

@@ -106,7 +106,7 @@ HOLDS: Final = (
         advice="Nothing is lost: the message is dispatched, and its other streams have it."
         " identity_not_qualified is the share without an INS, and goes by itself. A jump"
         " of another reason: one laboratory's software has changed; labdispatch holds"
-        " list --reason names it.",
+        " list --for names it.",
     ),
     Drawn(
         title="Age of the oldest, of reasons that somebody owns",

@@ -6,6 +6,7 @@ from .home import DEFAULT_STATE_DIR
 from .programs import admin_environment, ask, client_programs
 from .recovery import Target, check_keys, recover
 from .server import EmbeddedPostgres, read_connection
+from .single_user import texts_of
 
 __all__ = [
     "DATABASE",
@@ -20,5 +21,6 @@ __all__ = [
     "client_programs",
     "read_connection",
     "recover",
+    "texts_of",
     "trim_log",
 ]

@@ -27,6 +27,7 @@ from . import binaries, cluster, home, leftovers, tuning
 from .account import Account, current
 from .cluster import SUPERUSER
 from .home import DEFAULT_STATE_DIR, Connection, Home
+from .single_user import run_single
 
 MARK: Final = "restore.json"
 _STOP_SECONDS: Final = 600.0
@@ -288,24 +289,9 @@ def _launch(
 
 
 def _set_password(place: Home, account: Account, programs: Path, connection: Connection) -> None:
-    """Give the superuser the password of the new data folder; the role's follows at the start.
-
-    In single-user mode, which asks for none and lets nobody else in.
-    """
-    done = subprocess.run(  # noqa: S603 - our own binary, no shell
-        [
-            programs / "postgres", "--single", "-D", place.cluster, "-c", "log_min_messages=panic",
-            "-c", "password_encryption=scram-sha-256", "postgres",
-        ],
-        input=f"ALTER ROLE {SUPERUSER} PASSWORD '{connection.superuser_password}'\n".encode(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-        cwd="/",
-        timeout=_STOP_SECONDS,
-        env=cluster.environment(),
-        **account.as_user(),
-    )  # fmt: skip
+    """Give the superuser the password of the new data folder; the role's follows at the start."""
+    statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{connection.superuser_password}'"
+    done = run_single(place, account, programs, "postgres", statement)
     if done.returncode != 0:
         raise FatalError("restore_failed", "the restored server took no new password: see its log")
 

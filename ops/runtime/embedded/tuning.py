@@ -15,7 +15,7 @@ PROMISES: Mapping[str, str] = {"fsync": "on", "synchronous_commit": "on", "full_
 
 _SETTINGS: Mapping[str, str] = {
     **PROMISES,
-    # One transaction of the dispatch worker takes up to 1,500 advisory locks.
+    # One transaction of the dispatch worker takes up to 2,000 advisory locks.
     "max_locks_per_transaction": "1024",
     "max_connections": "200",
     "wal_compression": "pglz",  # this build has neither lz4 nor zstd

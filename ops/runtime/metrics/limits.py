@@ -144,7 +144,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
 NO_LIMITS: Final[frozenset[str]] = frozenset({
     # How the instance is laid out, and what a thing means.
     "partitions", "replication_factor", "min_insync_replicas", "ingest_processes",
-    "dispatch_workers",
+    "dispatch_workers", "embedded_buffers_megabytes",
     "append_lanes", "case_window_days", "behind_the_door_nice", "mllp_port", "http_port",
     "metrics_port",
     "disclosure_threshold", "disclosure_settle_days", "disclosure_daily_from",
