@@ -129,5 +129,5 @@ def folder_bytes(folder: Path) -> int:
 
 
 def backs_up(folder: Path) -> bool:
-    """Say whether a base backup is under way."""
-    return any(folder.glob("*/.new-*"))
+    """Say whether a base backup is copied; before that it waits for a checkpoint."""
+    return any(folder.glob("*/.new-*/data/base"))

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from benchmarks.soak_slopes import slope_of, student
+from benchmarks.soak_stalls import stalls_of
 
 
 def course(per_hour: float, noise: float = 0.0, level: float = 100.0) -> list[tuple[float, float]]:
@@ -58,3 +59,21 @@ def test_of_two_blocks_nothing_is_said() -> None:
 @pytest.mark.parametrize(("free", "t"), [(1, 12.706), (10, 2.228), (20, 2.086), (60, 2.000)])
 def test_student_as_the_tables_have_it(free: int, t: float) -> None:
     assert student(free) == pytest.approx(t, abs=2e-3)
+
+
+def test_the_door_is_told_apart_by_whether_a_base_backup_is_copied() -> None:
+    def seen(*, backs_up: bool, p50: float, longest: float, count: int = 9) -> dict[str, object]:
+        due = {"count": count} if not count else {"count": count, "p50": p50, "p99": 2 * p50}
+        return {"backs_up": backs_up, "due_to_ack": {**due, "max": longest}}
+
+    found = stalls_of(
+        [
+            seen(backs_up=True, p50=0.010, longest=0.5),
+            seen(backs_up=True, p50=0.030, longest=0.1),
+            seen(backs_up=False, p50=0.001, longest=0.2),
+            seen(backs_up=False, p50=9.0, longest=9.0, count=0),
+        ]
+    )
+    taken, none = found["a base backup is taken"], found["none is taken"]
+    assert (taken.samples, taken.p50, taken.p99, taken.longest) == (2, 20, 40, 500)
+    assert (none.samples, none.p50, none.longest) == (1, 1, 200)
