@@ -32,7 +32,7 @@ from tests.support.postgres import scratch_server
 from tests.support.product import LABDISPATCH, Embedded
 
 ENGINES: Final = ("embedded", "cluster")
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
