@@ -33,7 +33,7 @@ from tests.support.postgres import scratch_server
 from tests.support.product import LABDISPATCH, Embedded
 
 ENGINES: Final = ("embedded", "cluster")
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 _STOP_SECONDS: Final = 300.0
 
 

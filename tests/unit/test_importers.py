@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -192,6 +193,17 @@ def test_the_walk_sees_what_it_must() -> None:
     }  # fmt: skip
     for code in ("os.environ['A']", "os.getenv('A')", "from os import environ"):
         assert any(_reads_the_environment(node) for node in ast.walk(ast.parse(code))), code
+
+
+def test_a_station_without_brokers_loads_no_client_of_theirs() -> None:
+    """Nor does a relay load the matcher: each is a tenth of a process's start."""
+    script = (
+        "import sys, ops.station_relay; print('rapidfuzz' in sys.modules);"
+        "import ops.station_ingest, ops.station_dispatch; print('aiokafka' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "False"]
 
 
 @functools.cache
