@@ -25,7 +25,7 @@ from ops.publishing import Publisher
 from ops.register.tally import Tally
 from ops.ruling.in_effect import RulesInEffect
 from ops.ruling.past import Past
-from ops.runtime.kafka import TransactionalPublisher
+from ops.runtime.kafka_publishing import TransactionalPublisher
 from ops.runtime.settings import Settings
 from ops.runtime.worker import Worker, WorkerSettings
 from ops.sources import Sources

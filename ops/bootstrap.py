@@ -27,7 +27,7 @@ from ops.runtime.group_append import GroupAppender
 from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
-from ops.runtime.kafka import KafkaSettings
+from ops.runtime.kafka_client import KafkaSettings
 from ops.runtime.key_folder import key_store_of
 from ops.runtime.migrate import Instance, init_instance, migrate
 from ops.runtime.postgres import Pool, check_durability, connected, translated
