@@ -21,7 +21,7 @@ import msgspec
 import uvloop
 
 from ops.bootstrap import kafka_settings, open_hub, reader_of
-from ops.runtime.kafka import PartitionReader
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.settings import Engine, Settings, load_settings
 from routing.streams import StreamReader
 from schemas.topics import Stream, topic_of

@@ -29,7 +29,8 @@ from benchmarks.relay_events import events_of
 from benchmarks.results import BenchmarkFailed, Row, append, load_average, say_floor, show
 from ops.runtime.clock import SystemClock
 from ops.runtime.ids import new_message_id
-from ops.runtime.kafka import KafkaSettings, TransactionalPublisher
+from ops.runtime.kafka_client import KafkaSettings
+from ops.runtime.kafka_publishing import TransactionalPublisher
 from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.lifecycle import settle_memory
 from ops.runtime.migrate import migrate

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from ops.runtime.failpoints import hit
-from ops.runtime.kafka import RawRecord
+from ops.runtime.kafka_reading import RawRecord
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS
 from schemas.errors import OffsetGone, TransientError, UnknownResult

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from ops.runtime.kafka import RawRecord
+from ops.runtime.kafka_reading import RawRecord
 
 from .accept import Answer, Receipt
 from .fairness import Line
@@ -24,7 +24,7 @@ class MessageDoor(Protocol):
 
 
 class Source(Protocol):
-    """A topic to read: `ops.runtime.kafka.PartitionReader`, committed records alone."""
+    """A topic to read: `ops.runtime.kafka_reading.PartitionReader`, committed records alone."""
 
     async def start(self) -> None:
         """Connect."""

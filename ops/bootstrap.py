@@ -36,7 +36,7 @@ from schemas.topics import intake_topic
 
 if TYPE_CHECKING:
     from ingest.listener import MllpListener
-    from ops.runtime.kafka import KafkaSettings
+    from ops.runtime.kafka_client import KafkaSettings
 
 
 class Hub(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,7 +253,7 @@ def reader_of(hub: Hub) -> StreamReader:
 
 def kafka_settings(settings: Settings, client_id: str) -> KafkaSettings:
     """Return where the brokers are."""
-    from ops.runtime.kafka import KafkaSettings
+    from ops.runtime.kafka_client import KafkaSettings
 
     return KafkaSettings(
         bootstrap=settings.kafka_bootstrap,

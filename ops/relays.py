@@ -27,7 +27,7 @@ def relays_of(hub: Hub, paused: Container[Stream] = ()) -> list[Relay]:
 
 
 def _relay(hub: Hub, stream: Stream, paused: Container[Stream]) -> Relay:
-    from ops.runtime.kafka import TransactionalPublisher  # noqa: PLC0415
+    from ops.runtime.kafka_publishing import TransactionalPublisher  # noqa: PLC0415
 
     settings = hub.settings
     prefix = settings.kafka_topic_prefix

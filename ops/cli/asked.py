@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 
@@ -19,6 +20,18 @@ class Option(Protocol):
         """Give a command the option."""
         ...
 
+
+DEFAULT_DATA_DIR: Final = Path("var/hub")
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="LABDISPATCH_DATA_DIR",
+    default=DEFAULT_DATA_DIR,
+    show_default=True,
+    help="The folder of the running instance.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 _ACTOR = click.option(
     "--actor", default=None, help="Who asks; kept in the audit trail. Default: this user."

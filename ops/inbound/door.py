@@ -14,7 +14,7 @@ from ingest.inbound_proof import Prover
 from ingest.inbound_store import InboundStore
 from ops.bootstrap import Door, Hub, kafka_settings
 from ops.runtime.ids import new_message_id
-from ops.runtime.kafka import PartitionReader
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.lifecycle import bounded, every
 from ops.runtime.logs import get_logger
 from ops.runtime.metrics import METRICS

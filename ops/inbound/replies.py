@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from ingest.header import HeaderError, read_header
 from ingest.inbound_ports import Reply
-from ops.runtime.kafka import AppendProducer, KafkaSettings, PartitionReader, Record
+from ops.runtime.kafka_appending import AppendProducer
+from ops.runtime.kafka_batches import Record
+from ops.runtime.kafka_client import KafkaSettings
+from ops.runtime.kafka_reading import PartitionReader
 from schemas.errors import TransientError
 
 

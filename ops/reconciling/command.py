@@ -15,7 +15,7 @@ from ops.bootstrap import Hub, kafka_settings
 from ops.looking import instance_at
 from ops.printing import print_json, table_of
 from ops.register.labs import check_audit
-from ops.runtime.kafka import PartitionReader
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.vault import SealClass
 from schemas.errors import PermanentError
 from schemas.events import EventHeader

@@ -11,7 +11,9 @@ from typing import Final
 from schemas.envelope import IntakeRecord, StoredRecord
 
 from .intake_log import Kept, ReadBatch, decode_record, encode_record
-from .kafka import AppendProducer, KafkaSettings, PartitionReader
+from .kafka_appending import AppendProducer
+from .kafka_client import KafkaSettings
+from .kafka_reading import PartitionReader
 from .kafka_topics import ensure_topics, topic_limits
 from .topic import TopicLimits, TopicSpec
 

@@ -14,7 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.errors import FatalError, TransientError
 
-from .kafka import KafkaSettings
+from .kafka_client import KafkaSettings
 from .kafka_errors import ANY, away, translate
 from .logs import get_logger
 from .topic import TopicLimits, TopicSpec, mended

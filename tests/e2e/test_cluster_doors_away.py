@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops.runtime.kafka import LARGE_RECORDS
+from ops.runtime.kafka_client import LARGE_RECORDS
 from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.topic import TopicSpec
 from ops.simulate.sample import sample_message

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops.runtime.kafka import LARGE_RECORDS, KafkaSettings
+from ops.runtime.kafka_client import LARGE_RECORDS, KafkaSettings
 from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.topic import TopicSpec
 from schemas.topics import STREAMS

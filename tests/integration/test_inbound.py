@@ -22,7 +22,8 @@ from ops.inbound.replies import Replies
 from ops.register import credentials
 from ops.runtime import failpoints
 from ops.runtime.failpoints import FailpointError
-from ops.runtime.kafka import LARGE_RECORDS, PartitionReader
+from ops.runtime.kafka_client import LARGE_RECORDS
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.topic import TopicSpec
 from ops.simulate.sample import sample_message

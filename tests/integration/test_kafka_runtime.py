@@ -7,15 +7,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
-from ops.runtime.kafka import (
-    LARGE_RECORDS,
-    MAX_RECORD_BYTES,
-    AppendProducer,
-    Event,
-    KafkaSettings,
-    PartitionReader,
-    TransactionalPublisher,
-)
+from ops.runtime.kafka_appending import AppendProducer
+from ops.runtime.kafka_client import LARGE_RECORDS, MAX_RECORD_BYTES, KafkaSettings
+from ops.runtime.kafka_publishing import Event, TransactionalPublisher
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.kafka_topics import ensure_topics, topic_limits
 from ops.runtime.topic import Check, Compression, TopicLimits, TopicSpec
 from schemas.errors import (

@@ -14,13 +14,10 @@ from ops.ca import DevelopmentCa
 from ops.kit import KitMissing
 from ops.runtime.intake_kafka import RETENTION_SECONDS, open_kafka_log
 from ops.runtime.intake_log import Kept
-from ops.runtime.kafka import (
-    LARGE_RECORDS,
-    AppendProducer,
-    KafkaSettings,
-    PartitionReader,
-    TransactionalPublisher,
-)
+from ops.runtime.kafka_appending import AppendProducer
+from ops.runtime.kafka_client import LARGE_RECORDS, KafkaSettings
+from ops.runtime.kafka_publishing import TransactionalPublisher
+from ops.runtime.kafka_reading import PartitionReader
 from ops.runtime.kafka_security import KafkaSecurity
 from ops.runtime.kafka_topics import ensure_topics
 from ops.runtime.settings import load_settings

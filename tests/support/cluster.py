@@ -32,8 +32,12 @@ STATIONS = {
     "relay": "labdispatch-relay.service",
     "api": "labdispatch-api.service",
 }
-BESIDE = {"inbound": "labdispatch-inbound.service"}
-"""Not started by `start`: what they need is made first."""
+BESIDE = {
+    "inbound": "labdispatch-inbound.service",
+    "push": "labdispatch-push.service",
+    "indicators": "labdispatch-indicators.service",
+}
+"""Not started by `start`: what they need is made first, or few tests need them."""
 COMPOSE = UNITS.parent / "compose" / "compose.yaml"
 MIGRATE = "labdispatch-migrate.service"
 

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 from ingest.header import Header, read_header
 from ingest.inbound_proof import LABORATORY, SIGNATURE, sign
-from ops.runtime.kafka import AppendProducer, KafkaSettings, PartitionReader, RawRecord
+from ops.runtime.kafka_appending import AppendProducer
+from ops.runtime.kafka_client import KafkaSettings
+from ops.runtime.kafka_reading import PartitionReader, RawRecord
 
 
 def registry_id_of(raw: bytes) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from ops.runtime.intake_kafka import open_kafka_log
 from ops.runtime.intake_log import IntakeLog
 from ops.runtime.intake_postgres import PostgresIntakeLog
-from ops.runtime.kafka import KafkaSettings
+from ops.runtime.kafka_client import KafkaSettings
 from ops.runtime.postgres import open_pool
 from tests.support.postgres import Database
 

@@ -20,7 +20,7 @@ from ingest.inbound_store import Park
 from ingest.labs import Lab, LabRegister
 from ops.runtime.clock import SystemClock
 from ops.runtime.group_append import GroupAppender
-from ops.runtime.kafka import RawRecord
+from ops.runtime.kafka_reading import RawRecord
 from ops.runtime.vault import FolderKeyStore, Vault
 from ops.simulate.sample import sample_message
 from schemas.decision import Realm
