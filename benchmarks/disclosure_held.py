@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from datetime import date, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.disclosure import AGES
 from benchmarks.results import Row, append, load_average
@@ -108,13 +108,14 @@ def _measured(rate: float) -> list[Row]:
 def _like(figures: list[Figure], like: list[Figure]) -> list[Figure]:
     """Return figures of the same cells as others."""
     held = {cell_of(figure): figure for figure in figures}
+    nothing: dict[str, Any] = dict.fromkeys(_COUNTS, 0)
     found = []
     for each in like:
         figure = held.get(cell_of(each))
         if figure is None:
             figure = Figure(
                 condition=CONDITION, area=each.area, period=each.period, label=each.label,
-                age_class=each.age_class, sex=each.sex, screened=0, **dict.fromkeys(_COUNTS, 0),
+                age_class=each.age_class, sex=each.sex, screened=0, **nothing,
             )  # fmt: skip
         found.append(figure)
     return found
