@@ -13,8 +13,10 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,7 +34,8 @@ from ops.runtime.postgres import connected
 from ops.runtime.settings import Settings, load_settings
 from schemas.topics import NOMINATIVE_STREAMS, STREAMS
 from tests.e2e.test_bad_days import CANARY, _canary
-from tests.support.cluster import Cluster
+from tests.gameday.receiver import Receiver
+from tests.support.cluster import BESIDE, Cluster, read_service
 from tests.support.files import answer_to, open_lab_folder, put
 from tests.support.in_kafka import in_kafka_once
 from tests.support.kafka import KafkaCluster, free_ports
@@ -116,11 +119,18 @@ class Duty(Cluster):
             time.sleep(0.1)
 
     def send(self, *messages: bytes) -> list[str]:
-        """The door's answers."""
+        """The door's answers; sent again after AR, as laboratories do: nothing was taken."""
 
         async def sending() -> list[str]:
             async with MllpClient("127.0.0.1", self.mllp_port, timeout_seconds=60) as client:
-                return [(await client.send(raw)).code for raw in messages]
+                codes = []
+                for raw in messages:
+                    limit = time.monotonic() + SECONDS
+                    while (code := (await client.send(raw)).code) == "AR":
+                        assert time.monotonic() < limit, self.last_words()
+                        await asyncio.sleep(0.5)
+                    codes.append(code)
+                return codes
 
         return asyncio.run(sending())
 
@@ -144,6 +154,7 @@ async def test_a_night(duty: Duty, tmp_path: Path) -> None:
     """One after the other: the last step leaves nothing to look at."""
     for step in (
         one_look_says_what_runs_and_what_is_away,
+        what_was_away_starts_by_its_own_lines_and_works,
         what_belongs_to_others_is_refused_with_the_next_step,
         a_stream_waits_and_goes_on_with_nothing_lost,
         a_parked_message_is_mended_and_ranges_are_done_again,
@@ -177,6 +188,33 @@ def one_look_says_what_runs_and_what_is_away(duty: Duty, _: Path) -> None:
         duty.kill("dispatch", signal.SIGCONT)
     duty.settled()
     assert "reports" in duty.said("trace", "D-1")
+
+
+def what_was_away_starts_by_its_own_lines_and_works(duty: Duty, _: Path) -> None:
+    """By the units' lines, which name no inbound topic; well by the compose file's own checks."""
+    ports = dict(zip(BESIDE, free_ports(len(BESIDE)), strict=True))
+    for role, port in ports.items():
+        assert not is_healthy(role, port)
+        duty.extra[role] = {"LABDISPATCH_METRICS_PORT": str(port)}
+        duty.start_station(role)
+    for role, port in ports.items():
+        duty.until(f"{role} is healthy", partial(is_healthy, role, port))
+    duty.env["LABDISPATCH_FIGURES_ADDRESSES"] += "".join(f",127.0.0.1:{p}" for p in ports.values())
+    duty.until("status sees them", lambda: {"good"} == seen_states(duty, BESIDE))
+    receiver = Receiver()
+    try:
+        where = ("--kind", "webhook", "--stream", "public-health", "--url", receiver.url)
+        duty.said("receivers", "add", "ward", *where, *WHY)
+        assert duty.send(told("B-1")) == ["AA"]
+        duty.until("it is pushed", lambda: receiver.taken)
+        counted = "labdispatch_indicator_events_total"
+        duty.until("it is counted", lambda: figure(ports["indicators"], counted) > 0)
+        duty.said("receivers", "remove", "ward", *WHY)
+    finally:
+        receiver.stop()
+    for role in BESIDE:
+        duty.kill(role, signal.SIGTERM)
+    duty.until("they end in order", lambda: all(duty.ended[role] == [0] for role in BESIDE))
 
 
 def what_belongs_to_others_is_refused_with_the_next_step(duty: Duty, _: Path) -> None:
@@ -265,6 +303,27 @@ def after_its_day_a_name_is_in_no_file_of_any_part(duty: Duty, _: Path) -> None:
     duty.stop()
     duty.server.stop()
     assert holding(duty) == []
+
+
+def is_healthy(service: str, port: int) -> bool:
+    """Ask as the compose file does, at a port of ours."""
+    _, _, check = read_service(service)
+    asked = [re.sub(r":\d+/metrics$", f":{port}/metrics", word) for word in check]
+    assert asked != check
+    return subprocess.run(asked, check=False, timeout=60).returncode == 0
+
+
+def seen_states(duty: Duty, roles: Iterable[str]) -> set[str]:
+    """What `status` says of processes."""
+    seen = duty.sees()[1]
+    return {seen[role]["state"] if role in seen else "" for role in roles}
+
+
+def figure(port: int, name: str) -> float:
+    """A figure without labels of the process at a port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def opens(port: int) -> bool:
