@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from benchmarks.product import Product
 from benchmarks.results import BenchmarkFailed
-from benchmarks.soak_peers import Follower, Receiver, scraped
+from benchmarks.soak_peers import Follower, Receiver, running, scraped
 from ops.tokens import OPERATOR, load_or_make_tokens
 from schemas.topics import Stream
 from tests.support.product import LABDISPATCH
@@ -67,8 +67,8 @@ async def beside(product: Product) -> AsyncIterator[Peers]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(peers.receiver.listening())
         await asyncio.to_thread(_add_receiver, product, peers.receiver.port)
-        await stack.enter_async_context(_running(follower.run()))
-        await stack.enter_async_context(_running(_scrape(peers, port, tokens[OPERATOR])))
+        await stack.enter_async_context(running(follower.run()))
+        await stack.enter_async_context(running(_scrape(peers, port, tokens[OPERATOR])))
         yield peers
         peers.followed_bytes = follower.bytes
 
@@ -97,17 +97,3 @@ def _add_receiver(product: Product, port: int) -> None:
     )  # fmt: skip
     if done.returncode:
         raise BenchmarkFailed(f"no receiver was added: {done.stdout} {done.stderr}")
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside a block; what ended it early ends the block too."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -15,8 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -29,7 +28,7 @@ from benchmarks.product import lag_of
 from benchmarks.reader import Outbox
 from benchmarks.results import BenchmarkFailed, quantile
 from benchmarks.soak_load import Laboratories, mixed
-from benchmarks.soak_peers import Follower, Reader, Receiver, scraped
+from benchmarks.soak_peers import Follower, Reader, Receiver, running, scraped
 from benchmarks.soak_samples import backs_up, database, folder_bytes, processes, put_ahead
 from ops.bootstrap import Hub, open_hub, reader_of
 from ops.runtime.settings import load_settings
@@ -161,7 +160,7 @@ async def _measure(order: Order, hub: Embedded, folder: Path) -> None:
             ):
                 for name, receiver in receivers.items():
                     await _add_receiver(hub, name, receiver.port)
-                async with _beside(reader.run()), _beside(follower.run()), _beside(watch.run()):
+                async with running(reader.run()), running(follower.run()), running(watch.run()):
                     await laboratories.run(order.rate, order.seconds)
                     await _until_pushed(looking)
                 journal.flush()
@@ -191,20 +190,6 @@ async def _until_pushed(looking: Hub) -> None:
             raise BenchmarkFailed("not drained within ten minutes")
         await asyncio.sleep(0.5)
     await asyncio.sleep(5)
-
-
-@asynccontextmanager
-async def _beside(work: Any) -> AsyncIterator[None]:
-    """Run something beside a block; what ended it early ends the block too."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class _Watch:

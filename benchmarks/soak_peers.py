@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
 from benchmarks.reader import Outbox, keys_of
 from benchmarks.soak_load import Laboratories
@@ -115,3 +115,17 @@ class Reader:
                         self.readable.append(now - due.due_at)
             if not bodies:
                 await asyncio.sleep(_POLL_SECONDS)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside a block; what ended it early ends the block too."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

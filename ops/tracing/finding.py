@@ -151,7 +151,7 @@ async def _by_order(hub: Hub, connection: Connection, lab_id: int, wanted: Wante
             for name in names
             for occurrence in occurrences
         }
-        rows = await connection.fetch(queries.BY_KEY, list(keys), _MATCHES)
+        rows = await _all_of(connection, queries.BY_KEY, list(keys))
         found += [row["report_id"] for row in rows]
         names = [keys[row["report_key"]] for row in rows] or names
     return found
